@@ -1,0 +1,92 @@
+-- description: What a student is trained on; impressions with their label (IMP) and considered candidates with their
+--   teacher's prediction (CD). A shown candidate that the teacher labelled stands in both.
+-- owner: team:ranking
+-- scope: student
+-- keys: [request_id, candidate_id, domain]
+-- shard_key: request_id
+-- columns:
+--   request_id: {description: The request., type: identifier, not_null: true}
+--   candidate_id: {description: The candidate., type: identifier, not_null: true}
+--   requested_at: {description: When the request came in., type: TIMESTAMP WITH TIME ZONE, not_null: true}
+--   domain: {description: IMP (label) or CD (teacher)., type: VARCHAR, not_null: true, one_of: [IMP, CD]}
+--   explored: {description: Whether a randomised policy showed it., type: BOOLEAN, not_null: true}
+--   target: {description: The label or the teacher's prediction., type: FLOAT, not_null: true, between: [0, 1]}
+--   weight: {description: 1 / sampling rate of the row., type: FLOAT, not_null: true, between: [1, null]}
+--   teacher: {description: Who says so; `label` for IMP., type: VARCHAR, not_null: true}
+--   teacher_version: {description: Version of the teacher that this day was built with., type: VARCHAR, not_null: true}
+--   withheld: {description: Whether the request is kept from training., type: BOOLEAN, not_null: true}
+--   <feature>: {description: Feature of the student., type: declared}
+WITH considered AS (
+    {% for table, weight in [("impressions", "1::FLOAT"), ("considerations", "weight")] %}
+    {% if not loop.first %}
+    UNION ALL
+    {% endif %}
+    SELECT
+        request_id,
+        candidate_id,
+        requested_at,
+        deepest_stage,
+        explored,
+        {{ weight }} AS weight
+        {% for feature in student.features %}
+        , "{{ feature }}"
+        {% endfor %}
+    FROM {{ table }}
+    {% endfor %}
+),
+
+augmented AS (
+    SELECT
+        request_id,
+        candidate_id,
+        requested_at,
+        'IMP' AS domain,
+        explored,
+        "{{ student.task }}" AS target,
+        1::FLOAT AS weight,
+        'label' AS teacher
+        {% for feature in student.features %}
+        , "{{ feature }}"
+        {% endfor %}
+    FROM impressions
+    WHERE "{{ student.task }}" IS NOT NULL
+    UNION ALL
+    SELECT
+        considered.request_id,
+        considered.candidate_id,
+        considered.requested_at,
+        'CD' AS domain,
+        considered.explored,
+        teacher_labels."{{ student.teacher_label }}" AS target,
+        considered.weight,
+        $teacher AS teacher
+        {% for feature in student.features %}
+        , considered."{{ feature }}"
+        {% endfor %}
+    FROM considered
+    INNER JOIN teacher_labels USING (request_id, candidate_id)
+    WHERE
+        teacher_labels."{{ student.teacher_label }}" IS NOT NULL
+        AND considered.deepest_stage IN (
+            {% for stage in teacher.reached_by %}
+            $stage_{{ stage }}{{ "," if not loop.last }}
+            {% endfor %}
+        )
+)
+
+SELECT
+    request_id,
+    candidate_id,
+    requested_at,
+    domain,
+    explored,
+    target,
+    weight,
+    teacher,
+    $teacher_version AS teacher_version,
+    md5_number_lower(request_id::VARCHAR || $withheld_salt) % 10000 < $withheld_buckets AS withheld
+    {% for feature in student.features %}
+    , "{{ feature }}"
+    {% endfor %}
+FROM augmented
+ORDER BY request_id, candidate_id, domain

@@ -1,0 +1,206 @@
+"""A user's own logs through the whole graph: a cascade and a student by YAML alone, and bad logs refused."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from tests.acceptance.graph import checks, failures, run_day, versions
+from tests.sources.logs import make_logs
+from ukdsl_assets.cascade import Cascade, read_cascade
+from ukdsl_assets.lake.checkpoints import CheckpointStore
+from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.settings import Settings
+from ukdsl_assets.sources.contract import DayOfLogs
+
+DAY = date(2026, 3, 1)
+DECLARATION = {
+    "name": "shop",
+    "description": "A shop's carousel.",
+    "first_day": DAY,
+    "identifiers": "string",
+    "has_bid": True,
+    "source": {"kind": "parquet", "path": "set by the test"},
+    "stages": [{"name": "pre_ranking"}, {"name": "ranking"}],
+    "tasks": [{"name": "click", "event": "click", "attribution_window": "P1D"}],
+    "features": [
+        {"name": "country", "kind": "categorical", "values": "string", "side": "request"},
+        {"name": "item", "kind": "categorical", "side": "candidate"},
+        {"name": "price", "kind": "numeric", "side": "candidate"},
+        {"name": "image", "kind": "vector", "width": 3, "side": "candidate"},
+    ],
+    "teachers": [{"name": "ranker", "kind": "logged", "stage": "ranking"}],
+    "students": [{"name": "pre_ranking_click", "stage": "pre_ranking", "task": "click", "teacher": "ranker"}],
+    # Random logs: nothing in them agrees with anything.
+    "gates": {"teacher_calibration": [0.0, 100.0], "teacher_exploration": [0.0, 100.0]},
+}
+
+
+def declare(folder: Path, **changes: object) -> Cascade:
+    """Write the declaration as YAML, as a user would, and read it."""
+    path = folder / "shop.yaml"
+    path.write_text(yaml.safe_dump(DECLARATION | {"source": {"kind": "parquet", "path": str(folder)}} | changes))
+    return read_cascade(path)
+
+
+def write(folder: Path, day: date, logs: DayOfLogs) -> None:
+    for name, frame in zip(("candidate_log", "event_log"), logs, strict=True):
+        target = folder / name / f"day={day}"
+        target.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(target / "part-0.parquet")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(lake=str(tmp_path / "lake"), threads=2)
+
+
+@pytest.fixture
+def cascade(tmp_path: Path) -> Cascade:
+    declared = declare(tmp_path)
+    write(tmp_path, DAY, make_logs(declared, DAY, requests=60))
+    return declared
+
+
+def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(settings: Settings, cascade: Cascade) -> None:
+    done = run_day(settings, cascade, DAY)
+    assert failures(done) == {}
+    lake = Lake(settings.tables)
+    evaluation = lake.scan(("shop", "pre_ranking_click", "evaluation"), [DAY]).collect()
+    assert set(evaluation["arm"]) == {"baseline", "distilled"}
+    history = CheckpointStore(settings.checkpoints).release_history(("shop", "pre_ranking_click"))
+    assert len(history) == 1
+    assert history[0]["entry"]["day"] == str(DAY)
+
+
+def test_a_second_student_is_a_block_of_yaml(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
+    more = {"name": "one_head", "stage": "pre_ranking", "task": "click", "teacher": "ranker", "heads": ["impression"]}
+    declared = declare(tmp_path, students=[*DECLARATION["students"], more])  # type: ignore[misc]
+    assert failures(run_day(settings, declared, DAY)) == {}
+    evaluation = Lake(settings.tables).scan(("shop", "one_head", "evaluation"), [DAY]).collect()
+    assert set(evaluation["head"]) == {"impression"}
+
+
+def test_the_same_inputs_give_the_same_rows_and_checkpoints(settings: Settings, cascade: Cascade) -> None:
+    lake, store = Lake(settings.tables), CheckpointStore(settings.checkpoints)
+    run_day(settings, cascade, DAY)
+    first = versions(lake, cascade, DAY), store.load(("shop", "pre_ranking_click", "distilled"), DAY).version
+    run_day(settings, cascade, DAY)
+    assert (versions(lake, cascade, DAY), store.load(("shop", "pre_ranking_click", "distilled"), DAY).version) == first
+
+
+def test_shards_change_files_not_rows(settings: Settings, cascade: Cascade) -> None:
+    run_day(settings, cascade, DAY)
+    sharded = settings.model_copy(update={"lake": settings.lake + "_sharded", "shards": 3})
+    assert failures(run_day(sharded, cascade, DAY)) == {}
+    for table in (("impressions",), ("considerations",), ("pre_ranking_click", "teacher_augmented")):
+        one, three = (Lake(s.tables).scan(("shop", *table), [DAY]).collect() for s in (settings, sharded))
+        keys = [name for name in ("request_id", "candidate_id", "domain") if name in one.columns]
+        drop = [name for name in ("teacher_version",) if name in one.columns]
+        assert one.drop(drop).sort(keys).equals(three.drop(drop).sort(keys))
+    assert len(Lake(sharded.tables).live_files(("shop", "impressions"), [DAY])) == 3
+
+
+def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
+    logs = make_logs(cascade, DAY, requests=60)
+    clicks = logs.event_log.filter(event="click")
+    write(
+        tmp_path,
+        DAY,
+        DayOfLogs(logs.candidate_log, logs.event_log.filter(pl.col("event") != "click").vstack(clicks[3:])),
+    )
+    run_day(settings, cascade, DAY)
+    before = Lake(settings.tables).scan(("shop", "impressions"), [DAY]).collect()["click"].sum()
+    write(tmp_path, DAY, logs)
+    run_day(settings, cascade, DAY)
+    assert Lake(settings.tables).scan(("shop", "impressions"), [DAY]).collect()["click"].sum() > before
+
+
+def change(frame: str, **columns: Any) -> Callable[[DayOfLogs], DayOfLogs]:
+    """Replace columns of one log; a plain value goes into the first row alone."""
+
+    def changed(logs: DayOfLogs) -> DayOfLogs:
+        old: pl.DataFrame = getattr(logs, frame)
+        first = pl.int_range(pl.len()) == 0
+        values = {
+            name: value if isinstance(value, pl.Expr) else pl.when(first).then(pl.lit(value)).otherwise(name)
+            for name, value in columns.items()
+        }
+        new = old.with_columns(**values)
+        return logs._replace(**{frame: new})
+
+    return changed
+
+
+# Fault -> (what spoils the logs, words that the refusal must hold).
+FAULTS: dict[str, tuple[Callable[[DayOfLogs], DayOfLogs], tuple[str, ...]]] = {
+    "missing column": (lambda logs: logs._replace(candidate_log=logs.candidate_log.drop("price")), ("price", "missing")),
+    "wrong type": (change("candidate_log", price=pl.col("price").cast(pl.String)), ("price", "String")),
+    "duplicated key": (
+        lambda logs: logs._replace(candidate_log=logs.candidate_log.vstack(logs.candidate_log[:1])),
+        ("keys_unique", "1 row"),
+    ),
+    "probability outside [0, 1]": (
+        change("candidate_log", pre_ranking_click_prediction=1.5),
+        ("pre_ranking_click_prediction", "[0, 1]"),
+    ),
+    "NaN": (change("candidate_log", price=float("nan")), ("price", "1 of 720 rows")),
+    "unknown stage": (change("candidate_log", deepest_stage="oracle"), ("deepest_stage", "pre_ranking, ranking")),
+    "empty day": (lambda logs: DayOfLogs(logs.candidate_log.clear(), logs.event_log.clear()), ("0 rows",)),
+    "event without candidate": (change("event_log", candidate_id="nobody"), ("events_have_candidates", "nobody")),
+    "timestamp outside the day": (
+        change("candidate_log", requested_at=pl.col("requested_at") + timedelta(days=2)),
+        ("requested_at", str(DAY)),
+    ),
+    "negative bid": (change("candidate_log", bid=-1.0), ("bid", "1 of 720 rows")),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_logs_are_refused_by_name_and_what_was_published_stays(
+    tmp_path: Path, settings: Settings, cascade: Cascade, fault: str
+) -> None:
+    lake = Lake(settings.tables)
+    run_day(settings, cascade, DAY)
+    before = versions(lake, cascade, DAY)
+    spoil, named = FAULTS[fault]
+    write(tmp_path, DAY, spoil(make_logs(cascade, DAY, requests=60)))
+    said = failures(run_day(settings, cascade, DAY))
+    assert list(said) == ["shop__logs"]
+    assert all(word in said["shop__logs"] for word in named), said["shop__logs"]
+    assert versions(lake, cascade, DAY) == before
+
+
+def test_a_truncated_file_is_refused_by_name(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
+    lake = Lake(settings.tables)
+    run_day(settings, cascade, DAY)
+    before = versions(lake, cascade, DAY)
+    file = tmp_path / "candidate_log" / f"day={DAY}" / "part-0.parquet"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert "part-0.parquet" in failures(run_day(settings, cascade, DAY))["shop__logs"]
+    assert versions(lake, cascade, DAY) == before
+
+
+def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(
+    tmp_path: Path, settings: Settings, cascade: Cascade
+) -> None:
+    strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})  # type: ignore[dict-item]
+    done = run_day(settings, strict, DAY)
+    assert failures(done) == {}
+    assert not checks(done)["shop/pre_ranking_click/release", "all_gates_passed"]
+    store = CheckpointStore(settings.checkpoints)
+    assert store.released(("shop", "pre_ranking_click")) is None
+    assert "expected 5.0 to 6.0" in store.release_history(("shop", "pre_ranking_click"))[0]["entry"]["reasons"][0]
+
+
+def test_a_teacher_that_is_off_stops_the_day_before_students(tmp_path: Path, settings: Settings) -> None:
+    declared = declare(tmp_path, gates={"teacher_calibration": [50.0, 60.0]})
+    write(tmp_path, DAY, make_logs(declared, DAY, requests=600))
+    said = failures(run_day(settings, declared, DAY))
+    assert "click_calibrated_on_withheld_impressions" in said["shop__ranker__teacher_labels"]
+    assert Lake(settings.tables).partition(("shop", "ranker", "teacher_labels"), DAY) is None
+    assert CheckpointStore(settings.checkpoints).days(("shop", "pre_ranking_click", "distilled")) == []

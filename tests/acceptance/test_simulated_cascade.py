@@ -1,0 +1,153 @@
+"""Three small simulated days through the whole graph."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from tests.acceptance.graph import checks, failures, run_day, shipped, small
+from ukdsl_assets.cascade import Cascade, TrainedTeacher, truth_column
+from ukdsl_assets.lake.checkpoints import CheckpointStore
+from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.learning.evaluation import figure
+from ukdsl_assets.settings import Settings
+from ukdsl_assets.sql.withheld import withheld
+
+CASCADE = shipped("simulated_ads")
+DAYS = [CASCADE.first_day + timedelta(days=count) for count in range(3)]
+
+
+@dataclass(frozen=True)
+class Week:
+    """What the graph has made."""
+
+    settings: Settings
+    cascade: Cascade
+    lake: Lake
+    store: CheckpointStore
+    done: list[dg.ExecuteInProcessResult]
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
+    settings = small(tmp_path_factory.mktemp("week"))
+    # A trained teacher beside the shipped logged ones.
+    foundation = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=20, window_days=3)
+    cascade = CASCADE.model_copy(update={"teachers": (*CASCADE.teachers, foundation)})
+    done = [run_day(settings, cascade, day) for day in DAYS]
+    yield Week(settings, cascade, Lake(settings.tables), CheckpointStore(settings.checkpoints), done)
+
+
+def test_every_day_succeeds_and_every_declared_check_is_evaluated(week: Week) -> None:
+    for done in week.done:
+        assert failures(done) == {}
+        assert {name for _, name in checks(done)} >= {
+            "contract",
+            "keys_unique",
+            "probabilities_valid",
+            "late_stage_present",
+            "volume_near_trailing_median",
+            "events_have_candidates",
+            "column_rules",
+            "click_label_rate_near_trailing_median",
+            "click_calibrated_on_withheld_impressions",
+            "click_calibrated_on_exploration",
+            "parameters_finite",
+            "reloads_to_the_same_predictions",
+            "no_withheld_request_in_training",
+            "calibrated_on_consideration",
+            "normalized_entropy_on_impression_kept",
+            "all_gates_passed",
+        }
+
+
+def test_data_gates_pass_on_sound_logs(week: Week) -> None:
+    judged_later = {"calibrated_on_consideration", "all_gates_passed"} | {
+        f"normalized_entropy_on_{domain}_kept" for domain in ("impression", "consideration")
+    }
+    failed = [
+        key for done in week.done for key, passed in checks(done).items() if not passed and key[1] not in judged_later
+    ]
+    assert failed == []
+
+
+def test_shown_rows_stand_in_both_domains_and_considered_rows_are_what_the_teacher_scored(week: Week) -> None:
+    rows = week.lake.scan((CASCADE.name, "pre_ranking_click", "teacher_augmented"), DAYS[:1]).collect()
+    log = week.lake.scan((CASCADE.name, "candidate_log"), DAYS[:1]).collect()
+    assert len(rows.filter(domain="IMP")) == log["shown"].sum()
+    assert len(rows.filter(domain="CD")) == (log["deepest_stage"] == "ranking").sum()
+    assert rows.filter(domain="IMP")["target"].unique().sort().to_list() == [0, 1]
+
+
+def test_no_trainer_can_read_the_truth(week: Week) -> None:
+    for student in CASCADE.students:
+        columns = week.lake.scan((CASCADE.name, student.name, "teacher_augmented"), DAYS[:1]).collect_schema().names()
+        assert not [name for name in columns if name.startswith("audit")]
+    assert truth_column("click") in week.lake.scan((CASCADE.name, "candidate_log"), DAYS[:1]).collect_schema().names()
+
+
+def test_about_the_declared_share_of_requests_is_withheld_and_none_was_trained_on(week: Week) -> None:
+    rows = week.lake.scan((CASCADE.name, "retrieval_click", "teacher_augmented"), DAYS).collect()
+    requests = rows.group_by("request_id").agg(pl.col("withheld").first(), pl.col("withheld").n_unique().alias("kinds"))
+    assert requests["kinds"].max() == 1
+    assert requests["withheld"].mean() == pytest.approx(CASCADE.withheld_share, abs=0.04)
+    assert withheld(requests["request_id"], CASCADE.withheld_share).equals(requests["withheld"], check_names=False)
+
+
+def test_sampled_considerations_stand_for_all(week: Week) -> None:
+    rows = week.lake.scan((CASCADE.name, "considerations"), DAYS).collect()
+    log = week.lake.scan((CASCADE.name, "candidate_log"), DAYS).collect()
+    kept = rows.group_by("deepest_stage").agg(pl.col("weight").sum())
+    for stage, weight in kept.iter_rows():
+        considered = ((log["deepest_stage"] == stage) & ~log["shown"]).sum()
+        assert weight == pytest.approx(considered, rel=0.05)
+
+
+def test_students_warm_start_from_the_day_before(week: Week) -> None:
+    for arm in ("baseline", "distilled"):
+        key = (CASCADE.name, "pre_ranking_click", arm)
+        first, second = (week.store.load(key, day) for day in DAYS[:2])
+        assert first.metadata["warm_start"] is None
+        assert second.metadata["warm_start"] == f"{DAYS[0]}/{first.version}"
+
+
+def test_evaluation_has_every_arm_head_domain_and_reference(week: Week) -> None:
+    table = week.lake.scan((CASCADE.name, "pre_ranking_click", "evaluation"), DAYS[-1:]).collect()
+    assert len(table) == 3 * 4
+    assert set(table["reference"]) == {"label", "teacher", "truth"}
+    where = {"arm": "baseline", "head": "impression", "domain": "IMP", "reference": "label"}
+    assert figure(table, "ne_change", **where) == 0
+
+
+def test_the_release_decision_of_each_day_is_kept_with_its_reasons(week: Week) -> None:
+    history = week.store.release_history((CASCADE.name, "pre_ranking_click"))
+    assert [decision["entry"]["day"] for decision in history] == [str(day) for day in DAYS]
+    for decision in history:
+        assert (decision["outcome"] == "released") == ("reasons" not in decision["entry"])
+
+
+def test_a_rerun_of_a_day_publishes_the_same_checkpoints(week: Week) -> None:
+    keys = [(CASCADE.name, student.name, arm) for student in CASCADE.students for arm in ("baseline", "distilled")]
+    before = [week.store.load(key, DAYS[1]).version for key in keys]
+    assert failures(run_day(week.settings, week.cascade, DAYS[2])) == {}
+    assert [week.store.load(key, DAYS[1]).version for key in keys] == before
+
+
+def test_metadata_for_the_ui(week: Week) -> None:
+    found = {
+        event.asset_key.to_user_string(): event.materialization.metadata
+        for event in week.done[0].get_asset_materialization_events()
+    }
+    shown = found["simulated_ads/impressions"]
+    assert shown["dagster/partition_row_count"].value == 500 * 6
+    assert "event_log.event" in shown["columns"].value
+    assert "dagster/column_lineage" in shown
+    assert "dagster/column_schema" in shown
+
+
+def test_a_day_before_the_cascade_has_no_partition(week: Week) -> None:
+    with pytest.raises(dg.DagsterUnknownPartitionError):
+        run_day(week.settings, week.cascade, date(2025, 12, 31))

@@ -1,0 +1,98 @@
+"""The graph as declared: complete, described, light to load, scheduled."""
+
+import ast
+import subprocess
+import sys
+from datetime import date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ukdsl_assets.cascade import SHIPPED, read_cascade
+from ukdsl_assets.cli import parse_days
+from ukdsl_assets.defs.build import build_defs
+from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.settings import PROJECT, Settings
+
+HEAVY = {"torch", "lightgbm", "numba", "matplotlib", "sklearn", "scipy"}
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    return build_defs(Settings())
+
+
+def test_loading_the_code_location_imports_nothing_heavy() -> None:
+    script = "import sys, ukdsl_assets.definitions; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PROJECT)
+    assert not HEAVY & set(loaded.stdout.split())
+
+
+def test_only_defs_imports_dagster() -> None:
+    package = Path(__file__).parents[2] / "ukdsl_assets"
+    for path in package.rglob("*.py"):
+        if path.is_relative_to(package / "defs"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "dagster" for name in names), path
+
+
+def test_groups_stand_in_the_order_of_the_flow(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    order = sorted({graph.get(key).group_name for key in graph.get_all_asset_keys()})
+    assert order == ["1_logs", "2_tables", "3_teachers", "4_students", "5_evaluation", "6_release"]
+    for key in graph.get_all_asset_keys():
+        for parent in graph.get(key).parent_keys:
+            below = {"teacher_augmented", "teacher_labels"}
+            if key.path[-1] not in below:
+                assert graph.get(parent).group_name <= graph.get(key).group_name
+
+
+def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description and len(node.description) > 20, key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.partitions_def is not None, key
+
+
+def test_every_cascade_has_a_daily_job_and_only_living_ones_a_schedule(defs: dg.Definitions) -> None:
+    assert {"simulated_ads_daily", "kuairand_daily"} <= {job.name for job in defs.jobs or []}
+    schedules = defs.resolve_all_schedules() if hasattr(defs, "resolve_all_schedules") else defs.schedules or []
+    assert [schedule.job_name for schedule in schedules] == ["simulated_ads_daily"]
+
+
+def test_the_schedule_asks_for_yesterday_at_five_utc(defs: dg.Definitions) -> None:
+    schedule = defs.resolve_schedule_def("simulated_ads_daily_schedule")
+    assert schedule.cron_schedule == "0 5 * * *"
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance, scheduled_execution_time=datetime(2026, 3, 2, 5), repository_def=defs.get_repository_def()
+        )
+        (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert request.partition_key == "2026-03-01"
+
+
+def test_days_are_read_with_both_ends() -> None:
+    cascade = read_cascade(SHIPPED / "kuairand.yaml")
+    assert parse_days(cascade, "2022-04-30..2022-05-02") == [date(2022, 4, 30), date(2022, 5, 1), date(2022, 5, 2)]
+    assert parse_days(cascade, "2022-05-08") == [date(2022, 5, 8)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("soon", "expected 2026-01-01 or"),
+        ("2022-05-02..2022-05-01", "is before the first"),
+        ("2022-05-08..2022-05-09", "has days 2022-04-25 to 2022-05-08, saw 2022-05-09"),
+        ("2022-01-01", "has days 2022-04-25"),
+    ],
+)
+def test_wrong_days_are_told_with_the_days_there_are(text: str, expected: str) -> None:
+    with pytest.raises(DeclarationError, match=expected):
+        parse_days(read_cascade(SHIPPED / "kuairand.yaml"), text)

@@ -1,0 +1,143 @@
+"""Students learn, repeat themselves, continue, and are told apart by arm and head."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.learning.rows import CASCADE, STUDENT, training_rows
+from ukdsl_assets.cascade import LossWeights
+from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.learning.metrics import calibration, normalized_entropy
+from ukdsl_assets.learning.students import (
+    FittedStudent,
+    as_checkpoint,
+    can_continue,
+    fit_student,
+    from_checkpoint,
+    heads_of,
+    predict_student,
+)
+
+LEARNING = STUDENT.model_copy(update={"epochs": 10, "requests_per_batch": 16, "learning_rate": 0.01})
+
+
+def fitted(arm: str = "distilled", rows: pl.DataFrame | None = None, **changes: object) -> FittedStudent:
+    student = LEARNING.model_copy(update=changes)
+    return fit_student(CASCADE, student, arm, training_rows() if rows is None else rows).student  # type: ignore[arg-type]
+
+
+def test_the_distilled_arm_learns_the_teachers_signal_on_requests_it_has_not_seen() -> None:
+    held = training_rows(seed=1).filter(domain="CD")
+    rows = training_rows(600)
+    serving = predict_student(fitted(rows=rows), held)["consideration"]
+    baseline = predict_student(fitted("baseline", rows=rows), held)["impression"]
+    teacher = held["target"].to_numpy()
+    best = normalized_entropy(teacher, teacher)
+    assert best < normalized_entropy(serving, teacher) < best + 0.02 < normalized_entropy(baseline, teacher)
+    assert calibration(serving, teacher) == pytest.approx(1, abs=0.05)
+
+
+def test_each_head_is_calibrated_on_the_domain_that_trains_it() -> None:
+    # The teacher says half of what labels say, so no one output fits both.
+    rows = training_rows(400).with_columns(
+        target=pl.when(domain="CD").then(pl.col("target") / 2).otherwise("target").cast(pl.Float32)
+    )
+    equal = LossWeights(impression=1, consideration=1)
+    heads = predict_student(fitted(rows=rows, epochs=30, requests_per_batch=64, loss=equal), rows)
+    shown = (rows["domain"] == "IMP").to_numpy()
+    target = rows["target"].to_numpy()
+    assert calibration(heads["impression"][shown], target[shown]) == pytest.approx(1, abs=0.1)
+    assert calibration(heads["consideration"][~shown], target[~shown]) == pytest.approx(1, abs=0.05)
+
+
+def test_one_head_learns_from_both_domains() -> None:
+    student = fitted(heads=("impression",))
+    assert student.heads == ("impression",)
+    assert predict_student(student, training_rows(3)).keys() == {"impression"}
+    assert heads_of(STUDENT, "baseline") == ("impression",)
+
+
+def test_the_same_inputs_give_the_same_bytes_whatever_the_threads() -> None:
+    first, second = (
+        fit_student(CASCADE, STUDENT, "distilled", training_rows(), threads=threads).student for threads in (1, 2)
+    )
+    for name, value in first.tensors.items():
+        assert value.tobytes() == second.tensors[name].tobytes()
+
+
+def test_another_seed_gives_another_student() -> None:
+    assert not np.array_equal(fitted(epochs=1).tensors["bias"], fitted(epochs=1, seed=7).tensors["bias"])
+
+
+def test_warm_start_continues_where_yesterday_ended() -> None:
+    yesterday = fitted()
+    today = training_rows(seed=1)
+    student = LEARNING.model_copy(update={"epochs": 1})
+    warm = fit_student(CASCADE, student, "distilled", today, previous=yesterday).figures["loss"]
+    cold = fit_student(CASCADE, student, "distilled", today).figures["loss"]
+    assert warm < cold
+
+
+def test_a_step_of_no_length_leaves_a_warm_started_student_as_it_was() -> None:
+    yesterday = fitted()
+    held = training_rows(seed=2)
+    same = fit_student(
+        CASCADE, LEARNING.model_copy(update={"learning_rate": 1e-12, "epochs": 1}), "distilled", held, yesterday
+    ).student
+    for head, probability in predict_student(yesterday, training_rows()).items():
+        assert np.allclose(predict_student(same, training_rows())[head], probability, atol=1e-6)
+
+
+def test_ids_that_arrive_later_are_learnt_without_moving_the_old_ones_rows() -> None:
+    rows = training_rows()
+    early = rows.filter(pl.col("ad") < 20)
+    yesterday = fitted(rows=early)
+    today = fit_student(CASCADE, LEARNING, "distilled", rows, previous=yesterday).student
+    assert today.encoder.size > yesterday.encoder.size
+    old, kept = yesterday.encoder.encode(early).candidate.ids, today.encoder.encode(early).candidate.ids
+    assert np.array_equal(old, kept)
+
+
+def test_a_checkpoint_of_another_shape_is_not_continued() -> None:
+    yesterday = fitted()
+    assert can_continue(yesterday, CASCADE, LEARNING, "distilled")
+    assert not can_continue(yesterday, CASCADE, LEARNING, "baseline")
+    assert not can_continue(yesterday, CASCADE, LEARNING.model_copy(update={"hidden": 8}), "distilled")
+    assert not can_continue(yesterday, CASCADE, LEARNING.model_copy(update={"features": ("ad", "hour")}), "distilled")
+
+
+def test_checkpoint_round_trip_predicts_the_same() -> None:
+    student, rows = fitted(), training_rows(seed=3)
+    again = from_checkpoint(as_checkpoint(student), student.tensors)
+    for head, probability in predict_student(student, rows).items():
+        assert np.array_equal(predict_student(again, rows)[head], probability)
+
+
+def test_prediction_of_no_rows_is_empty() -> None:
+    assert all(len(p) == 0 for p in predict_student(fitted(), training_rows().clear()).values())
+
+
+def test_weights_count_as_repeated_rows() -> None:
+    rows = training_rows(60)
+    doubled = rows.with_columns(weight=pl.when(domain="CD").then(2.0).otherwise(1.0).cast(pl.Float32))
+    plain, weighted = fitted(rows=rows, epochs=2), fitted(rows=doubled, epochs=2)
+    # A domain's weights are taken relative to its total, so doubling them all changes nothing.
+    for name, value in plain.tensors.items():
+        assert np.allclose(value, weighted.tensors[name], atol=1e-6)
+
+
+def test_rows_of_a_domain_must_be_there() -> None:
+    with pytest.raises(TrainingError, match="no row of domain CD"):
+        fitted(rows=training_rows().filter(domain="IMP"))
+    with pytest.raises(TrainingError, match="no row of domain IMP"):
+        fitted("baseline", rows=training_rows().filter(domain="CD"))
+
+
+def test_targets_outside_the_unit_interval_are_refused() -> None:
+    with pytest.raises(TrainingError, match=r"target are not in \[0, 1\]"):
+        fitted(rows=training_rows().with_columns(target=pl.lit(1.5, pl.Float32)))
+
+
+def test_a_diverging_loss_is_told() -> None:
+    with pytest.raises(TrainingError, match="lower learning_rate"):
+        fitted(learning_rate=1e30, epochs=3)

@@ -1,0 +1,113 @@
+"""The LightGBM teacher: learns, repeats itself, survives its checkpoint, and is audited against labels."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.learning.rows import CASCADE
+from ukdsl_assets.cascade import TrainedTeacher
+from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.learning.metrics import normalized_entropy
+from ukdsl_assets.learning.teacher_audit import audit_teacher, tasks_taught, teacher_rules
+from ukdsl_assets.learning.teachers import FittedTeacher, as_checkpoint, fit_teacher, from_checkpoint, predict_teacher
+
+TEACHER = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=30, minimum_leaf_rows=5)
+
+
+def impressions(rows: int = 3000, seed: int = 0) -> pl.DataFrame:
+    """Shown rows whose click depends on the ad and on one pair signal; conversion only where clicked."""
+    rng = np.random.default_rng(seed)
+    columns: dict[str, pl.Series] = {}
+    for feature in CASCADE.features:
+        if feature.kind == "categorical":
+            columns[feature.name] = pl.Series(rng.integers(0, 10, rows))
+        else:
+            values = rng.normal(size=(rows, feature.width or 1)).astype(np.float32)
+            columns[feature.name] = pl.Series(values, dtype=pl.Array(pl.Float32, feature.width or 1))
+    logit = -1 + 0.3 * (columns["ad"].to_numpy() - 5) + columns["pair_signals"].to_numpy()[:, 0]
+    click = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.float32)
+    conversion = np.where(click == 1, rng.random(rows) < 0.3, np.nan)
+    keys = {"request_id": np.arange(rows) // 3, "candidate_id": np.arange(rows), "explored": np.arange(rows) % 2 == 0}
+    labels = {"click": click, "conversion": pl.Series(conversion.astype(np.float32)).fill_nan(None)}
+    return pl.DataFrame({**keys, **columns, **labels})
+
+
+@pytest.fixture(scope="module")
+def teacher() -> FittedTeacher:
+    return fit_teacher(CASCADE, TEACHER, impressions(), threads=1)
+
+
+def test_learns_from_features_that_the_student_lacks(teacher: FittedTeacher) -> None:
+    held = impressions(seed=1)
+    labels = predict_teacher(teacher, held, threads=1)
+    assert labels.columns == ["request_id", "candidate_id", "click_prediction", "conversion_prediction"]
+    assert labels["request_id"].equals(held["request_id"])
+    assert normalized_entropy(labels["click_prediction"].to_numpy(), held["click"].to_numpy()) < 0.9
+
+
+def test_is_the_same_for_the_same_rows(teacher: FittedTeacher) -> None:
+    assert fit_teacher(CASCADE, TEACHER, impressions(), threads=2).text == teacher.text
+
+
+def test_checkpoint_round_trip_predicts_the_same(teacher: FittedTeacher) -> None:
+    again = from_checkpoint(as_checkpoint(teacher), teacher.text)
+    rows = impressions(seed=2)
+    assert predict_teacher(again, rows, 1).equals(predict_teacher(teacher, rows, 1))
+
+
+def test_unknown_ids_and_missing_vectors_are_predicted(teacher: FittedTeacher) -> None:
+    rows = impressions(20).with_columns(ad=pl.lit(999), pair_signals=pl.lit(None, pl.Array(pl.Float32, 8)))
+    assert predict_teacher(teacher, rows, 1)["click_prediction"].is_between(0, 1).all()
+
+
+def test_a_task_without_both_outcomes_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"task click: 0 positives among 3000 rows; expected both outcomes"):
+        fit_teacher(CASCADE, TEACHER, impressions().with_columns(click=pl.lit(0.0)), 1)
+
+
+def audited(scale: float, rows: int = 3000) -> dict[str, GateResult]:
+    shown = impressions(rows)
+    labels = shown.select(
+        "request_id",
+        "candidate_id",
+        click_prediction=pl.lit(float(shown["click"].mean()) * scale),  # type: ignore[arg-type]
+        conversion_prediction=pl.lit(0.3 * scale),
+    )
+    withheld = pl.Series([True] * rows)
+    results = audit_teacher(CASCADE, CASCADE.teacher("ranking_logged"), shown, labels.lazy(), withheld)
+    return {result.name: result for result in results}
+
+
+def test_a_calibrated_teacher_passes_every_gate_that_is_declared() -> None:
+    results = audited(1)
+    assert results.keys() == teacher_rules(CASCADE, CASCADE.teacher("ranking_logged")).keys()
+    assert all(result.passed for result in results.values())
+
+
+@pytest.mark.parametrize("scale", [0.3, 3.0])
+def test_a_teacher_that_is_off_is_blocked_and_the_bound_is_named(scale: float) -> None:
+    result = audited(scale)["click_calibrated_on_withheld_impressions"]
+    assert result.blocks
+    assert f"calibration {scale:.3f}" in result.message
+    assert "gates.teacher_calibration" in result.message
+    assert audited(scale)["click_calibrated_on_exploration"].blocks
+
+
+def test_few_positives_tell_but_do_not_block() -> None:
+    result = audited(3, rows=60)["click_calibrated_on_exploration"]
+    assert not result.blocks
+    assert "cannot block" in result.message
+
+
+def test_a_trained_teacher_is_judged_on_withheld_rows_alone() -> None:
+    shown = impressions(400)
+    labels = shown.select("request_id", "candidate_id", click_prediction=pl.lit(0.3), conversion_prediction=pl.lit(0.3))
+    withheld = shown["request_id"] % 4 == 0
+    for result in audit_teacher(CASCADE, TEACHER, shown, labels.lazy(), withheld):
+        assert result.seen["rows"] <= withheld.sum()
+
+
+def test_a_teacher_teaches_what_its_stage_logs() -> None:
+    assert tasks_taught(CASCADE, CASCADE.teacher("pre_ranking_logged")) == ["click"]
+    assert tasks_taught(CASCADE, TEACHER) == ["click", "conversion"]

@@ -1,0 +1,126 @@
+"""A user's Parquet logs come back in the contract's shape, and what is wrong with them is named by file."""
+
+import uuid
+from datetime import date
+from pathlib import Path
+
+import fsspec
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tests.sources.logs import make_logs
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.errors import ContractError, SourceError
+from ukdsl_assets.sources.contract import DayOfLogs
+from ukdsl_assets.sources.parquet import ParquetSource
+
+DAY = date(2026, 1, 3)
+RENAMES = {"request_id": "auction", "price": "list_price", "occurred_at": "ts"}
+
+
+def declared(cascade: Cascade, path: str, columns: dict[str, str] | None = None) -> Cascade:
+    source = {"kind": "parquet", "path": path, "columns": columns or {}}
+    return Cascade.model_validate({**cascade.model_dump(), "source": source})
+
+
+def write(frame: pl.DataFrame, uri: str) -> None:
+    with fsspec.open(uri, "wb", auto_mkdir=True) as handle:
+        frame.write_parquet(handle)
+
+
+def write_day(logs: DayOfLogs, root: str, day: date = DAY) -> None:
+    """Two shuffled files of candidates, one of events."""
+    mixed = logs.candidate_log.sample(fraction=1, shuffle=True, seed=1)
+    write(mixed.head(100), f"{root}/candidate_log/day={day}/part-0.parquet")
+    write(mixed.slice(100), f"{root}/candidate_log/day={day}/part-1.parquet")
+    write(logs.event_log.reverse(), f"{root}/event_log/day={day}/part-0.parquet")
+
+
+@pytest.mark.parametrize("scheme", ["plain", "file", "memory"])
+def test_a_day_comes_back_sorted_from_any_file_system(shop: Cascade, tmp_path: Path, scheme: str) -> None:
+    roots = {"plain": str(tmp_path), "file": f"file://{tmp_path}", "memory": f"memory://{uuid.uuid4()}"}
+    root = roots[scheme]
+    logs = make_logs(shop, DAY)
+    write_day(logs, root)
+    write_day(make_logs(shop, date(2026, 1, 4)), root, date(2026, 1, 4))
+    read = ParquetSource(declared(shop, root)).read(DAY)
+    assert_frame_equal(read.candidate_log, logs.candidate_log)
+    assert_frame_equal(read.event_log, logs.event_log)
+
+
+def test_renamed_extra_and_reordered_columns_are_read_by_the_declared_names(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    theirs = [
+        frame.rename(RENAMES, strict=False).select(pl.lit(DAY).alias("day"), pl.all().reverse().reverse())
+        for frame in logs
+    ]
+    write_day(DayOfLogs(*theirs), str(tmp_path))
+    read = ParquetSource(declared(shop, str(tmp_path), RENAMES)).read(DAY)
+    assert_frame_equal(read.candidate_log, logs.candidate_log)
+    assert_frame_equal(read.event_log, logs.event_log)
+
+
+def test_two_columns_may_swap_names(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    swap = {"income": "price", "price": "income"}
+    write_day(DayOfLogs(logs.candidate_log.rename(swap), logs.event_log), str(tmp_path))
+    read = ParquetSource(declared(shop, str(tmp_path), swap)).read(DAY)
+    assert_frame_equal(read.candidate_log, logs.candidate_log)
+
+
+def test_a_missing_folder_and_a_missing_day_tell_what_is_there(shop: Cascade, tmp_path: Path) -> None:
+    source = ParquetSource(declared(shop, str(tmp_path)))
+    with pytest.raises(SourceError, match="candidate_log: no such folder"):
+        source.read(DAY)
+    for day in (1, 8, 9, 20):
+        write_day(make_logs(shop, date(2026, 1, day)), str(tmp_path), date(2026, 1, day))
+    (tmp_path / "candidate_log" / "day=draft").mkdir()
+    with pytest.raises(SourceError, match=r"day=2026-01-07: missing.* 2026-01-01, 2026-01-08, 2026-01-09;"):
+        source.read(date(2026, 1, 7))
+
+
+def test_a_day_folder_without_files_is_missing(shop: Cascade, tmp_path: Path) -> None:
+    (tmp_path / "candidate_log" / f"day={DAY}").mkdir(parents=True)
+    with pytest.raises(SourceError, match=r"day=2026-01-03: missing, or holds no \*\.parquet"):
+        ParquetSource(declared(shop, str(tmp_path))).read(DAY)
+
+
+def test_a_day_without_events_needs_an_empty_file(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    write_day(logs, str(tmp_path))
+    events = tmp_path / "event_log" / f"day={DAY}" / "part-0.parquet"
+    events.unlink()
+    source = ParquetSource(declared(shop, str(tmp_path)))
+    with pytest.raises(SourceError, match="a day without events needs an empty file"):
+        source.read(DAY)
+    logs.event_log.clear().write_parquet(events)
+    assert source.read(DAY).event_log.is_empty()
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 10, 2000])
+def test_a_truncated_file_is_named(shop: Cascade, tmp_path: Path, kept_bytes: int) -> None:
+    write_day(make_logs(shop, DAY), str(tmp_path))
+    file = tmp_path / "candidate_log" / f"day={DAY}" / "part-1.parquet"
+    file.write_bytes(file.read_bytes()[:kept_bytes])
+    with pytest.raises(SourceError, match=r"day=2026-01-03/part-1\.parquet: not readable as Parquet"):
+        ParquetSource(declared(shop, str(tmp_path))).read(DAY)
+
+
+def test_a_missing_or_mistyped_column_is_named_with_its_file(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    source = ParquetSource(declared(shop, str(tmp_path)))
+    write_day(DayOfLogs(logs.candidate_log.drop("price"), logs.event_log), str(tmp_path))
+    with pytest.raises(ContractError, match=r"part-0\.parquet: column `price` \(Float32\) is missing"):
+        source.read(DAY)
+    write_day(DayOfLogs(logs.candidate_log.cast({"shown": pl.Int8}), logs.event_log), str(tmp_path))
+    with pytest.raises(ContractError, match=r"part-0\.parquet: column `shown` is Int8, expected Boolean"):
+        source.read(DAY)
+
+
+def test_a_mapping_to_an_absent_or_of_an_unknown_column_is_told(shop: Cascade, tmp_path: Path) -> None:
+    write_day(make_logs(shop, DAY), str(tmp_path))
+    with pytest.raises(SourceError, match=r"column `cost`, which source\.columns gives for `price`, is missing"):
+        ParquetSource(declared(shop, str(tmp_path), {"price": "cost"})).read(DAY)
+    with pytest.raises(SourceError, match=r"unknown contract column.* prise, expected keys among"):
+        ParquetSource(declared(shop, str(tmp_path), {"prise": "price"}))

@@ -1,0 +1,111 @@
+"""What a declaration may say, and how a wrong one is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ukdsl_assets.cascade import SHIPPED, prediction_column, read_cascade, read_cascades, truth_column
+from ukdsl_assets.errors import DeclarationError
+
+
+def declared(tmp_path: Path, **changes: Any) -> Path:
+    """The shipped simulated cascade with some keys replaced, as a file."""
+    content = yaml.safe_load((SHIPPED / "simulated_ads.yaml").read_text()) | changes
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def changed(key: str, index: int, **changes: Any) -> dict[str, Any]:
+    """One block of a list of the shipped cascade with some keys replaced."""
+    content = yaml.safe_load((SHIPPED / "simulated_ads.yaml").read_text())
+    content[key][index] |= changes
+    return {key: content[key]}
+
+
+def test_shipped_cascades_are_valid() -> None:
+    assert {"simulated_ads", "kuairand"} <= read_cascades(SHIPPED).keys()
+
+
+def test_students_get_the_features_known_at_their_stage() -> None:
+    cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
+    known = {feature.name for feature in cascade.features_of(cascade.student("pre_ranking_click"))}
+    assert "user_profile" in known
+    assert "pair_signals" not in known
+    assert "pair_signals" in {feature.name for feature in cascade.features_known_at("ranking")}
+
+
+def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
+    cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
+    assert cascade.predictions_of("retrieval") == ("click",)
+    assert cascade.predictions_of("ranking") == ("click", "conversion")
+    assert prediction_column("ranking", "click") == "ranking_click_prediction"
+    assert truth_column("click") == "audit_true_click"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"stagess": []}, r"stagess: Extra inputs are not permitted"),
+        ({"first_day": "soon"}, r"first_day: .*date.* \(saw 'soon'\)"),
+        ({"withheld_share": 1.5}, r"withheld_share: .*less than 1 \(saw 1.5\)"),
+        ({"source": {"kind": "oracle"}}, r"source: .*'simulated', 'parquet', 'kuairand'"),
+        ({"last_day": "2025-01-01"}, r"last_day: 2025-01-01 is before first_day"),
+        (
+            changed("students", 0, task="clicks"),
+            r"students.retrieval_click.task: unknown name `clicks`, expected one of",
+        ),
+        (changed("students", 0, teacher="oracle"), r"students.retrieval_click.teacher: unknown name `oracle`"),
+        (
+            changed("students", 1, features=["pair_signals", "ad"]),
+            r"known at stage pre_ranking\): unknown name `pair_sig",
+        ),
+        (changed("students", 1, features=["ad"]), r"two_tower needs features of both sides, saw candidate"),
+        (changed("students", 1, heads=["consideration"]), r"`heads` is \[impression\] or"),
+        (changed("students", 0, name="ranking_logged"), r"`ranking_logged` is also a teacher's name"),
+        (changed("students", 0, name="impressions"), r"students: `impressions` is the name of a table"),
+        (changed("teachers", 0, stage="retrieval", name="a"), r"unknown name `pre_ranking_logged`"),
+        (changed("teachers", 1, stage="retrieval"), r"`ranking_logged` is of stage retrieval, before pre_ranking"),
+        (changed("tasks", 0, attribution_window="PT0S"), r"tasks.0.attribution_window: .*greater than"),
+        (changed("tasks", 1, given="view"), r"tasks.conversion.given: unknown name `view`"),
+        (changed("features", 0, name="country"), r"features: `country` is declared twice"),
+        (changed("features", 0, name="audit_true_click"), r"`audit_true_click` is reserved"),
+        (changed("features", 0, name="ranking_click_prediction"), r"`ranking_click_prediction` is reserved"),
+        (changed("features", 6, width=None), r"`width` is required for a vector feature"),
+        (changed("stages", 0, predicts=["clicks"]), r"stages.retrieval.predicts: unknown name `clicks`"),
+    ],
+)
+def test_wrong_declarations_name_file_key_and_what_was_expected(
+    tmp_path: Path, changes: dict[str, Any], expected: str
+) -> None:
+    path = declared(tmp_path, **changes)
+    with pytest.raises(DeclarationError, match=expected) as told:
+        read_cascade(path)
+    assert str(path) in str(told.value)
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text("- 1\n- 2\n")
+    with pytest.raises(DeclarationError, match="expected a mapping"):
+        read_cascade(path)
+
+
+def test_unreadable_yaml_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("name: [")
+    with pytest.raises(DeclarationError, match="not readable as YAML"):
+        read_cascade(path)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "same.yaml").write_text((SHIPPED / "simulated_ads.yaml").read_text())
+    with pytest.raises(DeclarationError, match="is taken by"):
+        read_cascades(SHIPPED, tmp_path)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="no such folder"):
+        read_cascades(tmp_path / "absent")

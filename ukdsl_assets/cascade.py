@@ -1,0 +1,346 @@
+"""The declaration of a cascade: what its YAML file may say, and nothing about how it is run.
+
+Everything downstream is built from this: log contract, SQL, teachers, students, gates and the asset graph.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.references import wrong_references
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Bounds = tuple[float, float]
+
+SHIPPED = Path(__file__).parent / "cascades"
+
+
+class Declared(BaseModel):
+    """Base of every block: unknown keys are errors, values are fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Stage(Declared):
+    """One ranking model of the cascade, in the order in which candidates pass them.
+
+    predicts: tasks whose prediction the stage logs (None: all of the cascade's, []: the stage logs no prediction).
+    consideration_rate: share of the unshown candidates that got no deeper than this stage which `considerations`
+        keeps; each kept row carries the weight 1 / rate.
+    """
+
+    name: Name
+    predicts: tuple[Name, ...] | None = None
+    consideration_rate: Share = 1.0
+
+
+class Task(Declared):
+    """An outcome to predict: whether `event` follows the request within `attribution_window`.
+
+    given: another task that must be positive for this one to have a label (a post-click conversion: given click).
+    """
+
+    name: Name
+    event: Name
+    attribution_window: timedelta = Field(gt=timedelta(0))
+    given: Name | None = None
+
+
+class Feature(Declared):
+    """A declared input column of the logs.
+
+    side: "request" if it is the same for all candidates of a request, "candidate" if it may differ between them.
+    values: type of a categorical feature's ids.
+    width: length of a vector feature.
+    known_from: first stage that has the feature (None: all); it is null on candidates that did not get there.
+    cost: relative cost of serving it, for cost-aware selection.
+    """
+
+    name: Name
+    kind: Literal["categorical", "numeric", "vector"]
+    side: Literal["request", "candidate"]
+    values: Literal["integer", "string"] = "integer"
+    width: int | None = Field(None, ge=1)
+    known_from: Name | None = None
+    cost: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _width_is_for_vectors(self) -> "Feature":
+        if (self.kind == "vector") != (self.width is not None):
+            raise ValueError("`width` is required for a vector feature and not allowed for others")
+        return self
+
+
+class SimulatedSource(Declared):
+    """The simulated ads world; `seed` chooses the world."""
+
+    kind: Literal["simulated"]
+    seed: int = Field(0, ge=0)
+
+
+class ParquetSource(Declared):
+    """A user's own folder: candidate_log/day=YYYY-MM-DD/*.parquet and event_log/day=YYYY-MM-DD/*.parquet.
+
+    path: local folder or fsspec URI.
+    columns: contract column -> column in the user's files, where the names differ.
+    """
+
+    kind: Literal["parquet"]
+    path: str
+    columns: dict[str, str] = {}
+
+
+class KuaiRandSource(Declared):
+    """KuaiRand-Pure's logged impressions with seeded, drawn unshown candidates (semi-real).
+
+    candidates_per_impression: unshown candidates drawn per shown one.
+    session_gap: a longer pause of a user in a tab starts a new request.
+    """
+
+    kind: Literal["kuairand"]
+    seed: int = Field(0, ge=0)
+    candidates_per_impression: int = Field(8, ge=1)
+    session_gap: timedelta = timedelta(minutes=30)
+
+
+Source = Annotated[SimulatedSource | ParquetSource | KuaiRandSource, Field(discriminator="kind")]
+
+
+class LoggedTeacher(Declared):
+    """The prediction that `stage` logged for what it scored: free, and served as logged."""
+
+    name: Name
+    kind: Literal["logged"]
+    stage: Name
+
+
+class TrainedTeacher(Declared):
+    """LightGBM trained on a rolling window of impressions with all features known at `stage`.
+
+    It labels every considered row that `stage` scored.
+
+    trees: the most; a tenth of the requests decides where to stop.
+    """
+
+    name: Name
+    kind: Literal["trained"]
+    stage: Name
+    window_days: int = Field(7, ge=1)
+    trees: int = Field(400, ge=1)
+    leaves: int = Field(15, ge=2)
+    learning_rate: float = Field(0.03, gt=0)
+    minimum_leaf_rows: int = Field(100, ge=1)
+    seed: int = 0
+
+
+Teacher = Annotated[LoggedTeacher | TrainedTeacher, Field(discriminator="kind")]
+
+
+class LossWeights(Declared):
+    """Weight of the mean label loss (impressions) and of the mean teacher loss (considered rows)."""
+
+    impression: float = Field(1.0, ge=0)
+    consideration: float = Field(10.0, ge=0)
+
+
+class Student(Declared):
+    """A model of an early stage, trained daily as `baseline` (labels only) and `distilled` (labels and teacher).
+
+    features: names, or "all" that are known at `stage`.
+    heads: with ("impression", "consideration") labels train the first head, the teacher the second, which serves;
+        with ("impression",) one head learns from both.
+    window_days: rolling window of training days, ending with the partition's day.
+    requests_per_batch: batch size in whole requests, so that both arms take the same number of steps.
+    embedding, hidden, output: widths of the towers.
+    """
+
+    name: Name
+    stage: Name
+    task: Name
+    teacher: Name
+    architecture: Literal["two_tower"] = "two_tower"
+    features: tuple[Name, ...] | Literal["all"] = "all"
+    heads: tuple[Literal["impression", "consideration"], ...] = ("impression", "consideration")
+    loss: LossWeights = LossWeights()
+    window_days: int = Field(1, ge=1)
+    epochs: int = Field(1, ge=1)
+    requests_per_batch: int = Field(64, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    embedding: int = Field(8, ge=1)
+    hidden: int = Field(48, ge=1)
+    output: int = Field(16, ge=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _heads_are_known(self) -> "Student":
+        if self.heads not in (("impression",), ("impression", "consideration")):
+            raise ValueError("`heads` is [impression] or [impression, consideration]")
+        return self
+
+
+class Gates(Declared):
+    """Bounds of the quality gates. A pair is (lowest, highest) allowed.
+
+    volume, label_rate: today's rows and label rate over the median of the trailing seven days.
+    late_stage_present: least share of requests with a prediction of the last stage that logs any.
+    teacher_calibration: on withheld impressions; teacher_exploration: on exploration rows. Both are judged at two
+        standard errors and block from 100 positive labels on; below that they only tell.
+    student_calibration: distilled student on withheld considered rows against its teacher.
+    normalized_entropy: most that the distilled student's NE may exceed the baseline's, as a fraction, per domain.
+    """
+
+    volume: Bounds = (0.5, 2.0)
+    label_rate: Bounds = (0.5, 2.0)
+    late_stage_present: Share = 0.9
+    teacher_calibration: Bounds = (0.7, 1.4)
+    teacher_exploration: Bounds = (0.6, 1.6)
+    student_calibration: Bounds = (0.85, 1.15)
+    normalized_entropy: float = 0.02
+
+
+class Cascade(Declared):
+    """A whole cascade. `origin` is the file that declares it, named in errors.
+
+    identifiers: type of request_id and candidate_id.
+    has_bid: the log has a `bid` column. has_truth: the source knows true probabilities and logs them in
+        `audit_true_<task>` columns, which no trainer reads.
+    note: shown wherever results are, e.g. "semi-real".
+    withheld_share: share of requests, by hash, that no model is trained on.
+    last_day: for logs that have ended; such a cascade has no schedule.
+    """
+
+    name: Name
+    description: str
+    note: str = ""
+    owner: str = "team:ranking"
+    first_day: date
+    last_day: date | None = None
+    identifiers: Literal["integer", "string"] = "integer"
+    has_bid: bool = False
+    has_truth: bool = False
+    withheld_share: float = Field(0.2, gt=0, lt=1)
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    features: tuple[Feature, ...] = Field(min_length=1)
+    source: Source
+    teachers: tuple[Teacher, ...] = ()
+    students: tuple[Student, ...] = ()
+    gates: Gates = Gates()
+    origin: str = Field("", exclude=True)
+
+    # -- look-ups; all raise KeyError for an unknown name, which validation has ruled out for declared references
+
+    def stage(self, name: str) -> Stage:
+        return _by_name(self.stages, name)
+
+    def task(self, name: str) -> Task:
+        return _by_name(self.tasks, name)
+
+    def feature(self, name: str) -> Feature:
+        return _by_name(self.features, name)
+
+    def teacher(self, name: str) -> LoggedTeacher | TrainedTeacher:
+        return _by_name(self.teachers, name)
+
+    def student(self, name: str) -> Student:
+        return _by_name(self.students, name)
+
+    def depth(self, stage: str) -> int:
+        """Position of a stage: 0 for the first, which scores everything."""
+        return [item.name for item in self.stages].index(stage)
+
+    def predictions_of(self, stage: str) -> tuple[str, ...]:
+        """Names of the tasks whose predictions a stage logs."""
+        declared = self.stage(stage).predicts
+        return tuple(task.name for task in self.tasks) if declared is None else declared
+
+    def features_known_at(self, stage: str) -> tuple[Feature, ...]:
+        """Features that a model of this stage can use, in declared order."""
+        depth = self.depth(stage)
+        return tuple(f for f in self.features if f.known_from is None or self.depth(f.known_from) <= depth)
+
+    def features_of(self, student: Student) -> tuple[Feature, ...]:
+        """A student's features, in declared order."""
+        known = self.features_known_at(student.stage)
+        return known if student.features == "all" else tuple(f for f in known if f.name in student.features)
+
+    @model_validator(mode="after")
+    def _references_hold(self) -> "Cascade":
+        problems = wrong_references(self)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def prediction_column(stage: str, task: str) -> str:
+    """Column of the candidate log that holds a stage's logged prediction for a task."""
+    return f"{stage}_{task}_prediction"
+
+
+def truth_column(task: str) -> str:
+    """Audit column of the candidate log that holds a task's true probability; trainers never read it."""
+    return f"audit_true_{task}"
+
+
+def read_cascade(path: Path) -> Cascade:
+    """Read and check one YAML declaration.
+
+    Raises:
+        DeclarationError: names the file, each wrong key, what was seen and what was expected.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise DeclarationError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise DeclarationError(f"{path}: expected a mapping of keys such as `name` and `stages`, saw {content!r:.80}")
+    try:
+        return Cascade.model_validate({**content, "origin": str(path)})
+    except ValidationError as error:
+        lines = [f"  {_where(item['loc'])}: {item['msg']}{_saw(item)}" for item in error.errors()]
+        raise DeclarationError(f"{path}: {len(lines)} wrong key(s)\n" + "\n".join(lines)) from None
+
+
+def read_cascades(*folders: Path | None) -> dict[str, Cascade]:
+    """Every `*.yaml` of the folders (None is skipped) by cascade name.
+
+    Raises:
+        DeclarationError: for a wrong file, a missing folder, or two files that declare the same name.
+    """
+    cascades: dict[str, Cascade] = {}
+    for folder in folders:
+        if folder is None:
+            continue
+        if not folder.is_dir():
+            raise DeclarationError(f"{folder}: no such folder of cascade declarations; set UKDSL_CASCADES to one")
+        for path in sorted(folder.glob("*.yaml")):
+            cascade = read_cascade(path)
+            if cascade.name in cascades:
+                raise DeclarationError(
+                    f"{path}: `name: {cascade.name}` is taken by {cascades[cascade.name].origin}; choose another"
+                )
+            cascades[cascade.name] = cascade
+    return cascades
+
+
+def _by_name(items: Sequence[Any], name: str) -> Any:
+    for item in items:
+        if item.name == name:
+            return item
+    raise KeyError(name)
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(file)"
+
+
+def _saw(item: Any) -> str:
+    if item["type"] in ("missing", "value_error") or isinstance(item["input"], dict | list | BaseModel):
+        return ""
+    return f" (saw {item['input']!r})"

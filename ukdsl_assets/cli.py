@@ -1,0 +1,179 @@
+"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs without writing.
+
+Exit codes: 0 done, 1 a gate or a step failed, 2 wrong arguments, declaration or logs that cannot be read.
+"""
+
+import json
+import math
+import sys
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
+from ukdsl_assets.errors import DeclarationError, UkdslError
+from ukdsl_assets.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+# Wide enough for every table where the output is no terminal, such as a file.
+console = Console(width=None if sys.stdout.isatty() else 120)
+complaints = Console(stderr=True)
+
+CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Name of a declared cascade, e.g. simulated_ads.")]
+Scale = Annotated[
+    Literal["small", "default", "large"] | None, typer.Option(help="Size of simulated days (UKDSL_SCALE).")
+]
+
+
+def main() -> None:
+    """Entry point; errors that a user can mend are printed without a traceback."""
+    from ukdsl_assets.defs.run import RunFailedError
+
+    try:
+        app()
+    except UkdslError as error:
+        complaints.print(f"[bold red]{type(error).__name__}[/]", end=" ")
+        complaints.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1 if isinstance(error, RunFailedError) else 2)
+
+
+@app.command()
+def run(
+    cascade: CascadeName,
+    days: Annotated[str, typer.Option(help="One day, or the first and the last: 2026-01-01..2026-01-07.")],
+    scale: Scale = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the evaluation of all days here.")] = None,
+) -> None:
+    """Materialize days in order, by the same graph that the UI shows, and print the last day's evaluation."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from ukdsl_assets.defs.run import count_steps, run_days
+
+    settings = _settings(scale)
+    cascades, declared = _cascade(settings, cascade)
+    wanted = parse_days(declared, days)
+    bar = Progress(
+        TextColumn("{task.fields[day]}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(),
+        TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left  {task.description}"), console=complaints,
+    )  # fmt: skip
+    with bar:
+        steps = count_steps(settings, cascades, declared)
+        task = bar.add_task("", total=steps * len(wanted), day=str(wanted[0]))
+
+        def told(day: date, what: str, ended: bool) -> None:
+            bar.update(task, day=str(day), advance=1 if ended else 0, **({"description": what[:70]} if what else {}))
+
+        for _ in run_days(settings, cascades, declared, wanted, told):
+            pass
+        bar.update(task, description="done")
+    _show(settings, declared, wanted, json_file)
+
+
+@app.command("check-logs")
+def check_logs(
+    cascade: CascadeName,
+    day: Annotated[str, typer.Option(help="The day to audit, e.g. 2026-01-01.")],
+    scale: Scale = None,
+) -> None:
+    """Audit a day's logs against the contract; writes nothing to the lake. Exit code 1 if a gate fails."""
+    from ukdsl_assets.gates import blocking
+    from ukdsl_assets.lake.tables import Lake
+    from ukdsl_assets.reports.tables import gate_table
+    from ukdsl_assets.sources.judge import judge_logs
+    from ukdsl_assets.sources.open import open_source
+
+    settings = _settings(scale)
+    _, declared = _cascade(settings, cascade)
+    wanted = parse_days(declared, day)[0]
+    week = [wanted - timedelta(days=back) for back in range(7, 0, -1)]
+    trailing = Lake(settings.tables, settings.shards).row_counts((cascade, "candidate_log"), week)
+    # A simulated cascade's state goes to a folder that is thrown away.
+    with tempfile.TemporaryDirectory() as scratch, complaints.status("reading the logs ...") as status:
+        logs = open_source(declared, settings, scratch, status.update).read(wanted)
+        candidates, events = judge_logs(declared, wanted, logs, list(trailing.values()))
+    console.print(gate_table(f"candidate_log of {cascade}, {wanted}: {len(logs.candidate_log):,} rows", candidates))
+    console.print(gate_table(f"event_log of {cascade}, {wanted}: {len(logs.event_log):,} rows", events))
+    failed = blocking([*candidates, *events])
+    console.print(f"{len(failed)} gate(s) failed" if failed else "The logs keep the contract.")
+    if failed:
+        raise typer.Exit(1)
+
+
+def parse_days(cascade: Cascade, text: str) -> list[date]:
+    """The days of `2026-01-01` or `2026-01-01..2026-01-07`, both ends included.
+
+    Raises:
+        DeclarationError: for what is no such text, or days that the cascade does not have.
+    """
+    first, _, last = text.partition("..")
+    try:
+        start, end = date.fromisoformat(first), date.fromisoformat(last or first)
+    except ValueError:
+        raise DeclarationError(f"--days: expected 2026-01-01 or 2026-01-01..2026-01-07, saw {text!r}") from None
+    if end < start:
+        raise DeclarationError(f"--days: the last day {end} is before the first, {start}")
+    newest = cascade.last_day or date.today() - timedelta(days=1)
+    for each in (start, end):
+        if not cascade.first_day <= each <= newest:
+            raise DeclarationError(f"--days: {cascade.name} has days {cascade.first_day} to {newest}, saw {each}")
+    return [start + timedelta(days=count) for count in range((end - start).days + 1)]
+
+
+def _settings(scale: str | None) -> Settings:
+    try:
+        return Settings(**({"scale": scale} if scale else {}))  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [f"UKDSL_{item['loc'][0]}: {item['msg']} (saw {item['input']!r})".upper() for item in error.errors()]
+        raise DeclarationError("settings: " + "; ".join(lines)) from None
+
+
+def _cascade(settings: Settings, name: str) -> tuple[dict[str, Cascade], Cascade]:
+    cascades = read_cascades(SHIPPED, settings.cascades)
+    if name not in cascades:
+        raise DeclarationError(
+            f"no cascade `{name}`; declared are {', '.join(cascades)}. Set UKDSL_CASCADES to a folder of your own YAML"
+        )
+    return cascades, cascades[name]
+
+
+def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path | None) -> None:
+    """The last day's tables, where the lake is and how to open the UI; all days' figures to the JSON file."""
+    from ukdsl_assets.lake.checkpoints import CheckpointStore
+    from ukdsl_assets.reports.results import evaluation_of
+    from ukdsl_assets.reports.tables import evaluation_table, release_line
+
+    evaluation = evaluation_of(settings, cascade, days)
+    note = f" ({cascade.note})" if cascade.note else ""
+    store = CheckpointStore(settings.checkpoints)
+    for student in cascade.students:
+        last = evaluation.filter(student=student.name, day=days[-1])
+        title = f"{cascade.name}{note}, {student.name}, {days[-1]}: withheld requests, one seed"
+        console.print(evaluation_table(title, last))
+        console.print(release_line(student.name, store.release_history((cascade.name, student.name))))
+    if json_file is not None:
+        json_file.write_text(json.dumps(_plain(evaluation.to_dicts()), indent=1) + "\n")
+        console.print(f"Evaluation of {len(days)} day(s): {json_file}")
+    console.print(f"Lake: {settings.lake}\nOpen the UI: make ui", highlight=False, soft_wrap=True)
+
+
+def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as JSON knows them: days as text, undefined figures as null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, date):
+            return value.isoformat()
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    return [{key: plain(value) for key, value in row.items()} for row in rows]

@@ -1,0 +1,42 @@
+"""The whole graph from the declarations: the same assets, gates, job and schedule for every cascade."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
+from ukdsl_assets.defs.evaluation import evaluation_assets
+from ukdsl_assets.defs.logs import log_assets
+from ukdsl_assets.defs.platform import Platform
+from ukdsl_assets.defs.release import release_assets
+from ukdsl_assets.defs.schedules import daily_job, schedules
+from ukdsl_assets.defs.students import student_assets
+from ukdsl_assets.defs.tables import table_assets
+from ukdsl_assets.defs.teachers import teacher_assets
+from ukdsl_assets.settings import Settings
+
+FLOW = (log_assets, table_assets, teacher_assets, student_assets, evaluation_assets, release_assets)
+
+
+def build_defs(
+    settings: Settings,
+    cascades: Mapping[str, Cascade] | None = None,
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
+) -> dg.Definitions:
+    """Definitions for the given cascades, or for the shipped ones and those of the folder UKDSL_CASCADES.
+
+    Raises:
+        DeclarationError, SqlModelError: when a YAML or SQL file is wrong; nothing is read from lake or logs.
+    """
+    platform = Platform.open(settings)
+    if cascades is None:
+        cascades = read_cascades(SHIPPED, settings.cascades)
+    jobs = {name: daily_job(cascade) for name, cascade in cascades.items()}
+    return dg.Definitions(
+        assets=[asset for cascade in cascades.values() for make in FLOW for asset in make(cascade, platform)],
+        jobs=list(jobs.values()),
+        schedules=[each for name, cascade in cascades.items() for each in schedules(cascade, jobs[name])],
+        # A process for each step would cost two seconds a step; see the reference on Dagster.
+        executor=dg.in_process_executor,
+        loggers=loggers,
+    )

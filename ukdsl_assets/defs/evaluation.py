@@ -1,0 +1,85 @@
+"""Group 5: calibration and normalized entropy of every arm and head on the day's withheld requests."""
+
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from ukdsl_assets.cascade import Cascade, Student, truth_column
+from ukdsl_assets.defs.gates import check_results, check_specs, told_plainly
+from ukdsl_assets.defs.keys import EVALUATION, spec
+from ukdsl_assets.defs.platform import Platform, Table
+from ukdsl_assets.defs.publishing import Events, committed, day_of
+from ukdsl_assets.defs.students import as_student
+from ukdsl_assets.learning.audit import judge_student
+from ukdsl_assets.learning.evaluation import evaluate
+from ukdsl_assets.learning.students import ARMS, predict_student
+from ukdsl_assets.reports.tables import evaluation_markdown
+
+GATES = {
+    "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
+    "normalized_entropy_on_impression_kept": "Its NE on impressions is not worse than the baseline's by the bound.",
+    "normalized_entropy_on_consideration_kept": "Its NE on considered rows is not worse by the bound.",
+}
+
+
+def evaluation_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
+    """[cascade, student, evaluation] of each student."""
+    return [evaluation_asset(cascade, platform, student) for student in cascade.students]
+
+
+def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> dg.AssetsDefinition:
+    """The table is published whatever it says; its gates decide on the release."""
+    table: Table = (cascade.name, student.name, "evaluation")
+    rows: Table = (cascade.name, student.name, "teacher_augmented")
+    log: Table = (cascade.name, "candidate_log")
+    arms = [(cascade.name, student.name, f"{arm}_checkpoint") for arm in ARMS]
+    described = spec(
+        cascade,
+        table,
+        EVALUATION,
+        f"Calibration and normalized entropy of {student.name} on withheld requests: IMP against labels, "
+        "CD against the teacher, both against the truth where it is known; NE relative to the baseline arm.",
+        kinds={"polars", "deltalake"},
+        deps=[dg.AssetKey(key) for key in (rows, log, *arms)],
+    )
+
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(table, GATES))
+    def evaluation(context: dg.AssetExecutionContext) -> Events:
+        with told_plainly():
+            day = day_of(context)
+            found = {arm: platform.checkpoints.load((cascade.name, student.name, arm), day) for arm in ARMS}
+            held = with_truth(cascade, platform, student, withheld_rows(platform, rows, day), day)
+            predictions = {
+                (str(arm), head): probability
+                for arm in ARMS
+                for head, probability in predict_student(as_student(found[arm]), held).items()
+            }
+            judged = evaluate(held, predictions).with_columns(
+                pl.lit(cascade.name).alias("cascade"),
+                pl.lit(student.name).alias("student"),
+                pl.col("arm").replace_strict({arm: each.version for arm, each in found.items()}).alias("checkpoint"),
+            )
+            yield from check_results(table, judge_student(cascade, student, judged))
+            staged = platform.lake.stage_frame(table, day, judged)
+            inputs = {**platform.versions(day, rows), **{arm: each.version for arm, each in found.items()}}
+            yield committed(context, platform, staged, inputs, {"evaluation": dg.MarkdownMetadataValue(
+                evaluation_markdown(judged))})  # fmt: skip
+
+    return evaluation
+
+
+def withheld_rows(platform: Platform, table: Table, day: date) -> pl.DataFrame:
+    """The day's rows of teacher_augmented that no arm was trained on."""
+    return platform.lake.scan(table, [day]).filter("withheld").collect()
+
+
+def with_truth(cascade: Cascade, platform: Platform, student: Student, rows: pl.DataFrame, day: date) -> pl.DataFrame:
+    """The rows with a column `truth` from the log's audit column, where the source knows it."""
+    if not cascade.has_truth:
+        return rows
+    keys = ["request_id", "candidate_id"]
+    log = platform.lake.scan((cascade.name, "candidate_log"), [day])
+    wanted = rows.lazy().select(keys).unique()
+    truth = log.select(*keys, pl.col(truth_column(student.task)).alias("truth")).join(wanted, on=keys, how="semi")
+    return rows.lazy().join(truth, on=keys, how="left", maintain_order="left").collect()

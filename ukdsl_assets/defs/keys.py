@@ -1,0 +1,48 @@
+"""Names in the graph: asset keys, groups in the order of the flow, partitions."""
+
+from typing import Any
+
+import dagster as dg
+
+from ukdsl_assets.cascade import Cascade
+
+LOGS, TABLES, TEACHERS, STUDENTS, EVALUATION, RELEASE = (
+    "1_logs",
+    "2_tables",
+    "3_teachers",
+    "4_students",
+    "5_evaluation",
+    "6_release",
+)
+
+
+def daily(cascade: Cascade) -> dg.DailyPartitionsDefinition:
+    """One UTC day a partition, from the cascade's first day to its last, or to yesterday."""
+    from datetime import timedelta
+
+    end = cascade.last_day + timedelta(days=1) if cascade.last_day else None
+    return dg.DailyPartitionsDefinition(
+        start_date=cascade.first_day.isoformat(), end_date=end.isoformat() if end else None, timezone="UTC"
+    )
+
+
+def spec(cascade: Cascade, table: tuple[str, ...], group: str, description: str, **more: Any) -> dg.AssetSpec:
+    """An asset of the cascade with what all of them share; `table` is its key."""
+    note = f"\n\nData: {cascade.note}." if cascade.note else ""
+    kinds = more.pop("kinds", {"deltalake"})
+    return dg.AssetSpec(
+        key=dg.AssetKey(table),
+        group_name=group,
+        description=description + note,
+        owners=[more.pop("owner", cascade.owner)],
+        kinds=kinds,
+        tags={"cascade": cascade.name, **({"data": cascade.note} if cascade.note else {})},
+        partitions_def=daily(cascade),
+        **more,
+    )
+
+
+def since(table: tuple[str, ...], days: int) -> dg.AssetDep:
+    """A dependency on the rolling window of `days` partitions that ends with today's."""
+    mapping = dg.TimeWindowPartitionMapping(start_offset=1 - days) if days > 1 else None
+    return dg.AssetDep(dg.AssetKey(table), partition_mapping=mapping)

@@ -1,0 +1,22 @@
+"""Progress of long steps in the run's log: now and then a line with rate and time left."""
+
+import time
+from collections.abc import Callable
+
+EVERY_SECONDS = 5.0
+
+
+def training_progress(tell: Callable[[str], None], what: str) -> Callable[[int, int, float], None]:
+    """A callback (steps done, steps in all, loss) that tells at most one line every five seconds."""
+    started = last = time.monotonic()
+
+    def progress(done: int, total: int, loss: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= EVERY_SECONDS and done:
+            last = now
+            rate = done / (now - started)
+            left = (total - done) / rate
+            tell(f"{what}: {done} of {total} steps, {rate:.0f} a second, {left:.0f} s left, loss {loss:.4f}")
+
+    return progress

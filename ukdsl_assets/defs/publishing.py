@@ -1,0 +1,76 @@
+"""Write, audit, publish: a partition is staged, judged, and committed only if no gate of severity ERROR failed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from ukdsl_assets.defs.gates import check_results, refuse_if_blocked, result
+from ukdsl_assets.defs.platform import Platform, Table
+from ukdsl_assets.gates import GateResult, blocking
+from ukdsl_assets.lake.tables import StagedPartition
+
+Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
+
+
+def publish_frame(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    table: Table,
+    frame: pl.DataFrame,
+    results: Sequence[GateResult],
+    inputs: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Events:
+    """Publish a frame that was judged in memory; nothing is written when a gate blocks."""
+    yield from check_results(table, results)
+    refuse_if_blocked(table, results)
+    staged = platform.lake.stage_frame(table, day_of(context), frame)
+    yield committed(context, platform, staged, inputs or {}, metadata or {})
+
+
+def publish_staged(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    table: Table,
+    staged: StagedPartition,
+    results: Sequence[GateResult],
+    inputs: Mapping[str, str],
+    metadata: Mapping[str, Any],
+) -> Events:
+    """Publish files that were judged after they were written; they are removed when a gate blocks."""
+    yield from check_results(table, results)
+    if blocking(results):
+        platform.lake.discard(staged)
+    refuse_if_blocked(table, results)
+    yield committed(context, platform, staged, inputs, metadata)
+
+
+def committed(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    staged: StagedPartition,
+    inputs: Mapping[str, str],
+    metadata: Mapping[str, Any],
+) -> dg.MaterializeResult:
+    """Commit a staged partition and describe it for the UI."""
+    record = {"run_id": context.run.run_id, **{f"input:{name}": version for name, version in inputs.items()}}
+    published = platform.lake.commit(staged, record)
+    columns = [dg.TableColumn(name, str(dtype)) for name, dtype in staged.schema.items()]
+    shown: dict[str, Any] = {
+        "dagster/partition_row_count": published.rows,
+        "dagster/table_name": "/".join(staged.table),
+        "dagster/uri": platform.lake.table_uri(staged.table),
+        "dagster/column_schema": dg.TableSchema(columns),
+        "delta_version": published.version,
+        "bytes": published.bytes,
+        "shards": len(published.files),
+    }
+    return result(staged.table, published.data_version, {**shown, **metadata})
+
+
+def day_of(context: dg.AssetExecutionContext) -> date:
+    """The partition's day."""
+    return date.fromisoformat(context.partition_key)

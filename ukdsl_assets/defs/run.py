@@ -1,0 +1,103 @@
+"""Materializes days of a cascade in this process, one after the other, as the schedule would."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.defs.build import build_defs
+from ukdsl_assets.defs.schedules import job_name
+from ukdsl_assets.errors import UkdslError
+from ukdsl_assets.settings import PROJECT, Settings
+
+# Called with the day, the step that has started or the line of progress that it tells, and whether a step has ended.
+Told = Callable[[date, str, bool], None]
+
+
+class RunFailedError(UkdslError):
+    """A day could not be materialized; what was published before stays."""
+
+
+def run_days(
+    settings: Settings, cascades: Mapping[str, Cascade], cascade: Cascade, days: Iterable[date], told: Told
+) -> Iterator[date]:
+    """Materialize the days in order and yield each that is done; stops at the first that fails.
+
+    Raises:
+        RunFailedError: names the day and what the failed steps said.
+    """
+    defs = build_defs(settings, cascades, loggers={"told": _telling(told)})
+    job = defs.resolve_job_def(job_name(cascade))
+    with instance() as home:
+        for day in days:
+            done = job.execute_in_process(
+                partition_key=day.isoformat(),
+                instance=home,
+                raise_on_error=False,
+                run_config={"loggers": {"told": {"config": {"day": day.isoformat()}}}},
+            )
+            if not done.success:
+                raise RunFailedError(f"{cascade.name}, {day}: " + "\n".join(_failures(done)))
+            yield day
+
+
+def count_steps(settings: Settings, cascades: Mapping[str, Cascade], cascade: Cascade) -> int:
+    """Steps of one day."""
+    return len(build_defs(settings, cascades).resolve_job_def(job_name(cascade)).nodes)
+
+
+@contextmanager
+def instance() -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance that the UI uses too: DAGSTER_HOME, by default .dagster_home of the project."""
+    if "DAGSTER_HOME" not in os.environ:
+        home = PROJECT / ".dagster_home"
+        home.mkdir(exist_ok=True)
+        shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+        os.environ["DAGSTER_HOME"] = str(home)
+    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+def _failures(done: dg.ExecuteInProcessResult) -> list[str]:
+    """What each failed step said; a gate's or an error's own words where there are any."""
+    said = []
+    for event in done.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            own = data.user_failure_data.description if data.user_failure_data else None
+            said.append(f"step {event.step_key} failed: {own or (data.error.message if data.error else 'unknown')}")
+    return said or ["the run failed before its first step; see the run's log in the UI"]
+
+
+def _telling(told: Told) -> dg.LoggerDefinition:
+    @dg.logger(config_schema={"day": str}, description="Passes steps and their progress on to the command line.")
+    def telling(context: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("told", logging.DEBUG)
+        logger.addHandler(_Teller(date.fromisoformat(context.logger_config["day"]), told))
+        return logger
+
+    return telling
+
+
+class _Teller(logging.Handler):
+    def __init__(self, day: date, told: Told) -> None:
+        super().__init__()
+        self.day, self.told = day, told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        if event is None:
+            if record.levelno >= logging.INFO:
+                self.told(self.day, str(meta.get("orig_message", record.getMessage())), False)
+        elif event.event_type_value == "STEP_START":
+            self.told(self.day, event.step_key.replace("__", "/"), False)
+        elif event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE", "STEP_SKIPPED"):
+            self.told(self.day, "", True)

@@ -1,0 +1,200 @@
+"""From declared features to arrays: one table of embedding rows for all ids, standardised numbers, whole requests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.cascade import Feature
+from ukdsl_assets.errors import TrainingError
+
+# Standardised numbers are cut here, so that one outlier of a skewed column cannot throw a tower off.
+CUT = 6.0
+
+
+@dataclass(frozen=True)
+class EncodedSide:
+    """Inputs of one tower.
+
+    ids: int32 [n, categorical features], rows of the embedding table.
+    numbers: float32 [n, numeric columns], standardised; vectors take `width` columns.
+    """
+
+    ids: NDArray[np.int32]
+    numbers: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows in the order of their frame, with the request's features kept once a request.
+
+    request: EncodedSide [requests]; candidate: EncodedSide [rows].
+    offsets: int64 [requests + 1]; rows offsets[i] to offsets[i + 1] belong to request i.
+    """
+
+    request: EncodedSide
+    candidate: EncodedSide
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Which embedding row each id has, and how numbers are standardised.
+
+    Row i of the table, for i below the number of categorical features, stands for ids of feature i never trained on;
+    ids get the following rows in order of arrival and keep them for good, so that checkpoints can be warm-started.
+
+    vocabularies: feature -> (ids, their rows), the ids sorted.
+    scales: numeric or vector feature -> (mean, standard deviation) per column, from the first training.
+    """
+
+    features: tuple[Feature, ...]
+    vocabularies: Mapping[str, tuple[pl.Series, NDArray[np.int32]]] = field(default_factory=dict)
+    scales: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.features if f.kind == "categorical")
+
+    @property
+    def size(self) -> int:
+        """Rows of the embedding table."""
+        return len(self.categorical) + sum(len(rows) for _, rows in self.vocabularies.values())
+
+    def count(self, side: str) -> tuple[int, int]:
+        """Categorical features and numeric columns of one side ("request" or "candidate")."""
+        mine = [f for f in self.features if f.side == side]
+        return (
+            sum(f.kind == "categorical" for f in mine),
+            sum(f.width or 1 for f in mine if f.kind != "categorical"),
+        )
+
+    def extended(self, frame: pl.DataFrame) -> "Encoder":
+        """An encoder that also knows the frame's ids; known ids keep their rows, scales are set once.
+
+        Args:
+            frame: has a column for every feature; null ids are left to the unknown row.
+        """
+        vocabularies = dict(self.vocabularies)
+        next_row = self.size
+        for name in self.categorical:
+            seen = frame[name].drop_nulls().unique().sort()
+            if name in vocabularies:
+                ids, rows = vocabularies[name]
+                new = seen.filter(~seen.is_in(ids.implode()))
+            else:
+                ids, rows, new = seen.clear(), np.empty(0, np.int32), seen
+            if len(new):
+                added = np.arange(next_row, next_row + len(new), dtype=np.int32)
+                next_row += len(new)
+                order = pl.concat([ids, new]).arg_sort().to_numpy()
+                vocabularies[name] = (pl.concat([ids, new]).gather(order), np.concatenate([rows, added])[order])
+            elif name not in vocabularies:
+                vocabularies[name] = (ids, rows)
+        scales = dict(self.scales) or {
+            f.name: _scale(_numbers(frame, f)) for f in self.features if f.kind != "categorical"
+        }
+        return Encoder(self.features, vocabularies, scales)
+
+    def encode(self, frame: pl.DataFrame) -> EncodedRows:
+        """Encode a frame whose rows of one request stand together (sorted by request_id).
+
+        Raises:
+            TrainingError: if a request's rows are scattered over the frame.
+        """
+        starts = _request_starts(frame["request_id"])
+        offsets = np.append(starts, len(frame)).astype(np.int64)
+        return EncodedRows(
+            request=self._side("request", frame[starts]),
+            candidate=self._side("candidate", frame),
+            offsets=offsets,
+        )
+
+    def _side(self, side: str, frame: pl.DataFrame) -> EncodedSide:
+        mine = [f for f in self.features if f.side == side]
+        unknown = {name: row for row, name in enumerate(self.categorical)}
+        ids = [self._rows(frame[f.name], unknown[f.name]) for f in mine if f.kind == "categorical"]
+        numbers = [self._standardised(frame, f) for f in mine if f.kind != "categorical"]
+        return EncodedSide(
+            ids=np.stack(ids, axis=1) if ids else np.empty((len(frame), 0), np.int32),
+            numbers=np.concatenate(numbers, axis=1) if numbers else np.empty((len(frame), 0), np.float32),
+        )
+
+    def _rows(self, column: pl.Series, unknown: int) -> NDArray[np.int32]:
+        ids, rows = self.vocabularies[column.name]
+        if not len(ids):
+            return np.full(len(column), unknown, np.int32)
+        found = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
+        return found.to_numpy()
+
+    def _standardised(self, frame: pl.DataFrame, feature: Feature) -> NDArray[np.float32]:
+        mean, deviation = (np.asarray(part, np.float32) for part in self.scales[feature.name])
+        return ((_numbers(frame, feature) - mean) / deviation).clip(-CUT, CUT)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything needed to rebuild it, as JSON values."""
+        return {
+            "features": [feature.model_dump(mode="json") for feature in self.features],
+            "vocabularies": {
+                name: {"ids": ids.to_list(), "rows": rows.tolist()} for name, (ids, rows) in self.vocabularies.items()
+            },
+            "scales": {name: [list(mean), list(deviation)] for name, (mean, deviation) in self.scales.items()},
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Encoder":
+        """The inverse of `as_json`."""
+        features = tuple(Feature.model_validate(item) for item in content["features"])
+        dtypes = {f.name: pl.String if f.values == "string" else pl.Int64 for f in features}
+        return cls(
+            features=features,
+            vocabularies={
+                name: (pl.Series(item["ids"], dtype=dtypes[name]), np.asarray(item["rows"], np.int32))
+                for name, item in content["vocabularies"].items()
+            },
+            scales={name: (mean, deviation) for name, (mean, deviation) in content["scales"].items()},
+        )
+
+
+def grow(table: NDArray[np.float32], size: int, seed: int, spread: float = 0.05) -> NDArray[np.float32]:
+    """The embedding table [rows, width] with rows drawn from N(0, spread^2) appended up to `size` rows."""
+    rng = np.random.default_rng((seed, len(table)))
+    new = rng.normal(0, spread, (size - len(table), table.shape[1])).astype(np.float32)
+    return np.concatenate([table, new])
+
+
+def _request_starts(requests: pl.Series) -> NDArray[np.int64]:
+    """Index of the first row of each request."""
+    if len(requests) == 0:
+        return np.empty(0, np.int64)
+    changes = (requests != requests.shift(1)).fill_null(True)
+    starts = changes.arg_true().to_numpy().astype(np.int64)
+    if len(starts) != requests.n_unique():
+        raise TrainingError(
+            "request_id: rows of a request are scattered over the frame; expected them together; sort by request_id"
+        )
+    return starts
+
+
+def _numbers(frame: pl.DataFrame, feature: Feature) -> NDArray[np.float32]:
+    """A numeric or vector feature as float32 [rows, width]."""
+    column = frame[feature.name]
+    if feature.kind == "vector":
+        width = feature.width or 1
+        return column.cast(pl.Array(pl.Float32, width)).to_numpy().reshape(len(frame), width)
+    return column.cast(pl.Float32).to_numpy().reshape(-1, 1)
+
+
+def _scale(numbers: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+    if len(numbers) == 0:
+        return [0.0] * numbers.shape[1], [1.0] * numbers.shape[1]
+    mean, deviation = numbers.mean(0, dtype=np.float64), numbers.std(0, dtype=np.float64)
+    return mean.tolist(), np.where(deviation > 0, deviation, 1.0).tolist()
+
+
+def names(features: Sequence[Feature]) -> list[str]:
+    """The features' column names."""
+    return [feature.name for feature in features]

@@ -1,0 +1,64 @@
+"""What a teacher says on shown rows against what happened there: on withheld impressions and on exploration."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from ukdsl_assets.cascade import Cascade, LoggedTeacher, TrainedTeacher
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.learning.audit import judge_teacher
+
+KEYS = ["request_id", "candidate_id"]
+
+
+def tasks_taught(cascade: Cascade, teacher: LoggedTeacher | TrainedTeacher) -> list[str]:
+    """The tasks that a teacher labels: what its stage logs, or all for a trained one."""
+    if teacher.kind == "logged":
+        return list(cascade.predictions_of(teacher.stage))
+    return [task.name for task in cascade.tasks]
+
+
+def teacher_rules(cascade: Cascade, teacher: LoggedTeacher | TrainedTeacher) -> dict[str, str]:
+    """Names of the gates of `audit_teacher` and what they demand."""
+    rules = {}
+    for task in tasks_taught(cascade, teacher):
+        rules[f"{task}_calibrated_on_withheld_impressions"] = f"{task}: the teacher agrees with withheld labels."
+        rules[f"{task}_calibrated_on_exploration"] = f"{task}: it agrees with labels of rows that were shown at random."
+    return rules
+
+
+def audit_teacher(
+    cascade: Cascade,
+    teacher: LoggedTeacher | TrainedTeacher,
+    impressions: pl.DataFrame,
+    labels: pl.LazyFrame,
+    withheld: pl.Series,
+) -> list[GateResult]:
+    """Judge a teacher's labels on the day's impressions, in the order of `teacher_rules`.
+
+    A trained teacher has seen the impressions that are not withheld, exploration rows too, so both gates use
+    withheld rows; a logged teacher was trained before the day, so exploration rows all count.
+
+    Args:
+        impressions: request_id, candidate_id, explored and a label column a task.
+        labels: request_id, candidate_id and `<task>_prediction`.
+        withheld: Boolean, a row of `impressions` each.
+    """
+    tasks = tasks_taught(cascade, teacher)
+    shown = impressions.select(*KEYS, "explored", *tasks).with_columns(withheld.alias("withheld"))
+    rows = shown.lazy().join(labels.select(*KEYS, *_columns(tasks)), on=KEYS, how="inner").collect()
+    results = []
+    for task in tasks:
+        labelled = rows.filter(pl.col(task).is_not_null())
+        explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | (teacher.kind == "logged")))
+        for where, chosen, bounds in (
+            ("withheld_impressions", labelled.filter("withheld"), "teacher_calibration"),
+            ("exploration", explored, "teacher_exploration"),
+        ):
+            prediction, label = chosen[f"{task}_prediction"].to_numpy(), chosen[task].to_numpy()
+            results.append(judge_teacher(cascade, f"{task}_calibrated_on_{where}", prediction, label, bounds))
+    return results
+
+
+def _columns(tasks: Sequence[str]) -> list[str]:
+    return [f"{task}_prediction" for task in tasks]

@@ -1,0 +1,174 @@
+"""Trained teachers: LightGBM on a rolling window of impressions, with every feature known at the teacher's stage."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.cascade import Cascade, Feature, TrainedTeacher
+from ukdsl_assets.errors import TrainingError
+
+if TYPE_CHECKING:
+    import lightgbm
+
+# Share of the requests that tells when more trees stop helping.
+VALIDATION_SHARE = 0.1
+PATIENCE = 20
+# Stands between the boosters of two tasks in the checkpoint's text; LightGBM's format has no such line.
+BETWEEN_MODELS = "\n=== next task ===\n"
+
+
+@dataclass(frozen=True)
+class FittedTeacher:
+    """One booster a task (LightGBM's text format) and the codes of categorical ids, by feature."""
+
+    models: Mapping[str, str]
+    codes: Mapping[str, pl.Series]
+    features: tuple[Feature, ...]
+
+    @property
+    def text(self) -> str:
+        """The boosters of all tasks in one file, in the order of `models`."""
+        return BETWEEN_MODELS.join(self.models.values())
+
+
+def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataFrame, threads: int) -> FittedTeacher:
+    """Train one booster for each task of the cascade; a task's rows are those that have its label.
+
+    A tenth of the requests decides where to stop. Ids with fewer rows than a leaf must have are one unknown id:
+    splits on rarer ones only memorise.
+
+    Args:
+        impressions: rows of the window that are not withheld, columns of the SQL model `impressions`.
+
+    Raises:
+        TrainingError: for a task without a positive or without a negative label.
+    """
+    import lightgbm
+
+    features = cascade.features_known_at(teacher.stage)
+    least = teacher.minimum_leaf_rows
+    codes = {f.name: _frequent(impressions[f.name], least) for f in features if f.kind == "categorical"}
+    models = {}
+    for task in cascade.tasks:
+        rows = impressions.filter(pl.col(task.name).is_not_null())
+        label = rows[task.name].to_numpy()
+        if not 0 < label.sum() < len(label):
+            raise TrainingError(
+                f"teacher {teacher.name}, task {task.name}: {int(label.sum())} positives among {len(label)} rows; "
+                "expected both outcomes; widen window_days or check the event log"
+            )
+        matrix, columns, categorical = _matrix(features, codes, rows)
+        validation = _validation(rows["request_id"], teacher.seed)
+        data = lightgbm.Dataset(
+            matrix[~validation], label[~validation], feature_name=columns, categorical_feature=categorical
+        )
+        booster = lightgbm.train(
+            _parameters(teacher, threads),
+            data,
+            num_boost_round=teacher.trees,
+            valid_sets=[data.create_valid(matrix[validation], label[validation])],
+            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+        )
+        # The number of threads is not part of the model: its bytes must not depend on the machine.
+        models[task.name] = re.sub(r"\[num_threads: \d+\]\n", "", booster.model_to_string())
+    return FittedTeacher(models, codes, features)
+
+
+def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
+    """Labels of every task: request_id, candidate_id and Float32 `<task>_prediction` in (0, 1), in the rows' order."""
+    matrix, _, _ = _matrix(fitted.features, fitted.codes, rows)
+    predictions = {
+        f"{task}_prediction": np.asarray(_booster(text).predict(matrix, num_threads=threads), np.float32)
+        for task, text in fitted.models.items()
+    }
+    return rows.select("request_id", "candidate_id").with_columns(**{k: pl.Series(v) for k, v in predictions.items()})
+
+
+def as_checkpoint(fitted: FittedTeacher) -> dict[str, Any]:
+    """Everything but the models' text, as JSON values."""
+    return {
+        "codes": {name: ids.to_list() for name, ids in fitted.codes.items()},
+        "features": [feature.model_dump(mode="json") for feature in fitted.features],
+        "tasks": list(fitted.models),
+    }
+
+
+def from_checkpoint(content: Mapping[str, Any], text: str) -> FittedTeacher:
+    """The inverse of `as_checkpoint` and `FittedTeacher.text`."""
+    features = tuple(Feature.model_validate(item) for item in content["features"])
+    dtypes = {f.name: pl.String if f.values == "string" else pl.Int64 for f in features}
+    return FittedTeacher(
+        models=dict(zip(content["tasks"], text.split(BETWEEN_MODELS), strict=True)),
+        codes={name: pl.Series(name, ids, dtype=dtypes[name]) for name, ids in content["codes"].items()},
+        features=features,
+    )
+
+
+def _booster(text: str) -> "lightgbm.Booster":
+    import lightgbm
+
+    return lightgbm.Booster(model_str=text)
+
+
+def _parameters(teacher: TrainedTeacher, threads: int) -> dict[str, Any]:
+    return {
+        "objective": "binary",
+        "num_leaves": teacher.leaves,
+        "learning_rate": teacher.learning_rate,
+        "min_data_in_leaf": teacher.minimum_leaf_rows,
+        "feature_fraction": 0.8,
+        "seed": teacher.seed,
+        # Same bytes for the same rows, whatever the machine's load.
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "verbosity": -1,
+        "cat_smooth": 20,
+    }
+
+
+def _frequent(column: pl.Series, least: int) -> pl.Series:
+    """Ids with at least `least` rows, most frequent first, ties by id."""
+    counts = column.drop_nulls().value_counts(name="rows").filter(pl.col("rows") >= least)
+    return counts.sort(["rows", column.name], descending=[True, False])[column.name]
+
+
+def _validation(requests: pl.Series, seed: int) -> NDArray[np.bool_]:
+    """Boolean [rows]: rows of a seeded tenth of the requests."""
+    unique = requests.unique().sort()
+    chosen = np.random.default_rng(seed).random(len(unique)) < VALIDATION_SHARE
+    return requests.is_in(unique.filter(pl.Series(chosen)).implode()).to_numpy()
+
+
+def _matrix(
+    features: tuple[Feature, ...], codes: Mapping[str, pl.Series], rows: pl.DataFrame
+) -> tuple[NDArray[np.float32], list[str], list[str]]:
+    """Float32 [rows, columns], their names, and the names of the categorical ones."""
+    parts: list[NDArray[np.float32]] = []
+    columns: list[str] = []
+    for feature in features:
+        column = rows[feature.name]
+        if feature.kind == "categorical":
+            ids = codes[feature.name]
+            # LightGBM takes NaN for an id that it has not seen.
+            coded = column.replace_strict(ids, pl.int_range(len(ids), eager=True), default=None, return_dtype=pl.Float32)
+            parts.append(coded.to_numpy()[:, None])
+            columns.append(feature.name)
+        elif feature.kind == "numeric":
+            parts.append(column.cast(pl.Float32).to_numpy()[:, None])
+            columns.append(feature.name)
+        else:
+            width = feature.width or 1
+            # Place by place, so that a null vector (a candidate below `known_from`) is missing in each.
+            places = column.cast(pl.Array(pl.Float32, width)).to_frame()
+            parts.append(
+                places.select(pl.first().arr.get(place).alias(str(place)) for place in range(width)).to_numpy()
+            )
+            columns += [f"{feature.name}_{place}" for place in range(width)]
+    categorical = [feature.name for feature in features if feature.kind == "categorical"]
+    return np.concatenate(parts, axis=1), columns, categorical

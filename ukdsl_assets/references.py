@@ -1,0 +1,96 @@
+"""Whether the names in a declaration refer to something, and nothing is declared twice."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ukdsl_assets.cascade import Cascade, Student
+
+# Names that the tables use for themselves; a stage, task, feature or event must not take them.
+RESERVED = frozenset(
+    {"request_id", "candidate_id", "requested_at", "deepest_stage", "bid", "shown", "explored", "propensity", "day"}
+    | {"event", "occurred_at", "value", "target", "weight", "domain", "teacher", "teacher_version", "withheld"}
+    | {"label", "truth", "reference"}
+)
+# Folders of the lake beside those of teachers and students.
+TABLES = frozenset(
+    {"candidate_log", "event_log", "impressions", "considerations", "stage_calibration", "simulated_state"}
+)
+
+
+def wrong_references(cascade: "Cascade") -> list[str]:
+    """Each problem as `key: what was seen and expected`; empty for a sound declaration."""
+    return [*_repeated_names(cascade), *_unknown_references(cascade)]
+
+
+def _repeated_names(cascade: "Cascade") -> list[str]:
+    problems = []
+    blocks = (("stages", cascade.stages), ("tasks", cascade.tasks), ("features", cascade.features))
+    for key, items in (*blocks, ("teachers", cascade.teachers), ("students", cascade.students)):
+        names = [item.name for item in items]
+        problems += [f"{key}: `{name}` is declared twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    for key, named in (("teachers", cascade.teachers), ("students", cascade.students)):
+        problems += [
+            f"{key}: `{n}` is the name of a table; choose another" for n in sorted({x.name for x in named} & TABLES)
+        ]
+    shared = {t.name for t in cascade.teachers} & {s.name for s in cascade.students}
+    problems += [f"students: `{name}` is also a teacher's name; asset keys would collide" for name in sorted(shared)]
+    for key, items in blocks:
+        for item in items:
+            if item.name in RESERVED or item.name.startswith("audit_") or item.name.endswith("_prediction"):
+                problems.append(f"{key}: `{item.name}` is reserved for the tables' own columns; choose another name")
+    clash = {t.name for t in cascade.tasks} & {f.name for f in cascade.features}
+    return problems + [f"features: `{name}` is also a task, whose label is a column" for name in sorted(clash)]
+
+
+def _unknown_references(cascade: "Cascade") -> list[str]:
+    stages = [stage.name for stage in cascade.stages]
+    tasks = [task.name for task in cascade.tasks]
+    problems: list[str] = []
+
+    def refer(key: str, name: str | None, known: list[str]) -> bool:
+        if name is not None and name not in known:
+            problems.append(f"{key}: unknown name `{name}`, expected one of {', '.join(known) or '(none declared)'}")
+            return False
+        return True
+
+    for stage in cascade.stages:
+        for task in stage.predicts or ():
+            refer(f"stages.{stage.name}.predicts", task, tasks)
+    for declared in cascade.tasks:
+        others = [other for other in tasks if other != declared.name]
+        refer(f"tasks.{declared.name}.given", declared.given, others)
+    for feature in cascade.features:
+        refer(f"features.{feature.name}.known_from", feature.known_from, stages)
+    if not problems:
+        for teacher in cascade.teachers:
+            refer(f"teachers.{teacher.name}.stage", teacher.stage, stages)
+        for student in cascade.students:
+            _check_student(cascade, student, stages, tasks, refer, problems)
+    if cascade.last_day is not None and cascade.last_day < cascade.first_day:
+        problems.append(f"last_day: {cascade.last_day} is before first_day {cascade.first_day}")
+    return problems
+
+
+def _check_student(
+    cascade: "Cascade", student: "Student", stages: list[str], tasks: list[str], refer: Any, problems: list[str]
+) -> None:
+    key = f"students.{student.name}"
+    teachers = [teacher.name for teacher in cascade.teachers]
+    references = [
+        refer(f"{key}.stage", student.stage, stages),
+        refer(f"{key}.task", student.task, tasks),
+        refer(f"{key}.teacher", student.teacher, teachers),
+    ]
+    if not all(references):
+        return
+    known = [feature.name for feature in cascade.features_known_at(student.stage)]
+    for name in () if student.features == "all" else student.features:
+        refer(f"{key}.features (known at stage {student.stage})", name, known)
+    teacher = cascade.teacher(student.teacher)
+    if teacher.stage in stages and cascade.depth(teacher.stage) < cascade.depth(student.stage):
+        problems.append(f"{key}.teacher: `{teacher.name}` is of stage {teacher.stage}, before {student.stage}")
+    if teacher.kind == "logged" and student.task not in cascade.predictions_of(teacher.stage):
+        problems.append(f"{key}.teacher: stage {teacher.stage} logs no prediction of task `{student.task}`")
+    sides = {feature.side for feature in cascade.features_of(student)}
+    if sides != {"request", "candidate"}:
+        problems.append(f"{key}.features: two_tower needs features of both sides, saw {' and '.join(sorted(sides))}")

@@ -1,0 +1,41 @@
+"""Where things are and how many cores to use: environment variables UKDSL_*, with defaults for a fresh clone."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Read once when the definitions are built; every field can be set as UKDSL_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix="UKDSL_", extra="ignore")
+
+    lake: str = Field(str(PROJECT / "lake"), description="Folder or fsspec URI that holds tables and checkpoints.")
+    cascades: Path | None = Field(None, description="Folder of your own cascade YAML files, beside the shipped ones.")
+    sql: Path = Field(PROJECT / "dbt_like_sql", description="Folder of the SQL models.")
+    scale: Literal["small", "default", "large"] = Field("default", description="Size of simulated days.")
+    kuairand: Path = Field(
+        PROJECT.parent / "shared" / "data" / "kuairand_pure", description="Folder of the KuaiRand-Pure logs."
+    )
+    shards: int = Field(1, ge=1, le=4096, description="Parquet shards (by hash of request_id) of each partition.")
+    threads: int = Field(os.cpu_count() or 1, ge=1, description="Threads of DuckDB, LightGBM and torch.")
+
+    @property
+    def tables(self) -> str:
+        """Root of the Delta tables; apart from checkpoints, since a vacuum removes what no table knows."""
+        return f"{self.lake}/tables"
+
+    @property
+    def checkpoints(self) -> str:
+        """Root of the checkpoint store."""
+        return f"{self.lake}/checkpoints"
+
+    @property
+    def simulated_state(self) -> str:
+        """Where simulated cascades keep their production models."""
+        return f"{self.lake}/simulated_state"

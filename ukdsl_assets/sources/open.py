@@ -1,0 +1,42 @@
+"""From a declaration to the source that reads its logs."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Protocol
+
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.settings import Settings
+from ukdsl_assets.sources.contract import DayOfLogs
+
+
+class Source(Protocol):
+    """Reads one UTC day of logs in the contract's columns and types."""
+
+    def read(self, day: date) -> DayOfLogs:
+        """Raises SourceError where logs are missing or unreadable, ContractError where they do not conform."""
+        ...
+
+
+def open_source(cascade: Cascade, settings: Settings, state_folder: str, tell: Callable[[str], None]) -> Source:
+    """The source that a cascade declares.
+
+    Args:
+        state_folder: where a simulated cascade keeps its production models from day to day.
+        tell: gets a line of progress when a day takes long to make.
+    """
+    match cascade.source.kind:
+        case "simulated":
+            from ukdsl_assets.sources.simulated import SimulatedSource
+
+            def progress(what: str, done: int, total: int) -> None:
+                tell(f"{what}: {done} of {total}")
+
+            return SimulatedSource(cascade, state_folder, settings.scale, progress)
+        case "parquet":
+            from ukdsl_assets.sources.parquet import ParquetSource
+
+            return ParquetSource(cascade)
+        case "kuairand":
+            from ukdsl_assets.sources.kuairand import KuaiRandSource
+
+            return KuaiRandSource(cascade, settings.kuairand)

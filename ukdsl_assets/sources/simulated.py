@@ -1,0 +1,144 @@
+"""The simulated ads cascade as a source of logs; the world is in `simulation/`."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.errors import SourceError
+from ukdsl_assets.sources.contract import DayOfLogs
+
+if TYPE_CHECKING:
+    from ukdsl_assets.simulation.production import ProductionModels
+    from ukdsl_assets.simulation.state import StateFolder
+    from ukdsl_assets.simulation.world import World
+
+_TASKS = {"click": ("click", None), "conversion": ("conversion", "click")}  # name: (event, given)
+
+
+class SimulatedSource:
+    """Simulates the days of a cascade whose declaration asks for `source: {kind: simulated}`.
+
+    A day's candidate log is a function of (seed, scale, day) alone. Its event log also depends on the world's clock,
+    which stands at 05:00 UTC after the newest day that was ever brought forward (the newest saved state): it holds the
+    events before the clock, so a rerun of an older day finds the conversions that came late.
+
+    Args:
+        cascade: declares the world's stages and tasks, and any of its features in any order.
+        state_folder: local path or fsspec URI, where the production models' state after each day is kept.
+        scale: size of a day, see `simulation.scales`.
+        progress: told (what, days done, days to do) while days before the one that was asked for are simulated.
+
+    Raises:
+        SourceError: the declaration differs from what the world fills.
+    """
+
+    def __init__(
+        self,
+        cascade: Cascade,
+        state_folder: str,
+        scale: Literal["small", "default", "large"],
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        from ukdsl_assets.simulation.scales import SCALES
+
+        if cascade.source.kind != "simulated":
+            raise SourceError(f"{cascade.origin}: source.kind: expected `simulated`, saw `{cascade.source.kind}`")
+        problems = _differences(cascade)
+        if problems:
+            raise SourceError(
+                f"{cascade.origin}: the simulated world cannot fill it; change\n  " + "\n  ".join(problems)
+            )
+        self._cascade = cascade
+        self._seed = cascade.source.seed
+        self._state_folder = state_folder
+        self._scale_name = scale
+        self._scale = SCALES[scale]
+        self._progress = progress
+
+    def read(self, day: date) -> DayOfLogs:
+        """The logs of one day; brings the production models forward to it first, from the newest saved state.
+
+        Interrupted, it resumes after the last simulated day.
+
+        Raises:
+            SourceError: the day is before the cascade's first, or a saved state cannot be read.
+        """
+        from ukdsl_assets.simulation.day import CLOCK, simulate_day
+        from ukdsl_assets.simulation.logs import candidate_log, event_log, midnight_of
+
+        index = (day - self._cascade.first_day).days
+        if index < 0:
+            raise SourceError(
+                f"{self._cascade.name}, day {day}: the simulated world has no logs before first_day "
+                f"{self._cascade.first_day}; ask for a later day or declare an earlier first_day"
+            )
+        models = self._models_before(index)
+        truths = self._cascade.has_truth
+        served = simulate_day(self._world, models, index, self._scale.requests_of(index), truths)
+        if index not in self._states.days():
+            models.train(served, self._scale)
+            self._states.save(models)
+        newest = midnight_of(self._cascade.first_day + timedelta(days=self._states.days()[-1]))
+        clock = newest + timedelta(microseconds=CLOCK)
+        midnight = midnight_of(day)
+        return DayOfLogs(candidate_log(served, midnight, self._cascade), event_log(served, midnight, clock))
+
+    @cached_property
+    def _world(self) -> "World":
+        from ukdsl_assets.simulation.world import World
+
+        return World(self._seed)
+
+    @cached_property
+    def _states(self) -> "StateFolder":
+        from ukdsl_assets.simulation.state import StateFolder
+
+        return StateFolder(self._state_folder, self._seed, self._scale_name)
+
+    def _models_before(self, index: int) -> "ProductionModels":
+        """The production models as they serve a day, after simulating what is missing before it."""
+        from ukdsl_assets.simulation.day import simulate_day
+        from ukdsl_assets.simulation.production import ProductionModels
+        from ukdsl_assets.simulation.scales import WARM_UP_DAYS
+
+        saved = [day for day in self._states.days() if day < index]
+        models = self._states.load(saved[-1]) if saved else ProductionModels(self._seed, -WARM_UP_DAYS - 1)
+        missing = range(models.trained_to + 1, index)
+        for done, day in enumerate(missing, start=1):
+            requests = self._scale.requests_of(day)
+            models.train(simulate_day(self._world, models, day, requests, truths=False), self._scale)
+            self._states.save(models)
+            if self._progress is not None:
+                self._progress("simulating the days before", done, len(missing))
+        return models
+
+
+def _differences(cascade: Cascade) -> list[str]:
+    """How the declaration differs from what the world fills: key, seen, expected."""
+    from ukdsl_assets.simulation.logs import FEATURES, STAGES
+
+    problems = []
+    if cascade.identifiers != "integer":
+        problems.append(f"identifiers: saw {cascade.identifiers}, expected integer")
+    stages = tuple(stage.name for stage in cascade.stages)
+    if stages != tuple(STAGES):
+        problems.append(f"stages: saw {', '.join(stages)}, expected {', '.join(STAGES)} in this order")
+    else:
+        for stage, predicts in STAGES.items():
+            logged = cascade.predictions_of(stage)
+            if set(logged) != set(predicts):
+                problems.append(f"stages.{stage}.predicts: saw {list(logged)}, expected {list(predicts)}")
+    tasks = {task.name: (task.event, task.given) for task in cascade.tasks}
+    if tasks != _TASKS:
+        problems.append(f"tasks, as name: (event, given): saw {tasks}, expected {_TASKS}")
+    for feature in cascade.features:
+        known = FEATURES.get(feature.name)
+        if known is None:
+            problems.append(f"features: unknown feature `{feature.name}`, expected some of {', '.join(FEATURES)}")
+        elif feature.model_copy(update={"cost": known.cost}) != known:
+            expected = known.model_dump(exclude_none=True, exclude={"name", "cost"})
+            seen = feature.model_dump(exclude_none=True, exclude={"name", "cost"})
+            problems.append(f"features.{feature.name}: saw {seen}, expected {expected}")
+    return problems

@@ -1,0 +1,167 @@
+"""What a template of dbt_like_sql may name: identifiers of the declaration in Jinja, values as bound parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from ukdsl_assets.cascade import Cascade, LoggedTeacher, Student, TrainedTeacher, prediction_column, truth_column
+from ukdsl_assets.sql.withheld import BUCKETS, SALT
+
+
+@dataclass(frozen=True)
+class TaskNames:
+    """A task: its label column (`name`), the labels that must be 1 for it to have one, and its audit column."""
+
+    name: str
+    conditions: tuple[str, ...]
+    truth: str
+
+
+@dataclass(frozen=True)
+class PredictionNames:
+    """A logged prediction: its column, and that of the next stage that predicts the same task (None: none does)."""
+
+    stage: str
+    task: str
+    column: str
+    teacher: str | None
+    truth: str
+
+
+@dataclass(frozen=True)
+class TeacherNames:
+    """A teacher: the stages whose candidates it labels, and the (label, logged) column pairs of a logged teacher."""
+
+    name: str
+    reached_by: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class StudentNames:
+    """A student: the column of its label, the column of its teacher's label, and those of its features."""
+
+    name: str
+    task: str
+    teacher_label: str
+    features: tuple[str, ...]
+
+
+def label_column(task: str) -> str:
+    """Column of `teacher_labels` that holds a teacher's prediction for a task."""
+    return f"{task}_prediction"
+
+
+def template_context(
+    cascade: Cascade, student: Student | None = None, teacher: LoggedTeacher | TrainedTeacher | None = None
+) -> dict[str, Any]:
+    """The names that a template may use; `student` and `teacher` are absent for models of scope cascade.
+
+    Without `teacher`, a student's own is taken.
+    """
+    if student is not None and teacher is None:
+        teacher = cascade.teacher(student.teacher)
+    context: dict[str, Any] = {
+        "identifiers": cascade.identifiers,
+        "has_bid": cascade.has_bid,
+        "has_truth": cascade.has_truth,
+        "stages": tuple(stage.name for stage in cascade.stages),
+        "tasks": tuple(TaskNames(t.name, _conditions(cascade, t.name), truth_column(t.name)) for t in cascade.tasks),
+        "predictions": _predictions(cascade),
+        "features": tuple(feature.name for feature in cascade.features),
+        "feature_types": {feature.name: _sql_type(feature) for feature in cascade.features},
+    }
+    if teacher is not None:
+        logged = cascade.predictions_of(teacher.stage) if teacher.kind == "logged" else ()
+        context["teacher"] = TeacherNames(
+            name=teacher.name,
+            reached_by=context["stages"][cascade.depth(teacher.stage) :],
+            labels=tuple((label_column(task), prediction_column(teacher.stage, task)) for task in logged),
+        )
+    if student is not None:
+        features = tuple(feature.name for feature in cascade.features_of(student))
+        context["student"] = StudentNames(student.name, student.task, label_column(student.task), features)
+    return context
+
+
+def parameters_for(
+    cascade: Cascade,
+    day: date,
+    student: Student | None = None,
+    teacher: LoggedTeacher | TrainedTeacher | None = None,
+    teacher_version: str | None = None,
+) -> dict[str, Any]:
+    """Every value that a model may bind, by the name it has after `$`.
+
+    day; stages, tasks (lists of names); per stage stage_<name> and rate_<name>; per task task_<name>, event_<name>
+    and window_<name>; withheld_salt and withheld_buckets (a request is withheld if its hash, in [0, 10,000), is
+    below); and where given student, teacher (names; a student's own by default) and teacher_version.
+    """
+    values: dict[str, Any] = {
+        "day": day,
+        "stages": [stage.name for stage in cascade.stages],
+        "tasks": [task.name for task in cascade.tasks],
+        "withheld_salt": SALT,
+        "withheld_buckets": cascade.withheld_share * BUCKETS,
+    }
+    for stage in cascade.stages:
+        values |= {f"stage_{stage.name}": stage.name, f"rate_{stage.name}": stage.consideration_rate}
+    for task in cascade.tasks:
+        values |= {f"task_{task.name}": task.name, f"event_{task.name}": task.event}
+        values[f"window_{task.name}"] = task.attribution_window
+    if student is not None:
+        values["student"] = student.name
+        values["teacher"] = student.teacher
+    if teacher is not None:
+        values["teacher"] = teacher.name
+    if teacher_version is not None:
+        values["teacher_version"] = teacher_version
+    return values
+
+
+def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The columns behind each name in angle brackets that a header may use."""
+    found = {
+        "<prediction>": tuple(prediction.column for prediction in context["predictions"]),
+        "<task>": tuple(task.name for task in context["tasks"]),
+        "<feature>": context["student"].features if "student" in context else context["features"],
+        "<bid>": ("bid",) if context["has_bid"] else (),
+    }
+    if "teacher" in context:
+        found["<teacher_label>"] = tuple(label for label, _ in context["teacher"].labels)
+    return found
+
+
+def _conditions(cascade: Cascade, task: str) -> tuple[str, ...]:
+    """All tasks that must be positive before this one, nearest first."""
+    found: list[str] = []
+    given = cascade.task(task).given
+    while given is not None and given not in found:
+        found.append(given)
+        given = cascade.task(given).given
+    return tuple(found)
+
+
+def _predictions(cascade: Cascade) -> tuple[PredictionNames, ...]:
+    columns = [
+        (s.name, task, prediction_column(s.name, task))
+        for s in cascade.stages
+        for task in cascade.predictions_of(s.name)
+    ]
+    return tuple(
+        PredictionNames(
+            stage=stage,
+            task=task,
+            column=column,
+            teacher=next((later for _, other, later in columns[position + 1 :] if other == task), None),
+            truth=truth_column(task),
+        )
+        for position, (stage, task, column) in enumerate(columns)
+    )
+
+
+def _sql_type(feature: Any) -> str:
+    if feature.kind == "categorical":
+        return "BIGINT" if feature.values == "integer" else "VARCHAR"
+    return "FLOAT" if feature.kind == "numeric" else "FLOAT[]"

@@ -1,0 +1,118 @@
+"""A file of dbt_like_sql as declared: the YAML header of its comment lines, and the template below."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ukdsl_assets.errors import SqlModelError
+
+# "identifier" is the type of the cascade's request_id and candidate_id, "declared" that of a feature's declaration.
+ColumnType = Literal[
+    "identifier", "declared", "BIGINT", "BOOLEAN", "DOUBLE", "FLOAT", "FLOAT[]", "TIMESTAMP WITH TIME ZONE", "VARCHAR"
+]
+ParameterName = Annotated[str, Field(pattern=r"^\$[a-z][a-z0-9_]*$")]
+
+
+class Column(BaseModel):
+    """Description and rules of one output column.
+
+    between: (lowest, highest) allowed, None for an open end. one_of: allowed values, or the name of a bound list
+    parameter such as `$stages`. Nulls break no rule but `not_null`; NaN and infinity always break one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str
+    type: ColumnType
+    not_null: bool = False
+    between: tuple[float | None, float | None] | None = None
+    one_of: tuple[str | float, ...] | ParameterName | None = None
+
+
+class SqlModel(BaseModel):
+    """One model: what its header declares, and its Jinja template.
+
+    table: the table that it makes; the file's name unless the header says otherwise.
+    scope: the kind of thing that there is one such table for.
+    keys: columns by which rows are unique and in which order they stand.
+    shard_key: "request_id" if the model may run on each shard of requests alone, None if it needs all rows at once.
+    columns: by name; a name in angle brackets stands for a family of columns (see `render`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    path: Path
+    template: str
+    table: str
+    description: str
+    owner: str
+    scope: Literal["cascade", "teacher", "student"]
+    keys: tuple[str, ...] = Field(min_length=1)
+    shard_key: Literal["request_id"] | None
+    columns: Mapping[str, Column] = Field(min_length=1)
+
+
+def read_models(folder: Path) -> dict[str, SqlModel]:
+    """Every .sql file below `folder`, by name, in the order of their paths.
+
+    Raises:
+        SqlModelError: for a missing folder, a wrong header, or two files of the same name.
+    """
+    if not folder.is_dir():
+        raise SqlModelError(f"{folder}: no such folder of SQL models; set UKDSL_SQL to one")
+    models: dict[str, SqlModel] = {}
+    for path in sorted(folder.rglob("*.sql")):
+        if path.stem in models:
+            raise SqlModelError(f"{path}: the name `{path.stem}` is taken by {models[path.stem].path}; choose another")
+        models[path.stem] = read_model(path)
+    return models
+
+
+def read_model(path: Path) -> SqlModel:
+    """Read one file and check its header.
+
+    Raises:
+        SqlModelError: names the file, the line or key, what was seen and what was expected.
+    """
+    template = path.read_text()
+    header = _header(path, template)
+    taken = sorted({"name", "path", "template"} & set(header))
+    if taken:
+        raise SqlModelError(f"{path}: header key `{taken[0]}` is not allowed: it follows from the file itself")
+    header = {"table": path.stem, **header, "name": path.stem, "path": path, "template": template}
+    if header.get("shard_key") == "none":
+        header["shard_key"] = None
+    try:
+        return SqlModel.model_validate(header)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}{_saw(item)}" for item in error.errors()]
+        raise SqlModelError(f"{path}: {len(lines)} wrong key(s) in the header\n" + "\n".join(lines)) from None
+
+
+def _header(path: Path, template: str) -> dict[str, Any]:
+    lines = []
+    for line in template.splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").removeprefix(" "))
+    try:
+        header = yaml.safe_load("\n".join(lines))
+    except yaml.YAMLError as error:
+        # The header starts on the file's first line, so YAML's line is the file's.
+        line = f"line {error.problem_mark.line + 1}: " if isinstance(error, yaml.MarkedYAMLError) else ""
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        raise SqlModelError(f"{path}: {line}the header is not YAML: {problem}; quote texts that hold `: `") from None
+    if not isinstance(header, dict):
+        raise SqlModelError(
+            f"{path}: line 1: expected a header of `-- key: value` comment lines (description, owner, scope, keys, "
+            f"shard_key, columns), saw {template[:40]!r}"
+        )
+    return header
+
+
+def _saw(item: Any) -> str:
+    return "" if item["type"] == "missing" or isinstance(item["input"], dict) else f" (saw {item['input']!r})"

@@ -1,0 +1,77 @@
+"""Runs a rendered model over its inputs' live Parquet files, in an in-memory DuckDB, and judges what came out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from ukdsl_assets.errors import SqlModelError
+from ukdsl_assets.sql.render import RenderedModel
+
+# The query is a model's text; the values that it binds, and the path, stay parameters.
+COPY = "copy (\n<query>\n) to $output_file (format parquet, compression zstd)"
+# (shard, shards) -> path of the file to write.
+NewFile = Callable[[int, int], str]
+
+
+def run_sharded(
+    rendered: RenderedModel,
+    inputs: Mapping[str, Sequence[str]],
+    parameters: Mapping[str, Any],
+    new_file: NewFile,
+    threads: int,
+) -> list[str]:
+    """Run a model shard by shard where it allows that and its inputs have equally many shards, else once for all.
+
+    Args:
+        inputs: upstream table -> files of one day, in the order of their shards.
+        new_file: gives the path of each output file.
+
+    Returns:
+        The files written, in the order of their shards. Errors as in `run_model`.
+    """
+    counts = {len(files) for files in inputs.values()}
+    shards = counts.pop() if rendered.model.shard_key and len(counts) == 1 else 1
+    written = []
+    for shard in range(shards):
+        part = {table: files if shards == 1 else [files[shard]] for table, files in inputs.items()}
+        written.append(new_file(shard, shards))
+        run_model(rendered, part, parameters, written[-1], threads)
+    return written
+
+
+def run_model(
+    rendered: RenderedModel,
+    inputs: Mapping[str, Sequence[str]],
+    parameters: Mapping[str, Any],
+    output: str,
+    threads: int,
+) -> None:
+    """Write the query's rows, in its order, to one Parquet file.
+
+    Args:
+        inputs: upstream table -> its Parquet files, at least one each.
+        parameters: values to bind; those that the query does not name are left out.
+        output: path of the file to write.
+
+    Raises:
+        SqlModelError: for an input or a parameter that is not given, or what DuckDB says against the query.
+    """
+    model = rendered.model
+    for table in rendered.depends_on:
+        if not inputs.get(table):
+            raise SqlModelError(f"{model.path}: `{model.name}` reads `{table}`, of which there is no file")
+    missing = [name for name in rendered.parameters if name not in parameters]
+    if missing:
+        known = ", ".join(parameters)
+        raise SqlModelError(f"{model.path}: `{model.name}` binds unknown ${missing[0]}; expected one of {known}")
+    with duckdb.connect(config={"threads": threads, "preserve_insertion_order": True}) as connection:
+        try:
+            for table in rendered.depends_on:
+                files = connection.read_parquet(list(inputs[table]), hive_partitioning=False)
+                files.create_view(table)
+            bound = {name: parameters[name] for name in rendered.parameters}
+            connection.execute(COPY.replace("<query>", rendered.sql), {**bound, "output_file": output})
+        except duckdb.Error as error:
+            files = ", ".join(f"{table}: {inputs[table][0]}" for table in rendered.depends_on)
+            raise SqlModelError(f"{model.path}: `{model.name}` failed on {files}: {error}") from error
