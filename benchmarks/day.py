@@ -23,13 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
-from ukdsl_assets.defs.evaluation import with_truth, withheld_rows
+from ukdsl_assets.defs.evaluation import evaluated, with_truth, withheld_rows
 from ukdsl_assets.defs.platform import Platform
-from ukdsl_assets.defs.students import as_student, newest_before, record
+from ukdsl_assets.defs.students import newest_before, record
 from ukdsl_assets.defs.teachers import judged
 from ukdsl_assets.learning.audit import judge_student
-from ukdsl_assets.learning.evaluation import evaluate
-from ukdsl_assets.learning.students import ARMS, fit_student, predict_student
+from ukdsl_assets.learning.students import ARMS, fit_student
 from ukdsl_assets.settings import Settings
 from ukdsl_assets.sources.judge import judge_logs
 from ukdsl_assets.sql.audit import audit_model
@@ -135,18 +134,17 @@ def sql(platform: Platform, cascade: Cascade, model: str, table: tuple[str, ...]
 def train_and_judge(platform: Platform, cascade: Cascade, student: Student, day: date) -> None:
     """Both arms, their checkpoints, the evaluation and its verdict."""
     table = (cascade.name, student.name, "teacher_augmented")
-    held = with_truth(cascade, platform, student, withheld_rows(platform, table, day), day)
-    predictions = {}
+    found = {}
     for arm in ARMS:
         rows = platform.lake.scan(table, [day]).filter(~pl.col("withheld")).collect()
         previous, _ = newest_before(cascade, platform, student, arm, day)
-        fit = fit_student(cascade, student, arm, rows, previous, platform.settings.threads)
+        fit = fit_student(cascade, student, arm, rows, previous)
         key = (cascade.name, student.name, arm)
         saved = platform.checkpoints.save(key, day, record(cascade, student, arm, fit), tensors=fit.student.tensors)
         platform.checkpoints.publish(saved)
-        found = as_student(platform.checkpoints.load(key, day))
-        predictions |= {(arm, head): p for head, p in predict_student(found, held).items()}
-    judged_table = evaluate(held, predictions)
+        found[arm] = platform.checkpoints.load(key, day)
+    held = with_truth(cascade, platform, student, withheld_rows(platform, table, day), day)
+    judged_table = evaluated(cascade, student, held, found)
     platform.lake.commit(platform.lake.stage_frame((*table[:2], "evaluation"), day, judged_table), {})
     judge_student(cascade, student, judged_table)
 

@@ -86,6 +86,19 @@ def test_wrong_declarations_name_file_key_and_what_was_expected(
     assert str(path) in str(told.value)
 
 
+def test_predictions_that_would_share_a_column_are_refused(tmp_path: Path) -> None:
+    window = {"attribution_window": "P1D"}
+    changes = {
+        "stages": [{"name": "a"}, {"name": "a_b"}],
+        "tasks": [{"name": "b_c", "event": "x", **window}, {"name": "c", "event": "y", **window}],
+        "features": [{"name": "country", "kind": "categorical", "side": "request"}],
+        "teachers": [],
+        "students": [],
+    }
+    with pytest.raises(DeclarationError, match="two predictions share the column `a_b_c_prediction`"):
+        read_cascade(declared(tmp_path, **changes))
+
+
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.yaml"
     path.write_text("- 1\n- 2\n")

@@ -157,6 +157,7 @@ class Student(Declared):
         with ("impression",) one head learns from both.
     window_days: rolling window of training days, ending with the partition's day.
     requests_per_batch: batch size in whole requests, so that both arms take the same number of steps.
+    learning_rate: of each training's first step; it falls linearly to 0.
     embedding, hidden, output: widths of the towers.
     """
 
@@ -171,7 +172,7 @@ class Student(Declared):
     window_days: int = Field(1, ge=1)
     epochs: int = Field(1, ge=1)
     requests_per_batch: int = Field(64, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(4e-3, gt=0)
     embedding: int = Field(8, ge=1)
     hidden: int = Field(48, ge=1)
     output: int = Field(16, ge=1)

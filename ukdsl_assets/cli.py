@@ -73,7 +73,7 @@ def run(
         task = bar.add_task("", total=steps * len(wanted), day=str(wanted[0]))
 
         def told(day: date, what: str, ended: bool) -> None:
-            bar.update(task, day=str(day), advance=1 if ended else 0, **({"description": what[:70]} if what else {}))
+            bar.update(task, day=str(day), advance=1 if ended else 0, description=what[:70] or None)
 
         for _ in run_days(settings, cascades, declared, wanted, told):
             pass

@@ -23,6 +23,9 @@ def wrong_references(cascade: "Cascade") -> list[str]:
 
 
 def _repeated_names(cascade: "Cascade") -> list[str]:
+    # Late, since the declaration imports this module.
+    from ukdsl_assets.cascade import prediction_column
+
     problems = []
     blocks = (("stages", cascade.stages), ("tasks", cascade.tasks), ("features", cascade.features))
     for key, items in (*blocks, ("teachers", cascade.teachers), ("students", cascade.students)):
@@ -38,6 +41,10 @@ def _repeated_names(cascade: "Cascade") -> list[str]:
         for item in items:
             if item.name in RESERVED or item.name.startswith("audit_") or item.name.endswith("_prediction"):
                 problems.append(f"{key}: `{item.name}` is reserved for the tables' own columns; choose another name")
+    columns = [
+        prediction_column(stage.name, task) for stage in cascade.stages for task in cascade.predictions_of(stage.name)
+    ]
+    problems += [f"stages: two predictions share the column `{n}`" for n in sorted(columns) if columns.count(n) > 1][:1]
     clash = {t.name for t in cascade.tasks} & {f.name for f in cascade.features}
     return problems + [f"features: `{name}` is also a task, whose label is a column" for name in sorted(clash)]
 

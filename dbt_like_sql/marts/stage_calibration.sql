@@ -15,86 +15,55 @@
 --   mean_reference: {description: mean of the reference, type: DOUBLE, between: [0, 1]}
 --   calibration: {description: mean prediction over mean reference, type: DOUBLE, between: [0, null]}
 --   normalized_entropy: {description: cross entropy over that of the constant base rate, type: DOUBLE, between: [0, null]}
-{# Averages are of decimals: sums of doubles would depend on which thread comes first. #}
-{% macro compared(name, prediction, reference, condition) %}
-    {% set rows = "filter (where " ~ prediction ~ " is not null and " ~ condition ~ ")" %}
-    count(*) {{ rows }} as {{ name }}_rows,
-    avg({{ prediction }}::decimal(18, 15)) {{ rows }} as {{ name }}_prediction,
-    avg({{ reference }}::decimal(18, 15)) {{ rows }} as {{ name }}_reference,
-    -avg((
-        {{ reference }} * ln(greatest(least({{ prediction }}::double, 1 - 1e-7), 1e-7))
-        + (1 - {{ reference }}) * ln(1 - greatest(least({{ prediction }}::double, 1 - 1e-7), 1e-7))
-    )::decimal(18, 15)) {{ rows }} as {{ name }}_entropy,
-{% endmacro %}
-{% macro figures(name, prediction, domain, reference) %}
-    union all
-    select
+{% macro compare(prediction, domain, reference, table, prediction_column, reference_column) %}
+    UNION ALL
+    SELECT
         $stage_{{ prediction.stage }}, $task_{{ prediction.task }}, '{{ domain }}', '{{ reference }}',
-        {{ name }}_rows, {{ name }}_prediction, {{ name }}_reference, {{ name }}_entropy
-    from compared
+        {{ prediction_column }}, {{ reference_column }}
+    FROM {{ table }}
+    WHERE {{ prediction_column }} IS NOT NULL AND {{ reference_column }} IS NOT NULL
 {% endmacro %}
-with
-compared as (
-    select
-        {% for p in predictions %}
-        {% set label = 'impressions."' ~ p.task ~ '"' %}
-        {{ compared(p.column ~ "_imp_label", p.column, label, label ~ " is not null") }}
-        {% if has_truth %}
-        {{ compared(p.column ~ "_imp_truth", p.column, p.truth, "shown") }}
-        {{ compared(p.column ~ "_scored_truth", p.column, p.truth, "true") }}
-        {% endif %}
-        {% if p.teacher %}
-        {{ compared(p.column ~ "_cd_teacher", p.column, p.teacher, p.teacher ~ " is not null") }}
-        {% if has_truth %}
-        {{ compared(p.column ~ "_cd_truth", p.column, p.truth, p.teacher ~ " is not null") }}
-        {% endif %}
-        {% endif %}
-        {% endfor %}
-        count(*) as all_rows
-    from (
-        select
-            request_id, candidate_id, shown
-            {% for p in predictions %}
-            , candidate_log.{{ p.column }}
-            {% endfor %}
-            {% if has_truth %}
-            {% for task in tasks %}
-            , candidate_log.{{ task.truth }}
-            {% endfor %}
-            {% endif %}
-        from candidate_log
-    ) as scored
-    left join (
-        select
-            request_id, candidate_id
-            {% for task in tasks %}
-            , "{{ task.name }}"
-            {% endfor %}
-        from impressions
-    ) as impressions
-        on impressions.request_id = scored.request_id and impressions.candidate_id = scored.candidate_id
-),
-figures as (
+WITH compared AS (
     -- Gives the columns their names and types, also where no stage predicts anything.
-    select
-        ''::varchar as stage, ''::varchar as task, ''::varchar as domain, ''::varchar as reference,
-        0::bigint as rows, 0::double as mean_prediction, 0::double as mean_reference, 0::double as entropy
-    where false
+    SELECT
+        ''::VARCHAR AS stage, ''::VARCHAR AS task, ''::VARCHAR AS domain, ''::VARCHAR AS reference,
+        0::FLOAT AS prediction, 0::FLOAT AS target
+    WHERE false
     {% for p in predictions %}
-    {{ figures(p.column ~ "_imp_label", p, "IMP", "label") }}
-    {% if has_truth %}
-    {{ figures(p.column ~ "_imp_truth", p, "IMP", "truth") }}
-    {{ figures(p.column ~ "_scored_truth", p, "SCORED", "truth") }}
-    {% endif %}
+    {{ compare(p, "IMP", "label", "impressions", '"' ~ p.column ~ '"', '"' ~ p.task ~ '"') }}
     {% if p.teacher %}
-    {{ figures(p.column ~ "_cd_teacher", p, "CD", "teacher") }}
+    {{ compare(p, "CD", "teacher", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.teacher ~ '"') }}
+    {% endif %}
     {% if has_truth %}
-    {{ figures(p.column ~ "_cd_truth", p, "CD", "truth") }}
+    {{ compare(p, "IMP", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }} AND shown
+    {{ compare(p, "SCORED", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }}
+    {% if p.teacher %}
+    {{ compare(p, "CD", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }}
+        AND "{{ p.teacher }}" IS NOT NULL
     {% endif %}
     {% endif %}
     {% endfor %}
+),
+
+-- Averages are of decimals: sums of doubles would depend on which thread comes first.
+averaged AS (
+    SELECT
+        stage,
+        task,
+        domain,
+        reference,
+        count(*) AS rows,
+        avg(prediction::DECIMAL(18, 15)) AS mean_prediction,
+        avg(target::DECIMAL(18, 15)) AS mean_reference,
+        -avg((
+            target * ln(greatest(least(prediction::DOUBLE, 1 - 1e-7), 1e-7))
+            + (1 - target) * ln(1 - greatest(least(prediction::DOUBLE, 1 - 1e-7), 1e-7))
+        )::DECIMAL(18, 15)) AS entropy
+    FROM compared
+    GROUP BY stage, task, domain, reference
 )
-select
+
+SELECT
     stage,
     task,
     domain,
@@ -102,9 +71,10 @@ select
     rows,
     mean_prediction,
     mean_reference,
-    case when mean_reference > 0 then mean_prediction / mean_reference end as calibration,
-    case when mean_reference > 0 and mean_reference < 1 then
-        entropy / -(mean_reference * ln(mean_reference) + (1 - mean_reference) * ln(1 - mean_reference))
-    end as normalized_entropy
-from figures
-order by stage, task, domain, reference
+    CASE WHEN mean_reference > 0 THEN mean_prediction / mean_reference END AS calibration,
+    CASE
+        WHEN mean_reference > 0 AND mean_reference < 1
+            THEN entropy / -(mean_reference * ln(mean_reference) + (1 - mean_reference) * ln(1 - mean_reference))
+    END AS normalized_entropy
+FROM averaged
+ORDER BY stage, task, domain, reference

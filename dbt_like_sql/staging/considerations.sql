@@ -20,34 +20,32 @@
 --     between: [1, null]
 WITH unshown AS (
     SELECT
-        request_id,
-        candidate_id,
-        requested_at,
-        deepest_stage,
-        explored,
-        propensity
-        {% if has_bid %}
-        , bid
-        {% endif %}
-        {% for prediction in predictions %}
-        , "{{ prediction.column }}"
-        {% endfor %}
-        {% for feature in features %}
-        , "{{ feature }}"
-        {% endfor %}
-        , CASE deepest_stage
+        *,
+        -- No declared name starts with an underscore, so none can be taken for this one.
+        CASE deepest_stage
             {% for stage in stages %}
             WHEN $stage_{{ stage }} THEN $rate_{{ stage }}
             {% endfor %}
-        END AS rate
+        END AS _rate
     FROM candidate_log
     WHERE NOT shown
+),
+
+-- One hash a request and one a candidate; their exclusive or is a row's, at a tenth of the cost of hashing each row.
+requests AS (
+    SELECT request_id, md5_number_lower('considerations/' || request_id::VARCHAR) AS _hash
+    FROM (SELECT DISTINCT request_id FROM candidate_log)
+),
+
+candidates AS (
+    SELECT candidate_id, md5_number_lower(candidate_id::VARCHAR) AS _hash
+    FROM (SELECT DISTINCT candidate_id FROM candidate_log)
 )
 
 -- A candidate that is logged twice counts once.
-SELECT DISTINCT ON (request_id, candidate_id)
-    request_id,
-    candidate_id,
+SELECT DISTINCT ON (unshown.request_id, unshown.candidate_id)
+    unshown.request_id,
+    unshown.candidate_id,
     requested_at,
     deepest_stage,
     explored,
@@ -61,9 +59,9 @@ SELECT DISTINCT ON (request_id, candidate_id)
     {% for feature in features %}
     , "{{ feature }}"
     {% endfor %}
-    , (1 / rate)::FLOAT AS weight
+    , (1 / _rate)::FLOAT AS weight
 FROM unshown
-WHERE
-    md5_number_lower(request_id::VARCHAR || '/' || candidate_id::VARCHAR || '/considerations') % 1000000000
-    < rate * 1000000000
-ORDER BY request_id, candidate_id
+JOIN requests ON requests.request_id = unshown.request_id
+JOIN candidates ON candidates.candidate_id = unshown.candidate_id
+WHERE xor(requests._hash, candidates._hash) % 1000000000 < _rate * 1000000000
+ORDER BY unshown.request_id, unshown.candidate_id

@@ -138,7 +138,10 @@ def change(frame: str, **columns: Any) -> Callable[[DayOfLogs], DayOfLogs]:
 
 # Fault -> (what spoils the logs, words that the refusal must hold).
 FAULTS: dict[str, tuple[Callable[[DayOfLogs], DayOfLogs], tuple[str, ...]]] = {
-    "missing column": (lambda logs: logs._replace(candidate_log=logs.candidate_log.drop("price")), ("price", "missing")),
+    "missing column": (
+        lambda logs: logs._replace(candidate_log=logs.candidate_log.drop("price")),
+        ("price", "missing"),
+    ),
     "wrong type": (change("candidate_log", price=pl.col("price").cast(pl.String)), ("price", "String")),
     "duplicated key": (
         lambda logs: logs._replace(candidate_log=logs.candidate_log.vstack(logs.candidate_log[:1])),

@@ -64,6 +64,11 @@ def test_every_day_succeeds_and_every_declared_check_is_evaluated(week: Week) ->
         }
 
 
+def test_checks_are_of_the_days_partition(week: Week) -> None:
+    for day, done in zip(DAYS, week.done, strict=True):
+        assert {each.partition for each in done.get_asset_check_evaluations()} == {str(day)}
+
+
 def test_data_gates_pass_on_sound_logs(week: Week) -> None:
     judged_later = {"calibrated_on_consideration", "all_gates_passed"} | {
         f"normalized_entropy_on_{domain}_kept" for domain in ("impression", "consideration")

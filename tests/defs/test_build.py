@@ -46,9 +46,7 @@ def test_groups_stand_in_the_order_of_the_flow(defs: dg.Definitions) -> None:
     assert order == ["1_logs", "2_tables", "3_teachers", "4_students", "5_evaluation", "6_release"]
     for key in graph.get_all_asset_keys():
         for parent in graph.get(key).parent_keys:
-            below = {"teacher_augmented", "teacher_labels"}
-            if key.path[-1] not in below:
-                assert graph.get(parent).group_name <= graph.get(key).group_name
+            assert graph.get(parent).group_name <= graph.get(key).group_name
 
 
 def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
@@ -62,9 +60,9 @@ def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
 
 
 def test_every_cascade_has_a_daily_job_and_only_living_ones_a_schedule(defs: dg.Definitions) -> None:
-    assert {"simulated_ads_daily", "kuairand_daily"} <= {job.name for job in defs.jobs or []}
-    schedules = defs.resolve_all_schedules() if hasattr(defs, "resolve_all_schedules") else defs.schedules or []
-    assert [schedule.job_name for schedule in schedules] == ["simulated_ads_daily"]
+    repository = defs.get_repository_def()
+    assert {"simulated_ads_daily", "kuairand_daily"} <= set(repository.job_names)
+    assert [schedule.job_name for schedule in repository.schedule_defs] == ["simulated_ads_daily"]
 
 
 def test_the_schedule_asks_for_yesterday_at_five_utc(defs: dg.Definitions) -> None:

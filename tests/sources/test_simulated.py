@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.errors import SourceError
+from ukdsl_assets.sources.contract import candidate_log_schema, event_log_schema
 from ukdsl_assets.sources.simulated import SimulatedSource
 
 CASCADE = read_cascade(SHIPPED / "simulated_ads.yaml")
@@ -72,6 +73,27 @@ def test_the_log_has_the_contracts_columns_and_types(log: pl.DataFrame) -> None:
         "audit_true_conversion": pl.Float32,
     }
     assert log.columns[12:-2] == [feature.name for feature in CASCADE.features]
+
+
+def test_the_logs_pass_the_contracts_rules(state: str) -> None:
+    candidates, events = SimulatedSource(CASCADE, state, "small").read(_day(1))
+
+    assert candidate_log_schema(CASCADE).is_valid(candidates)
+    assert event_log_schema(CASCADE).is_valid(events)
+
+
+def test_pre_ranking_promises_more_than_ranking_finds_while_ranking_is_about_right(state: str) -> None:
+    source = SimulatedSource(CASCADE, state, "small")
+    ranked = pl.concat(
+        source.read(_day(index)).candidate_log.filter(pl.col("deepest_stage") == "ranking") for index in range(1, 5)
+    )
+    pre_ranking, ranking, truth = (
+        ranked[column].mean()
+        for column in ("pre_ranking_click_prediction", "ranking_click_prediction", "audit_true_click")
+    )
+
+    assert 1.08 < pre_ranking / ranking < 1.4  # type: ignore[operator]
+    assert 0.85 < ranking / truth < 1.2  # type: ignore[operator]
 
 
 def test_each_request_has_300_candidates_of_which_80_24_and_6_get_on(log: pl.DataFrame) -> None:

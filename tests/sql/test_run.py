@@ -1,50 +1,54 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, MODELS, STUDENT, rendered, run, values, written
+from tests.sql.tables import ADS, DAY, SHOP, STUDENT, models_of, rendered, run, values, written
+from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.lake.sharding import split
-from ukdsl_assets.sql.audit import audit_model
 from ukdsl_assets.sql.run import run_model, run_sharded
 
 
-@pytest.mark.parametrize("model", ["impressions", "considerations"])
-def test_bytes_do_not_depend_on_the_threads(tmp_path: Path, model: str) -> None:
-    files = written(tmp_path, make_logs(ADS, DAY, 400, candidates=300)._asdict())
-    output = tmp_path / f"{model}.output.parquet"
-    run(tmp_path, model, dict(files), threads=1)
-    once = output.read_bytes()
-    run(tmp_path, model, dict(files), threads=2)
-    assert output.read_bytes() == once
+def test_bytes_are_the_same_in_a_second_run_and_for_any_number_of_threads(tmp_path: Path) -> None:
+    # Many row groups, so that threads share the work.
+    files = written(tmp_path, make_logs(ADS, DAY, 200, candidates=300)._asdict(), row_group_size=3000)
+    bound = values(ADS, STUDENT)
+    for name, model in models_of(ADS, STUDENT).items():
+        outputs = [tmp_path / f"{name}-{count}.parquet" for count in range(5)]
+        for threads, output in zip((1, 1, 2, 2, 2), outputs, strict=True):
+            run_model(model, files, bound, str(output), threads)
+        assert {output.read_bytes() for output in outputs} == {outputs[0].read_bytes()}, name
+        rows = pl.read_parquet(outputs[0])
+        assert rows.height > 0
+        assert rows.equals(rows.sort(model.model.keys)), name
+        # As many row groups as make threads share the next models' work.
+        files |= written(tmp_path, {model.model.table: rows}, row_group_size=3000)
 
 
-def test_sharded_rows_are_the_unsharded_rows(tmp_path: Path) -> None:
-    logs = make_logs(ADS, DAY, 80)
-    whole, sharded = written(tmp_path, logs._asdict()), {}
-    for table, frame in logs._asdict().items():
+@pytest.mark.parametrize(("cascade", "student"), [(ADS, STUDENT), (SHOP, SHOP.students[0])], ids=["ads", "shop"])
+def test_shards_together_hold_the_rows_of_an_unsharded_run(tmp_path: Path, cascade: Cascade, student: Student) -> None:
+    logs, sharded = make_logs(cascade, DAY, 80)._asdict(), {}
+    whole = written(tmp_path, logs)
+    for table, frame in logs.items():
         sharded[table] = [str(tmp_path / f"{table}-{part}.parquet") for part in range(3)]
         for path, part in zip(sharded[table], split(frame, 3), strict=True):
             part.write_parquet(path)
-    steps = [(n, {}) for n in ("impressions", "considerations", "stage_calibration")]
-    steps += [
-        ("logged_teacher_labels", {"teacher": ADS.teacher(STUDENT.teacher)}),
-        ("teacher_augmented", {"student": STUDENT}),
-    ]
-    for name, of in steps:
-        expected = run(tmp_path, name, whole, **of)
-        model = rendered(name, **of)
+    bound = values(cascade, student)
+    for name, model in models_of(cascade, student).items():
+        expected = str(tmp_path / f"{name}.parquet")
+        run_model(model, whole, bound, expected, 1)
         inputs = {table: sharded[table] for table in model.depends_on}
-        new_file = lambda shard, shards, name=name: str(tmp_path / f"{name}-{shard}-of-{shards}.parquet")  # noqa: E731
-        made = run_sharded(model, inputs, values(**of), new_file, 1)
-        assert len(made) == (3 if model.model.shard_key else 1)
-        sharded[MODELS[name].table] = made
-        keys = list(model.model.keys)
-        rows = pl.concat([pl.read_parquet(path) for path in made]).sort(keys)
-        assert expected.height > 0
-        pl.testing.assert_frame_equal(rows, expected, rel_tol=1e-12)
+        made = run_sharded(model, inputs, bound, new_file_in(tmp_path / name), 1)
+        assert [Path(path).name for path in made] == (
+            [f"{shard}-of-3" for shard in range(3)] if model.model.shard_key else ["0-of-1"]
+        )
+        parts = [pl.read_parquet(path) for path in made]
+        assert all(part.height > 0 for part in parts)
+        assert pl.concat(parts).sort(model.model.keys).equals(pl.read_parquet(expected)), name
+        whole[model.model.table], sharded[model.model.table] = [expected], made
 
 
 def test_unequal_numbers_of_shards_run_once_for_all(tmp_path: Path) -> None:
@@ -55,53 +59,62 @@ def test_unequal_numbers_of_shards_run_once_for_all(tmp_path: Path) -> None:
     for path, part in zip(halves, split(logs.candidate_log, 2), strict=True):
         part.write_parquet(path)
     inputs = {**files, "candidate_log": halves}
-    made = run_sharded(rendered("impressions"), inputs, values(), lambda *_: str(tmp_path / "one.parquet"), 1)
+    made = run_sharded(rendered("impressions"), inputs, values(), new_file_in(tmp_path / "one"), 1)
+    assert len(made) == 1
     assert pl.read_parquet(made).equals(expected)
 
 
-def test_a_failing_query_names_the_model_its_file_and_what_it_read(tmp_path: Path) -> None:
-    logs = make_logs(ADS, DAY, 5)
-    files = written(tmp_path, {**logs._asdict(), "candidate_log": logs.candidate_log.drop("bid")})
-    with pytest.raises(SqlModelError, match=r"(?s)impressions\.sql.*`impressions`.*candidate_log\.parquet.*bid"):
+def test_values_are_bound_not_written_into_the_query(tmp_path: Path) -> None:
+    """An event called like a piece of SQL is a value like any other."""
+    name = "click' OR '1' = '1"
+    task = ADS.task("click").model_copy(update={"event": name})
+    cascade = ADS.model_copy(update={"tasks": (task, ADS.task("conversion"))})
+    logs = make_logs(ADS, DAY, 30)
+    renamed = logs.event_log.with_columns(event=pl.col("event").replace("click", name))
+    labels = run(tmp_path, "impressions", written(tmp_path, logs._asdict()))
+    files = written(tmp_path, {"candidate_log": logs.candidate_log, "event_log": renamed})
+    assert run(tmp_path, "impressions", files, cascade).equals(labels)
+    assert 0 < labels["click"].sum() < labels.height
+
+
+def test_a_missing_input_is_named(tmp_path: Path) -> None:
+    files = written(tmp_path, make_logs(ADS, DAY, 5)._asdict())
+    for given in ({**files, "event_log": []}, {"candidate_log": files["candidate_log"]}):
+        with pytest.raises(SqlModelError, match=r"impressions\.sql: `impressions` reads `event_log`, .*no file"):
+            run_model(rendered("impressions"), given, values(), str(tmp_path / "x.parquet"), 1)
+
+
+def test_an_unbound_parameter_is_named(tmp_path: Path) -> None:
+    files = written(tmp_path, make_logs(ADS, DAY, 5)._asdict())
+    bound = {name: value for name, value in values().items() if name != "window_click"}
+    with pytest.raises(
+        SqlModelError, match=r"impressions\.sql: `impressions` binds unknown \$window_click; .*window_c"
+    ):
+        run_model(rendered("impressions"), files, bound, str(tmp_path / "x.parquet"), 1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "candidate_log"),
+        (lambda path: path.write_bytes(path.read_bytes()[:4] + bytes(2000) + path.read_bytes()[2004:]), ""),
+        (lambda path: path.write_text("not Parquet"), "candidate_log"),
+        (lambda path: path.unlink(), "No files found"),
+        (lambda path: pl.read_parquet(path).drop("bid").write_parquet(path), '"bid"'),
+    ],
+    ids=["truncated", "overwritten", "text", "absent", "without a column"],
+)
+def test_an_input_that_cannot_be_read_is_told_with_model_and_file(
+    tmp_path: Path, spoil: Callable[[Path], object], said: str
+) -> None:
+    files = written(tmp_path, make_logs(ADS, DAY, 60)._asdict())
+    spoil(tmp_path / "candidate_log.parquet")
+    told = rf"(?s)impressions\.sql: `impressions` failed on candidate_log: .*candidate_log\.parquet.*: .*{said}"
+    with pytest.raises(SqlModelError, match=told):
         run(tmp_path, "impressions", files)
 
 
-def test_missing_inputs_and_parameters_are_named(tmp_path: Path) -> None:
-    files = written(tmp_path, make_logs(ADS, DAY, 5)._asdict())
-    model, output = rendered("impressions"), str(tmp_path / "x.parquet")
-    with pytest.raises(SqlModelError, match="reads `event_log`"):
-        run_model(model, {**files, "event_log": []}, values(), output, 1)
-    bound = {name: value for name, value in values().items() if name != "window_click"}
-    with pytest.raises(SqlModelError, match=r"\$window_click"):
-        run_model(model, files, bound, output, 1)
-
-
-def test_the_audit_counts_planted_faults_exactly_and_names_their_keys(tmp_path: Path) -> None:
-    good = run(tmp_path, "considerations", written(tmp_path, make_logs(ADS, DAY, 60)._asdict()))
-    model, path = rendered("considerations"), str(tmp_path / "audited.parquet")
-    good.write_parquet(path)
-    assert [result.passed for result in audit_model(model, [path], values())] == [True, True]
-
-    bad = pl.concat([good[:1], good]).with_row_index("at").with_columns(
-        pl.when(pl.col("at").is_in([5, 6])).then(None).otherwise(pl.col("weight")).alias("weight"),
-        pl.when(pl.col("at") == 7).then(pl.lit(-1.0)).otherwise(pl.col("bid")).cast(pl.Float32).alias("bid"),
-        pl.when(pl.col("at") == 8).then(pl.lit("nowhere")).otherwise(pl.col("deepest_stage")).alias("deepest_stage"),
-    )  # fmt: skip
-    bad.drop("at").write_parquet(path)
-    keys, rules = audit_model(model, [path], values())
-    assert (keys.name, keys.passed, keys.seen["repeated"]) == ("keys_unique", False, 1)
-    assert rules.name == "column_rules"
-    assert not rules.passed
-    broken = {name: count for name, count in rules.seen.items() if name != "rules"}
-    assert {name.split(":")[0]: count for name, count in broken.items()} == {"weight": 2, "bid": 1, "deepest_stage": 1}
-    assert str(bad.row(7, named=True)["candidate_id"]) in rules.message
-
-
-def test_the_audit_tells_a_missing_and_a_wrongly_typed_column(tmp_path: Path) -> None:
-    good = run(tmp_path, "considerations", written(tmp_path, make_logs(ADS, DAY, 10)._asdict()))
-    path = str(tmp_path / "audited.parquet")
-    good.drop("bid").with_columns(pl.col("weight").cast(pl.Float64)).write_parquet(path)
-    results = audit_model(rendered("considerations"), [path], values())
-    assert not any(result.passed for result in results)
-    assert "`bid`" in results[1].message
-    assert "`weight` is Float64" in results[1].message
+def new_file_in(folder: Path) -> Callable[[int, int], str]:
+    """Names files after their shard."""
+    folder.mkdir()
+    return lambda shard, shards: str(folder / f"{shard}-of-{shards}")

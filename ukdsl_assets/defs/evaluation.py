@@ -1,5 +1,6 @@
 """Group 5: calibration and normalized entropy of every arm and head on the day's withheld requests."""
 
+from collections.abc import Mapping
 from datetime import date
 
 import dagster as dg
@@ -11,9 +12,10 @@ from ukdsl_assets.defs.keys import EVALUATION, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
 from ukdsl_assets.defs.students import as_student
+from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.learning.audit import judge_student
 from ukdsl_assets.learning.evaluation import evaluate
-from ukdsl_assets.learning.students import ARMS, predict_student
+from ukdsl_assets.learning.students import ARMS, Arm, predict_student
 from ukdsl_assets.reports.tables import evaluation_markdown
 
 GATES = {
@@ -44,29 +46,35 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
         deps=[dg.AssetKey(key) for key in (rows, log, *arms)],
     )
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(table, GATES))
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
             found = {arm: platform.checkpoints.load((cascade.name, student.name, arm), day) for arm in ARMS}
             held = with_truth(cascade, platform, student, withheld_rows(platform, rows, day), day)
-            predictions = {
-                (str(arm), head): probability
-                for arm in ARMS
-                for head, probability in predict_student(as_student(found[arm]), held).items()
-            }
-            judged = evaluate(held, predictions).with_columns(
-                pl.lit(cascade.name).alias("cascade"),
-                pl.lit(student.name).alias("student"),
-                pl.col("arm").replace_strict({arm: each.version for arm, each in found.items()}).alias("checkpoint"),
-            )
+            judged = evaluated(cascade, student, held, found)
             yield from check_results(table, judge_student(cascade, student, judged))
             staged = platform.lake.stage_frame(table, day, judged)
-            inputs = {**platform.versions(day, rows), **{arm: each.version for arm, each in found.items()}}
-            yield committed(context, platform, staged, inputs, {"evaluation": dg.MarkdownMetadataValue(
-                evaluation_markdown(judged))})  # fmt: skip
+            inputs = platform.versions(day, rows) | {str(arm): each.version for arm, each in found.items()}
+            shown = {"evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged))}
+            yield committed(context, platform, staged, inputs, shown)
 
     return evaluation
+
+
+def evaluated(cascade: Cascade, student: Student, held: pl.DataFrame, found: Mapping[Arm, Checkpoint]) -> pl.DataFrame:
+    """The evaluation table of the arms' checkpoints, with the version of each."""
+    predictions = {
+        (str(arm), head): probability
+        for arm, checkpoint in found.items()
+        for head, probability in predict_student(as_student(checkpoint), held).items()
+    }
+    versions = {str(arm): checkpoint.version for arm, checkpoint in found.items()}
+    return evaluate(held, predictions).with_columns(
+        cascade=pl.lit(cascade.name),
+        student=pl.lit(student.name),
+        checkpoint=pl.col("arm").replace_strict(versions),
+    )
 
 
 def withheld_rows(platform: Platform, table: Table, day: date) -> pl.DataFrame:

@@ -1,23 +1,29 @@
 """Gate verdicts as Dagster asset checks, and publication that hangs on them."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.defs.keys import daily
 from ukdsl_assets.errors import UkdslError
 from ukdsl_assets.gates import GateResult, blocking
 
 Table = tuple[str, ...]
 
 
-def check_specs(table: Table, rules: Mapping[str, str]) -> list[dg.AssetCheckSpec]:
-    """One check a rule; `rules` maps its name to what it demands."""
-    return [
-        dg.AssetCheckSpec(name, asset=dg.AssetKey(table), description=demands, blocking=False)
-        for name, demands in rules.items()
-    ]
+def check_specs(cascade: Cascade, table: Table, rules: Mapping[str, str]) -> list[dg.AssetCheckSpec]:
+    """One check a rule, with the asset's partitions; `rules` maps its name to what it demands."""
+    with warnings.catch_warnings():
+        # Partitioned checks are in preview; the version of Dagster is pinned and a test looks at the partition.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return [
+            dg.AssetCheckSpec(name, asset=dg.AssetKey(table), description=demands, partitions_def=daily(cascade))
+            for name, demands in rules.items()
+        ]
 
 
 def check_results(table: Table, results: Iterable[GateResult]) -> Iterator[dg.AssetCheckResult]:

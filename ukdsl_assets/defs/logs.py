@@ -34,7 +34,7 @@ def log_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition
             spec(cascade, candidates, LOGS, f"What each stage scored, predicted and showed ({source} source)."),
             spec(cascade, events, LOGS, "Outcomes of the day's requests, late ones too once they are known."),
         ],
-        check_specs=[*check_specs(candidates, CANDIDATE_GATES), *check_specs(events, EVENT_GATES)],
+        check_specs=[*check_specs(cascade, candidates, CANDIDATE_GATES), *check_specs(cascade, events, EVENT_GATES)],
     )
     def logs(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():

@@ -39,13 +39,14 @@ def publish_staged(
     results: Sequence[GateResult],
     inputs: Mapping[str, str],
     metadata: Mapping[str, Any],
+    descriptions: Mapping[str, str] | None = None,
 ) -> Events:
     """Publish files that were judged after they were written; they are removed when a gate blocks."""
     yield from check_results(table, results)
     if blocking(results):
         platform.lake.discard(staged)
     refuse_if_blocked(table, results)
-    yield committed(context, platform, staged, inputs, metadata)
+    yield committed(context, platform, staged, inputs, metadata, descriptions or {})
 
 
 def committed(
@@ -54,11 +55,13 @@ def committed(
     staged: StagedPartition,
     inputs: Mapping[str, str],
     metadata: Mapping[str, Any],
+    descriptions: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
-    """Commit a staged partition and describe it for the UI."""
+    """Commit a staged partition and describe it for the UI; `descriptions` are of columns, by name."""
     record = {"run_id": context.run.run_id, **{f"input:{name}": version for name, version in inputs.items()}}
     published = platform.lake.commit(staged, record)
-    columns = [dg.TableColumn(name, str(dtype)) for name, dtype in staged.schema.items()]
+    told = descriptions or {}
+    columns = [dg.TableColumn(name, str(dtype), told.get(name)) for name, dtype in staged.schema.items()]
     shown: dict[str, Any] = {
         "dagster/partition_row_count": published.rows,
         "dagster/table_name": "/".join(staged.table),

@@ -33,7 +33,7 @@ def release_asset(cascade: Cascade, platform: Platform, student: Student) -> dg.
         deps=[dg.AssetKey(evaluation), dg.AssetKey(checkpoint)],
     )
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(table, GATES))
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
     def release(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)

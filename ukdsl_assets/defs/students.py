@@ -1,4 +1,4 @@
-"""Group 4: both arms of every student, trained on the rolling window and warm-started from the day before."""
+"""Group 4, after teacher_augmented: both arms of every student, trained on a rolling window and warm-started."""
 
 from datetime import date
 from typing import Any
@@ -57,7 +57,7 @@ def arm_asset(cascade: Cascade, platform: Platform, student: Student, arm: Arm) 
         deps=[since(rows, student.window_days)],
     )
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(table, GATES))
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
@@ -65,7 +65,7 @@ def arm_asset(cascade: Cascade, platform: Platform, student: Student, arm: Arm) 
             training = platform.lake.scan(rows, days).filter(~pl.col("withheld")).collect()
             previous, warm_start = newest_before(cascade, platform, student, arm, day)
             progress = training_progress(context.log.info, f"{student.name} {arm}")
-            fit = fit_student(cascade, student, arm, training, previous, platform.settings.threads, progress)
+            fit = fit_student(cascade, student, arm, training, previous, progress=progress)
             lineage = {str(each): platform.versions(each, rows) for each in days}
             content = {**record(cascade, student, arm, fit), "lineage": lineage, "warm_start": warm_start}
             saved = platform.checkpoints.save((*table[:2], arm), day, content, tensors=fit.student.tensors)

@@ -10,7 +10,7 @@ import polars as pl
 
 from ukdsl_assets.cascade import Cascade, LoggedTeacher, Student
 from ukdsl_assets.defs.gates import check_specs, told_plainly
-from ukdsl_assets.defs.keys import TABLES, spec
+from ukdsl_assets.defs.keys import STUDENTS, TABLES, spec
 from ukdsl_assets.defs.lineage import lineage_metadata
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, day_of, publish_staged
@@ -30,8 +30,9 @@ Audit = Callable[[date, Sequence[str]], list[GateResult]]
 
 
 def table_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
-    """Group 2: the tables that a cascade has once, and teacher_augmented of each student."""
+    """Group 2, the tables that a cascade has once, and in group 4 teacher_augmented of each student."""
     assets = []
+    table: Table
     for model in platform.models.values():
         if model.scope == "cascade":
             rules, audit = label_audit(cascade, platform) if model.table == "impressions" else ({}, None)
@@ -40,7 +41,7 @@ def table_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefiniti
         elif model.scope == "student":
             for student in cascade.students:
                 table = (cascade.name, student.name, model.table)
-                assets.append(sql_asset(cascade, platform, model.name, table, TABLES, student=student))
+                assets.append(sql_asset(cascade, platform, model.name, table, STUDENTS, student=student))
     return assets
 
 
@@ -71,7 +72,9 @@ def sql_asset(
     )
 
     @dg.multi_asset(
-        name="__".join(table), specs=[described], check_specs=check_specs(table, {**SQL_GATES, **(rules or {})})
+        name="__".join(table),
+        specs=[described],
+        check_specs=check_specs(cascade, table, {**SQL_GATES, **(rules or {})}),
     )
     def sql_table(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
@@ -89,7 +92,8 @@ def sql_asset(
             results = audit_model(rendered, files, values) + (audit(day, files) if audit else [])
             staged = platform.lake.stage_files(table, day, files)
             metadata = lineage_metadata(platform, rendered, upstream, day)
-            yield from publish_staged(context, platform, table, staged, results, versions, metadata)
+            told = {name: column.description for name, column in rendered.columns.items()}
+            yield from publish_staged(context, platform, table, staged, results, versions, metadata, told)
 
     return sql_table
 

@@ -87,13 +87,15 @@ def trained_labels(cascade: Cascade, platform: Platform, teacher: TrainedTeacher
     )
     rules = teacher_rules(cascade, teacher)
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(table, rules))
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, rules))
     def labels(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
             found = platform.checkpoints.load(table[:2], day)
             rows = rows_scored_by(cascade, platform, teacher, sources, day)
-            predictions = predict_teacher(from_checkpoint(found.metadata, found.text), rows, platform.settings.threads)
+            predictions = predict_teacher(
+                from_checkpoint(found.metadata, found.text or ""), rows, platform.settings.threads
+            )
             results = judged(cascade, platform, teacher, day, predictions.lazy())
             inputs = {**platform.versions(day, *sources), "teacher_checkpoint": found.version}
             yield from publish_frame(context, platform, table, predictions, results, inputs)

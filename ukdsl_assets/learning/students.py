@@ -65,6 +65,8 @@ def fit_student(
     Args:
         rows: sorted by request_id, none withheld, columns of the SQL model `teacher_augmented`.
 
+        threads: of torch; towers are small, so a second thread gains little and loses much on a busy machine.
+
     Raises:
         TrainingError: without rows of domain IMP, or (distilled) of CD; with targets that are not in [0, 1]; when
             the loss diverges.

@@ -156,7 +156,9 @@ def _matrix(
         if feature.kind == "categorical":
             ids = codes[feature.name]
             # LightGBM takes NaN for an id that it has not seen.
-            coded = column.replace_strict(ids, pl.int_range(len(ids), eager=True), default=None, return_dtype=pl.Float32)
+            coded = column.replace_strict(
+                ids, pl.int_range(len(ids), eager=True), default=None, return_dtype=pl.Float32
+            )
             parts.append(coded.to_numpy()[:, None])
             columns.append(feature.name)
         elif feature.kind == "numeric":

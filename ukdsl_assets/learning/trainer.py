@@ -46,6 +46,8 @@ def train(
     """Train in place with Adam; requests are shuffled every epoch and never split over batches.
 
     Args:
+        learning_rate: of the first step; it falls linearly towards 0 at the last. At a constant rate the last few
+            batches sway the calibration: its spread from day to day is three times as large.
         progress: called after each batch with (batches done, batches in all, mean loss of the epoch so far).
 
     Returns:
@@ -71,12 +73,14 @@ def train(
             logits = model(*inputs).gather(1, head[:, None])[:, 0]
             # One batch is a share of 1 / batches of the data: the step's size must not depend on their number.
             loss = soft_label_cross_entropy(logits, target, weight * batches)
+            done = epoch * batches + batch
+            optimizer.param_groups[0]["lr"] = learning_rate * (1 - done / (epochs * batches))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             total += loss.item() / batches
             if progress is not None:
-                progress(epoch * batches + batch + 1, epochs * batches, total * batches / (batch + 1))
+                progress(done + 1, epochs * batches, total * batches / (batch + 1))
         if not np.isfinite(total):
             raise TrainingError(
                 f"loss is {total} after epoch {epoch + 1}; expected a finite number; lower learning_rate"

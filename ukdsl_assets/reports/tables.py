@@ -14,7 +14,7 @@ EVALUATION_HEADER = ("arm", "head", "domain", "reference", "rows", "calibration"
 
 def evaluation_rows(evaluation: pl.DataFrame) -> list[tuple[str, ...]]:
     """The evaluation's figures as texts, in its order, without the baseline's change against itself."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in evaluation.iter_rows(named=True):
         change = "" if row["arm"] == "baseline" else f"{row['ne_change']:+.2%}"
         figures = (f"{row['rows']:,}", f"{row['calibration']:.3f}", f"{row['ne']:.4f}", change)

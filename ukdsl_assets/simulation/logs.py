@@ -1,11 +1,12 @@
 """A simulated day as the two frames of the log contract."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Feature, prediction_column, truth_column
+from ukdsl_assets.cascade import Feature
 from ukdsl_assets.simulation.day import PROPENSITY, SimulatedDay
 from ukdsl_assets.simulation.truth import CANDIDATES
 
@@ -31,13 +32,16 @@ FEATURES: dict[str, Feature] = {
 }
 
 
-def candidate_log(served: SimulatedDay, midnight: datetime, cascade: Cascade) -> pl.DataFrame:
-    """The day's candidate log, 300 rows a request, with the columns that the cascade declares.
+def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]) -> pl.DataFrame:
+    """The day's candidate log, 300 rows a request.
 
     Args:
-        served: computed with truths if the cascade `has_truth`.
+        served: with truths, if columns of them are asked for.
         midnight: start of the day, UTC.
-        cascade: declares all of `STAGES` and some of `FEATURES`.
+        names: the columns to return, in order.
+
+    Raises:
+        KeyError: a column that the world does not fill.
     """
     requests, ads = served.requests, served.ads
     rows = served.slots.size
@@ -77,9 +81,9 @@ def candidate_log(served: SimulatedDay, midnight: datetime, cascade: Cascade) ->
     places = np.arange(ranked.size).reshape(ranked.shape)
     columns["pair_signals"] = _vectors(served.signals.reshape(ranked.size, -1)).gather(_index(ranked, places, rows))
     if served.true_click is not None and served.true_conversion is not None:
-        columns[truth_column("click")] = served.true_click.ravel()
-        columns[truth_column("conversion")] = served.true_conversion.ravel()
-    return pl.DataFrame({name: columns[name] for name in _contract_columns(cascade)})
+        columns["audit_true_click"] = served.true_click.ravel()
+        columns["audit_true_conversion"] = served.true_conversion.ravel()
+    return pl.DataFrame({name: columns[name] for name in names})
 
 
 def event_log(served: SimulatedDay, midnight: datetime, clock: datetime) -> pl.DataFrame:
@@ -118,16 +122,6 @@ def event_log(served: SimulatedDay, midnight: datetime, clock: datetime) -> pl.D
 def midnight_of(day: date) -> datetime:
     """The start of a UTC day."""
     return datetime.combine(day, time(), tzinfo=UTC)
-
-
-def _contract_columns(cascade: Cascade) -> list[str]:
-    predictions = [prediction_column(s.name, task) for s in cascade.stages for task in cascade.predictions_of(s.name)]
-    return [
-        *("request_id", "candidate_id", "requested_at", "deepest_stage", *predictions),
-        *(("bid",) if cascade.has_bid else ()),
-        *("shown", "explored", "propensity", *(feature.name for feature in cascade.features)),
-        *((truth_column(task.name) for task in cascade.tasks) if cascade.has_truth else ()),
-    ]
 
 
 def _request_id(served: SimulatedDay) -> np.ndarray:

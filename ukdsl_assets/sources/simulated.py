@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.errors import SourceError
-from ukdsl_assets.sources.contract import DayOfLogs
+from ukdsl_assets.sources.contract import DayOfLogs, candidate_log_dtypes
 
 if TYPE_CHECKING:
     from ukdsl_assets.simulation.production import ProductionModels
@@ -83,7 +83,8 @@ class SimulatedSource:
         newest = midnight_of(self._cascade.first_day + timedelta(days=self._states.days()[-1]))
         clock = newest + timedelta(microseconds=CLOCK)
         midnight = midnight_of(day)
-        return DayOfLogs(candidate_log(served, midnight, self._cascade), event_log(served, midnight, clock))
+        columns = candidate_log_dtypes(self._cascade)
+        return DayOfLogs(candidate_log(served, midnight, columns), event_log(served, midnight, clock))
 
     @cached_property
     def _world(self) -> "World":

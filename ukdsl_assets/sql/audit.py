@@ -97,8 +97,9 @@ def _rules(name: str, column: Column, dtype: pl.DataType, parameters: Mapping[st
         if highest is not None:
             rules.append((f"at most {highest:g}", value > highest))
     if column.one_of is not None:
-        allowed = parameters[column.one_of[1:]] if isinstance(column.one_of, str) else column.one_of
-        rules.append((f"one of {', '.join(map(str, allowed))}", ~value.is_in(list(allowed))))
+        values = parameters[column.one_of[1:]] if isinstance(column.one_of, str) else column.one_of
+        allowed = pl.Series(values).cast(dtype)
+        rules.append((f"one of {', '.join(map(str, allowed))}", ~value.is_in(allowed.implode())))
     return rules
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ukdsl_assets.errors import SqlModelError
 
@@ -13,14 +13,14 @@ from ukdsl_assets.errors import SqlModelError
 ColumnType = Literal[
     "identifier", "declared", "BIGINT", "BOOLEAN", "DOUBLE", "FLOAT", "FLOAT[]", "TIMESTAMP WITH TIME ZONE", "VARCHAR"
 ]
-ParameterName = Annotated[str, Field(pattern=r"^\$[a-z][a-z0-9_]*$")]
+ListParameter = Literal["$stages", "$tasks"]
 
 
 class Column(BaseModel):
     """Description and rules of one output column.
 
-    between: (lowest, highest) allowed, None for an open end. one_of: allowed values, or the name of a bound list
-    parameter such as `$stages`. Nulls break no rule but `not_null`; NaN and infinity always break one.
+    between: (lowest, highest) allowed, None for an open end. one_of: allowed values, or the list parameter
+    that holds them. Nulls break no rule but `not_null`; NaN and infinity always break one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,7 +29,7 @@ class Column(BaseModel):
     type: ColumnType
     not_null: bool = False
     between: tuple[float | None, float | None] | None = None
-    one_of: tuple[str | float, ...] | ParameterName | None = None
+    one_of: tuple[str | float, ...] | ListParameter | None = None
 
 
 class SqlModel(BaseModel):
@@ -54,6 +54,13 @@ class SqlModel(BaseModel):
     keys: tuple[str, ...] = Field(min_length=1)
     shard_key: Literal["request_id"] | None
     columns: Mapping[str, Column] = Field(min_length=1)
+
+    @field_validator("shard_key")
+    @classmethod
+    def _key_of_two_shards_differs(cls, shard_key: str | None, others: ValidationInfo) -> str | None:
+        if shard_key is not None and shard_key not in others.data.get("keys", (shard_key,)):
+            raise ValueError("expected one of `keys`, or `none`")
+        return shard_key
 
 
 def read_models(folder: Path) -> dict[str, SqlModel]:
@@ -103,7 +110,8 @@ def _header(path: Path, template: str) -> dict[str, Any]:
         header = yaml.safe_load("\n".join(lines))
     except yaml.YAMLError as error:
         # The header starts on the file's first line, so YAML's line is the file's.
-        line = f"line {error.problem_mark.line + 1}: " if isinstance(error, yaml.MarkedYAMLError) else ""
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
         problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
         raise SqlModelError(f"{path}: {line}the header is not YAML: {problem}; quote texts that hold `: `") from None
     if not isinstance(header, dict):

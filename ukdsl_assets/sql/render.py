@@ -1,12 +1,13 @@
 """From a model and a declaration to one SQL query: rendered, parsed, its upstream tables and parameters known."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from traceback import walk_tb
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError, TokenError
@@ -38,23 +39,25 @@ def render(model: SqlModel, context: Mapping[str, Any]) -> RenderedModel:
     """Fill in the names of `context` (from `template_context`) and parse the query.
 
     Raises:
-        SqlModelError: for an unknown name, what is not one SELECT, a file read past the declared tables, or a
-            header that names an unknown family or a column twice.
+        SqlModelError: for an unknown name, what is not one SELECT ordered by the keys, a file read past the declared
+            tables, or a header that names an unknown family or a column twice.
     """
     try:
         sql = _environment().from_string(model.template).render(context)
-    except TemplateError as error:
-        line = f"line {lineno}: " if (lineno := getattr(error, "lineno", None)) else ""
+    except Exception as error:  # a template is a program, which may fail in any way
+        problem = getattr(error, "message", None) or error
         raise SqlModelError(
-            f"{model.path}: {line}template of `{model.name}`: {error.message}. Names that a model of scope "
-            f"{model.scope} may use: {', '.join(context)}"
+            f"{model.path}: line {_template_line(error)}: template of `{model.name}`: {problem}. Names that a model of "
+            f"scope {model.scope} may use: {', '.join(context)}"
         ) from None
     tree = _parse(model, sql)
+    depends_on = _upstream_tables(model, tree)
+    _check_order(model, tree)
     return RenderedModel(
         model=model,
         sql=sql,
         tree=tree,
-        depends_on=_upstream_tables(model, tree),
+        depends_on=depends_on,
         parameters=tuple(sorted({node.name for node in tree.find_all(exp.Placeholder)})),
         columns=_columns(model, context),
     )
@@ -98,6 +101,14 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return environment
 
 
+def _template_line(error: Exception) -> int:
+    if isinstance(error, TemplateSyntaxError):
+        return error.lineno
+    # Jinja writes the template's own lines into the traceback.
+    frames = walk_tb(error.__traceback__)
+    return [line for frame, line in frames if frame.f_code.co_filename == "<template>"][-1]
+
+
 def _parse(model: SqlModel, sql: str) -> exp.Query:
     try:
         statements = parse(sql, dialect="duckdb")
@@ -109,18 +120,34 @@ def _parse(model: SqlModel, sql: str) -> exp.Query:
     return statements[0]
 
 
+def _check_order(model: SqlModel, tree: exp.Query) -> None:
+    """Unordered rows may stand otherwise in the next run, and the audit would not find repeated keys."""
+    order = tree.args.get("order")
+    seen = [ordered.this.name for ordered in order.expressions] if order else []
+    if seen != list(model.keys):
+        raise SqlModelError(
+            f"{model.path}: `{model.name}` ends with {order.sql('duckdb') if order else 'no ORDER BY'}; expected "
+            f"ORDER BY {', '.join(model.keys)}, the keys in the header"
+        )
+
+
 def _upstream_tables(model: SqlModel, tree: exp.Query) -> tuple[str, ...]:
     tables: set[str] = set()
-    for scope in traverse_scope(tree):
-        for source in scope.sources.values():
-            if not isinstance(source, exp.Table):
-                continue
-            if not isinstance(source.this, exp.Identifier) or source.args.get("db"):
-                raise SqlModelError(
-                    f"{model.path}: `{model.name}` reads `{source.sql('duckdb')}`; expected a plain table name"
-                )
-            tables.add(source.name)
+    for source in _sources(tree):
+        if not isinstance(source.this, exp.Identifier) or source.args.get("db"):
+            raise SqlModelError(
+                f"{model.path}: `{model.name}` reads `{source.sql('duckdb')}`; expected a plain table name"
+            )
+        tables.add(source.name)
     return tuple(sorted(tables))
+
+
+def _sources(tree: exp.Query) -> Iterator[exp.Expr]:
+    """What the query reads beside its own CTEs and subqueries: tables and, not allowed, functions that make some."""
+    for scope in traverse_scope(tree):
+        yield from (source for source in scope.sources.values() if isinstance(source, exp.Table))
+    laterals = tree.find_all(exp.Lateral)
+    yield from (each for each in laterals if not isinstance(each.this, exp.Subquery | exp.Unnest))
 
 
 def _columns(model: SqlModel, context: Mapping[str, Any]) -> dict[str, Column]:

@@ -68,8 +68,7 @@ def run_model(
     with duckdb.connect(config={"threads": threads, "preserve_insertion_order": True}) as connection:
         try:
             for table in rendered.depends_on:
-                files = connection.read_parquet(list(inputs[table]), hive_partitioning=False)
-                files.create_view(table)
+                connection.read_parquet(list(inputs[table]), hive_partitioning=False).create_view(table)
             bound = {name: parameters[name] for name in rendered.parameters}
             connection.execute(COPY.replace("<query>", rendered.sql), {**bound, "output_file": output})
         except duckdb.Error as error:

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.sources.logs import make_logs
+from tests.sql.tables import ADS, DAY, KEYS, SHOP, STUDENT, run, run_all, written
+from ukdsl_assets.cascade import Cascade, Student, prediction_column
+from ukdsl_assets.sql.withheld import withheld
+
+CASES = [(ADS, student) for student in ADS.students] + [(SHOP, SHOP.students[0])]
+each_student = pytest.mark.parametrize(("cascade", "student"), CASES, ids=[student.name for _, student in CASES])
+# How a row of either domain is told.
+ROW = [*KEYS, "target", "weight", "teacher", "teacher_version"]
+
+
+@each_student
+def test_impressions_stand_in_imp_with_their_label_where_they_have_one(
+    tmp_path: Path, cascade: Cascade, student: Student
+) -> None:
+    tables = run_all(tmp_path, make_logs(cascade, DAY, 60), cascade, student)
+    labelled = tables["impressions"].drop_nulls(student.task)
+    expected = labelled.select(
+        *KEYS,
+        pl.col(student.task).alias("target"),
+        pl.lit(1.0, pl.Float32).alias("weight"),
+        pl.lit("label").alias("teacher"),
+        pl.lit("v1").alias("teacher_version"),
+    )
+    assert expected.height > 0
+    assert tables["teacher_augmented"].filter(domain="IMP").select(ROW).equals(expected)
+
+
+@each_student
+def test_all_that_the_teachers_stage_scored_stands_in_cd_with_its_prediction_and_weight(
+    tmp_path: Path, cascade: Cascade, student: Student
+) -> None:
+    tables = run_all(tmp_path, make_logs(cascade, DAY, 60), cascade, student)
+    shown = tables["impressions"].with_columns(weight=pl.lit(1.0, pl.Float32))
+    considered = pl.concat([shown, tables["considerations"]], how="diagonal").sort(KEYS)
+    prediction = prediction_column(cascade.teacher(student.teacher).stage, student.task)
+    expected = considered.drop_nulls(prediction).select(
+        *KEYS,
+        pl.col(prediction).alias("target"),
+        "weight",
+        pl.lit(student.teacher).alias("teacher"),
+        pl.lit("v1").alias("teacher_version"),
+    )
+    taught = tables["teacher_augmented"].filter(domain="CD")
+    assert taught.select(ROW).equals(expected)
+    # Shown rows are among them, so they stand in both domains.
+    assert shown.join(taught, on=KEYS, how="anti").is_empty()
+    assert taught.height > shown.height
+
+
+@each_student
+def test_rows_carry_the_students_features_as_they_were_logged(
+    tmp_path: Path, cascade: Cascade, student: Student
+) -> None:
+    logs = make_logs(cascade, DAY, 40)
+    rows = run_all(tmp_path, logs, cascade, student)["teacher_augmented"]
+    features = [feature.name for feature in cascade.features_of(student)]
+    assert rows.columns[rows.columns.index("withheld") + 1 :] == features
+    logged = rows.select(KEYS).join(logs.candidate_log, on=KEYS, how="left", maintain_order="left")
+    copied = rows.select("requested_at", "explored", *features)
+    assert copied.equals(logged.select(copied.columns).cast(copied.schema))
+
+
+@each_student
+def test_the_withheld_flag_is_the_python_twins(tmp_path: Path, cascade: Cascade, student: Student) -> None:
+    rows = run_all(tmp_path, make_logs(cascade, DAY, 100), cascade, student)["teacher_augmented"]
+    assert set(rows["withheld"]) == {True, False}
+    assert rows["withheld"].equals(withheld(rows["request_id"], cascade.withheld_share))
+
+
+def test_all_students_withhold_the_same_requests(tmp_path: Path) -> None:
+    logs = make_logs(ADS, DAY, 100)
+    first, second = (
+        run_all(tmp_path, logs, ADS, student)["teacher_augmented"].select("request_id", "withheld").unique()
+        for student in ADS.students
+    )
+    assert first.height == second.height == 100
+    assert first.sort("request_id").equals(second.sort("request_id"))
+
+
+def test_rows_without_the_students_label_are_only_in_the_teachers_domain(tmp_path: Path) -> None:
+    student = STUDENT.model_copy(update={"task": "conversion"})
+    tables = run_all(tmp_path, make_logs(ADS, DAY, 60), ADS, student)
+    unclicked = tables["impressions"].filter(click=0)
+    rows = unclicked.join(tables["teacher_augmented"], on=KEYS)
+    assert unclicked.height == rows.height > 0
+    assert set(rows["domain"]) == {"CD"}
+
+
+def test_rows_that_a_teacher_did_not_label_are_not_in_its_domain(tmp_path: Path) -> None:
+    files = written(tmp_path, make_logs(ADS, DAY, 40)._asdict())
+    run(tmp_path, "impressions", files)
+    considered = run(tmp_path, "considerations", files)
+    ranked = considered.filter(deepest_stage="ranking")
+    early = considered.filter(deepest_stage="retrieval")
+    # A label of an early row and a null are not this teacher's to give.
+    labels = pl.concat([ranked[:5], early[:5]]).select(
+        *KEYS, click_prediction=pl.Series([0.5] * 3 + [None] * 2 + [0.5] * 5, dtype=pl.Float32)
+    )
+    files |= written(tmp_path, {"teacher_labels": labels})
+    rows = run(tmp_path, "teacher_augmented", files, student=STUDENT)
+    assert rows.filter(domain="CD").select(KEYS).rows() == ranked[:3].select(KEYS).rows()
