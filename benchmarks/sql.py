@@ -14,12 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import polars as pl
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -57,26 +59,24 @@ def compare(folder: Path, requests: int, rounds: int, threads: int) -> None:
     cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
     files = write(folder, synthetic_day(cascade, requests))
     title = f"{requests:,} requests, {threads} threads, medians of {rounds} rounds"
-    table = Table(
-        "table", "rows", "ours wall s", "CPU s", "bare wall s", "CPU s", "wall ratio", "CPU ratio", title=title
-    )
+    table = Table("ours / bare DuckDB", "rows", "wall s", "CPU s", "CPU ratio", title=title, box=box.SIMPLE)
     ratios = []
     for name, model, values in steps(cascade):
         outputs = [str(folder / f"{side}-{model.model.name}.parquet") for side in ("ours", "bare")]
         sides = [
-            lambda model=model, values=values, output=outputs[0]: ours(model, files, values, output, threads),
-            lambda model=model, values=values, output=outputs[1]: bare(model, files, values, output, threads),
+            partial(way, model, files, values, output, threads)
+            for way, output in zip((ours, bare), outputs, strict=True)
         ]
-        seconds = interleaved(sides, rounds)
+        wall, cpu = zip(*interleaved(sides, rounds), strict=True)
         made, expected = (pl.read_parquet(output) for output in outputs)
         if not made.equals(expected):
             raise SystemExit(f"{name}: the two sides' rows differ")
         files[model.model.table] = [outputs[0]]
-        wall, cpu = (mine / theirs for mine, theirs in zip(*seconds, strict=True))
-        figures = [f"{figure:.3f}" for side in seconds for figure in side]
-        table.add_row(name, f"{made.height:,}", *figures, f"{wall:.2f}", f"{cpu:.2f}")
+        ratio = cpu[0] / cpu[1]
+        figures = [f"{mine:.2f} / {theirs:.2f}" for mine, theirs in (wall, cpu)]
+        table.add_row(name, f"{made.height:,}", *figures, f"{ratio:.2f}")
         if model.model.name == "teacher_augmented":
-            ratios.append(cpu)
+            ratios.append(ratio)
     console = Console()
     console.print(table)
     console.print(
@@ -93,10 +93,10 @@ def steps(cascade: Cascade) -> Iterator[tuple[str, RenderedModel, Values]]:
     for student in cascade.students:
         teacher = cascade.teacher(student.teacher)
         labels = render(models["logged_teacher_labels"], template_context(cascade, teacher=teacher))
-        yield f"teacher_labels of {teacher.name}", labels, parameters_for(cascade, DAY, teacher=teacher)
+        yield f"{teacher.name}/teacher_labels", labels, parameters_for(cascade, DAY, teacher=teacher)
         augmented = render(models["teacher_augmented"], template_context(cascade, student))
         values = parameters_for(cascade, DAY, student, teacher_version="benchmark")
-        yield f"teacher_augmented of {student.name}", augmented, values
+        yield f"{student.name}/teacher_augmented", augmented, values
 
 
 def ours(model: RenderedModel, files: Files, values: Values, output: str, threads: int) -> None:
@@ -136,36 +136,34 @@ def synthetic_day(cascade: Cascade, requests: int) -> DayOfLogs:
     rows = requests * SCORED[0]
     request, place = np.divmod(np.arange(rows), SCORED[0])
     depth = (place < SCORED[1]).astype(int) + (place < SCORED[2])
-    microseconds = np.sort(random.integers(0, 86_400_000_000, requests))
+    microseconds = np.sort(random.integers(0, 86_400_000_000, requests)).astype("timedelta64[us]")
     columns: dict[str, Any] = {
         "request_id": request,
         "candidate_id": place,
-        "requested_at": (np.datetime64(DAY, "us") + microseconds.astype("timedelta64[us]"))[request],
+        "requested_at": pl.Series(np.datetime64(DAY, "us") + microseconds)[request].dt.replace_time_zone("UTC"),
         "deepest_stage": np.array([stage.name for stage in cascade.stages])[depth],
         "bid": random.gamma(2, 1, rows),
         "shown": place < SHOWN,
         "explored": np.zeros(rows, dtype=bool),
-        "propensity": np.full(rows, None),
+        "propensity": pl.repeat(None, rows, eager=True),
     }
-    reached = {}
-    for position, stage in enumerate(cascade.stages):
-        reached |= {prediction_column(stage.name, task): position for task in cascade.predictions_of(stage.name)}
-    columns |= {column: random.beta(1, 20, rows) for column in (*reached, *map(truth_column, ("click", "conversion")))}
+    # Column -> first stage that has it.
+    known = {prediction_column(s.name, t): s.name for s in cascade.stages for t in cascade.predictions_of(s.name)}
+    truths = [truth_column(task.name) for task in cascade.tasks]
+    columns |= {column: random.beta(1, 20, rows) for column in (*known, *truths)}
     for feature in cascade.features:
-        reached[feature.name] = cascade.depth(feature.known_from) if feature.known_from else 0
+        known[feature.name] = feature.known_from or cascade.stages[0].name
         per = requests if feature.side == "request" else rows
-        if feature.kind == "vector":
-            values = random.standard_normal((per, feature.width or 1), dtype=np.float32)
-        else:
-            values = random.integers(0, 1000, per)
+        vector = random.standard_normal((per, feature.width or 1), dtype=np.float32)
+        values = vector if feature.kind == "vector" else random.integers(0, 1000, per)
         columns[feature.name] = values[request] if feature.side == "request" else values
-    log = pl.DataFrame(columns).with_columns(
-        pl.when(pl.lit(pl.Series(depth)) >= position).then(column).alias(column)
-        for column, position in reached.items()
-        if position
+    log = pl.DataFrame(
+        {name: pl.Series(columns[name]).cast(dtype) for name, dtype in candidate_log_dtypes(cascade).items()}
     )
-    dtypes = candidate_log_dtypes(cascade)
-    log = log.with_columns(pl.col("requested_at").dt.replace_time_zone("UTC")).select(dtypes).cast(dtypes)
+    scored = pl.lit(pl.Series(depth))
+    log = log.with_columns(
+        pl.when(scored >= cascade.depth(stage)).then(name).alias(name) for name, stage in known.items()
+    )
     shown = log.filter("shown")
     events = [
         shown.sample(fraction=share, seed=1).select(

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
+from fsspec import filesystem
+from fsspec.utils import get_protocol
 
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.sql.render import RenderedModel
@@ -67,6 +69,9 @@ def run_model(
         raise SqlModelError(f"{model.path}: `{model.name}` binds unknown ${missing[0]}; expected one of {known}")
     with duckdb.connect(config={"threads": threads, "preserve_insertion_order": True}) as connection:
         try:
+            for protocol in {get_protocol(file) for files in inputs.values() for file in files} - {"file"}:
+                # Object stores are read through fsspec: DuckDB's own extension would have to be downloaded.
+                connection.register_filesystem(filesystem(protocol))
             for table in rendered.depends_on:
                 connection.read_parquet(list(inputs[table]), hive_partitioning=False).create_view(table)
             bound = {name: parameters[name] for name in rendered.parameters}

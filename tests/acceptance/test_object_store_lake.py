@@ -1,0 +1,23 @@
+"""The whole graph on a lake in a bucket."""
+
+from pathlib import Path
+from uuid import uuid4
+
+from tests.acceptance.graph import failures, run_day, versions
+from tests.acceptance.test_parquet_cascade import DAY, declare, write
+from tests.sources.logs import make_logs
+from ukdsl_assets.lake.checkpoints import CheckpointStore
+from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.settings import Settings
+
+
+def test_a_day_on_an_object_store_is_the_day_on_a_disk(tmp_path: Path, bucket: str) -> None:
+    cascade = declare(tmp_path)
+    write(tmp_path, DAY, make_logs(cascade, DAY, requests=60))
+    disk, store = Settings(lake=str(tmp_path / "lake"), threads=2), Settings(lake=f"{bucket}/{uuid4().hex}", threads=2)
+    for settings in (disk, store):
+        assert failures(run_day(settings, cascade, DAY)) == {}
+    assert versions(Lake(store.tables), cascade, DAY) == versions(Lake(disk.tables), cascade, DAY)
+    key = ("shop", "pre_ranking_click", "distilled")
+    one, other = (CheckpointStore(settings.checkpoints).load(key, DAY).version for settings in (disk, store))
+    assert one == other

@@ -1,0 +1,34 @@
+"""Fixtures that several folders of tests share."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """URI of an empty bucket of a real S3 server (moto) on loopback, with the environment that reaches it."""
+    moto_server = pytest.importorskip("moto.server", reason="needs pip install 'moto[server]' s3fs")
+    s3fs = pytest.importorskip("s3fs", reason="needs pip install 'moto[server]' s3fs")
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "nobody",
+            "AWS_SECRET_ACCESS_KEY": "nothing",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "NO_PROXY": host,
+        }.items():
+            environment.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        # The server keeps its buckets for the life of the process.
+        name = f"lake-{uuid4().hex}"
+        s3fs.S3FileSystem().mkdir(name)
+        yield f"s3://{name}"
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
