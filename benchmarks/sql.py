@@ -59,7 +59,9 @@ def compare(folder: Path, requests: int, rounds: int, threads: int) -> None:
     cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
     files = write(folder, synthetic_day(cascade, requests))
     title = f"{requests:,} requests, {threads} threads, medians of {rounds} rounds"
-    table = Table("ours / bare DuckDB", "rows", "wall s", "CPU s", "CPU ratio", title=title, box=box.SIMPLE)
+    table = Table(
+        "ours / bare DuckDB", "rows", "wall s", "CPU s", "ratio", title=title, box=box.SIMPLE, padding=(0, 1, 0, 0)
+    )
     ratios = []
     for name, model, values in steps(cascade):
         outputs = [str(folder / f"{side}-{model.model.name}.parquet") for side in ("ours", "bare")]

@@ -1,7 +1,5 @@
 """Volume and label rate are held against the median of the days before."""
 
-from math import nan
-
 import pytest
 
 from ukdsl_assets.cascade import Cascade
@@ -30,25 +28,38 @@ def test_volume_is_bounded_by_the_median(ads: Cascade, today: int, trailing: lis
 
 
 @pytest.mark.parametrize(
-    ("today", "trailing", "passed"),
+    ("positive", "labelled", "trailing", "passed"),
     [
-        (0.1, [0.1, 0.12], True),
-        (0.04, [0.1], False),
-        (0.0, [0.1], False),
-        (0.0, [0.0, 0.0], True),
-        (0.1, [0.0], False),
-        (0.1, [], True),
-        (0.1, [nan, 0.1], True),
-        (None, [0.1], False),
-        (nan, [], False),
+        (1000, 10_000, [0.1, 0.12], True),
+        (400, 10_000, [0.1], False),
+        (0, 10_000, [0.1], False),
+        (0, 10_000, [0.0, 0.0], True),
+        (1000, 10_000, [0.0], False),
+        (1000, 10_000, [], True),
+        (1000, 10_000, [None, 0.1], True),
+        (0, 0, [0.1], False),
+        # Three times the median, but of seven positives: chance.
+        (7, 84, [0.027], True),
+        (700, 8400, [0.027], False),
+        (1, 100, [0.04], True),
     ],
 )
-def test_label_rate_is_bounded_by_the_median(
-    ads: Cascade, today: float | None, trailing: list[float], passed: bool
+def test_label_rate_is_bounded_by_the_median_at_two_standard_errors(
+    ads: Cascade, positive: int, labelled: int, trailing: list[float | None], passed: bool
 ) -> None:
-    result = label_rate(ads, "click", today, trailing)
+    result = label_rate(ads, "click", positive, labelled, trailing)
     assert result.name == "click_label_rate_near_trailing_median"
     assert result.passed is passed
+
+
+def test_a_conditional_task_may_have_no_labels_on_a_day(ads: Cascade) -> None:
+    assert label_rate(ads, "conversion", 0, 0, [0.1]).passed
+
+
+def test_a_label_rate_that_is_off_tells_seen_expected_and_fix(ads: Cascade) -> None:
+    message = label_rate(ads, "click", 400, 10_000, [0.1, 0.1, 0.1]).message
+    for part in ("simulated_ads", "0.04 (400 of 10,000)", "median 0.1 of 3", "500 to 2,000", "gates"):
+        assert part in message
 
 
 def test_the_message_tells_seen_expected_and_fix(ads: Cascade) -> None:

@@ -120,6 +120,16 @@ def test_an_empty_partition_breaks_no_rule(tmp_path: Path, good: pl.DataFrame) -
     assert [result.passed for result in audit(tmp_path, good.clear())] == [True, True]
 
 
+def test_a_null_key_in_the_first_row_repeats_nothing(tmp_path: Path) -> None:
+    model = model_of(tmp_path, f"SELECT request_id FROM t{ORDER}")
+    keys, _ = audit(tmp_path, pl.DataFrame({"request_id": [None, 1]}), model=model)
+    assert keys.passed
+    keys, _ = audit(
+        tmp_path, pl.DataFrame({"request_id": [None, None, 1]}, schema={"request_id": pl.Int64}), model=model
+    )
+    assert keys.seen["repeated"] == 1
+
+
 def test_allowed_numbers_are_compared_in_the_columns_own_type(tmp_path: Path) -> None:
     columns = "--   count: {description: x, type: BIGINT, one_of: [0, 1]}\n"
     columns += "--   share: {description: x, type: FLOAT, one_of: [0.1, 0.3], between: [0.1, 0.3]}\n"

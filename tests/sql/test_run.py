@@ -30,12 +30,9 @@ def test_bytes_are_the_same_in_a_second_run_and_for_any_number_of_threads(tmp_pa
 
 @pytest.mark.parametrize(("cascade", "student"), [(ADS, STUDENT), (SHOP, SHOP.students[0])], ids=["ads", "shop"])
 def test_shards_together_hold_the_rows_of_an_unsharded_run(tmp_path: Path, cascade: Cascade, student: Student) -> None:
-    logs, sharded = make_logs(cascade, DAY, 80)._asdict(), {}
+    logs = make_logs(cascade, DAY, 80)._asdict()
     whole = written(tmp_path, logs)
-    for table, frame in logs.items():
-        sharded[table] = [str(tmp_path / f"{table}-{part}.parquet") for part in range(3)]
-        for path, part in zip(sharded[table], split(frame, 3), strict=True):
-            part.write_parquet(path)
+    sharded = {table: shards_of(tmp_path, table, frame, 3) for table, frame in logs.items()}
     bound = values(cascade, student)
     for name, model in models_of(cascade, student).items():
         expected = str(tmp_path / f"{name}.parquet")
@@ -53,12 +50,11 @@ def test_shards_together_hold_the_rows_of_an_unsharded_run(tmp_path: Path, casca
 
 def test_unequal_numbers_of_shards_run_once_for_all(tmp_path: Path) -> None:
     logs = make_logs(ADS, DAY, 20)
-    files = written(tmp_path, logs._asdict())
-    expected = run(tmp_path, "impressions", dict(files))
-    halves = [str(tmp_path / f"half-{part}.parquet") for part in range(2)]
-    for path, part in zip(halves, split(logs.candidate_log, 2), strict=True):
-        part.write_parquet(path)
-    inputs = {**files, "candidate_log": halves}
+    expected = run(tmp_path, "impressions", written(tmp_path, logs._asdict()))
+    inputs = {
+        "candidate_log": shards_of(tmp_path, "candidate_log", logs.candidate_log, 2),
+        "event_log": shards_of(tmp_path, "event_log", logs.event_log, 3),
+    }
     made = run_sharded(rendered("impressions"), inputs, values(), new_file_in(tmp_path / "one"), 1)
     assert len(made) == 1
     assert pl.read_parquet(made).equals(expected)
@@ -112,6 +108,14 @@ def test_an_input_that_cannot_be_read_is_told_with_model_and_file(
     told = rf"(?s)impressions\.sql: `impressions` failed on candidate_log: .*candidate_log\.parquet.*: .*{said}"
     with pytest.raises(SqlModelError, match=told):
         run(tmp_path, "impressions", files)
+
+
+def shards_of(folder: Path, table: str, frame: pl.DataFrame, shards: int) -> list[str]:
+    """One file a shard."""
+    paths = [str(folder / f"{table}-{shard}.parquet") for shard in range(shards)]
+    for path, part in zip(paths, split(frame, shards), strict=True):
+        part.write_parquet(path)
+    return paths
 
 
 def new_file_in(folder: Path) -> Callable[[int, int], str]:

@@ -14,7 +14,7 @@ from ukdsl_assets.defs.publishing import Events, committed, day_of
 from ukdsl_assets.defs.students import as_student
 from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.learning.audit import judge_student
-from ukdsl_assets.learning.evaluation import evaluate
+from ukdsl_assets.learning.evaluation import MEANINGS, evaluate
 from ukdsl_assets.learning.students import ARMS, Arm, predict_student
 from ukdsl_assets.reports.tables import evaluation_markdown
 
@@ -46,7 +46,9 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
         deps=[dg.AssetKey(key) for key in (rows, log, *arms)],
     )
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
+    @dg.multi_asset(
+        name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES, blocking=False)
+    )
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
@@ -57,7 +59,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
             staged = platform.lake.stage_frame(table, day, judged)
             inputs = platform.versions(day, rows) | {str(arm): each.version for arm, each in found.items()}
             shown = {"evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged))}
-            yield committed(context, platform, staged, inputs, shown)
+            yield committed(context, platform, staged, inputs, shown, MEANINGS)
 
     return evaluation
 
@@ -70,10 +72,11 @@ def evaluated(cascade: Cascade, student: Student, held: pl.DataFrame, found: Map
         for head, probability in predict_student(as_student(checkpoint), held).items()
     }
     versions = {str(arm): checkpoint.version for arm, checkpoint in found.items()}
-    return evaluate(held, predictions).with_columns(
-        cascade=pl.lit(cascade.name),
-        student=pl.lit(student.name),
-        checkpoint=pl.col("arm").replace_strict(versions),
+    return evaluate(held, predictions).select(
+        pl.lit(cascade.name).alias("cascade"),
+        pl.lit(student.name).alias("student"),
+        pl.all(),
+        pl.col("arm").replace_strict(versions).alias("checkpoint"),
     )
 
 

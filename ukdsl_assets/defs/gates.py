@@ -15,13 +15,21 @@ from ukdsl_assets.gates import GateResult, blocking
 Table = tuple[str, ...]
 
 
-def check_specs(cascade: Cascade, table: Table, rules: Mapping[str, str]) -> list[dg.AssetCheckSpec]:
+def check_specs(
+    cascade: Cascade, table: Table, rules: Mapping[str, str], blocking: bool = True
+) -> list[dg.AssetCheckSpec]:
     """One check a rule, with the asset's partitions; `rules` maps its name to what it demands."""
     with warnings.catch_warnings():
         # Partitioned checks are in preview; the version of Dagster is pinned and a test looks at the partition.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return [
-            dg.AssetCheckSpec(name, asset=dg.AssetKey(table), description=demands, partitions_def=daily(cascade))
+            dg.AssetCheckSpec(
+                name,
+                asset=dg.AssetKey(table),
+                description=demands,
+                blocking=blocking,
+                partitions_def=daily(cascade),
+            )
             for name, demands in rules.items()
         ]
 

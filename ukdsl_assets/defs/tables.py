@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from datetime import date
 from hashlib import sha256
-from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -104,16 +103,25 @@ def label_audit(cascade: Cascade, platform: Platform) -> tuple[dict[str, str], A
     tasks = [task.name for task in cascade.tasks]
 
     def audit(day: date, files: Sequence[str]) -> list[GateResult]:
-        today = _rates(pl.scan_parquet(list(files)), tasks)
-        trailing = [_rates(platform.lake.scan(table, [each]), tasks) for each in platform.trailing(table, day)]
-        return [label_rate(cascade, task, today[task], [rates[task] for rates in trailing]) for task in tasks]
+        today = _counts(pl.scan_parquet(list(files)), tasks)
+        trailing = [_counts(platform.lake.scan(table, [each]), tasks) for each in platform.trailing(table, day)]
+        return [label_rate(cascade, task, *today[task], [_rate(*day[task]) for day in trailing]) for task in tasks]
 
     rules = {f"{task}_label_rate_near_trailing_median": f"{task} is as frequent as the week before." for task in tasks}
     return rules, audit
 
 
-def _rates(rows: pl.LazyFrame, tasks: Sequence[str]) -> dict[str, Any]:
-    return rows.select(pl.col(task).mean() for task in tasks).collect().row(0, named=True)
+def _counts(rows: pl.LazyFrame, tasks: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Positive labels and all labels of each task."""
+    counts = rows.select(
+        *(pl.col(task).sum().cast(pl.Int64).alias(f"{task} positive") for task in tasks),
+        *(pl.col(task).count().alias(f"{task} labelled") for task in tasks),
+    ).collect()
+    return {task: (counts.item(0, f"{task} positive"), counts.item(0, f"{task} labelled")) for task in tasks}
+
+
+def _rate(positive: int, labelled: int) -> float | None:
+    return positive / labelled if labelled else None
 
 
 def _upstream(cascade: Cascade, name: str, student: Student | None) -> Table:

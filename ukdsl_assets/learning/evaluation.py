@@ -23,6 +23,20 @@ COLUMNS = {
     "ne_change": pl.Float64,
 }
 
+MEANINGS = {
+    "cascade": "the cascade",
+    "student": "the student",
+    "arm": "baseline (labels only) or distilled (labels and teacher)",
+    "head": "output that predicts: trained on impressions or on considered rows",
+    "domain": "IMP: shown rows; CD: all rows that the teacher labelled",
+    "reference": "what predictions are compared with: label, teacher or truth",
+    "rows": "withheld rows compared",
+    "calibration": "mean prediction over mean reference",
+    "ne": "normalized entropy; smaller is better",
+    "ne_change": "ne over that of the baseline, minus 1",
+    "checkpoint": "version of the arm's checkpoint",
+}
+
 
 def evaluate(rows: pl.DataFrame, predictions: Mapping[tuple[str, str], NDArray[np.float32]]) -> pl.DataFrame:
     """Judge predictions on the rows of `teacher_augmented` that are withheld.

@@ -1,11 +1,13 @@
 """Gates that compare a day with the days before it."""
 
 from collections.abc import Sequence
-from math import inf, isfinite
+from math import inf, sqrt
 from statistics import median
 
-from ukdsl_assets.cascade import Bounds, Cascade
+from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.gates import GateResult
+
+FIX = "; see whether logs were lost, doubled or changed, or widen the cascade's bounds under `gates`"
 
 
 def volume(cascade: Cascade, rows_today: int, trailing_rows: Sequence[int]) -> GateResult:
@@ -16,41 +18,55 @@ def volume(cascade: Cascade, rows_today: int, trailing_rows: Sequence[int]) -> G
     gate = "volume_near_trailing_median"
     if rows_today == 0:
         return GateResult(gate, False, f"{cascade.name}: 0 rows today; see whether the day's logs were written")
-    return _near_median(cascade.name, gate, "rows", rows_today, trailing_rows, cascade.gates.volume)
+    if not trailing_rows:
+        return _without_comparison(cascade, gate, f"rows {rows_today:,}", rows_today)
+    middle, (lowest, highest) = median(trailing_rows), cascade.gates.volume
+    ratio = rows_today / middle if middle else inf
+    passed = lowest <= ratio <= highest
+    message = (
+        f"{cascade.name}: rows {rows_today:,} is {ratio:.3g} of the median {middle:,.6g} of {len(trailing_rows)} "
+        f"earlier day(s), expected {lowest:g} to {highest:g}"
+    )
+    seen = {"today": rows_today, "median": middle, "trailing_days": len(trailing_rows)}
+    return GateResult(gate, passed, message + ("" if passed else FIX), seen=seen)
 
 
-def label_rate(cascade: Cascade, task: str, rate_today: float | None, trailing_rates: Sequence[float]) -> GateResult:
+def label_rate(
+    cascade: Cascade, task: str, positive: int, labelled: int, trailing_rates: Sequence[float | None]
+) -> GateResult:
     """Judge the positive share of a task's labels against the median of the trailing days by `gates.label_rate`.
+
+    It fails only where the count of positive labels is outside the bounds by more than two standard errors (of a
+    Poisson count): a rare event may double by chance.
 
     Args:
         cascade: gives the bounds.
         task: names the gate.
-        rate_today: in [0, 1]; None or NaN, of a day without labels, fails.
-        trailing_rates: rates of earlier days (usually seven), in any order; None and NaN are left out.
+        positive, labelled: positive labels, and all labels, of today. A day without labels fails, unless the task
+            has a label only `given` another.
+        trailing_rates: shares of earlier days (usually seven), in any order; None, of a day without labels, is ignored.
     """
     gate = f"{task}_label_rate_near_trailing_median"
-    if rate_today is None or not isfinite(rate_today):
+    known = [rate for rate in trailing_rates if rate is not None]
+    if labelled == 0:
         message = f"{cascade.name}: no labels of task {task} today; see whether impressions arrived"
-        return GateResult(gate, False, message)
-    known = [rate for rate in trailing_rates if rate is not None and isfinite(rate)]
-    return _near_median(cascade.name, gate, f"{task} label rate", rate_today, known, cascade.gates.label_rate)
-
-
-def _near_median(
-    name: str, gate: str, what: str, today: float, trailing: Sequence[float], bounds: Bounds
-) -> GateResult:
-    if not trailing:
-        message = f"{name}: {what} {today:,.6g}; passes without comparison, since there is no earlier day"
-        return GateResult(gate, True, message, seen={"today": today, "trailing_days": 0})
-    middle, (lowest, highest) = median(trailing), bounds
-    # Nothing after days of nothing is no change; something after days of nothing is.
-    ratio = today / middle if middle else (inf if today else 1.0)
-    passed = lowest <= ratio <= highest
+        return GateResult(gate, cascade.task(task).given is not None, message)
+    rate = positive / labelled
+    what = f"{task} label rate {rate:.4g} ({positive:,} of {labelled:,})"
+    if not known:
+        return _without_comparison(cascade, gate, what, rate)
+    middle, (lowest, highest) = median(known), cascade.gates.label_rate
+    error = sqrt(max(positive, 1))
+    fewest, most = lowest * middle * labelled, highest * middle * labelled
+    passed = positive + 2 * error >= fewest and positive - 2 * error <= most
     message = (
-        f"{name}: {what} {today:,.6g} is {ratio:.3g} of the median {middle:,.6g} of {len(trailing)} earlier day(s), "
-        f"expected {lowest:g} to {highest:g}"
+        f"{cascade.name}: {what} against the median {middle:.4g} of {len(known)} earlier day(s); expected "
+        f"{fewest:,.0f} to {most:,.0f} positive labels ({lowest:g} to {highest:g} times), at two standard errors"
     )
-    if not passed:
-        message += "; see whether logs were lost, doubled or changed, or widen the cascade's bounds under `gates`"
-    seen = {"today": today, "median": middle, "ratio": ratio, "trailing_days": len(trailing)}
-    return GateResult(gate, passed, message, seen=seen)
+    seen = {"today": rate, "median": middle, "trailing_days": len(known)}
+    return GateResult(gate, passed, message + ("" if passed else FIX), seen=seen)
+
+
+def _without_comparison(cascade: Cascade, gate: str, what: str, today: float) -> GateResult:
+    message = f"{cascade.name}: {what}; passes without comparison, since there is no earlier day"
+    return GateResult(gate, True, message, seen={"today": today, "trailing_days": 0})
