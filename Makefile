@@ -12,14 +12,15 @@ install: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	mkdir -p $(DAGSTER_HOME)
+# A DAGSTER_HOME of your own is left as it is.
+.dagster_home/dagster.yaml: dagster.yaml
+	mkdir -p .dagster_home
 	cp dagster.yaml $@
 
-run: install $(DAGSTER_HOME)/dagster.yaml
+run: install .dagster_home/dagster.yaml
 	$(BIN)/ukdsl run simulated_ads --days 2026-01-01..2026-01-07
 
-ui: install $(DAGSTER_HOME)/dagster.yaml
+ui: install .dagster_home/dagster.yaml
 	$(BIN)/dagster dev --host 127.0.0.1 --port 3000
 
 test: install

@@ -18,23 +18,23 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Shown
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.defs.evaluation import evaluated, with_truth, withheld_rows
-from ukdsl_assets.defs.platform import Platform
-from ukdsl_assets.defs.students import newest_before, record
+from ukdsl_assets.defs.lineage import lineage_metadata
+from ukdsl_assets.defs.logs import reading_of, stage_logs
+from ukdsl_assets.defs.platform import Platform, Table
+from ukdsl_assets.defs.release import decide
+from ukdsl_assets.defs.students import train_arm
+from ukdsl_assets.defs.tables import label_audit, make_table, upstream_table
 from ukdsl_assets.defs.teachers import judged
-from ukdsl_assets.learning.audit import judge_student
-from ukdsl_assets.learning.students import ARMS, fit_student
-from ukdsl_assets.settings import Settings
-from ukdsl_assets.sources.judge import judge_logs
-from ukdsl_assets.sql.audit import audit_model
-from ukdsl_assets.sql.context import parameters_for, template_context
+from ukdsl_assets.learning.students import ARMS
+from ukdsl_assets.settings import PROJECT, Settings
+from ukdsl_assets.sources.judge import read_and_judge
+from ukdsl_assets.sql.context import template_context
 from ukdsl_assets.sql.render import render
-from ukdsl_assets.sql.run import run_sharded
 
 MOST_RATIO, MOST_SECONDS = 1.25, 30.0
 
@@ -53,6 +53,7 @@ def compare(folder: Path, days: int, scale: Any) -> None:
     """One warm-up day and `days` counted ones on each side, interleaved."""
     cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
     os.environ["DAGSTER_HOME"] = str(folder)
+    shutil.copy(PROJECT / "dagster.yaml", folder)
     graph, bare = (Settings(lake=str(folder / side), scale=scale) for side in ("graph", "bare"))
     # Both worlds start from one saved state, so that neither pays for bringing it forward.
     Platform.open(graph).source(cascade, lambda _: None).read(cascade.first_day)
@@ -97,56 +98,42 @@ def graph_day(settings: Settings, cascade: Cascade, steps: dict[str, list[float]
 def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
     """The same day without Dagster: every call that the assets make, in their order."""
     lake, name = platform.lake, cascade.name
-    logs = platform.source(cascade, lambda _: None).read(day)
-    trailing = lake.row_counts((name, "candidate_log"), platform.trailing((name, "candidate_log"), day))
-    judge_logs(cascade, day, logs, list(trailing.values()))
-    for table, frame in (("candidate_log", logs.candidate_log), ("event_log", logs.event_log)):
-        lake.commit(lake.stage_frame((name, table), day, frame), {})
+    logs: Table = (name, "candidate_log")
+    trailing = lake.row_counts(logs, platform.trailing(logs, day))
+    read, *_ = read_and_judge(platform.source(cascade, lambda _: None), cascade, day, list(trailing.values()))
+    assert read is not None
+    staged = stage_logs(platform, cascade, day, read)
+    for part in staged:
+        lake.commit(part, reading_of(staged))
     for model in ("impressions", "considerations", "stage_calibration"):
-        sql(platform, cascade, model, (name, model), day)
+        audit = label_audit(cascade, platform)[1] if model == "impressions" else None
+        table_of(platform, cascade, model, (name, model), day, audit=audit)
     for teacher in cascade.teachers:
-        table = (name, teacher.name, "teacher_labels")
-        sql(platform, cascade, "logged_teacher_labels", table, day, teacher=teacher)
-        judged(cascade, platform, teacher, day, lake.scan(table, [day]))
-    for student in cascade.students:
-        sql(platform, cascade, "teacher_augmented", (name, student.name, "teacher_augmented"), day, student=student)
-        train_and_judge(platform, cascade, student, day)
-
-
-def sql(platform: Platform, cascade: Cascade, model: str, table: tuple[str, ...], day: date, **of: Any) -> None:
-    """One SQL table, audited and committed."""
-    student = of.get("student")
-    rendered = render(platform.models[model], template_context(cascade, **of))
-    inputs = {
-        each: platform.live_files(
-            (cascade.name, student.teacher, each) if student and each == "teacher_labels" else (cascade.name, each), day
+        table_of(
+            platform, cascade, "logged_teacher_labels", (name, teacher.name, "teacher_labels"), day, teacher=teacher
         )
-        for each in rendered.depends_on
-    }
-    values = parameters_for(cascade, day, **of, teacher_version="bare")
-    files = run_sharded(
-        rendered, inputs, values, lambda *shard: platform.lake.new_file(table, day, *shard), platform.settings.threads
-    )
-    audit_model(rendered, files, values)
-    platform.lake.commit(platform.lake.stage_files(table, day, files), {})
+        labels = lake.scan((name, teacher.name, "teacher_labels"), [day]).collect()
+        judged(cascade, platform, teacher, day, labels)
+    for student in cascade.students:
+        key = (name, student.name)
+        table_of(platform, cascade, "teacher_augmented", (*key, "teacher_augmented"), day, student=student)
+        found = {}
+        for arm in ARMS:
+            platform.checkpoints.publish(train_arm(platform, cascade, student, arm, day).checkpoint)
+            found[arm] = platform.checkpoints.load((*key, arm), day)
+        held = with_truth(cascade, platform, student, withheld_rows(platform, (*key, "teacher_augmented"), day), day)
+        lake.commit(lake.stage_frame((*key, "evaluation"), day, evaluated(cascade, student, held, found)), {})
+        decide(platform, cascade, student, day)
 
 
-def train_and_judge(platform: Platform, cascade: Cascade, student: Student, day: date) -> None:
-    """Both arms, their checkpoints, the evaluation and its verdict."""
-    table = (cascade.name, student.name, "teacher_augmented")
-    found = {}
-    for arm in ARMS:
-        rows = platform.lake.scan(table, [day]).filter(~pl.col("withheld")).collect()
-        previous, _ = newest_before(cascade, platform, student, arm, day)
-        fit = fit_student(cascade, student, arm, rows, previous)
-        key = (cascade.name, student.name, arm)
-        saved = platform.checkpoints.save(key, day, record(cascade, student, arm, fit), tensors=fit.student.tensors)
-        platform.checkpoints.publish(saved)
-        found[arm] = platform.checkpoints.load(key, day)
-    held = with_truth(cascade, platform, student, withheld_rows(platform, table, day), day)
-    judged_table = evaluated(cascade, student, held, found)
-    platform.lake.commit(platform.lake.stage_frame((*table[:2], "evaluation"), day, judged_table), {})
-    judge_student(cascade, student, judged_table)
+def table_of(platform: Platform, cascade: Cascade, model: str, table: Table, day: date, **of: Any) -> None:
+    """One SQL table, judged and committed."""
+    audit = of.pop("audit", None)
+    rendered = render(platform.models[model], template_context(cascade, **of))
+    upstream = {name: upstream_table(cascade, name, of.get("student")) for name in rendered.depends_on}
+    made = make_table(platform, cascade, rendered, table, upstream, day, **of, audit=audit)
+    lineage_metadata(platform, rendered, upstream, day)
+    platform.lake.commit(made.staged, made.inputs)
 
 
 def show(seconds: dict[str, list[tuple[float, float]]], steps: dict[str, list[float]], scale: str) -> None:
@@ -162,7 +149,7 @@ def show(seconds: dict[str, list[tuple[float, float]]], steps: dict[str, list[fl
     ratios = [graph / bare for graph, bare in zip(medians["graph"], medians["bare"], strict=True)]
     table.add_row("graph / bare", *(f"{ratio:.2f}" for ratio in ratios))
     console.print(table)
-    by_step = Table("step of the graph", "seconds", title="Time by step, median", title_justify="left")
+    by_step = Shown("step of the graph", "seconds", title="Time by step, median", title_justify="left")
     for step, each in steps.items():
         by_step.add_row(step.replace("__", "/"), f"{statistics.median(each):.2f}")
     console.print(by_step)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.references import wrong_references
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Bounds = tuple[float, float]
+Bounds = Annotated[tuple[float, float], AfterValidator(lambda pair: _ordered(pair))]
 
 SHIPPED = Path(__file__).parent / "cascades"
 
@@ -44,12 +44,14 @@ class Task(Declared):
     """An outcome to predict: whether `event` follows the request within `attribution_window`.
 
     given: another task that must be positive for this one to have a label (a post-click conversion: given click).
+    delayed: whether labels keep arriving for days, so that a fresh day's are too few; gates on them then only tell.
     """
 
     name: Name
     event: Name
     attribution_window: timedelta = Field(gt=timedelta(0))
     given: Name | None = None
+    delayed: bool = False
 
 
 class Feature(Declared):
@@ -145,7 +147,7 @@ Teacher = Annotated[LoggedTeacher | TrainedTeacher, Field(discriminator="kind")]
 class LossWeights(Declared):
     """Weight of the mean label loss (impressions) and of the mean teacher loss (considered rows)."""
 
-    impression: float = Field(1.0, ge=0)
+    impression: float = Field(1.0, gt=0)
     consideration: float = Field(10.0, ge=0)
 
 
@@ -192,7 +194,8 @@ class Gates(Declared):
     late_stage_present: least share of requests with a prediction of the last stage that logs any.
     teacher_calibration: on withheld impressions; teacher_exploration: on exploration rows. Both are judged at two
         standard errors and block from 100 positive labels on; below that they only tell.
-    student_calibration: distilled student on withheld considered rows against its teacher.
+    student_calibration: distilled student on withheld considered rows against its teacher, and on withheld
+        impressions against labels (there at two standard errors).
     normalized_entropy: most that the distilled student's NE may exceed the baseline's, as a fraction, per domain.
     """
 
@@ -320,7 +323,7 @@ def read_cascades(*folders: Path | None) -> dict[str, Cascade]:
             continue
         if not folder.is_dir():
             raise DeclarationError(f"{folder}: no such folder of cascade declarations; set UKDSL_CASCADES to one")
-        for path in sorted(folder.glob("*.yaml")):
+        for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
             cascade = read_cascade(path)
             if cascade.name in cascades:
                 raise DeclarationError(
@@ -328,6 +331,12 @@ def read_cascades(*folders: Path | None) -> dict[str, Cascade]:
                 )
             cascades[cascade.name] = cascade
     return cascades
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("expected [lowest, highest]")
+    return pair
 
 
 def _by_name(items: Sequence[Any], name: str) -> Any:

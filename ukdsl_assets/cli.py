@@ -1,6 +1,7 @@
 """The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs without writing.
 
-Exit codes: 0 done, 1 a gate or a step failed, 2 wrong arguments, declaration or logs that cannot be read.
+Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong arguments or a wrong declaration;
+3 all days are done, but on the last one a student's release was refused.
 """
 
 import json
@@ -8,7 +9,7 @@ import math
 import sys
 import tempfile
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
 from ukdsl_assets.errors import DeclarationError, UkdslError
-from ukdsl_assets.settings import Settings
+from ukdsl_assets.settings import TRAILING_DAYS, Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 # Wide enough for every table where the output is no terminal, such as a file.
@@ -48,6 +49,7 @@ def run(
     cascade: CascadeName,
     days: Annotated[str, typer.Option(help="One day, or the first and the last: 2026-01-01..2026-01-07.")],
     scale: Scale = None,
+    as_of: Annotated[str | None, typer.Option(help="Simulated clock (UTC), to find late events (UKDSL_AS_OF).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the evaluation of all days here.")] = None,
 ) -> None:
     """Materialize days in order, by the same graph that the UI shows, and print the last day's evaluation."""
@@ -62,9 +64,11 @@ def run(
 
     from ukdsl_assets.defs.run import count_steps, run_days
 
-    settings = _settings(scale)
+    settings = _settings(scale=scale, as_of=as_of)
     cascades, declared = _cascade(settings, cascade)
     wanted = parse_days(declared, days)
+    if json_file is not None and not json_file.parent.is_dir():
+        raise DeclarationError(f"--json: no folder {json_file.parent}; make it first")
     bar = Progress(
         TextColumn("{task.fields[day]}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(),
         TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left  {task.description}"), console=complaints,
@@ -84,7 +88,8 @@ def run(
                 each = (time.monotonic() - started) / done
                 complaints.print(f"{day} done, {each:.0f} s a day, {each * (len(wanted) - done):.0f} s left")
         bar.update(task, description="done")
-    _show(settings, declared, wanted, json_file)
+    if _show(settings, declared, wanted, json_file):
+        raise typer.Exit(3)
 
 
 @app.command("check-logs")
@@ -100,11 +105,13 @@ def check_logs(
     from ukdsl_assets.sources.judge import judge_logs
     from ukdsl_assets.sources.open import open_source
 
-    settings = _settings(scale)
+    settings = _settings(scale=scale)
     _, declared = _cascade(settings, cascade)
+    if ".." in day:
+        raise DeclarationError(f"--day: expected one day such as 2026-01-01, saw {day!r}")
     wanted = parse_days(declared, day)[0]
-    week = [wanted - timedelta(days=back) for back in range(7, 0, -1)]
-    trailing = Lake(settings.tables, settings.shards).row_counts((cascade, "candidate_log"), week)
+    lake, table = Lake(settings.tables, settings.shards), (cascade, "candidate_log")
+    trailing = lake.row_counts(table, [each for each in lake.partitions(table) if each < wanted][-TRAILING_DAYS:])
     # A simulated cascade's state goes to a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch, complaints.status("reading the logs ...") as status:
         logs = open_source(declared, settings, scratch, status.update).read(wanted)
@@ -117,31 +124,48 @@ def check_logs(
         raise typer.Exit(1)
 
 
+@app.command()
+def vacuum(
+    older_than_hours: Annotated[int, typer.Option(help="Spare files younger than this.")] = 168,
+) -> None:
+    """Remove files that no version of a table younger than this uses, and checkpoints that were never published."""
+    from ukdsl_assets.lake.checkpoints import CheckpointStore
+    from ukdsl_assets.lake.tables import Lake
+
+    settings = _settings()
+    for table, files in Lake(settings.tables, settings.shards).sweep(older_than_hours).items():
+        console.print(f"{files} file(s) of {table}", highlight=False, soft_wrap=True)
+    console.print(f"{CheckpointStore(settings.checkpoints).sweep(older_than_hours)} unpublished checkpoint(s)")
+
+
 def parse_days(cascade: Cascade, text: str) -> list[date]:
     """The days of `2026-01-01` or `2026-01-01..2026-01-07`, both ends included.
 
     Raises:
         DeclarationError: for what is no such text, or days that the cascade does not have.
     """
-    first, _, last = text.partition("..")
+    first, between, last = text.partition("..")
     try:
-        start, end = date.fromisoformat(first), date.fromisoformat(last or first)
+        start, end = date.fromisoformat(first), date.fromisoformat(last if between else first)
     except ValueError:
         raise DeclarationError(f"--days: expected 2026-01-01 or 2026-01-01..2026-01-07, saw {text!r}") from None
     if end < start:
         raise DeclarationError(f"--days: the last day {end} is before the first, {start}")
-    newest = cascade.last_day or date.today() - timedelta(days=1)
+    newest = cascade.last_day or datetime.now(UTC).date() - timedelta(days=1)
     for each in (start, end):
         if not cascade.first_day <= each <= newest:
             raise DeclarationError(f"--days: {cascade.name} has days {cascade.first_day} to {newest}, saw {each}")
     return [start + timedelta(days=count) for count in range((end - start).days + 1)]
 
 
-def _settings(scale: str | None) -> Settings:
+def _settings(**given: str | None) -> Settings:
+    """Settings of the environment; options that were given go before it."""
     try:
-        return Settings(**({"scale": scale} if scale else {}))  # type: ignore[arg-type]
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [f"UKDSL_{item['loc'][0]}: {item['msg']} (saw {item['input']!r})".upper() for item in error.errors()]
+        lines = [
+            f"UKDSL_{str(item['loc'][0]).upper()}: {item['msg']} (saw {item['input']!r})" for item in error.errors()
+        ]
         raise DeclarationError("settings: " + "; ".join(lines)) from None
 
 
@@ -154,8 +178,12 @@ def _cascade(settings: Settings, name: str) -> tuple[dict[str, Cascade], Cascade
     return cascades, cascades[name]
 
 
-def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path | None) -> None:
-    """The last day's tables, where the lake is and how to open the UI; all days' figures to the JSON file."""
+def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path | None) -> bool:
+    """Print the last day's tables, where the lake is and how to open the UI; all days' figures go to the JSON file.
+
+    Returns:
+        Whether the last day's release of any student was refused.
+    """
     from ukdsl_assets.lake.checkpoints import CheckpointStore
     from ukdsl_assets.reports.results import evaluation_of
     from ukdsl_assets.reports.tables import evaluation_table, release_line
@@ -163,15 +191,19 @@ def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Pat
     evaluation = evaluation_of(settings, cascade, days)
     note = f" ({cascade.note})" if cascade.note else ""
     store = CheckpointStore(settings.checkpoints)
+    refused = False
     for student in cascade.students:
         last = evaluation.filter(student=student.name, day=days[-1])
-        title = f"{cascade.name}{note}, {student.name}, {days[-1]}: withheld requests, one seed"
+        title = f"{cascade.name}{note}, {student.name}, {days[-1]}: withheld requests, seed {student.seed}"
         console.print(evaluation_table(title, last))
-        console.print(release_line(student.name, store.release_history((cascade.name, student.name))))
+        history = store.release_history((cascade.name, student.name))
+        console.print(release_line(student.name, history))
+        refused |= history[-1]["outcome"] == "refused" if history else False
     if json_file is not None:
         json_file.write_text(json.dumps(_plain(evaluation.to_dicts()), indent=1) + "\n")
         console.print(f"Evaluation of {len(days)} day(s): {json_file}")
     console.print(f"Lake: {settings.lake}\nOpen the UI: make ui", highlight=False, soft_wrap=True)
+    return refused
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

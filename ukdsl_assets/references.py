@@ -66,6 +66,13 @@ def _unknown_references(cascade: "Cascade") -> list[str]:
     for declared in cascade.tasks:
         others = [other for other in tasks if other != declared.name]
         refer(f"tasks.{declared.name}.given", declared.given, others)
+    for declared in cascade.tasks if not problems else ():
+        seen, given = {declared.name}, declared.given
+        while given is not None and given not in seen:
+            seen.add(given)
+            given = cascade.task(given).given
+        if given is not None:
+            problems.append(f"tasks.{declared.name}.given: the conditions lead back to `{given}`")
     for feature in cascade.features:
         refer(f"features.{feature.name}.known_from", feature.known_from, stages)
     if not problems:

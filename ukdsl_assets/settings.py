@@ -1,12 +1,15 @@
 """Where things are and how many cores to use: environment variables UKDSL_*, with defaults for a fresh clone."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# How many published days before a day its volume and label rates are compared with.
+TRAILING_DAYS = 7
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -15,15 +18,20 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="UKDSL_", extra="ignore")
 
-    lake: str = Field(str(PROJECT / "lake"), description="Folder or fsspec URI that holds tables and checkpoints.")
+    lake: str = Field(
+        str(PROJECT / "lake"), min_length=1, description="Folder or fsspec URI that holds tables and checkpoints."
+    )
     cascades: Path | None = Field(None, description="Folder of your own cascade YAML files, beside the shipped ones.")
     sql: Path = Field(PROJECT / "dbt_like_sql", description="Folder of the SQL models.")
     scale: Literal["small", "default", "large"] = Field("default", description="Size of simulated days.")
     kuairand: Path = Field(
         PROJECT.parent / "shared" / "data" / "kuairand_pure", description="Folder of the KuaiRand-Pure logs."
     )
+    as_of: datetime | None = Field(
+        None, description="Simulated clock (UTC) of reruns that shall find late events; else 05:00 after each day."
+    )
     shards: int = Field(1, ge=1, le=4096, description="Parquet shards (by hash of request_id) of each partition.")
-    threads: int = Field(os.cpu_count() or 1, ge=1, description="Threads of DuckDB, LightGBM and torch.")
+    threads: int = Field(os.cpu_count() or 1, ge=1, description="Threads of DuckDB and LightGBM.")
 
     @property
     def tables(self) -> str:

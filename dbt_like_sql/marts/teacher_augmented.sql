@@ -49,7 +49,14 @@ augmented AS (
         , "{{ feature }}"
         {% endfor %}
     FROM impressions
-    WHERE "{{ student.task }}" IS NOT NULL
+    WHERE
+        "{{ student.task }}" IS NOT NULL
+        -- A row that bypassed the student's stage may lack its features.
+        AND deepest_stage IN (
+            {% for stage in student.reached_by %}
+            $stage_{{ stage }}{{ "," if not loop.last }}
+            {% endfor %}
+        )
     UNION ALL
     SELECT
         considered.request_id,

@@ -12,6 +12,9 @@ import yaml
 from tests.acceptance.graph import checks, failures, run_day, versions
 from tests.sources.logs import make_logs
 from ukdsl_assets.cascade import Cascade, read_cascade
+from ukdsl_assets.defs.platform import Platform
+from ukdsl_assets.defs.tables import same_reading
+from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints import CheckpointStore
 from ukdsl_assets.lake.tables import Lake
 from ukdsl_assets.settings import Settings
@@ -186,6 +189,22 @@ def test_a_truncated_file_is_refused_by_name(tmp_path: Path, settings: Settings,
     file.write_bytes(file.read_bytes()[:-100])
     assert "part-0.parquet" in failures(run_day(settings, cascade, DAY))["shop__logs"]
     assert versions(lake, cascade, DAY) == before
+
+
+def test_logs_of_two_readings_are_refused(settings: Settings, cascade: Cascade) -> None:
+    lake = Lake(settings.tables)
+    run_day(settings, cascade, DAY)
+    # A run that was killed between the two commits leaves the old event log.
+    staged = lake.stage_frame(("shop", "candidate_log"), DAY, make_logs(cascade, DAY, requests=50).candidate_log)
+    lake.commit(staged, {"reading": "another"})
+    with pytest.raises(LakeError, match="different readings of the source"):
+        same_reading(Platform.open(settings), [("shop", "candidate_log"), ("shop", "event_log")], DAY)
+
+
+def test_a_window_without_the_day_itself_is_refused(settings: Settings, cascade: Cascade) -> None:
+    run_day(settings, cascade, DAY)
+    with pytest.raises(LakeError, match="has no day 2026-03-02"):
+        Platform.open(settings).window(("shop", "impressions"), DAY + timedelta(days=1), 3)
 
 
 def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from tests.acceptance.graph import checks, failures, run_day, shipped, small
+from tests.acceptance.graph import checks, failures, run_day, shipped, small, versions
 from ukdsl_assets.cascade import Cascade, TrainedTeacher, truth_column
 from ukdsl_assets.lake.checkpoints import CheckpointStore
 from ukdsl_assets.lake.tables import Lake
@@ -134,11 +134,13 @@ def test_the_release_decision_of_each_day_is_kept_with_its_reasons(week: Week) -
         assert (decision["outcome"] == "released") == ("reasons" not in decision["entry"])
 
 
-def test_a_rerun_of_a_day_publishes_the_same_checkpoints(week: Week) -> None:
+def test_a_rerun_of_an_older_day_publishes_the_same_and_leaves_the_release(week: Week) -> None:
     keys = [(CASCADE.name, student.name, arm) for student in CASCADE.students for arm in ("baseline", "distilled")]
-    before = [week.store.load(key, DAYS[1]).version for key in keys]
-    assert failures(run_day(week.settings, week.cascade, DAYS[2])) == {}
-    assert [week.store.load(key, DAYS[1]).version for key in keys] == before
+    before = [week.store.load(key, DAYS[1]).version for key in keys], versions(week.lake, CASCADE, DAYS[1])
+    released = week.store.released((CASCADE.name, "pre_ranking_click"))
+    assert failures(run_day(week.settings, week.cascade, DAYS[1])) == {}
+    assert ([week.store.load(key, DAYS[1]).version for key in keys], versions(week.lake, CASCADE, DAYS[1])) == before
+    assert week.store.released((CASCADE.name, "pre_ranking_click")) == released
 
 
 def test_metadata_for_the_ui(week: Week) -> None:

@@ -1,6 +1,7 @@
 """Ids to embedding rows, numbers to standard scores, whole requests."""
 
 import json
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -69,6 +70,12 @@ def test_request_features_are_kept_once_a_request() -> None:
     assert len(encoded.request.ids) == 5
     assert encoded.offsets.tolist() == [0, 7, 14, 21, 28, 35]
     assert encoded.request.numbers.shape == (5, 4)
+
+
+def test_a_request_id_that_comes_again_on_another_day_is_another_request() -> None:
+    rows = frame([1, 2, 3], ["a"] * 3, [0, 0, 0]).with_columns(request_id=pl.Series([1, 1, 1]))
+    rows = rows.with_columns(day=pl.Series([date(2026, 1, 1), date(2026, 1, 1), date(2026, 1, 2)]))
+    assert Encoder((AD,)).extended(rows).encode(rows).offsets.tolist() == [0, 2, 3]
 
 
 def test_scattered_requests_are_refused() -> None:

@@ -67,7 +67,9 @@ def test_a_figure_that_is_not_there_is_a_key_error() -> None:
 
 
 def table_with(calibration: float, change: float) -> pl.DataFrame:
-    return evaluate(ROWS, PREDICTIONS).with_columns(calibration=pl.lit(calibration), ne_change=pl.lit(change))
+    """An evaluation in which impressions are calibrated and considered rows as asked for."""
+    chosen = pl.when(domain="CD").then(calibration).otherwise(1.0)
+    return evaluate(ROWS, PREDICTIONS).with_columns(calibration=chosen, ne_change=pl.lit(change))
 
 
 def test_a_good_student_has_nothing_to_refuse() -> None:
@@ -78,7 +80,19 @@ def test_a_good_student_has_nothing_to_refuse() -> None:
 def test_a_miscalibrated_student_is_refused_with_the_figure_and_the_bound(seen: float) -> None:
     reasons = refusals(judge_student(CASCADE, STUDENT, table_with(seen, 0)))
     assert len(reasons) == 1
-    assert f"calibration {seen:.3f}; expected 0.85 to 1.15 (gates.student_calibration)" in reasons[0]
+    assert (
+        f"calibration {seen:.3f} against the teacher; expected 0.85 to 1.15 (gates.student_calibration)" in reasons[0]
+    )
+
+
+def test_a_student_that_is_off_on_labels_is_refused_only_beyond_two_standard_errors() -> None:
+    def judged(rows: int) -> list[str]:
+        off = pl.when(domain="IMP").then(1.3).otherwise("calibration")
+        few = table_with(1.0, 0.0).with_columns(calibration=off, rows=pl.lit(rows), mean_reference=pl.lit(0.05))
+        return refusals(judge_student(CASCADE, STUDENT, few))
+
+    assert judged(rows=1_000) == []
+    assert "calibrated_on_impression: calibration 1.300" in judged(rows=10_000)[0]
 
 
 @pytest.mark.parametrize("change", [0.05, math.nan])

@@ -126,6 +126,24 @@ def test_weights_count_as_repeated_rows() -> None:
         assert np.allclose(value, weighted.tensors[name], atol=1e-6)
 
 
+def test_both_arms_take_the_same_number_of_steps_where_few_requests_have_labels() -> None:
+    rows = training_rows(200).filter((pl.col("domain") == "CD") | (pl.col("request_id") % 4 == 0))
+    steps = [fit_student(CASCADE, LEARNING, arm, rows).figures["steps"] for arm in ("baseline", "distilled")]
+    assert steps == [13 * LEARNING.epochs] * 2
+
+
+def test_a_null_number_is_refused_by_name() -> None:
+    with pytest.raises(TrainingError, match="column `user_profile` of teacher_augmented is null in 1 of"):
+        first = pl.int_range(pl.len()) == 0
+        fitted(rows=training_rows().with_columns(user_profile=pl.when(~first).then("user_profile")))
+
+
+def test_what_a_feature_costs_is_no_reason_for_a_cold_start() -> None:
+    yesterday = fitted()
+    dearer = [feature.model_copy(update={"cost": 9.0}) for feature in CASCADE.features]
+    assert can_continue(yesterday, CASCADE.model_copy(update={"features": tuple(dearer)}), LEARNING, "distilled")
+
+
 def test_rows_of_a_domain_must_be_there() -> None:
     with pytest.raises(TrainingError, match="no row of domain CD"):
         fitted(rows=training_rows().filter(domain="IMP"))

@@ -29,6 +29,7 @@ def impressions(rows: int = 3000, seed: int = 0) -> pl.DataFrame:
     click = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.float32)
     conversion = np.where(click == 1, rng.random(rows) < 0.3, np.nan)
     keys = {"request_id": np.arange(rows) // 3, "candidate_id": np.arange(rows), "explored": np.arange(rows) % 2 == 0}
+    keys |= {"deepest_stage": np.full(rows, "ranking")}
     labels = {"click": click, "conversion": pl.Series(conversion.astype(np.float32)).fill_nan(None)}
     return pl.DataFrame({**keys, **columns, **labels})
 
@@ -74,8 +75,12 @@ def audited(scale: float, rows: int = 3000) -> dict[str, GateResult]:
         click_prediction=pl.lit(float(shown["click"].mean()) * scale),  # type: ignore[arg-type]
         conversion_prediction=pl.lit(0.3 * scale),
     )
-    withheld = pl.Series([True] * rows)
-    results = audit_teacher(CASCADE, CASCADE.teacher("ranking_logged"), shown, labels.lazy(), withheld)
+    return judged(shown, labels)
+
+
+def judged(shown: pl.DataFrame, labels: pl.DataFrame) -> dict[str, GateResult]:
+    withheld = pl.Series([True] * len(shown))
+    results = audit_teacher(CASCADE, CASCADE.teacher("ranking_logged"), shown, labels, withheld)
     return {result.name: result for result in results}
 
 
@@ -90,8 +95,41 @@ def test_a_teacher_that_is_off_is_blocked_and_the_bound_is_named(scale: float) -
     result = audited(scale)["click_calibrated_on_withheld_impressions"]
     assert result.blocks
     assert f"calibration {scale:.3f}" in result.message
+    assert "seen; expected a calibration of 0.7 to 1.4" in result.message
     assert "gates.teacher_calibration" in result.message
     assert audited(scale)["click_calibrated_on_exploration"].blocks
+
+
+def test_a_teacher_that_is_not_a_number_is_blocked() -> None:
+    shown = impressions()
+    labels = shown.select("request_id", "candidate_id", click_prediction=np.nan, conversion_prediction=0.3)
+    results = judged(shown, labels)
+    assert results["labels_valid"].blocks
+    assert results["click_calibrated_on_withheld_impressions"].blocks
+    assert "3000 of 3000 predictions are not finite" in results["click_calibrated_on_withheld_impressions"].message
+
+
+def test_a_teacher_that_predicts_clicks_where_there_are_none_is_blocked() -> None:
+    shown = impressions().with_columns(click=pl.lit(0.0), conversion=pl.lit(None, pl.Float32))
+    labels = shown.select("request_id", "candidate_id", click_prediction=0.1, conversion_prediction=0.3)
+    assert judged(shown, labels)["click_calibrated_on_withheld_impressions"].blocks
+
+
+def test_missing_and_repeated_labels_are_counted() -> None:
+    shown = impressions(100)
+    labels = shown.select("request_id", "candidate_id", click_prediction=0.3, conversion_prediction=0.3)
+    result = judged(shown, labels[:90].vstack(labels[:5]))["labels_valid"]
+    assert result.blocks
+    assert "5 repeated, 10 of 100 shown rows without one" in result.message
+
+
+def test_delayed_labels_tell_and_do_not_block() -> None:
+    shown = impressions().with_columns(conversion=pl.lit(0.0))
+    labels = shown.select("request_id", "candidate_id", click_prediction=0.3, conversion_prediction=0.3)
+    result = judged(shown, labels)["conversion_calibrated_on_withheld_impressions"]
+    assert not result.passed
+    assert not result.blocks
+    assert "delayed" in result.message
 
 
 def test_few_positives_tell_but_do_not_block() -> None:
@@ -104,7 +142,7 @@ def test_a_trained_teacher_is_judged_on_withheld_rows_alone() -> None:
     shown = impressions(400)
     labels = shown.select("request_id", "candidate_id", click_prediction=pl.lit(0.3), conversion_prediction=pl.lit(0.3))
     withheld = shown["request_id"] % 4 == 0
-    for result in audit_teacher(CASCADE, TEACHER, shown, labels.lazy(), withheld):
+    for result in audit_teacher(CASCADE, TEACHER, shown, labels, withheld)[1:]:
         assert result.seen["rows"] <= withheld.sum()
 
 

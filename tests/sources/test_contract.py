@@ -6,13 +6,14 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tests.sources.logs import make_logs
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.errors import ContractError
+from ukdsl_assets.sources.audit import audit_candidate_log, audit_event_log
 from ukdsl_assets.sources.contract import (
     TIMESTAMP,
     candidate_log_dtypes,
@@ -185,3 +186,52 @@ def test_the_schema_parts_good_rows_from_bad_ones(shop: Cascade) -> None:
     # A request whose feature varies has no right row, so that all its 12 rows are bad.
     assert good.height == log.height - 2 - 12
     assert failure.counts()["filter|constant_within_request"] == 12
+
+
+VALUES = {
+    pl.Int64: st.sampled_from([None, 0, -1]),
+    pl.String: st.sampled_from([None, "", "basement", "final", "sort", "order", "impression"]),
+    pl.Boolean: st.sampled_from([None, True, False]),
+    pl.Float32: st.sampled_from([None, float("nan"), float("inf"), -0.5, 0.0, 0.5, 1.0, 1.5]),
+}
+
+
+@st.composite
+def faulty(draw: st.DrawFn, log: pl.DataFrame) -> pl.DataFrame:
+    """A log in which up to three cells, picked at random, have another value, good or bad."""
+    for _ in range(draw(st.integers(0, 3))):
+        column, row = draw(st.sampled_from(log.columns)), draw(st.integers(0, log.height - 1))
+        dtype = log.schema[column]
+        if isinstance(dtype, pl.Datetime):
+            value = draw(st.sampled_from([None, datetime(2026, 1, 3, 23, 59, 59, tzinfo=UTC)]))
+        elif isinstance(dtype, pl.Array):
+            value = draw(st.none() | st.lists(VALUES[pl.Float32], min_size=dtype.size, max_size=dtype.size))
+        else:
+            # A value of another row repeats a key or moves a row to another request.
+            value = draw(VALUES[type(dtype)] | st.sampled_from(log[column].to_list()))
+        log = log.with_columns(
+            pl.when(pl.int_range(pl.len()) == row).then(pl.lit(value, dtype=dtype)).otherwise(column).alias(column)
+        )
+    return log
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["ads", "shop"])
+def test_the_schema_of_the_candidate_log_agrees_with_the_audit(
+    name: str, request: pytest.FixtureRequest, data: st.DataObject
+) -> None:
+    cascade = request.getfixturevalue(name)
+    log = data.draw(faulty(make_logs(cascade, DAY, requests=4, candidates=3).candidate_log))
+    # Whether enough requests have late predictions is no matter of rows.
+    audited = [gate for gate in audit_candidate_log(cascade, DAY, log) if gate.name != "late_stage_present"]
+    assert candidate_log_schema(cascade).is_valid(log) == all(gate.passed for gate in audited)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_the_schema_of_the_event_log_agrees_with_the_audit(shop: Cascade, data: st.DataObject) -> None:
+    logs = make_logs(shop, DAY, requests=4, candidates=3)
+    log = data.draw(faulty(logs.event_log))
+    contract, _ = audit_event_log(shop, DAY, log, logs.candidate_log)
+    assert event_log_schema(shop).is_valid(log) == contract.passed

@@ -1,5 +1,6 @@
 """A user's Parquet logs come back in the contract's shape, and what is wrong with them is named by file."""
 
+import os
 import uuid
 from datetime import date
 from pathlib import Path
@@ -9,32 +10,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from tests.sources.files import DAY, declared, write, write_day
 from tests.sources.logs import make_logs
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.errors import ContractError, SourceError
 from ukdsl_assets.sources.contract import DayOfLogs
 from ukdsl_assets.sources.parquet import ParquetSource
 
-DAY = date(2026, 1, 3)
 RENAMES = {"request_id": "auction", "price": "list_price", "occurred_at": "ts"}
-
-
-def declared(cascade: Cascade, path: str, columns: dict[str, str] | None = None) -> Cascade:
-    source = {"kind": "parquet", "path": path, "columns": columns or {}}
-    return Cascade.model_validate({**cascade.model_dump(), "source": source})
-
-
-def write(frame: pl.DataFrame, uri: str) -> None:
-    with fsspec.open(uri, "wb", auto_mkdir=True) as handle:
-        frame.write_parquet(handle)
-
-
-def write_day(logs: DayOfLogs, root: str, day: date = DAY) -> None:
-    """Two shuffled files of candidates, one of events."""
-    mixed = logs.candidate_log.sample(fraction=1, shuffle=True, seed=1)
-    write(mixed.head(100), f"{root}/candidate_log/day={day}/part-0.parquet")
-    write(mixed.slice(100), f"{root}/candidate_log/day={day}/part-1.parquet")
-    write(logs.event_log.reverse(), f"{root}/event_log/day={day}/part-0.parquet")
 
 
 @pytest.mark.parametrize("scheme", ["plain", "file", "memory"])
@@ -124,3 +107,65 @@ def test_a_mapping_to_an_absent_or_of_an_unknown_column_is_told(shop: Cascade, t
         ParquetSource(declared(shop, str(tmp_path), {"price": "cost"})).read(DAY)
     with pytest.raises(SourceError, match=r"unknown contract column.* prise, expected keys among"):
         ParquetSource(declared(shop, str(tmp_path), {"prise": "price"}))
+
+
+def test_rows_are_located_in_every_file_that_holds_them(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    theirs = DayOfLogs(*(frame.rename(RENAMES, strict=False) for frame in logs))
+    write_day(theirs, str(tmp_path))
+    source = ParquetSource(declared(shop, str(tmp_path), RENAMES))
+    folder = tmp_path / "candidate_log" / f"day={DAY}"
+    both = theirs.candidate_log.head(1)
+    write(pl.concat([pl.read_parquet(folder / "part-0.parquet"), both]), str(folder / "part-0.parquet"))
+    write(pl.concat([pl.read_parquet(folder / "part-1.parquet"), both]), str(folder / "part-1.parquet"))
+    keys = logs.candidate_log.select("request_id", "candidate_id")
+    stranger = pl.DataFrame({"request_id": ["nobody"], "candidate_id": ["nothing"]})
+
+    found = source.locate("candidate_log", DAY, pl.concat([keys, stranger]))
+
+    expected: dict[tuple[str, str], list[str]] = {}
+    for name in ("part-0.parquet", "part-1.parquet"):
+        file = folder / name
+        for key in pl.read_parquet(file).select("auction", "candidate_id").unique().rows():
+            expected.setdefault(key, []).append(f"file://{file}")
+    assert found == expected
+    assert len(found[keys.row(0)]) == 2
+
+
+def test_rows_with_null_keys_are_located(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    write_day(logs, str(tmp_path))
+    nameless = logs.event_log.head(1).with_columns(candidate_id=pl.lit(None, pl.String))
+    write(nameless, f"{tmp_path}/event_log/day={DAY}/part-1.parquet")
+    found = ParquetSource(declared(shop, str(tmp_path))).locate(
+        "event_log", DAY, nameless.select("request_id", "candidate_id", "event")
+    )
+    assert [Path(file).name for files in found.values() for file in files] == ["part-1.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("nosuch://bucket/logs", "ValueError: Protocol not known: nosuch; check the protocol"),
+        ("s3://bucket/logs", "NoCredentialsError: Unable to locate credentials; .*AWS_ACCESS_KEY_ID"),
+        ("http://127.0.0.1:9/logs", "Cannot connect to host 127.0.0.1:9 .*and the network"),
+    ],
+)
+def test_a_store_that_cannot_be_reached_is_named_with_the_fix(
+    shop: Cascade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, seen: str
+) -> None:
+    if path.startswith(("s3", "http")):
+        pytest.importorskip("s3fs" if path.startswith("s3") else "aiohttp")
+    for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(SourceError, match=f"^{path}: cannot be reached or read: .*{seen}"):
+        ParquetSource(declared(shop, path)).read(DAY)
+
+
+def test_a_store_without_its_client_tells_what_to_install(shop: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = {"class": "nowhere.FileSystem", "err": "Please install nowhere"}
+    monkeypatch.setitem(fsspec.registry.known_implementations, "nowhere", missing)
+    with pytest.raises(SourceError, match="^nowhere://logs: no client for this store is installed: Please install"):
+        ParquetSource(declared(shop, "nowhere://logs")).read(DAY)

@@ -1,6 +1,6 @@
 import shutil
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from ukdsl_assets.sources.simulated import SimulatedSource
 
 CASCADE = read_cascade(SHIPPED / "simulated_ads.yaml")
 FIRST = CASCADE.first_day
+# When the first day's event log is read, unless another moment is asked for.
+MORNING = datetime(FIRST.year, FIRST.month, FIRST.day, 5, tzinfo=UTC) + timedelta(days=1)
 
 
 def _day(index: int) -> date:
@@ -211,11 +213,14 @@ def test_skipping_days_gives_the_same_logs_as_going_day_by_day(copy_of_state: Ca
     assert_frame_equal(skipped.event_log, stepped.event_log)
 
 
-def test_a_day_is_the_same_whatever_was_asked_for_in_between(state: str, log: pl.DataFrame) -> None:
+def test_a_day_is_the_same_before_and_after_other_days_are_simulated(state: str) -> None:
     source = SimulatedSource(CASCADE, state, "small")
-    source.read(_day(2))
+    before = source.read(FIRST)
+    source.read(_day(8))
 
-    assert_frame_equal(source.read(FIRST).candidate_log, log)
+    for again in (source.read(FIRST), SimulatedSource(CASCADE, state, "small").read(FIRST)):
+        assert_frame_equal(again.candidate_log, before.candidate_log)
+        assert_frame_equal(again.event_log, before.event_log)
 
 
 def test_an_interrupted_run_resumes_after_the_last_simulated_day(copy_of_state: Callable[[], str]) -> None:
@@ -239,17 +244,35 @@ def test_an_interrupted_run_resumes_after_the_last_simulated_day(copy_of_state: 
     )
 
 
-def test_late_conversions_show_up_when_the_worlds_clock_has_passed_them(state: str) -> None:
-    source = SimulatedSource(CASCADE, state, "small")
-    early = source.read(FIRST).event_log
-    source.read(_day(8))
-    late = source.read(FIRST).event_log
+def test_a_later_rerun_finds_the_conversions_that_came_late(state: str) -> None:
+    early = SimulatedSource(CASCADE, state, "small").read(FIRST)
+    late = SimulatedSource(CASCADE, state, "small", as_of=MORNING + timedelta(days=7)).read(FIRST)
 
-    clock = datetime(FIRST.year, FIRST.month, FIRST.day, 5, tzinfo=UTC) + timedelta(days=1)
-    assert early["occurred_at"].max() < clock  # type: ignore[operator]
-    assert_frame_equal(late.filter(pl.col("occurred_at") < clock), early)
-    found = late.filter(pl.col("occurred_at") >= clock)
+    assert early.event_log["occurred_at"].max() < MORNING  # type: ignore[operator]
+    assert_frame_equal(late.candidate_log, early.candidate_log)
+    assert_frame_equal(late.event_log.filter(pl.col("occurred_at") < MORNING), early.event_log)
+    found = late.event_log.filter(pl.col("occurred_at") >= MORNING)
     assert found.height > 0 and found["event"].unique().to_list() == ["conversion"]
+
+
+def test_the_event_log_holds_the_events_before_as_of_given_in_any_zone(state: str) -> None:
+    whole = SimulatedSource(CASCADE, state, "small").read(FIRST).event_log
+    noon = MORNING - timedelta(hours=17)
+    elsewhere = noon.astimezone(timezone(timedelta(hours=9)))
+
+    until_noon, nothing = (
+        SimulatedSource(CASCADE, state, "small", as_of=as_of).read(FIRST).event_log
+        for as_of in (elsewhere, noon - timedelta(days=1))
+    )
+
+    assert_frame_equal(until_noon, whole.filter(pl.col("occurred_at") < noon))
+    assert 0 < until_noon.height < whole.height
+    assert nothing.is_empty() and nothing.schema == whole.schema
+
+
+def test_as_of_without_a_zone_is_refused_with_the_fix(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"as_of: saw 2026-01-09T05:00:00 without .*write 2026-01-09T05:00:00\+00:00"):
+        SimulatedSource(CASCADE, str(tmp_path), "small", as_of=datetime(2026, 1, 9, 5))
 
 
 def test_fewer_features_in_another_order_are_filled_alike(state: str, log: pl.DataFrame) -> None:

@@ -20,6 +20,7 @@ from ukdsl_assets.reports.tables import evaluation_markdown
 
 GATES = {
     "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
+    "calibrated_on_impression": "It agrees with the labels of withheld impressions, at two standard errors.",
     "normalized_entropy_on_impression_kept": "Its NE on impressions is not worse than the baseline's by the bound.",
     "normalized_entropy_on_consideration_kept": "Its NE on considered rows is not worse by the bound.",
 }
@@ -35,6 +36,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
     table: Table = (cascade.name, student.name, "evaluation")
     rows: Table = (cascade.name, student.name, "teacher_augmented")
     log: Table = (cascade.name, "candidate_log")
+    tables = [rows, log] if cascade.has_truth else [rows]
     arms = [(cascade.name, student.name, f"{arm}_checkpoint") for arm in ARMS]
     described = spec(
         cascade,
@@ -43,7 +45,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
         f"Calibration and normalized entropy of {student.name} on withheld requests: IMP against labels, "
         "CD against the teacher, both against the truth where it is known; NE relative to the baseline arm.",
         kinds={"polars", "deltalake"},
-        deps=[dg.AssetKey(key) for key in (rows, log, *arms)],
+        deps=[dg.AssetKey(key) for key in (*tables, *arms)],
     )
 
     @dg.multi_asset(
@@ -52,13 +54,18 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
+            inputs = platform.versions(day, *tables)
             found = {arm: platform.checkpoints.load((cascade.name, student.name, arm), day) for arm in ARMS}
             held = with_truth(cascade, platform, student, withheld_rows(platform, rows, day), day)
             judged = evaluated(cascade, student, held, found)
             yield from check_results(table, judge_student(cascade, student, judged))
             staged = platform.lake.stage_frame(table, day, judged)
-            inputs = platform.versions(day, rows) | {str(arm): each.version for arm, each in found.items()}
-            shown = {"evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged))}
+            inputs |= {str(arm): each.version for arm, each in found.items()}
+            shown = {
+                "evaluation": dg.MarkdownMetadataValue(
+                    evaluation_markdown(judged, f"{cascade.note}, seed {student.seed}, withheld requests of {day}")
+                )
+            }
             yield committed(context, platform, staged, inputs, shown, MEANINGS)
 
     return evaluation
@@ -74,6 +81,7 @@ def evaluated(cascade: Cascade, student: Student, held: pl.DataFrame, found: Map
     versions = {str(arm): checkpoint.version for arm, checkpoint in found.items()}
     return evaluate(held, predictions).select(
         pl.lit(cascade.name).alias("cascade"),
+        pl.lit(cascade.note).alias("note"),
         pl.lit(student.name).alias("student"),
         pl.all(),
         pl.col("arm").replace_strict(versions).alias("checkpoint"),

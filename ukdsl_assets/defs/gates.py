@@ -47,15 +47,16 @@ def check_results(table: Table, results: Iterable[GateResult]) -> Iterator[dg.As
         )
 
 
-def refuse_if_blocked(table: Table, results: Sequence[GateResult]) -> None:
+def refuse_if_blocked(judged: Mapping[Table, Sequence[GateResult]]) -> None:
     """Raise a failure that names every gate that forbids publication; what was published stays as it was."""
-    failed = blocking(results)
-    if failed:
-        lines = "\n".join(f"  {result.name}: {result.message}" for result in failed)
-        raise dg.Failure(
-            f"{'/'.join(table)}: not published, {len(failed)} gate(s) failed; the partition stays as it was\n{lines}",
-            allow_retries=False,
-        )
+    lines = [
+        f"  {'/'.join(table)}, {failed.name}: {failed.message}"
+        for table, results in judged.items()
+        for failed in blocking(results)
+    ]
+    if lines:
+        said = "\n".join([f"not published, {len(lines)} gate(s) failed; the partition stays as it was", *lines])
+        raise dg.Failure(said, allow_retries=False)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Names in the graph: asset keys, groups in the order of the flow, partitions."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -18,8 +19,6 @@ LOGS, TABLES, TEACHERS, STUDENTS, EVALUATION, RELEASE = (
 
 def daily(cascade: Cascade) -> dg.DailyPartitionsDefinition:
     """One UTC day a partition, from the cascade's first day to its last, or to yesterday."""
-    from datetime import timedelta
-
     end = cascade.last_day + timedelta(days=1) if cascade.last_day else None
     return dg.DailyPartitionsDefinition(
         start_date=cascade.first_day.isoformat(), end_date=end.isoformat() if end else None, timezone="UTC"
@@ -34,7 +33,7 @@ def spec(cascade: Cascade, table: tuple[str, ...], group: str, description: str,
         key=dg.AssetKey(table),
         group_name=group,
         description=description + note,
-        owners=[more.pop("owner", cascade.owner)],
+        owners=sorted({cascade.owner, more.pop("owner", cascade.owner)}),
         kinds=kinds,
         tags={"cascade": cascade.name, **({"data": cascade.note} if cascade.note else {})},
         partitions_def=daily(cascade),

@@ -1,4 +1,7 @@
-"""Group 1: the cascade's logs of a day, audited against the contract and published together or not at all."""
+"""Group 1: the cascade's logs of a day, both audited against the contract before either is published."""
+
+from collections.abc import Sequence
+from datetime import date
 
 import dagster as dg
 
@@ -7,7 +10,9 @@ from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocke
 from ukdsl_assets.defs.keys import LOGS, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
-from ukdsl_assets.sources.judge import judge_logs
+from ukdsl_assets.lake.tables import StagedPartition
+from ukdsl_assets.sources.contract import DayOfLogs
+from ukdsl_assets.sources.judge import read_and_judge
 
 CANDIDATE_GATES = {
     "contract": "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
@@ -39,19 +44,27 @@ def log_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition
     def logs(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
-            read = platform.source(cascade, context.log.info).read(day)
-            trailing = platform.lake.row_counts(candidates, platform.trailing(candidates, day))
-            found = judge_logs(cascade, day, read, list(trailing.values()))
-            for table, results in zip((candidates, events), found, strict=True):
-                yield from check_results(table, results)
+            rows = platform.lake.row_counts(candidates, platform.trailing(candidates, day))
+            reader = platform.source(cascade, context.log.info)
+            read, of_candidates, of_events = read_and_judge(reader, cascade, day, list(rows.values()))
+            yield from check_results(candidates, of_candidates)
+            yield from check_results(events, of_events)
             # Both tables are judged before either is written.
-            refuse_if_blocked(candidates, found[0])
-            refuse_if_blocked(events, found[1])
-            staged = [
-                platform.lake.stage_frame(candidates, day, read.candidate_log),
-                platform.lake.stage_frame(events, day, read.event_log),
-            ]
+            refuse_if_blocked({candidates: of_candidates, events: of_events})
+            assert read is not None, "logs that cannot be read have failed a gate"
+            staged = stage_logs(platform, cascade, day, read)
             for part in staged:
-                yield committed(context, platform, part, {}, {"source": source})
+                yield committed(context, platform, part, {}, {"source": source}, record=reading_of(staged))
 
     return [logs]
+
+
+def stage_logs(platform: Platform, cascade: Cascade, day: date, read: DayOfLogs) -> list[StagedPartition]:
+    """Write both logs; nothing is visible until they are committed."""
+    tables = (("candidate_log", read.candidate_log), ("event_log", read.event_log))
+    return [platform.lake.stage_frame((cascade.name, name), day, frame) for name, frame in tables]
+
+
+def reading_of(staged: Sequence[StagedPartition]) -> dict[str, str]:
+    """Tells whoever reads both logs whether they are of one reading; see `tables.same_reading`."""
+    return {"reading": "-".join(part.data_version for part in staged)}

@@ -7,12 +7,11 @@ from datetime import date, timedelta
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints import CheckpointStore
-from ukdsl_assets.lake.tables import Lake
-from ukdsl_assets.settings import Settings
+from ukdsl_assets.lake.tables import Lake, PublishedPartition
+from ukdsl_assets.settings import TRAILING_DAYS, Settings
 from ukdsl_assets.sources.open import Source, open_source
 from ukdsl_assets.sql.model import SqlModel, read_models
 
-TRAILING_DAYS = 7
 Table = tuple[str, ...]
 
 
@@ -35,28 +34,32 @@ class Platform:
         """The cascade's logs; `tell` gets a line of progress now and then."""
         return open_source(cascade, self.settings, f"{self.settings.simulated_state}/{cascade.name}", tell)
 
-    def live_files(self, table: Table, day: date) -> list[str]:
-        """The partition's files, never none.
+    def partition(self, table: Table, day: date) -> PublishedPartition:
+        """What is published for a day; its files, version and data version belong together.
 
         Raises:
-            LakeError: when the partition is not published.
+            LakeError: when nothing is.
         """
-        files = self.lake.live_files(table, [day])
-        if not files:
+        found = self.lake.partition(table, day)
+        if found is None:
             raise LakeError(f"{'/'.join(table)} has no day {day} below {self.settings.lake}; materialize it first")
-        return files
+        return found
+
+    def versions(self, day: date, *tables: Table) -> dict[str, str]:
+        """Data versions of published partitions, for the record of what was made from them."""
+        return {"/".join(table): self.partition(table, day).data_version for table in tables}
 
     def window(self, table: Table, day: date, days: int) -> list[date]:
-        """The published days among the `days` that end with `day`."""
+        """The published days among the `days` that end with `day`, which must be published itself.
+
+        Raises:
+            LakeError: when `day` is not.
+        """
+        self.partition(table, day)
         published = set(self.lake.partitions(table))
         window = [day - timedelta(days=back) for back in range(days - 1, -1, -1)]
         return [each for each in window if each in published]
 
     def trailing(self, table: Table, day: date) -> list[date]:
-        """The published days of the week before `day`, which drift is judged against."""
-        return [each for each in self.window(table, day, TRAILING_DAYS + 1) if each != day]
-
-    def versions(self, day: date, *tables: Table) -> dict[str, str]:
-        """Data versions of the inputs' partitions, for the record of what was made from them."""
-        found = {"/".join(table): self.lake.partition(table, day) for table in tables}
-        return {name: partition.data_version for name, partition in found.items() if partition}
+        """The newest seven published days before `day`, which drift is judged against."""
+        return [each for each in self.lake.partitions(table) if each < day][-TRAILING_DAYS:]

@@ -26,7 +26,7 @@ def publish_frame(
 ) -> Events:
     """Publish a frame that was judged in memory; nothing is written when a gate blocks."""
     yield from check_results(table, results)
-    refuse_if_blocked(table, results)
+    refuse_if_blocked({table: results})
     staged = platform.lake.stage_frame(table, day_of(context), frame)
     yield committed(context, platform, staged, inputs or {}, metadata or {})
 
@@ -34,7 +34,6 @@ def publish_frame(
 def publish_staged(
     context: dg.AssetExecutionContext,
     platform: Platform,
-    table: Table,
     staged: StagedPartition,
     results: Sequence[GateResult],
     inputs: Mapping[str, str],
@@ -42,10 +41,11 @@ def publish_staged(
     descriptions: Mapping[str, str] | None = None,
 ) -> Events:
     """Publish files that were judged after they were written; they are removed when a gate blocks."""
+    table = staged.table
     yield from check_results(table, results)
     if blocking(results):
         platform.lake.discard(staged)
-    refuse_if_blocked(table, results)
+    refuse_if_blocked({table: results})
     yield committed(context, platform, staged, inputs, metadata, descriptions or {})
 
 
@@ -56,10 +56,14 @@ def committed(
     inputs: Mapping[str, str],
     metadata: Mapping[str, Any],
     descriptions: Mapping[str, str] | None = None,
+    record: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
-    """Commit a staged partition and describe it for the UI; `descriptions` are of columns, by name."""
-    record = {"run_id": context.run.run_id, **{f"input:{name}": version for name, version in inputs.items()}}
-    published = platform.lake.commit(staged, record)
+    """Commit a staged partition and describe it for the UI; `descriptions` are of columns, by name.
+
+    The run's id, the inputs' versions and `record` go into the commit.
+    """
+    versions = {f"input:{name}": version for name, version in inputs.items()}
+    published = platform.lake.commit(staged, {"run_id": context.run.run_id, **versions, **(record or {})})
     told = descriptions or {}
     columns = [dg.TableColumn(name, str(dtype), told.get(name)) for name, dtype in staged.schema.items()]
     shown: dict[str, Any] = {

@@ -1,5 +1,8 @@
 """Group 6: the pointer `released` of a student moves to a checkpoint whose gates all passed, and never otherwise."""
 
+from dataclasses import dataclass
+from datetime import date
+
 import dagster as dg
 
 from ukdsl_assets.cascade import Cascade, Student
@@ -11,7 +14,9 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.audit import judge_student, refusals
 from ukdsl_assets.reports.tables import history_markdown
 
-GATES = {"all_gates_passed": "Every gate of the evaluated checkpoint passed and nothing newer is released."}
+GATES = {"all_gates_passed": "Every gate of the evaluated checkpoint passed."}
+# The newest decisions are shown; all are kept.
+SHOWN_DECISIONS = 30
 
 
 def release_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
@@ -38,29 +43,52 @@ def release_asset(cascade: Cascade, platform: Platform, student: Student) -> dg.
     )
     def release(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
-            day = day_of(context)
-            judged = platform.lake.scan(evaluation, [day]).collect()
-            current = platform.checkpoints.load((*table[:2], "distilled"), day)
-            reasons = [
-                *refusals(judge_student(cascade, student, judged)),
-                *stale(current.version, judged.filter(arm="distilled")["checkpoint"][0]),
-                *superseded(str(day), platform.checkpoints.released(table[:2])),
-            ]
-            entry = {"day": str(day), "arm": "distilled", "checkpoint": current.version}
-            if reasons:
-                platform.checkpoints.refuse(table[:2], {**entry, "reasons": reasons})
-            else:
-                platform.checkpoints.release(table[:2], entry)
-            message = "released" if not reasons else "refused: " + "; ".join(reasons)
-            yield from check_results(table, [GateResult("all_gates_passed", not reasons, message)])
-            history = platform.checkpoints.release_history(table[:2])
-            yield result(table, current.version, {
-                "decision": message,
-                "released": (platform.checkpoints.released(table[:2]) or {}).get("checkpoint", "nothing yet"),
-                "history": dg.MarkdownMetadataValue(history_markdown(history)),
-            })  # fmt: skip
+            decision = decide(platform, cascade, student, day_of(context))
+            yield from check_results(table, [GateResult("all_gates_passed", not decision.reasons, decision.message)])
+            history = platform.checkpoints.release_history(table[:2])[-SHOWN_DECISIONS:]
+            yield result(
+                table,
+                decision.checkpoint,
+                {
+                    "decision": decision.message,
+                    "released": (platform.checkpoints.released(table[:2]) or {}).get("checkpoint", "nothing yet"),
+                    "history": dg.MarkdownMetadataValue(history_markdown(history)),
+                },
+            )
 
     return release
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a day's checkpoint; `reasons` say why it was refused."""
+
+    checkpoint: str
+    reasons: list[str]
+    message: str
+
+
+def decide(platform: Platform, cascade: Cascade, student: Student, day: date) -> Decision:
+    """Judge the day's distilled checkpoint, and move the pointer or record why not.
+
+    A day before the released one is judged too, but a backfill never moves the pointer back.
+    """
+    key: Table = (cascade.name, student.name)
+    judged = platform.lake.scan((*key, "evaluation"), [day]).collect()
+    current = platform.checkpoints.load((*key, "distilled"), day)
+    reasons = [
+        *refusals(judge_student(cascade, student, judged)),
+        *stale(current.version, judged.filter(arm="distilled")["checkpoint"][0]),
+    ]
+    entry = {"day": str(day), "arm": "distilled", "checkpoint": current.version, "note": cascade.note}
+    newer = (platform.checkpoints.released(key) or {"day": ""})["day"]
+    if reasons:
+        platform.checkpoints.refuse(key, {**entry, "reasons": reasons})
+        return Decision(current.version, reasons, "refused: " + "; ".join(reasons))
+    if newer > str(day):
+        return Decision(current.version, [], f"passed; the checkpoint of {newer}, which is newer, stays released")
+    platform.checkpoints.release(key, entry)
+    return Decision(current.version, [], "released")
 
 
 def stale(current: str, evaluated: str) -> list[str]:
@@ -68,10 +96,3 @@ def stale(current: str, evaluated: str) -> list[str]:
     if current == evaluated:
         return []
     return [f"the evaluation is of checkpoint {evaluated}, the day's is {current}; materialize evaluation again"]
-
-
-def superseded(day: str, released: dict[str, str] | None) -> list[str]:
-    """A reason when a later day's checkpoint is already released: a backfill must not move the pointer back."""
-    if released is None or released["day"] <= day:
-        return []
-    return [f"the checkpoint of {released['day']} is already released, which is newer"]

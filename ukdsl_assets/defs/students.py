@@ -1,5 +1,6 @@
 """Group 4, after teacher_augmented: both arms of every student, trained on a rolling window and warm-started."""
 
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,8 @@ from ukdsl_assets.defs.keys import STUDENTS, since, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.progress import training_progress
 from ukdsl_assets.defs.publishing import Events, day_of
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.learning.audit import no_withheld_request, parameters_finite, same_predictions
 from ukdsl_assets.learning.students import (
     ARMS,
@@ -60,32 +63,55 @@ def arm_asset(cascade: Cascade, platform: Platform, student: Student, arm: Arm) 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
-            day = day_of(context)
-            days = platform.window(rows, day, student.window_days)
-            training = platform.lake.scan(rows, days).filter(~pl.col("withheld")).collect()
-            previous, warm_start = newest_before(cascade, platform, student, arm, day)
             progress = training_progress(context.log.info, f"{student.name} {arm}")
-            fit = fit_student(cascade, student, arm, training, previous, progress=progress)
-            lineage = {str(each): platform.versions(each, rows) for each in days}
-            content = {**record(cascade, student, arm, fit), "lineage": lineage, "warm_start": warm_start}
-            saved = platform.checkpoints.save((*table[:2], arm), day, content, tensors=fit.student.tensors)
-            reloaded = platform.checkpoints.load(saved.key, day, saved.version)
-            sample = training.head(COMPARED_ROWS)
-            results = [
-                parameters_finite(fit.student.tensors),
-                same_predictions(predict_student(fit.student, sample), predict_student(as_student(reloaded), sample)),
-                no_withheld_request(fit.requests, withheld(fit.requests, cascade.withheld_share)),
-            ]
-            yield from check_results(table, results)
-            refuse_if_blocked(table, results)
-            platform.checkpoints.publish(saved)
-            yield result(
-                table,
-                saved.version,
-                {**fit.figures, "checkpoint": saved.version, "warm_start": warm_start or "none", "days": len(days)},
-            )
+            trained = train_arm(platform, cascade, student, arm, day_of(context), progress)
+            yield from check_results(table, trained.results)
+            refuse_if_blocked({table: trained.results})
+            platform.checkpoints.publish(trained.checkpoint)
+            yield result(table, trained.checkpoint.version, trained.figures)
 
     return checkpoint
+
+
+@dataclass(frozen=True)
+class TrainedArm:
+    """A saved, not yet published checkpoint, the verdicts on it, and figures for the UI."""
+
+    checkpoint: Checkpoint
+    results: list[GateResult]
+    figures: dict[str, Any]
+
+
+def train_arm(
+    platform: Platform, cascade: Cascade, student: Student, arm: Arm, day: date, progress: Any = None
+) -> TrainedArm:
+    """Train on the window's rows that are not withheld, save, and judge what was saved."""
+    rows: Table = (cascade.name, student.name, "teacher_augmented")
+    days = platform.window(rows, day, student.window_days)
+    used = {each: platform.partition(rows, each) for each in days}
+    version = max(partition.version for partition in used.values())
+    training = platform.lake.scan(rows, days, version).filter(~pl.col("withheld")).collect()
+    previous, warm_start = newest_before(cascade, platform, student, arm, day)
+    fit = fit_student(cascade, student, arm, training, previous, progress=progress)
+    lineage = {str(each): partition.data_version for each, partition in used.items()}
+    content = {**record(cascade, student, arm, fit), "lineage": lineage, "warm_start": warm_start}
+    saved = platform.checkpoints.save((cascade.name, student.name, arm), day, content, tensors=fit.student.tensors)
+    reloaded = as_student(platform.checkpoints.load(saved.key, day, saved.version))
+    sample = training.head(COMPARED_ROWS)
+    return TrainedArm(
+        checkpoint=saved,
+        results=[
+            parameters_finite(fit.student.tensors),
+            same_predictions(predict_student(fit.student, sample), predict_student(reloaded, sample)),
+            no_withheld_request(fit.requests, withheld(fit.requests, cascade.withheld_share)),
+        ],
+        figures={
+            **fit.figures,
+            "checkpoint": saved.version,
+            "warm_start": warm_start or "none",
+            "days": ", ".join(map(str, days)),
+        },
+    )
 
 
 def newest_before(
@@ -103,15 +129,16 @@ def newest_before(
     return previous, f"{before}/{found.version}"
 
 
-def as_student(checkpoint: Any) -> FittedStudent:
+def as_student(checkpoint: Checkpoint) -> FittedStudent:
     """A student from its stored checkpoint."""
-    return from_checkpoint(checkpoint.metadata, checkpoint.tensors)
+    return from_checkpoint(checkpoint.metadata, checkpoint.tensors or {})
 
 
 def record(cascade: Cascade, student: Student, arm: Arm, fit: Fit) -> dict[str, Any]:
     """What the checkpoint's JSON says; the same for the same inputs, so no time and no run id."""
     return {
         "cascade": cascade.name,
+        "note": cascade.note,
         "student": student.name,
         "arm": arm,
         "architecture": student.architecture,

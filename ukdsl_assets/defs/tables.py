@@ -1,6 +1,7 @@
 """Tables made by the SQL models: one asset a file, or one a teacher or student where the file's scope says so."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 
@@ -13,11 +14,13 @@ from ukdsl_assets.defs.keys import STUDENTS, TABLES, spec
 from ukdsl_assets.defs.lineage import lineage_metadata
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, day_of, publish_staged
+from ukdsl_assets.errors import LakeError, SqlModelError
 from ukdsl_assets.gates import GateResult
+from ukdsl_assets.lake.tables import StagedPartition
 from ukdsl_assets.sources.drift import label_rate
 from ukdsl_assets.sql.audit import audit_model
 from ukdsl_assets.sql.context import parameters_for, template_context
-from ukdsl_assets.sql.render import render
+from ukdsl_assets.sql.render import RenderedModel, in_order, render
 from ukdsl_assets.sql.run import run_sharded
 
 SQL_GATES = {
@@ -30,6 +33,7 @@ Audit = Callable[[date, Sequence[str]], list[GateResult]]
 
 def table_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
     """Group 2, the tables that a cascade has once, and in group 4 teacher_augmented of each student."""
+    check_models(cascade, platform)
     assets = []
     table: Table
     for model in platform.models.values():
@@ -42,6 +46,27 @@ def table_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefiniti
                 table = (cascade.name, student.name, model.table)
                 assets.append(sql_asset(cascade, platform, model.name, table, STUDENTS, student=student))
     return assets
+
+
+def check_models(cascade: Cascade, platform: Platform) -> None:
+    """Refuse SQL files that read a table which nobody makes, read each other in a circle, or are of no use.
+
+    Raises:
+        SqlModelError: names the file and what was expected.
+    """
+    teacher = next((each for each in cascade.teachers if each.kind == "logged"), None)
+    student = next(iter(cascade.students), None)
+    rendered = []
+    for model in platform.models.values():
+        if model.scope == "teacher" and model.table != "teacher_labels":
+            raise SqlModelError(f"{model.path}: scope: teacher is for the table teacher_labels, saw `{model.table}`")
+        if model.scope == "cascade":
+            rendered.append(render(model, template_context(cascade)))
+        elif model.scope == "teacher" and teacher is not None:
+            rendered.append(render(model, template_context(cascade, teacher=teacher)))
+        elif model.scope == "student" and student is not None:
+            rendered.append(render(model, template_context(cascade, student)))
+    in_order(rendered, {"candidate_log", "event_log", "teacher_labels"} - {each.model.table for each in rendered})
 
 
 def sql_asset(
@@ -58,7 +83,7 @@ def sql_asset(
     """The asset of one SQL model, published when the header's rules, and `rules` as judged by `audit`, hold."""
     model = platform.models[model_name]
     rendered = render(model, template_context(cascade, student, teacher))
-    upstream = {name: _upstream(cascade, name, student) for name in rendered.depends_on}
+    upstream = {name: upstream_table(cascade, name, student) for name in rendered.depends_on}
     described = spec(
         cascade,
         table,
@@ -78,23 +103,59 @@ def sql_asset(
     def sql_table(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
-            inputs = {name: platform.live_files(key, day) for name, key in upstream.items()}
-            versions = platform.versions(day, *upstream.values())
-            values = parameters_for(cascade, day, student, teacher, _teacher_version(versions))
-            files = run_sharded(
-                rendered,
-                inputs,
-                values,
-                lambda *shard: platform.lake.new_file(table, day, *shard),
-                platform.settings.threads,
-            )
-            results = audit_model(rendered, files, values) + (audit(day, files) if audit else [])
-            staged = platform.lake.stage_files(table, day, files)
+            made = make_table(platform, cascade, rendered, table, upstream, day, student, teacher, audit)
             metadata = lineage_metadata(platform, rendered, upstream, day)
             told = {name: column.description for name, column in rendered.columns.items()}
-            yield from publish_staged(context, platform, table, staged, results, versions, metadata, told)
+            yield from publish_staged(context, platform, made.staged, made.results, made.inputs, metadata, told)
 
     return sql_table
+
+
+@dataclass(frozen=True)
+class MadeTable:
+    """A staged partition, the verdicts on it, and the data versions of what it was made from."""
+
+    staged: StagedPartition
+    results: list[GateResult]
+    inputs: dict[str, str]
+
+
+def make_table(
+    platform: Platform,
+    cascade: Cascade,
+    rendered: RenderedModel,
+    table: Table,
+    upstream: Mapping[str, Table],
+    day: date,
+    student: Student | None = None,
+    teacher: LoggedTeacher | None = None,
+    audit: Audit | None = None,
+) -> MadeTable:
+    """Run a model on the day's published inputs, judge the files, and stage them."""
+    found = {name: platform.partition(key, day) for name, key in upstream.items()}
+    same_reading(platform, [found[name].table for name in ("candidate_log", "event_log") if name in found], day)
+    labels = found["teacher_labels"].data_version if "teacher_labels" in found else None
+    values = parameters_for(cascade, day, student, teacher, labels)
+    inputs = {name: partition.files for name, partition in found.items()}
+    lake, threads = platform.lake, platform.settings.threads
+    files = run_sharded(rendered, inputs, values, lambda *shard: lake.new_file(table, day, *shard), threads)
+    results = audit_model(rendered, files, values) + (audit(day, files) if audit else [])
+    versions = {"/".join(partition.table): partition.data_version for partition in found.values()}
+    return MadeTable(lake.stage_files(table, day, files), results, versions)
+
+
+def same_reading(platform: Platform, logs: Sequence[Table], day: date) -> None:
+    """Refuse logs of which a killed run has published one and not the other.
+
+    Raises:
+        LakeError: when the logs' newest commits are not of one reading.
+    """
+    readings = {platform.lake.history(table, day)[0].metadata["reading"] for table in logs}
+    if len(readings) > 1:
+        raise LakeError(
+            f"{' and '.join('/'.join(table) for table in logs)}, day {day}: published from different readings of the "
+            "source, since a run was stopped between the two; materialize both again"
+        )
 
 
 def label_audit(cascade: Cascade, platform: Platform) -> tuple[dict[str, str], Audit]:
@@ -124,10 +185,6 @@ def _rate(positive: int, labelled: int) -> float | None:
     return positive / labelled if labelled else None
 
 
-def _upstream(cascade: Cascade, name: str, student: Student | None) -> Table:
+def upstream_table(cascade: Cascade, name: str, student: Student | None) -> Table:
     """Where a table that a SQL file names lives in the lake."""
     return (cascade.name, student.teacher, name) if name == "teacher_labels" and student else (cascade.name, name)
-
-
-def _teacher_version(versions: dict[str, str]) -> str | None:
-    return next((version for name, version in versions.items() if name.endswith("/teacher_labels")), None)

@@ -17,26 +17,53 @@ POSITIVES_NEEDED = 100
 
 
 def judge_teacher(
-    cascade: Cascade, gate: str, prediction: NDArray[np.float32], label: NDArray[np.float32], bounds: str
+    cascade: Cascade, task: str, gate: str, prediction: NDArray[np.float32], label: NDArray[np.float32], bounds: str
 ) -> GateResult:
     """Calibration of a teacher against labels, float [rows] each, within the cascade's `gates.<bounds>`.
 
     It fails only outside the bounds by more than two standard errors (of a Poisson count of positive labels), and
-    blocks only from 100 positives on: with fewer, chance alone would stop the day.
+    blocks only from 100 positives on: with fewer, chance alone would stop the day. It only tells, too, for a task
+    that is `delayed`. Predictions that are not all finite fail and block.
     """
+    if not np.isfinite(prediction).all():
+        wrong = int((~np.isfinite(prediction)).sum())
+        return GateResult(gate, False, f"{wrong} of {len(prediction)} predictions are not finite; retrain the teacher")
     lowest, highest = getattr(cascade.gates, bounds)
-    positives = float(np.sum(label))
-    seen = calibration(prediction, label) if positives else math.nan
-    error = seen / math.sqrt(positives) if positives else math.nan
-    enough = positives >= POSITIVES_NEEDED
+    delayed = cascade.task(task).delayed
+    positives, predicted = float(np.sum(label)), float(np.sum(prediction, dtype=np.float64))
+    error = math.sqrt(max(positives, 1))
+    enough = max(positives, predicted) >= POSITIVES_NEEDED
+    seen = calibration(prediction, label)
     return GateResult(
         name=gate,
-        passed=not (seen + 2 * error < lowest or seen - 2 * error > highest),
-        severity="ERROR" if enough else "WARN",
-        message=f"calibration {seen:.3f} +- {error:.3f} on {len(label)} rows with {positives:.0f} positive labels; "
-        f"expected {lowest} to {highest} (gates.{bounds})"
-        + ("" if enough else f"; fewer than {POSITIVES_NEEDED} positives cannot block"),
-        seen={"calibration": _finite(seen), "standard_error": _finite(error), "rows": len(label)},
+        passed=lowest * (positives - 2 * error) <= predicted <= highest * (positives + 2 * error),
+        severity="ERROR" if enough and not delayed else "WARN",
+        message=f"calibration {seen:.3f} on {len(label)} rows: {predicted:.1f} positive labels predicted, "
+        f"{positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} (gates.{bounds})"
+        + ("" if enough else f"; fewer than {POSITIVES_NEEDED} cannot block")
+        + ("; labels of this task are delayed and cannot block" if delayed else ""),
+        seen={"calibration": _finite(seen), "predicted": predicted, "positive": positives, "rows": len(label)},
+    )
+
+
+def labels_valid(labels: pl.DataFrame, scored: pl.DataFrame) -> GateResult:
+    """That a teacher's labels are finite, in [0, 1], one a row, and there for every shown row its stage scored.
+
+    Args:
+        labels: request_id, candidate_id and a Float32 column a task.
+        scored: request_id and candidate_id of the shown rows that the teacher's stage scored.
+    """
+    keys = ["request_id", "candidate_id"]
+    values = labels.drop(keys)
+    wrong = labels.filter(pl.any_horizontal(~pl.col(values.columns).is_between(0, 1).fill_null(False))).height
+    repeated = len(labels) - labels.select(keys).n_unique()
+    missing = scored.join(labels, on=keys, how="anti").height
+    return GateResult(
+        name="labels_valid",
+        passed=not (wrong or repeated or missing),
+        message=f"{len(labels)} rows: {wrong} with a label that is not in [0, 1], {repeated} repeated, "
+        f"{missing} of {len(scored)} shown rows without one; expected 0 of each",
+        seen={"rows": len(labels), "not_in_unit_interval": wrong, "repeated": repeated, "missing": missing},
     )
 
 
@@ -84,7 +111,10 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
     serving = student.heads[-1]
     gates = cascade.gates
     seen = figure(table, "calibration", arm="distilled", head=serving, domain="CD", reference="teacher")
-    results = [_within("calibrated_on_consideration", seen, gates.student_calibration, "gates.student_calibration")]
+    results = [
+        _within("calibrated_on_consideration", seen, gates.student_calibration),
+        _calibrated_on_impression(cascade, student, table),
+    ]
     for domain, head, reference in (("IMP", "impression", "label"), ("CD", serving, "teacher")):
         change = figure(table, "ne_change", arm="distilled", head=head, domain=domain, reference=reference)
         results.append(
@@ -104,11 +134,29 @@ def refusals(results: Sequence[GateResult]) -> list[str]:
     return [f"{result.name}: {result.message}" for result in results if result.blocks]
 
 
-def _within(name: str, seen: float, bounds: Bounds, key: str) -> GateResult:
+def _calibrated_on_impression(cascade: Cascade, student: Student, table: pl.DataFrame) -> GateResult:
+    """Agreement with a teacher is no evidence of calibration; labels of withheld impressions are."""
+    where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
+    seen = figure(table, "calibration", **where)
+    positives = figure(table, "mean_reference", **where) * figure(table, "rows", **where)
+    error = seen / math.sqrt(positives) if positives > 0 else math.nan
+    lowest, highest = cascade.gates.student_calibration
+    return GateResult(
+        name="calibrated_on_impression",
+        passed=seen + 2 * error >= lowest and seen - 2 * error <= highest,
+        severity="WARN" if cascade.task(student.task).delayed else "ERROR",
+        message=f"calibration {seen:.3f} +- {error:.3f} against labels; expected {lowest} to {highest} "
+        "(gates.student_calibration) at two standard errors",
+        seen={"calibration": _finite(seen), "standard_error": _finite(error)},
+    )
+
+
+def _within(name: str, seen: float, bounds: Bounds) -> GateResult:
     return GateResult(
         name=name,
         passed=bounds[0] <= seen <= bounds[1],
-        message=f"calibration {seen:.3f}; expected {bounds[0]} to {bounds[1]} ({key})",
+        message=f"calibration {seen:.3f} against the teacher; expected {bounds[0]} to {bounds[1]} "
+        "(gates.student_calibration)",
         seen={"calibration": _finite(seen)},
     )
 

@@ -105,7 +105,7 @@ class Encoder:
         Raises:
             TrainingError: if a request's rows are scattered over the frame.
         """
-        starts = _request_starts(frame["request_id"])
+        starts = _request_starts(frame)
         offsets = np.append(starts, len(frame)).astype(np.int64)
         return EncodedRows(
             request=self._side("request", frame[starts]),
@@ -166,13 +166,15 @@ def grow(table: NDArray[np.float32], size: int, seed: int, spread: float = 0.05)
     return np.concatenate([table, new])
 
 
-def _request_starts(requests: pl.Series) -> NDArray[np.int64]:
-    """Index of the first row of each request."""
-    if len(requests) == 0:
+def _request_starts(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """Index of the first row of each request; an id that comes again on another `day` is another request."""
+    if len(frame) == 0:
         return np.empty(0, np.int64)
-    changes = (requests != requests.shift(1)).fill_null(True)
+    keys = [name for name in ("day", "request_id") if name in frame.columns]
+    changes = frame.select(pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift(1)) for key in keys)).to_series()
+    changes[0] = True
     starts = changes.arg_true().to_numpy().astype(np.int64)
-    if len(starts) != requests.n_unique():
+    if len(starts) != frame.select(keys).n_unique():
         raise TrainingError(
             "request_id: rows of a request are scattered over the frame; expected them together; sort by request_id"
         )

@@ -25,12 +25,14 @@ COLUMNS = {
 
 MEANINGS = {
     "cascade": "the cascade",
+    "note": "what data the figures are of",
     "student": "the student",
     "arm": "baseline (labels only) or distilled (labels and teacher)",
     "head": "output that predicts: trained on impressions or on considered rows",
     "domain": "IMP: shown rows; CD: all rows that the teacher labelled",
     "reference": "what predictions are compared with: label, teacher or truth",
     "rows": "withheld rows compared",
+    "mean_reference": "mean of the reference",
     "calibration": "mean prediction over mean reference",
     "ne": "normalized entropy; smaller is better",
     "ne_change": "ne over that of the baseline, minus 1",
@@ -50,7 +52,8 @@ def evaluate(rows: pl.DataFrame, predictions: Mapping[tuple[str, str], NDArray[n
         predictions: (arm, head) -> float32 [rows]; must hold ("baseline", "impression").
 
     Returns:
-        Columns arm, head, domain, reference, rows, calibration, ne, ne_change; figures are NaN where undefined.
+        Columns arm, head, domain, reference, rows, mean_reference, calibration, ne, ne_change; figures are NaN where
+        undefined.
     """
     references = [("IMP", "label", "target"), ("CD", "teacher", "target")]
     if "truth" in rows.columns and rows["truth"].is_not_null().any():
@@ -62,6 +65,7 @@ def evaluate(rows: pl.DataFrame, predictions: Mapping[tuple[str, str], NDArray[n
         w = rows["weight"].to_numpy()[chosen].astype(np.float64)
         ne = {key: normalized_entropy(p[chosen], y, w) for key, p in predictions.items()}
         base = ne["baseline", "impression"]
+        mean_reference = float(w @ y / w.sum()) if w.sum() > 0 else float("nan")
         for (arm, head), p in predictions.items():
             table.append(
                 {
@@ -70,13 +74,15 @@ def evaluate(rows: pl.DataFrame, predictions: Mapping[tuple[str, str], NDArray[n
                     "domain": domain,
                     "reference": reference,
                     "rows": int(chosen.sum()),
+                    "mean_reference": mean_reference,
                     "calibration": calibration(p[chosen], y, w),
                     "ne": ne[arm, head],
                     "ne_change": ne[arm, head] / base - 1,
                 }
             )
-    wanted = ("arm", "head", "domain", "reference", "rows", "calibration", "ne", "ne_change")
-    return pl.DataFrame(table, schema={name: COLUMNS[name] for name in wanted})
+    texts = dict.fromkeys(("arm", "head", "domain", "reference"), pl.String)
+    figures = dict.fromkeys(("mean_reference", "calibration", "ne", "ne_change"), pl.Float64)
+    return pl.DataFrame(table, schema={**texts, "rows": pl.Int64, **figures})
 
 
 def figure(table: pl.DataFrame, column: str, **where: str) -> float:

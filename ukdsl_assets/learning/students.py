@@ -59,8 +59,8 @@ def fit_student(
 ) -> Fit:
     """Train one arm on rows of `teacher_augmented`, warm-started from `previous` where there is one.
 
-    The baseline sees the rows of domain IMP alone, with the same epochs, learning rate and steps: it is the
-    equal-effort control (paper, tables 1; reference/simulated_cascade).
+    The baseline sees the rows of domain IMP alone, with the same epochs, learning rate and number of steps: it is
+    the equal-effort control (paper, table 1). Steps are fewer only where there are fewer requests than steps.
 
     Args:
         rows: sorted by request_id, none withheld, columns of the SQL model `teacher_augmented`.
@@ -69,24 +69,26 @@ def fit_student(
 
     Raises:
         TrainingError: without rows of domain IMP, or (distilled) of CD; with targets that are not in [0, 1]; when
-            the loss diverges.
+            the loss diverges; with a null in a numeric feature.
     """
     import torch
 
     from ukdsl_assets.learning.trainer import train
 
     used = rows.filter(domain="IMP") if arm == "baseline" else rows
-    _check_rows(student, arm, used)
+    _check_rows(cascade, student, arm, used)
     torch.set_num_threads(threads)
     heads = heads_of(student, arm)
     encoder = (previous.encoder if previous else Encoder(cascade.features_of(student))).extended(used)
     model = _model(student, heads, encoder, previous, float(used["target"].mean()))  # type: ignore[arg-type]
+    # As many batches as the rows of both domains make, whichever of them the arm uses.
+    batches = -(-_requests(rows) // student.requests_per_batch)
     loss = train(
         model,
         encoder.encode(used),
         _targets(student, used, heads),
         epochs=student.epochs,
-        requests_per_batch=student.requests_per_batch,
+        batches=min(batches, _requests(used)),
         learning_rate=student.learning_rate,
         seed=student.seed,
         progress=progress,
@@ -98,7 +100,8 @@ def fit_student(
         heads=heads,
     )
     by_domain = dict(used.group_by("domain").len().iter_rows())
-    figures = {"loss": loss, "rows_imp": by_domain.get("IMP", 0), "rows_cd": by_domain.get("CD", 0)}
+    steps = min(batches, _requests(used)) * student.epochs
+    figures = {"loss": loss, "steps": steps, "rows_imp": by_domain.get("IMP", 0), "rows_cd": by_domain.get("CD", 0)}
     return Fit(fitted, figures, used["request_id"].unique().sort())
 
 
@@ -147,11 +150,19 @@ def from_checkpoint(content: Mapping[str, Any], tensors: Mapping[str, NDArray[np
 def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, arm: Arm) -> bool:
     """Whether a checkpoint fits the declaration of today, so that training may be warm-started from it."""
     shape = {"embedding": student.embedding, "hidden": student.hidden, "output": student.output}
-    same_features = previous.encoder.features == cascade.features_of(student)
-    return same_features and dict(previous.shape) == shape and previous.heads == heads_of(student, arm)
+    # What a feature costs is no part of the model.
+    before, now = (
+        [feature.model_copy(update={"cost": 0.0}) for feature in features]
+        for features in (previous.encoder.features, cascade.features_of(student))
+    )
+    return before == now and dict(previous.shape) == shape and previous.heads == heads_of(student, arm)
 
 
-def _check_rows(student: Student, arm: Arm, rows: pl.DataFrame) -> None:
+def _requests(rows: pl.DataFrame) -> int:
+    return rows.select(name for name in ("day", "request_id") if name in rows.columns).n_unique()
+
+
+def _check_rows(cascade: Cascade, student: Student, arm: Arm, rows: pl.DataFrame) -> None:
     for domain in ("IMP",) if arm == "baseline" else ("IMP", "CD"):
         if not len(rows.filter(domain=domain)):
             raise TrainingError(
@@ -161,6 +172,13 @@ def _check_rows(student: Student, arm: Arm, rows: pl.DataFrame) -> None:
     wrong = rows.filter(~pl.col("target").is_between(0, 1) | pl.col("target").is_nan() | pl.col("target").is_null())
     if len(wrong):
         raise TrainingError(f"{student.name}: {len(wrong)} rows of teacher_augmented.target are not in [0, 1]")
+    numbers = [feature.name for feature in cascade.features_of(student) if feature.kind != "categorical"]
+    for name, nulls in rows.select(pl.col(numbers).null_count()).row(0, named=True).items():
+        if nulls:
+            raise TrainingError(
+                f"{student.name}: column `{name}` of teacher_augmented is null in {nulls} of {len(rows)} rows; "
+                "expected a number; materialize the window's days again if the feature is new to the student"
+            )
 
 
 def _model(

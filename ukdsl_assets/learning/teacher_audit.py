@@ -1,12 +1,10 @@
 """What a teacher says on shown rows against what happened there: on withheld impressions and on exploration."""
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade, LoggedTeacher, TrainedTeacher
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.learning.audit import judge_teacher
+from ukdsl_assets.learning.audit import judge_teacher, labels_valid
 
 KEYS = ["request_id", "candidate_id"]
 
@@ -20,7 +18,7 @@ def tasks_taught(cascade: Cascade, teacher: LoggedTeacher | TrainedTeacher) -> l
 
 def teacher_rules(cascade: Cascade, teacher: LoggedTeacher | TrainedTeacher) -> dict[str, str]:
     """Names of the gates of `audit_teacher` and what they demand."""
-    rules = {}
+    rules = {"labels_valid": "Labels are in [0, 1], one a row, and none is missing for what its stage scored."}
     for task in tasks_taught(cascade, teacher):
         rules[f"{task}_calibrated_on_withheld_impressions"] = f"{task}: the teacher agrees with withheld labels."
         rules[f"{task}_calibrated_on_exploration"] = f"{task}: it agrees with labels of rows that were shown at random."
@@ -31,7 +29,7 @@ def audit_teacher(
     cascade: Cascade,
     teacher: LoggedTeacher | TrainedTeacher,
     impressions: pl.DataFrame,
-    labels: pl.LazyFrame,
+    labels: pl.DataFrame,
     withheld: pl.Series,
 ) -> list[GateResult]:
     """Judge a teacher's labels on the day's impressions, in the order of `teacher_rules`.
@@ -40,15 +38,15 @@ def audit_teacher(
     withheld rows; a logged teacher was trained before the day, so exploration rows all count.
 
     Args:
-        impressions: request_id, candidate_id, explored and a label column a task.
+        impressions: request_id, candidate_id, deepest_stage, explored and a label column a task.
         labels: request_id, candidate_id and `<task>_prediction`.
         withheld: Boolean, a row of `impressions` each.
     """
-    tasks = tasks_taught(cascade, teacher)
-    shown = impressions.select(*KEYS, "explored", *tasks).with_columns(withheld.alias("withheld"))
-    rows = shown.lazy().join(labels.select(*KEYS, *_columns(tasks)), on=KEYS, how="inner").collect()
-    results = []
-    for task in tasks:
+    reached = [stage.name for stage in cascade.stages][cascade.depth(teacher.stage) :]
+    shown = impressions.with_columns(withheld.alias("withheld")).filter(pl.col("deepest_stage").is_in(reached))
+    results = [labels_valid(labels, shown.select(KEYS))]
+    rows = shown.join(labels, on=KEYS, how="inner")
+    for task in tasks_taught(cascade, teacher):
         labelled = rows.filter(pl.col(task).is_not_null())
         explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | (teacher.kind == "logged")))
         for where, chosen, bounds in (
@@ -56,9 +54,5 @@ def audit_teacher(
             ("exploration", explored, "teacher_exploration"),
         ):
             prediction, label = chosen[f"{task}_prediction"].to_numpy(), chosen[task].to_numpy()
-            results.append(judge_teacher(cascade, f"{task}_calibrated_on_{where}", prediction, label, bounds))
+            results.append(judge_teacher(cascade, task, f"{task}_calibrated_on_{where}", prediction, label, bounds))
     return results
-
-
-def _columns(tasks: Sequence[str]) -> list[str]:
-    return [f"{task}_prediction" for task in tasks]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +24,15 @@ BETWEEN_MODELS = "\n=== next task ===\n"
 
 @dataclass(frozen=True)
 class FittedTeacher:
-    """One booster a task (LightGBM's text format) and the codes of categorical ids, by feature."""
+    """One booster a task (LightGBM's text format) and the codes of categorical ids, by feature.
+
+    figures: rows, trees and validation loss of each task's training; empty when read back from a checkpoint.
+    """
 
     models: Mapping[str, str]
     codes: Mapping[str, pl.Series]
     features: tuple[Feature, ...]
+    figures: Mapping[str, float | int] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -53,7 +57,8 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
     features = cascade.features_known_at(teacher.stage)
     least = teacher.minimum_leaf_rows
     codes = {f.name: _frequent(impressions[f.name], least) for f in features if f.kind == "categorical"}
-    models = {}
+    models: dict[str, str] = {}
+    figures: dict[str, float | int] = {}
     for task in cascade.tasks:
         rows = impressions.filter(pl.col(task.name).is_not_null())
         label = rows[task.name].to_numpy()
@@ -76,7 +81,10 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
         )
         # The number of threads is not part of the model: its bytes must not depend on the machine.
         models[task.name] = re.sub(r"\[num_threads: \d+\]\n", "", booster.model_to_string())
-    return FittedTeacher(models, codes, features)
+        loss = booster.best_score["valid_0"]["binary_logloss"]
+        figures |= {f"{task.name}_rows": len(rows), f"{task.name}_trees": booster.best_iteration}
+        figures |= {f"{task.name}_validation_log_loss": float(loss)}
+    return FittedTeacher(models, codes, features, figures)
 
 
 def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> pl.DataFrame:

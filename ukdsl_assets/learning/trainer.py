@@ -38,7 +38,7 @@ def train(
     rows: EncodedRows,
     targets: Targets,
     epochs: int,
-    requests_per_batch: int,
+    batches: int,
     learning_rate: float,
     seed: int,
     progress: Progress | None = None,
@@ -46,6 +46,7 @@ def train(
     """Train in place with Adam; requests are shuffled every epoch and never split over batches.
 
     Args:
+        batches: of an epoch; requests are spread evenly over them, so there must be at least as many.
         learning_rate: of the first step; it falls linearly towards 0 at the last. At a constant rate the last few
             batches sway the calibration: its spread from day to day is three times as large.
         progress: called after each batch with (batches done, batches in all, mean loss of the epoch so far).
@@ -59,7 +60,7 @@ def train(
     requests = len(rows.offsets) - 1
     if requests == 0:
         raise TrainingError("no requests to train on; expected at least one that is not withheld")
-    batches = -(-requests // requests_per_batch)
+    bounds = np.linspace(0, requests, batches + 1).round().astype(int)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     rng = np.random.default_rng(seed)
     model.train()
@@ -68,7 +69,7 @@ def train(
         total = 0.0
         shuffled, labels = _shuffled(rows, targets, rng.permutation(requests))
         for batch in range(batches):
-            inputs, part = _slice(shuffled, batch * requests_per_batch, requests_per_batch)
+            inputs, part = _slice(shuffled, bounds[batch], bounds[batch + 1])
             target, weight, head = (column[part] for column in labels)
             logits = model(*inputs).gather(1, head[:, None])[:, 0]
             # One batch is a share of 1 / batches of the data: the step's size must not depend on their number.
@@ -96,7 +97,7 @@ def predict(model: "TwoTower", rows: EncodedRows) -> NDArray[np.float32]:
     requests = len(rows.offsets) - 1
     tensors = _tensors(rows)
     parts = [
-        torch.sigmoid(model(*_slice(tensors, first, SCORING_REQUESTS)[0]))
+        torch.sigmoid(model(*_slice(tensors, first, min(first + SCORING_REQUESTS, requests))[0]))
         for first in range(0, requests, SCORING_REQUESTS)
     ]
     return torch.cat(parts).numpy() if parts else np.empty((0, len(model.bias)), np.float32)
@@ -146,9 +147,8 @@ def _shuffled(
     return tensors, (target, weight, head)
 
 
-def _slice(tensors: _Tensors, first: int, requests: int) -> tuple[tuple[Tensor, ...], slice]:
-    """Inputs of the model for some consecutive requests, and the rows they take."""
-    last = min(first + requests, len(tensors.offsets) - 1)
+def _slice(tensors: _Tensors, first: int, last: int) -> tuple[tuple[Tensor, ...], slice]:
+    """Inputs of the model for the requests from `first` up to `last`, and the rows they take."""
     part = slice(int(tensors.offsets[first]), int(tensors.offsets[last]))
     inputs = (
         tensors.request_ids[first:last],

@@ -22,9 +22,9 @@ def evaluation_rows(evaluation: pl.DataFrame) -> list[tuple[str, ...]]:
     return rows
 
 
-def evaluation_markdown(evaluation: pl.DataFrame) -> str:
-    """The evaluation of one student and day as a Markdown table."""
-    return _markdown(EVALUATION_HEADER, evaluation_rows(evaluation))
+def evaluation_markdown(evaluation: pl.DataFrame, data: str) -> str:
+    """The evaluation of one student and day as a Markdown table below a line that says which data it is of."""
+    return f"{data}\n\n{_markdown(EVALUATION_HEADER, evaluation_rows(evaluation))}"
 
 
 def evaluation_table(title: str, evaluation: pl.DataFrame) -> Table:

@@ -86,10 +86,14 @@ def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]
     return pl.DataFrame({name: columns[name] for name in names})
 
 
-def event_log(served: SimulatedDay, midnight: datetime, clock: datetime) -> pl.DataFrame:
-    """Impressions, clicks and conversions of the day's requests that happened before the clock.
+def event_log(served: SimulatedDay, midnight: datetime, as_of: datetime) -> pl.DataFrame:
+    """Impressions, clicks and conversions of the day's requests that happened before `as_of`.
 
     A conversion's value is ten bids; the others have none.
+
+    Args:
+        midnight: start of the day, UTC.
+        as_of: a moment in UTC; if it is before the day's requests, the log is empty.
     """
     outcomes = served.outcomes
     everything = np.ones_like(outcomes.clicked)
@@ -115,7 +119,7 @@ def event_log(served: SimulatedDay, midnight: datetime, clock: datetime) -> pl.D
             ),
         )
     ]
-    events = pl.concat(frames).filter(pl.col("occurred_at") < clock)
+    events = pl.concat(frames).filter(pl.col("occurred_at") < as_of)
     return events.sort("request_id", "candidate_id", "occurred_at", "event")
 
 

@@ -1,10 +1,11 @@
 """The gates that one day of logs must pass before it is published. All are ERROR: a log that fails is not used.
 
-Every rule is counted in one pass; offending keys are looked up only for the rules that fail.
+Every rule is counted in one pass; offending keys, and their files, are looked up only for the rules that fail.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
@@ -24,28 +25,35 @@ from ukdsl_assets.sources.rules import (
 )
 
 SHOWN_KEYS = 3
+CANDIDATE_LOG_GATES = ("contract", "keys_unique", "probabilities_valid", "late_stage_present")
+EVENT_LOG_GATES = ("contract", "events_have_candidates")
+# Takes a frame of keys, gives the files that hold rows of each.
+Locate = Callable[[pl.DataFrame], Mapping[tuple[Any, ...], Sequence[str]]]
 
 
-def audit_candidate_log(cascade: Cascade, day: date, frame: pl.DataFrame) -> list[GateResult]:
+def audit_candidate_log(
+    cascade: Cascade, day: date, frame: pl.DataFrame, locate: Locate | None = None
+) -> list[GateResult]:
     """Judge a day's candidate log.
 
     Args:
         cascade: the declaration that the log must follow.
         day: the UTC day of the partition.
         frame: the log; fastest if sorted by (request_id, candidate_id), as the contract has it. Not changed.
+        locate: if rows come from files, asked once on failure for the files of the example keys (request_id,
+            candidate_id) that messages show.
 
     Returns:
-        Gates `contract`, `keys_unique`, `probabilities_valid`, `late_stage_present`, in this order. An empty day fails
+        The CANDIDATE_LOG_GATES in their order. An empty day fails
         `contract`. If columns are missing or of a wrong type, the other gates fail as not judged.
     """
     where = f"candidate_log of {cascade.name}, {day}"
-    gates = ("contract", "keys_unique", "probabilities_valid")
     dtypes = candidate_log_dtypes(cascade)
     if problem := _wrong_columns(frame, dtypes):
-        return _not_judged(where, problem, (*gates, "late_stage_present"))
+        return _not_judged(where, problem, CANDIDATE_LOG_GATES)
     if frame.is_empty():
         problem = "0 rows, expected at least one; see whether the day's logging ran"
-        return _not_judged(where, problem, (*gates, "late_stage_present"))
+        return _not_judged(where, problem, CANDIDATE_LOG_GATES)
     frame = _sorted_by_keys(frame)
     rules = [
         *no_nulls([column for column in dtypes if column not in nullable_columns(cascade)]),
@@ -54,26 +62,33 @@ def audit_candidate_log(cascade: Cascade, day: date, frame: pl.DataFrame) -> lis
         *(varies_in_sorted(cascade, column) for column in constant_columns(cascade)),
         repeats_in_sorted(),
     ]
-    return [*_judge(where, frame, rules, gates, CANDIDATE_KEYS), _late_stage_present(cascade, where, frame)]
+    judged = _judge(where, frame, rules, CANDIDATE_LOG_GATES[:-1], CANDIDATE_KEYS, locate)
+    return [*judged, _late_stage_present(cascade, where, frame)]
 
 
 def audit_event_log(
-    cascade: Cascade, day: date, event_log: pl.DataFrame, candidate_log: pl.DataFrame
+    cascade: Cascade,
+    day: date,
+    event_log: pl.DataFrame,
+    candidate_log: pl.DataFrame,
+    locate: Locate | None = None,
 ) -> list[GateResult]:
     """Judge a day's event log against the candidate log of the same day.
 
+    Args:
+        locate: as for `audit_candidate_log`; the keys are (request_id, candidate_id, event).
+
     Returns:
-        Gates `contract` and `events_have_candidates`, in this order. An empty event log passes. If columns of either
-        log that are needed are missing or of a wrong type, gates fail as not judged.
+        The EVENT_LOG_GATES in their order. An empty event log passes. If columns of either log that are needed are
+        missing or of a wrong type, gates fail as not judged.
     """
     where = f"event_log of {cascade.name}, {day}"
-    gates = ("contract", "events_have_candidates")
     dtypes = event_log_dtypes(cascade)
     if problem := _wrong_columns(event_log, dtypes):
-        return _not_judged(where, problem, gates)
+        return _not_judged(where, problem, EVENT_LOG_GATES)
     needed = {name: candidate_log_dtypes(cascade)[name] for name in (*CANDIDATE_KEYS, "requested_at", "shown")}
     if problem := _wrong_columns(candidate_log.select(name for name in needed if name in candidate_log), needed):
-        return _not_judged(where, f"its candidate_log: {problem}", gates)
+        return _not_judged(where, f"its candidate_log: {problem}", EVENT_LOG_GATES)
     shown = candidate_log.lazy().filter("shown").select(*CANDIDATE_KEYS, "requested_at").unique(CANDIDATE_KEYS)
     joined = event_log.lazy().join(shown, on=CANDIDATE_KEYS, how="left", maintain_order="left").collect()
     rules = [
@@ -94,7 +109,7 @@ def audit_event_log(
             pl.col("requested_at").is_null(),
         ),
     ]
-    return _judge(where, joined, rules, gates, (*CANDIDATE_KEYS, "event"))
+    return _judge(where, joined, rules, EVENT_LOG_GATES, (*CANDIDATE_KEYS, "event"), locate)
 
 
 def _wrong_columns(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType]) -> str:
@@ -132,16 +147,27 @@ def _sorted_by_keys(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _judge(
-    where: str, frame: pl.DataFrame, rules: Sequence[Rule], gates: Sequence[str], keys: Sequence[str]
+    where: str,
+    frame: pl.DataFrame,
+    rules: Sequence[Rule],
+    gates: Sequence[str],
+    keys: Sequence[str],
+    locate: Locate | None,
 ) -> list[GateResult]:
     counts = [count.item() for count in pl.collect_all(_about(rule, frame).select(rule.bad.sum()) for rule in rules)]
+    broken = [(rule, count) for rule, count in zip(rules, counts, strict=True) if count]
+    examples = pl.collect_all(_about(rule, frame).filter(rule.bad).select(keys).head(SHOWN_KEYS) for rule, _ in broken)
+    files = locate(pl.concat(examples).unique()) if locate and examples else {}
     results = []
     for gate in gates:
-        broken = [(rule, count) for rule, count in zip(rules, counts, strict=True) if rule.gate == gate and count]
-        seen = {"rows": frame.height} | {f"{rule.column}: {rule.expected}": count for rule, count in broken}
-        message = "; ".join(_broken(rule, count, frame, keys) for rule, count in broken)
+        seen: dict[str, Any] = {"rows": frame.height}
+        messages = []
+        for (rule, count), example in zip(broken, examples, strict=True):
+            if rule.gate == gate:
+                seen[f"{rule.column}: {rule.expected}"] = count
+                messages.append(_told(rule, count, frame.height, example, files))
         kept = f"every rule holds on {frame.height:,} rows"
-        results.append(GateResult(gate, not broken, f"{where}: {message or kept}", seen=seen))
+        results.append(GateResult(gate, not messages, f"{where}: {'; '.join(messages) or kept}", seen=seen))
     return results
 
 
@@ -149,12 +175,15 @@ def _about(rule: Rule, frame: pl.DataFrame) -> pl.LazyFrame:
     return frame.lazy() if rule.among is None else frame.lazy().filter(rule.among)
 
 
-def _broken(rule: Rule, count: int, frame: pl.DataFrame, keys: Sequence[str]) -> str:
-    offending = _about(rule, frame).filter(rule.bad).select(keys).head(SHOWN_KEYS).collect().rows()
-    places = ", ".join(str(row) for row in offending)
+def _told(
+    rule: Rule, count: int, rows: int, example: pl.DataFrame, files: Mapping[tuple[Any, ...], Sequence[str]]
+) -> str:
+    keys = example.rows()
+    holding = ", ".join(sorted({file for key in keys for file in files.get(key, ())}))
     return (
-        f"column `{rule.column}`: {count:,} of {frame.height:,} rows break the rule `{rule.expected}`, "
-        f"e.g. ({', '.join(keys)}) = {places}; {rule.fix}"
+        f"column `{rule.column}`: {count:,} of {rows:,} rows break the rule `{rule.expected}`, "
+        f"e.g. ({', '.join(example.columns)}) = {', '.join(str(key) for key in keys)}"
+        f"{holding and f' in {holding}'}; {rule.fix}"
     )
 
 

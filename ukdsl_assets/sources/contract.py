@@ -1,14 +1,25 @@
-"""The contract of the logs, built from a cascade's declaration: column types, dataframely schemas, and conforming."""
+"""The contract of the logs, built from a cascade's declaration: column types, dataframely schemas, and conforming.
+
+A request_id names one request of the whole cascade, not of one day: windows of several days join and split by it.
+
+Logs can be checked where they are made, with the rules that the gates apply (but for those that need the day or the
+other log):
+
+    cascade = read_cascade(Path("my_cascade.yaml"))
+    good, failure = candidate_log_schema(cascade).filter(frame)
+    print(failure.counts())
+"""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 import dataframely as dy
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade, Feature, prediction_column, truth_column
-from ukdsl_assets.errors import ContractError
+from ukdsl_assets.errors import ContractError, SourceError
 from ukdsl_assets.sources.rules import (
     CANDIDATE_KEYS,
     Rule,
@@ -20,6 +31,7 @@ from ukdsl_assets.sources.rules import (
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 LOGGER = logging.getLogger(__name__)
+LogName = Literal["candidate_log", "event_log"]
 
 
 class DayOfLogs(NamedTuple):
@@ -80,6 +92,21 @@ def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
     """A dataframely schema of the event log; that its candidates exist and were shown is for the audit."""
     kept = _kept(event_log_rules(cascade))
     return _schema("EventLog", event_log_dtypes(cascade), nullable_columns(cascade), (), kept)
+
+
+@contextmanager
+def reading(log: LogName) -> Iterator[None]:
+    """Mark errors of reading that are raised inside as being about one log; `log_of` tells which."""
+    try:
+        yield
+    except (SourceError, ContractError) as error:
+        error.log = log  # type: ignore[union-attr]
+        raise
+
+
+def log_of(error: SourceError | ContractError) -> LogName:
+    """The log that an error of reading is about; candidate_log if it is about both or neither."""
+    return getattr(error, "log", "candidate_log")
 
 
 def conform(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType], where: str) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import inf, sqrt
 from statistics import median
+from typing import Literal
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.gates import GateResult
@@ -37,7 +38,8 @@ def label_rate(
     """Judge the positive share of a task's labels against the median of the trailing days by `gates.label_rate`.
 
     It fails only where the count of positive labels is outside the bounds by more than two standard errors (of a
-    Poisson count): a rare event may double by chance.
+    Poisson count): a rare event may double by chance. It only tells for a task that is `delayed`, whose rate depends
+    on how long ago the day was.
 
     Args:
         cascade: gives the bounds.
@@ -64,7 +66,8 @@ def label_rate(
         f"{fewest:,.0f} to {most:,.0f} positive labels ({lowest:g} to {highest:g} times), at two standard errors"
     )
     seen = {"today": rate, "median": middle, "trailing_days": len(known)}
-    return GateResult(gate, passed, message + ("" if passed else FIX), seen=seen)
+    severity: Literal["ERROR", "WARN"] = "WARN" if cascade.task(task).delayed else "ERROR"
+    return GateResult(gate, passed, message + ("" if passed else FIX), severity, seen)
 
 
 def _without_comparison(cascade: Cascade, gate: str, what: str, today: float) -> GateResult:

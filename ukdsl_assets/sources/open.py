@@ -1,12 +1,14 @@
 """From a declaration to the source that reads its logs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.settings import Settings
-from ukdsl_assets.sources.contract import DayOfLogs
+from ukdsl_assets.sources.contract import DayOfLogs, LogName
 
 
 class Source(Protocol):
@@ -14,6 +16,15 @@ class Source(Protocol):
 
     def read(self, day: date) -> DayOfLogs:
         """Raises SourceError where logs are missing or unreadable, ContractError where they do not conform."""
+        ...
+
+
+@runtime_checkable
+class FileSource(Source, Protocol):
+    """A source whose rows come from a user's files, which messages should name."""
+
+    def locate(self, log: LogName, day: date, keys: pl.DataFrame) -> Mapping[tuple[Any, ...], Sequence[str]]:
+        """The files that hold rows of each key (a row of `keys`, whose columns are the contract's)."""
         ...
 
 
@@ -31,7 +42,7 @@ def open_source(cascade: Cascade, settings: Settings, state_folder: str, tell: C
             def progress(what: str, done: int, total: int) -> None:
                 tell(f"{what}: {done} of {total}")
 
-            return SimulatedSource(cascade, state_folder, settings.scale, progress)
+            return SimulatedSource(cascade, state_folder, settings.scale, progress, settings.as_of)
         case "parquet":
             from ukdsl_assets.sources.parquet import ParquetSource
 

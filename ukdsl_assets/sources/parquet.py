@@ -1,7 +1,10 @@
 """A user's own logs: a folder of Parquet files by day, local or on any file system that fsspec knows."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
+from typing import Any
 
 import fsspec
 import polars as pl
@@ -11,9 +14,11 @@ from ukdsl_assets.cascade import ParquetSource as Declaration
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.sources.contract import (
     DayOfLogs,
+    LogName,
     candidate_log_dtypes,
     conform,
     event_log_dtypes,
+    reading,
     report_unused,
 )
 
@@ -35,7 +40,11 @@ class ParquetSource:
         self.cascade = cascade
         self.path = cascade.source.path
         self.columns = cascade.source.columns
-        known = {*candidate_log_dtypes(cascade), *event_log_dtypes(cascade)}
+        self.dtypes: dict[LogName, dict[str, pl.DataType]] = {
+            "candidate_log": candidate_log_dtypes(cascade),
+            "event_log": event_log_dtypes(cascade),
+        }
+        known = set().union(*self.dtypes.values())
         if unknown := sorted(set(self.columns) - known):
             raise SourceError(
                 f"{cascade.origin}: source.columns: unknown contract column(s) {', '.join(unknown)}, expected "
@@ -46,55 +55,99 @@ class ParquetSource:
         """One day of both logs, in the contract's types and order. Values are for the audit to judge.
 
         Raises:
-            SourceError: a folder or day is missing or holds no Parquet file, or a file cannot be read.
+            SourceError: the store cannot be reached, a folder or day is missing or holds no Parquet file, or a file
+                cannot be read.
             ContractError: a column is missing or of a type that cannot be cast.
         """
-        candidates = self._read_log("candidate_log", day, candidate_log_dtypes(self.cascade))
-        events = self._read_log("event_log", day, event_log_dtypes(self.cascade))
+        with reading("candidate_log"):
+            candidates = self._read_log("candidate_log", day)
+        with reading("event_log"):
+            events = self._read_log("event_log", day)
         return DayOfLogs(candidates.sort(CANDIDATE_ORDER), events.sort(EVENT_ORDER))
 
-    def _read_log(self, log: str, day: date, dtypes: Mapping[str, pl.DataType]) -> pl.DataFrame:
-        files, names = self._files(log, day)
-        return pl.concat([self._read_file(files, name, dtypes) for name in names])
+    def locate(self, log: LogName, day: date, keys: pl.DataFrame) -> dict[tuple[Any, ...], list[str]]:
+        """The files of a day that hold rows of each key, sorted by name; reads the keys' columns of every file.
 
-    def _files(self, log: str, day: date) -> tuple[fsspec.AbstractFileSystem, list[str]]:
-        files, root = fsspec.core.url_to_fs(self.path)
-        files.invalidate_cache()
-        folder = f"{root.rstrip('/')}/{log}"
-        if not files.isdir(folder):
+        Args:
+            keys: unique rows of some of the contract's columns, in its types; nulls equal nulls.
+
+        Returns:
+            URIs by key (a row of `keys`); a key that no file holds is absent.
+
+        Raises:
+            SourceError, ContractError: as `read`.
+        """
+        found = defaultdict(list)
+        files, names = self._files(log, day)
+        for name in names:
+            held = self._read_file(files, name, log, keys.columns)
+            for key in keys.join(held, on=keys.columns, how="semi", nulls_equal=True).rows():
+                found[key].append(files.unstrip_protocol(name))
+        return dict(found)
+
+    def _read_log(self, log: LogName, day: date) -> pl.DataFrame:
+        files, names = self._files(log, day)
+        return pl.concat([self._read_file(files, name, log, list(self.dtypes[log])) for name in names])
+
+    def _files(self, log: LogName, day: date) -> tuple[fsspec.AbstractFileSystem, list[str]]:
+        with _reaching(self.path, f"source.path of {self.cascade.origin or self.cascade.name}"):
+            files, root = fsspec.core.url_to_fs(self.path)
+            files.invalidate_cache()
+            folder = f"{root.rstrip('/')}/{log}"
+            has_folder = files.isdir(folder)
+            names = sorted(files.glob(f"{folder}/day={day}/*.parquet"))
+            nearest = "" if names else _nearest_days(files, folder, day)
+        if not has_folder:
             raise SourceError(
                 f"{self.path}/{log}: no such folder; expected {log}/day=YYYY-MM-DD/*.parquet under source.path of "
                 f"{self.cascade.origin or self.cascade.name}"
             )
-        names = sorted(files.glob(f"{folder}/day={day}/*.parquet"))
         if not names:
             fix = "; a day without events needs an empty file" if log == "event_log" else ""
             raise SourceError(
                 f"{self.path}/{log}/day={day}: missing, or holds no *.parquet file; nearest days that are there: "
-                f"{_nearest_days(files, folder, day)}; write the day's logs first{fix}"
+                f"{nearest}; write the day's logs first{fix}"
             )
         return files, names
 
     def _read_file(
-        self, files: fsspec.AbstractFileSystem, name: str, dtypes: Mapping[str, pl.DataType]
+        self, files: fsspec.AbstractFileSystem, name: str, log: LogName, columns: Sequence[str]
     ) -> pl.DataFrame:
-        theirs = {self.columns.get(column, column): column for column in dtypes}
+        ours = {self.columns.get(column, column): column for column in self.dtypes[log]}
+        wanted = [column for column in ours if ours[column] in columns]
         where = files.unstrip_protocol(name)
         try:
-            with files.open(name, "rb") as handle:
+            with _reaching(where, "the store"), files.open(name, "rb") as handle:
                 present = pl.read_parquet_schema(handle)
                 handle.seek(0)
-                frame = pl.read_parquet(handle, columns=[column for column in theirs if column in present])
-        except (OSError, pl.exceptions.PolarsError) as error:
+                frame = pl.read_parquet(handle, columns=[column for column in wanted if column in present])
+        except pl.exceptions.PolarsError as error:
             raise SourceError(f"{where}: not readable as Parquet: {error}; write the file again") from error
-        for column, ours in theirs.items():
-            if column not in present and ours in self.columns:
+        for column in wanted:
+            if column not in present and ours[column] in self.columns:
                 raise SourceError(
-                    f"{where}: column `{column}`, which source.columns gives for `{ours}`, is missing, saw "
+                    f"{where}: column `{column}`, which source.columns gives for `{ours[column]}`, is missing, saw "
                     f"{', '.join(present)}; correct source.columns"
                 )
-        report_unused(set(present) - set(theirs), where)
-        return conform(frame.rename({column: theirs[column] for column in frame.columns}), dtypes, where)
+        report_unused(set(present) - set(ours), where)
+        dtypes = {column: dtype for column, dtype in self.dtypes[log].items() if column in columns}
+        return conform(frame.rename({column: ours[column] for column in frame.columns}), dtypes, where)
+
+
+@contextmanager
+def _reaching(place: str, declared: str) -> Iterator[None]:
+    """Turn what a store raises into SourceError; every store has errors of its own, so that all are caught."""
+    try:
+        yield
+    except pl.exceptions.PolarsError:
+        raise
+    except ImportError as error:
+        raise SourceError(f"{place}: no client for this store is installed: {error}") from error
+    except Exception as error:
+        raise SourceError(
+            f"{place}: cannot be reached or read: {type(error).__name__}: {error}; check the protocol and address in "
+            f"{declared}, the store's credentials in the environment (e.g. AWS_ACCESS_KEY_ID) and the network"
+        ) from error
 
 
 def _nearest_days(files: fsspec.AbstractFileSystem, folder: str, day: date, count: int = 3) -> str:

@@ -1,7 +1,7 @@
 """The simulated ads cascade as a source of logs; the world is in `simulation/`."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -20,18 +20,19 @@ _TASKS = {"click": ("click", None), "conversion": ("conversion", "click")}  # na
 class SimulatedSource:
     """Simulates the days of a cascade whose declaration asks for `source: {kind: simulated}`.
 
-    A day's candidate log is a function of (seed, scale, day) alone. Its event log also depends on the world's clock,
-    which stands at 05:00 UTC after the newest day that was ever brought forward (the newest saved state): it holds the
-    events before the clock, so a rerun of an older day finds the conversions that came late.
+    A day's logs are a function of (seed, scale, day, as_of) alone, whatever other days were read before: the event log
+    holds the events before `as_of`, and a rerun with a later `as_of` finds the conversions that came late.
 
     Args:
         cascade: declares the world's stages and tasks, and any of its features in any order.
         state_folder: local path or fsspec URI, where the production models' state after each day is kept.
         scale: size of a day, see `simulation.scales`.
         progress: told (what, days done, days to do) while days before the one that was asked for are simulated.
+        as_of: the moment, with a time zone, at which the event logs are read; None: 05:00 UTC of the day after each
+            day, when production trains on it.
 
     Raises:
-        SourceError: the declaration differs from what the world fills.
+        SourceError: the declaration differs from what the world fills, or `as_of` has no time zone.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class SimulatedSource:
         state_folder: str,
         scale: Literal["small", "default", "large"],
         progress: Callable[[str, int, int], None] | None = None,
+        as_of: datetime | None = None,
     ) -> None:
         from ukdsl_assets.simulation.scales import SCALES
 
@@ -50,12 +52,18 @@ class SimulatedSource:
             raise SourceError(
                 f"{cascade.origin}: the simulated world cannot fill it; change\n  " + "\n  ".join(problems)
             )
+        if as_of is not None and as_of.utcoffset() is None:
+            raise SourceError(
+                f"{cascade.name}, as_of: saw {as_of.isoformat()} without a time zone, expected one; write "
+                f"{as_of.isoformat()}+00:00 if it is UTC"
+            )
         self._cascade = cascade
         self._seed = cascade.source.seed
         self._state_folder = state_folder
         self._scale_name = scale
         self._scale = SCALES[scale]
         self._progress = progress
+        self._as_of = as_of
 
     def read(self, day: date) -> DayOfLogs:
         """The logs of one day; brings the production models forward to it first, from the newest saved state.
@@ -80,11 +88,11 @@ class SimulatedSource:
         if index not in self._states.days():
             models.train(served, self._scale)
             self._states.save(models)
-        newest = midnight_of(self._cascade.first_day + timedelta(days=self._states.days()[-1]))
-        clock = newest + timedelta(microseconds=CLOCK)
         midnight = midnight_of(day)
+        # Polars compares moments of one zone only.
+        as_of = self._as_of.astimezone(UTC) if self._as_of else midnight + timedelta(microseconds=CLOCK)
         columns = candidate_log_dtypes(self._cascade)
-        return DayOfLogs(candidate_log(served, midnight, columns), event_log(served, midnight, clock))
+        return DayOfLogs(candidate_log(served, midnight, columns), event_log(served, midnight, as_of))
 
     @cached_property
     def _world(self) -> "World":

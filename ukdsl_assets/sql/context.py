@@ -40,10 +40,12 @@ class TeacherNames:
 
 @dataclass(frozen=True)
 class StudentNames:
-    """A student: the column of its label, the column of its teacher's label, and those of its features."""
+    """A student: the column of its label, that of its teacher's label, those of its features, and the stages from its
+    own on."""
 
     name: str
     task: str
+    reached_by: tuple[str, ...]
     teacher_label: str
     features: tuple[str, ...]
 
@@ -81,7 +83,9 @@ def template_context(
         )
     if student is not None:
         features = tuple(feature.name for feature in cascade.features_of(student))
-        context["student"] = StudentNames(student.name, student.task, label_column(student.task), features)
+        reached_by = context["stages"][cascade.depth(student.stage) :]
+        label = label_column(student.task)
+        context["student"] = StudentNames(student.name, student.task, reached_by, label, features)
     return context
 
 

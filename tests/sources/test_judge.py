@@ -1,0 +1,126 @@
+"""What cannot be read fails the gates of its log, and what is wrong in a file is told with the file's name."""
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.sources.files import DAY, declared, write, write_day
+from tests.sources.logs import make_logs
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.sources.contract import DayOfLogs
+from ukdsl_assets.sources.judge import judge_logs, read_and_judge
+from ukdsl_assets.sources.open import FileSource
+from ukdsl_assets.sources.parquet import ParquetSource
+
+
+class InMemory:
+    """A source without files."""
+
+    def __init__(self, logs: DayOfLogs) -> None:
+        self.logs = logs
+
+    def read(self, day: date) -> DayOfLogs:
+        return self.logs
+
+
+@pytest.fixture
+def source(shop: Cascade, tmp_path: Path) -> ParquetSource:
+    """Two good files of candidates, one of events."""
+    write_day(make_logs(shop, DAY), str(tmp_path))
+    return ParquetSource(declared(shop, str(tmp_path)))
+
+
+def file_of(tmp_path: Path, log: str, part: int) -> Path:
+    return tmp_path / log / f"day={DAY}" / f"part-{part}.parquet"
+
+
+def names(results: list[GateResult]) -> list[str]:
+    return [result.name for result in results]
+
+
+def one(results: list[GateResult], gate: str) -> GateResult:
+    return next(result for result in results if result.name == gate)
+
+
+def test_a_good_day_is_returned_with_the_verdicts_and_no_file_is_looked_up(
+    shop: Cascade, source: ParquetSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ParquetSource, "locate", lambda *_: pytest.fail("looked up"))
+    logs, candidates, events = read_and_judge(source, shop, DAY, [480])
+    assert logs is not None and logs.candidate_log.height == 480
+    assert all(result.passed for result in [*candidates, *events])
+    assert (candidates, events) == judge_logs(shop, DAY, logs, [480])
+
+
+@pytest.mark.parametrize(("wrong", "other"), [("candidate_log", "event_log"), ("event_log", "candidate_log")])
+@pytest.mark.parametrize("how", ["missing day", "no folder", "cut off", "missing column", "wrong type"])
+def test_a_log_that_cannot_be_read_fails_its_contract_and_nothing_is_judged(
+    shop: Cascade, source: ParquetSource, tmp_path: Path, wrong: str, other: str, how: str
+) -> None:
+    judged = judge_logs(shop, DAY, source.read(DAY), [])
+    file = file_of(tmp_path, wrong, 0)
+    match how:
+        case "missing day":
+            file.parent.rename(file.parent.with_name("day=2026-01-09"))
+        case "no folder":
+            file.parent.parent.rename(tmp_path / "elsewhere")
+        case "cut off":
+            file.write_bytes(file.read_bytes()[:100])
+        case "missing column":
+            write(pl.read_parquet(file).drop("request_id"), str(file))
+        case "wrong type":
+            write(pl.read_parquet(file).with_columns(request_id=pl.lit(True)), str(file))
+
+    logs, candidates, events = read_and_judge(source, shop, DAY, [480])
+
+    assert logs is None
+    assert names(candidates) == names(judged[0]) and names(events) == names(judged[1])
+    assert all(result.blocks for result in [*candidates, *events])
+    results = {"candidate_log": candidates, "event_log": events}
+    contract = one(results[wrong], "contract")
+    assert f"{tmp_path}/{wrong}" in contract.message
+    others = [result for result in [*candidates, *events] if result is not contract]
+    assert all(f"not judged, because {wrong} could not be read" in result.message for result in others)
+    assert all(result.message.startswith(other) for result in results[other])
+
+
+def test_only_the_file_of_the_bad_rows_is_named(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+    good, bad = file_of(tmp_path, "candidate_log", 0), file_of(tmp_path, "candidate_log", 1)
+    write(pl.read_parquet(bad).with_columns(price=pl.lit(float("nan"), pl.Float32)), str(bad))
+    logs, candidates, events = read_and_judge(source, shop, DAY, [])
+    message = one(candidates, "contract").message
+    assert logs is not None and "380 of 480 rows" in message
+    assert f" in file://{bad}; replace NaN" in message and str(good) not in message
+    assert all(result.passed for result in [*candidates, *events] if result.name != "contract")
+
+
+def test_each_rule_names_the_files_of_its_own_rows(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+    first, second = (file_of(tmp_path, "candidate_log", part) for part in (0, 1))
+    write(pl.read_parquet(first).with_columns(deepest_stage=pl.lit("cellar")), str(first))
+    repeated = pl.read_parquet(second)
+    write(pl.concat([repeated, repeated.head(1)]), str(second))
+    candidates = read_and_judge(source, shop, DAY, [])[1]
+    stage, keys = one(candidates, "contract").message, one(candidates, "keys_unique").message
+    assert str(first) in stage and str(second) not in stage
+    assert str(second) in keys and str(first) not in keys
+
+
+def test_the_file_of_bad_events_is_named(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+    bad = file_of(tmp_path, "event_log", 1)
+    stray = pl.read_parquet(file_of(tmp_path, "event_log", 0)).head(2).with_columns(candidate_id=pl.lit("nobody"))
+    write(stray, str(bad))
+    events = read_and_judge(source, shop, DAY, [])[2]
+    message = one(events, "events_have_candidates").message
+    assert "2 of " in message and f" in file://{bad}; " in message
+    assert one(events, "contract").passed
+
+
+def test_a_source_without_files_is_judged_alike(shop: Cascade) -> None:
+    logs = make_logs(shop, DAY)
+    broken = InMemory(logs._replace(candidate_log=logs.candidate_log.with_columns(shown=pl.lit(None, pl.Boolean))))
+    assert not isinstance(broken, FileSource)
+    message = one(read_and_judge(broken, shop, DAY, [])[1], "contract").message
+    assert "480 of 480 rows" in message and "file://" not in message
