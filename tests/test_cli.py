@@ -56,6 +56,24 @@ def test_run_prints_the_table_and_writes_the_evaluation(shop: Path) -> None:
     assert all(row["day"] == str(DAY) for row in rows)
 
 
+def test_a_refused_release_exits_with_three_and_says_why(shop: Path) -> None:
+    path = shop / "cascades" / "shop.yaml"
+    strict = yaml.safe_load(path.read_text()) | {"gates": {**DECLARATION["gates"], "student_calibration": [5, 6]}}
+    path.write_text(yaml.safe_dump(strict))
+    done = ukdsl(shop, "run", "shop", "--days", str(DAY))
+    assert done.returncode == 3, done.stderr
+    assert "refused: calibrated_on_consideration" in done.stdout
+
+
+def test_vacuum_spares_what_is_live(shop: Path) -> None:
+    assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
+    assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
+    done = ukdsl(shop, "vacuum", "--older-than-hours", "0")
+    assert done.returncode == 0, done.stderr
+    assert "1 file(s) of" in done.stdout
+    assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
+
+
 def test_check_logs_passes_good_logs_and_writes_nothing(shop: Path) -> None:
     done = ukdsl(shop, "check-logs", "shop", "--day", str(DAY))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -70,6 +88,13 @@ def test_check_logs_names_the_broken_rule_and_exits_with_one(shop: Path) -> None
     assert done.returncode == 1
     assert "bid" in done.stdout
     assert "1 gate(s) failed" in done.stdout
+
+
+def test_check_logs_of_a_day_that_is_not_there_names_the_days_that_are(shop: Path) -> None:
+    done = ukdsl(shop, "check-logs", "shop", "--day", "2026-03-05")
+    assert done.returncode == 1
+    assert "could not be read" in done.stdout
+    assert "2026-03-01" in done.stdout
 
 
 def test_a_refused_day_exits_with_one_and_says_why_without_a_traceback(shop: Path) -> None:
@@ -87,7 +112,9 @@ def test_a_refused_day_exits_with_one_and_says_why_without_a_traceback(shop: Pat
         (("run", "nobody", "--days", "2026-03-01"), "no cascade `nobody`; declared are"),
         (("run", "shop", "--days", "soon"), "expected 2026-01-01 or"),
         (("check-logs", "shop", "--day", "2026-02-01"), "shop has days 2026-03-01 to"),
-        (("check-logs", "shop", "--day", "2026-03-05"), "2026-03-05"),
+        (("check-logs", "shop", "--day", "2026-03-01..2026-03-02"), "expected one day"),
+        (("run", "shop", "--days", "2026-03-01..", "--json", "x.json"), "expected 2026-01-01 or"),
+        (("run", "shop", "--days", "2026-03-01", "--json", "nowhere/x.json"), "no folder nowhere"),
     ],
 )
 def test_wrong_arguments_exit_with_two_and_say_what_was_expected(

@@ -102,7 +102,7 @@ def check_logs(
     from ukdsl_assets.gates import blocking
     from ukdsl_assets.lake.tables import Lake
     from ukdsl_assets.reports.tables import gate_table
-    from ukdsl_assets.sources.judge import judge_logs
+    from ukdsl_assets.sources.judge import read_and_judge
     from ukdsl_assets.sources.open import open_source
 
     settings = _settings(scale=scale)
@@ -114,10 +114,12 @@ def check_logs(
     trailing = lake.row_counts(table, [each for each in lake.partitions(table) if each < wanted][-TRAILING_DAYS:])
     # A simulated cascade's state goes to a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch, complaints.status("reading the logs ...") as status:
-        logs = open_source(declared, settings, scratch, status.update).read(wanted)
-        candidates, events = judge_logs(declared, wanted, logs, list(trailing.values()))
-    console.print(gate_table(f"candidate_log of {cascade}, {wanted}: {len(logs.candidate_log):,} rows", candidates))
-    console.print(gate_table(f"event_log of {cascade}, {wanted}: {len(logs.event_log):,} rows", events))
+        source = open_source(declared, settings, scratch, status.update)
+        logs, *found = read_and_judge(source, declared, wanted, list(trailing.values()))
+    candidates, events = found
+    for place, (name, results) in enumerate((("candidate_log", candidates), ("event_log", events))):
+        rows = f"{len(logs[place]):,} rows" if logs else "could not be read"
+        console.print(gate_table(f"{name} of {cascade}, {wanted}: {rows}", results))
     failed = blocking([*candidates, *events])
     console.print(f"{len(failed)} gate(s) failed" if failed else "The logs keep the contract.")
     if failed:
@@ -135,7 +137,8 @@ def vacuum(
     settings = _settings()
     for table, files in Lake(settings.tables, settings.shards).sweep(older_than_hours).items():
         console.print(f"{files} file(s) of {table}", highlight=False, soft_wrap=True)
-    console.print(f"{CheckpointStore(settings.checkpoints).sweep(older_than_hours)} unpublished checkpoint(s)")
+    for key, versions in CheckpointStore(settings.checkpoints).sweep(older_than_hours).items():
+        console.print(f"{versions} unpublished checkpoint(s) of {key}")
 
 
 def parse_days(cascade: Cascade, text: str) -> list[date]:
@@ -196,7 +199,7 @@ def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Pat
         last = evaluation.filter(student=student.name, day=days[-1])
         title = f"{cascade.name}{note}, {student.name}, {days[-1]}: withheld requests, seed {student.seed}"
         console.print(evaluation_table(title, last))
-        history = store.release_history((cascade.name, student.name))
+        history = store.release_history((cascade.name, student.name), last=1)
         console.print(release_line(student.name, history))
         refused |= history[-1]["outcome"] == "refused" if history else False
     if json_file is not None:

@@ -1,5 +1,7 @@
 """What can go wrong, by name. Every message says what, where, seen, expected, and the fix."""
 
+from typing import Literal
+
 
 class UkdslError(Exception):
     """Base of every error that a user can mend; the command line prints it without a traceback."""
@@ -9,11 +11,17 @@ class DeclarationError(UkdslError):
     """A cascade's YAML is wrong."""
 
 
-class SourceError(UkdslError):
+class LogsError(UkdslError):
+    """Logs cannot be used; `log` is the one that the error is about."""
+
+    log: Literal["candidate_log", "event_log"] = "candidate_log"
+
+
+class SourceError(LogsError):
     """Logs are missing or cannot be read."""
 
 
-class ContractError(UkdslError):
+class ContractError(LogsError):
     """Logs were read but break the contract."""
 
 

@@ -1,11 +1,10 @@
 """Where things are and how many cores to use: environment variables UKDSL_*, with defaults for a fresh clone."""
 
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # How many published days before a day its volume and label rates are compared with.
@@ -27,7 +26,7 @@ class Settings(BaseSettings):
     kuairand: Path = Field(
         PROJECT.parent / "shared" / "data" / "kuairand_pure", description="Folder of the KuaiRand-Pure logs."
     )
-    as_of: datetime | None = Field(
+    as_of: AwareDatetime | None = Field(
         None, description="Simulated clock (UTC) of reruns that shall find late events; else 05:00 after each day."
     )
     shards: int = Field(1, ge=1, le=4096, description="Parquet shards (by hash of request_id) of each partition.")

@@ -39,7 +39,12 @@ DECLARATION = {
     "teachers": [{"name": "ranker", "kind": "logged", "stage": "ranking"}],
     "students": [{"name": "pre_ranking_click", "stage": "pre_ranking", "task": "click", "teacher": "ranker"}],
     # Random logs: nothing in them agrees with anything.
-    "gates": {"teacher_calibration": [0.0, 100.0], "teacher_exploration": [0.0, 100.0]},
+    "gates": {
+        "teacher_calibration": [0.0, 100.0],
+        "teacher_exploration": [0.0, 100.0],
+        "student_calibration": [0.0, 100.0],
+        "normalized_entropy": 100.0,
+    },
 }
 
 

@@ -1,7 +1,7 @@
 """Conforming keeps meaning or refuses by name; the schemas know every rule of a declaration."""
 
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -202,6 +202,7 @@ def faulty(draw: st.DrawFn, log: pl.DataFrame) -> pl.DataFrame:
     for _ in range(draw(st.integers(0, 3))):
         column, row = draw(st.sampled_from(log.columns)), draw(st.integers(0, log.height - 1))
         dtype = log.schema[column]
+        value: Any
         if isinstance(dtype, pl.Datetime):
             value = draw(st.sampled_from([None, datetime(2026, 1, 3, 23, 59, 59, tzinfo=UTC)]))
         elif isinstance(dtype, pl.Array):
@@ -215,7 +216,7 @@ def faulty(draw: st.DrawFn, log: pl.DataFrame) -> pl.DataFrame:
     return log
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["ads", "shop"])
 def test_the_schema_of_the_candidate_log_agrees_with_the_audit(
@@ -228,10 +229,12 @@ def test_the_schema_of_the_candidate_log_agrees_with_the_audit(
     assert candidate_log_schema(cascade).is_valid(log) == all(gate.passed for gate in audited)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_the_schema_of_the_event_log_agrees_with_the_audit(shop: Cascade, data: st.DataObject) -> None:
     logs = make_logs(shop, DAY, requests=4, candidates=3)
     log = data.draw(faulty(logs.event_log))
     contract, _ = audit_event_log(shop, DAY, log, logs.candidate_log)
-    assert event_log_schema(shop).is_valid(log) == contract.passed
+    # The schema sees no requests.
+    broken = contract.seen.keys() - {"rows", "occurred_at: not before its request's requested_at"}
+    assert event_log_schema(shop).is_valid(log) == (not broken)

@@ -5,9 +5,9 @@ import uuid
 from datetime import date
 from pathlib import Path
 
-import fsspec
 import polars as pl
 import pytest
+from fsspec.registry import known_implementations
 from polars.testing import assert_frame_equal
 
 from tests.sources.files import DAY, declared, write, write_day
@@ -166,6 +166,6 @@ def test_a_store_that_cannot_be_reached_is_named_with_the_fix(
 
 def test_a_store_without_its_client_tells_what_to_install(shop: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = {"class": "nowhere.FileSystem", "err": "Please install nowhere"}
-    monkeypatch.setitem(fsspec.registry.known_implementations, "nowhere", missing)
-    with pytest.raises(SourceError, match="^nowhere://logs: no client for this store is installed: Please install"):
+    monkeypatch.setitem(known_implementations, "nowhere", missing)
+    with pytest.raises(SourceError, match=r"^nowhere://logs: no client for this store is installed: Please install"):
         ParquetSource(declared(shop, "nowhere://logs")).read(DAY)

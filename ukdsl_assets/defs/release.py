@@ -45,7 +45,7 @@ def release_asset(cascade: Cascade, platform: Platform, student: Student) -> dg.
         with told_plainly():
             decision = decide(platform, cascade, student, day_of(context))
             yield from check_results(table, [GateResult("all_gates_passed", not decision.reasons, decision.message)])
-            history = platform.checkpoints.release_history(table[:2])[-SHOWN_DECISIONS:]
+            history = platform.checkpoints.release_history(table[:2], last=SHOWN_DECISIONS)
             yield result(
                 table,
                 decision.checkpoint,

@@ -173,8 +173,8 @@ def _check_rows(cascade: Cascade, student: Student, arm: Arm, rows: pl.DataFrame
     if len(wrong):
         raise TrainingError(f"{student.name}: {len(wrong)} rows of teacher_augmented.target are not in [0, 1]")
     numbers = [feature.name for feature in cascade.features_of(student) if feature.kind != "categorical"]
-    for name, nulls in rows.select(pl.col(numbers).null_count()).row(0, named=True).items():
-        if nulls:
+    for name in numbers:
+        if nulls := rows[name].null_count():
             raise TrainingError(
                 f"{student.name}: column `{name}` of teacher_augmented is null in {nulls} of {len(rows)} rows; "
                 "expected a number; materialize the window's days again if the feature is new to the student"

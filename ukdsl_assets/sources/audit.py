@@ -44,8 +44,8 @@ def audit_candidate_log(
             candidate_id) that messages show.
 
     Returns:
-        The CANDIDATE_LOG_GATES in their order. An empty day fails
-        `contract`. If columns are missing or of a wrong type, the other gates fail as not judged.
+        The CANDIDATE_LOG_GATES in their order. An empty day fails `contract`. If columns are missing or of a wrong
+        type, the other gates fail as not judged.
     """
     where = f"candidate_log of {cascade.name}, {day}"
     dtypes = candidate_log_dtypes(cascade)

@@ -19,7 +19,7 @@ import dataframely as dy
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade, Feature, prediction_column, truth_column
-from ukdsl_assets.errors import ContractError, SourceError
+from ukdsl_assets.errors import ContractError, LogsError
 from ukdsl_assets.sources.rules import (
     CANDIDATE_KEYS,
     Rule,
@@ -96,17 +96,12 @@ def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
 
 @contextmanager
 def reading(log: LogName) -> Iterator[None]:
-    """Mark errors of reading that are raised inside as being about one log; `log_of` tells which."""
+    """Mark errors that are raised inside as being about one log."""
     try:
         yield
-    except (SourceError, ContractError) as error:
-        error.log = log  # type: ignore[union-attr]
+    except LogsError as error:
+        error.log = log
         raise
-
-
-def log_of(error: SourceError | ContractError) -> LogName:
-    """The log that an error of reading is about; candidate_log if it is about both or neither."""
-    return getattr(error, "log", "candidate_log")
 
 
 def conform(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType], where: str) -> pl.DataFrame:

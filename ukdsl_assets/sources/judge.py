@@ -5,10 +5,10 @@ from datetime import date
 from functools import partial
 
 from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.errors import ContractError, SourceError
+from ukdsl_assets.errors import LogsError
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.sources.audit import CANDIDATE_LOG_GATES, EVENT_LOG_GATES, audit_candidate_log, audit_event_log
-from ukdsl_assets.sources.contract import DayOfLogs, LogName, log_of
+from ukdsl_assets.sources.contract import DayOfLogs, LogName
 from ukdsl_assets.sources.drift import volume
 from ukdsl_assets.sources.open import FileSource, Source
 
@@ -33,7 +33,7 @@ def read_and_judge(
     """
     try:
         logs = source.read(day)
-    except (SourceError, ContractError) as error:
+    except LogsError as error:
         return None, _unread("candidate_log", error), _unread("event_log", error)
     return logs, *judge_logs(cascade, day, logs, trailing_rows, source)
 
@@ -61,8 +61,8 @@ def judge_logs(
     )
 
 
-def _unread(log: LogName, error: SourceError | ContractError) -> list[GateResult]:
-    wrong = log_of(error)
+def _unread(log: LogName, error: LogsError) -> list[GateResult]:
+    wrong = error.log
     reason = f"{log}: not judged, because {wrong} could not be read; mend that first"
     return [
         GateResult(gate, False, str(error) if (log, gate) == (wrong, "contract") else reason) for gate in GATES[log]

@@ -1,0 +1,71 @@
+"""Requests go to shards whole, the same way everywhere."""
+
+import datetime as dt
+import hashlib
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from ukdsl_assets.lake.sharding import shard_of
+from ukdsl_assets.lake.tables import Lake
+
+DAY = dt.date(2026, 1, 5)
+TABLE = ("simulated_ads", "candidate_log")
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.String])
+def test_every_request_is_in_exactly_one_shard_in_the_frames_order(tmp_path: Path, dtype: type[pl.DataType]) -> None:
+    requests = pl.Series([request for request in range(200) for _ in range(3)]).cast(dtype)
+    frame = pl.DataFrame({"request_id": requests, "row": range(600)})
+    lake = Lake(str(tmp_path), shards=4)
+    published = lake.commit(lake.stage_frame(TABLE, DAY, frame), {})
+
+    shards = [pl.read_parquet(file, hive_partitioning=False) for file in published.files]
+    assert [f"shard-{shard:05d}-of-00004-" in file for shard, file in enumerate(published.files)] == [True] * 4
+    assert all(shard["row"].is_sorted() and shard.height > 0 for shard in shards)
+    assert sum(shard["request_id"].n_unique() for shard in shards) == 200
+    assert_frame_equal(pl.concat(shards).sort("row"), frame)
+    assert_frame_equal(lake.scan(TABLE, [DAY]).drop("day").collect(), pl.concat(shards))
+    again = lake.stage_frame(TABLE, DAY, frame)
+    assert again.data_version == published.data_version
+
+
+def test_a_frame_without_requests_and_an_empty_one_are_sharded_too(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path), shards=3)
+    assert len(lake.stage_frame(("a",), DAY, pl.DataFrame({"x": [1]})).files) == 1
+    empty = lake.commit(lake.stage_frame(("b",), DAY, pl.DataFrame(schema={"request_id": pl.Int64})), {})
+    assert (len(empty.files), empty.rows) == (3, 0)
+
+
+def test_rows_without_a_request_are_kept_in_the_first_shard(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path), shards=3)
+    staged = lake.stage_frame(
+        TABLE, DAY, pl.DataFrame({"request_id": [None, 7, None]}, schema={"request_id": pl.Int64})
+    )
+    assert staged.rows == 3
+    assert staged.files[0].rows >= 2
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    ids=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30) | st.lists(st.text(max_size=8), max_size=30),
+    shards=st.integers(1, 4096),
+)
+def test_the_shard_is_the_one_that_sql_names(ids: list[int] | list[str], shards: int) -> None:
+    for position, shard in enumerate(shard_of(pl.Series(ids, dtype=None if ids else pl.Int64), shards)):
+        query = "select md5_number_lower($id::varchar) % $shards"
+        assert duckdb.execute(query, {"id": ids[position], "shards": shards}).fetchone() == (shard,)
+
+
+def test_the_shard_follows_from_md5_alone() -> None:
+    ids = ["0", "7", "request-1", "ü", "123456789012"]
+    last_eight_bytes = [hashlib.md5(id_.encode()).digest()[8:] for id_ in ids]
+    assert shard_of(pl.Series(ids), 16).to_list() == [
+        int.from_bytes(lower, "little") % 16 for lower in last_eight_bytes
+    ]
+    assert shard_of(pl.Series([0, 7]), 16).to_list() == shard_of(pl.Series(["0", "7"]), 16).to_list()

@@ -1,0 +1,1 @@
+"""Where results live: Delta tables by day (`tables`) and model checkpoints (`checkpoints`)."""

@@ -1,0 +1,150 @@
+"""Files under one root, a local folder or an object store, through fsspec.
+
+Local writes are atomic (a temporary file, fsync, rename) and survive a power cut; an object store's single put is both.
+"""
+
+import datetime as dt
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from ukdsl_assets.errors import LakeError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Delta decodes `%`; DuckDB and fsspec expand the others in the paths of files.
+_UNSAFE_IN_ROOT = re.compile(r"[%*?\[\]]")
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The files below `root` (local path, file:// or another fsspec URI); credentials come from the environment."""
+
+    root: str
+
+    def __post_init__(self) -> None:
+        if unsafe := sorted(set(_UNSAFE_IN_ROOT.findall(self.root))):
+            raise LakeError(
+                f"The root {self.root!r} contains {' '.join(unsafe)}, which readers of Delta tables expand or decode. "
+                "Expected a path without % * ? [ ]. Choose another folder or URI (UKDSL_LAKE)."
+            )
+
+    @cached_property
+    def _opened(self) -> tuple[AbstractFileSystem, str]:
+        # Listings are not cached: another process may publish at any time.
+        fs, path = url_to_fs(self.root, use_listings_cache=False)
+        return fs, path.rstrip("/")
+
+    @property
+    def fs(self) -> AbstractFileSystem:
+        """The file system of the root."""
+        return self._opened[0]
+
+    @property
+    def local(self) -> bool:
+        """True when the files are on this machine."""
+        return isinstance(self.fs, LocalFileSystem)
+
+    def path(self, *parts: str) -> str:
+        """Path of root/parts... as the file system wants it."""
+        return "/".join([self._opened[1], *parts])
+
+    def uri(self, *parts: str) -> str:
+        """The same for other libraries: an absolute path when local, else a URI such as s3://bucket/..."""
+        return self.path(*parts) if self.local else self.fs.unstrip_protocol(self.path(*parts))
+
+    def size(self, path: str) -> int | None:
+        """Bytes of the file at `path`, None when there is none."""
+        try:
+            return int(self.fs.size(path))
+        except FileNotFoundError:
+            return None
+
+    def read(self, path: str) -> bytes | None:
+        """Content of the file at `path`, None when there is none."""
+        try:
+            return bytes(self.fs.cat_file(path))
+        except FileNotFoundError:
+            return None
+
+    def read_all(self, paths: Sequence[str]) -> list[bytes]:
+        """Contents of files that exist, in the order of `paths`; an object store is asked for many at a time."""
+        contents = self.fs.cat(list(paths)) if paths else {}
+        return [contents[path] for path in paths]
+
+    def glob(self, pattern: str) -> list[str]:
+        """Paths that match, sorted; empty when there are none."""
+        self.fs.invalidate_cache()
+        return sorted(str(path) for path in self.fs.glob(pattern))
+
+    def find(self, *parts: str) -> list[str]:
+        """Paths of all files below root/parts..., sorted; empty when there are none."""
+        self.fs.invalidate_cache()
+        return sorted(self.fs.find(self.path(*parts)))
+
+    def modified(self, path: str) -> dt.datetime:
+        """When the file at `path` was last written, UTC."""
+        return self.fs.modified(path)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Replaces the file at `path` in one step: a reader sees the old content or the new one."""
+        if not self.local:
+            self.fs.pipe_file(path, content)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}-{uuid4().hex}")
+        try:
+            temporary.write_bytes(content)
+            flush(temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush(target.parent)
+
+
+def flush(path: str | Path) -> None:
+    """fsync of a local file or folder; a new or renamed file is only safe once its folder is flushed too."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def checked_key(key: Sequence[str]) -> tuple[str, ...]:
+    """The key itself, once each part is known to be a plain folder name.
+
+    Raises:
+        LakeError: the key is empty or a part is not letters, digits, `_`, `.`, `-` (starting with a letter or digit).
+    """
+    if isinstance(key, str) or not key or not all(_NAME.fullmatch(part) for part in key):
+        raise LakeError(
+            f"The key {key!r} names no table or checkpoint. Expected a tuple of names made of letters, digits, "
+            "_ . -, such as ('simulated_ads', 'candidate_log')."
+        )
+    return tuple(key)
+
+
+def to_json(value: Mapping[str, Any], where: str) -> bytes:
+    """The same bytes for equal values; `where` is for the message.
+
+    Raises:
+        LakeError: JSON cannot hold the value.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, allow_nan=False, indent=1).encode()
+    except (TypeError, ValueError) as error:
+        raise LakeError(
+            f"{where}: JSON cannot hold the metadata ({error}). Expected str, int, float, bool, None, lists and dicts "
+            "of these. Convert dates and NumPy numbers, and write None for NaN."
+        ) from error
