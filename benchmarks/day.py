@@ -140,7 +140,7 @@ def show(seconds: dict[str, list[tuple[float, float]]], steps: dict[str, list[fl
     """Print the comparison, the steps and the peak memory, with what was asked for."""
     console = Console()
     days = len(seconds["graph"])
-    table = Table(
+    table = Shown(
         "side", "wall s", "CPU s", title=f"A {scale} simulated day, median of {days} days", title_justify="left"
     )
     medians = {side: [statistics.median(each) for each in zip(*seconds[side], strict=True)] for side in seconds}
