@@ -246,9 +246,6 @@ class Cascade(Declared):
     def task(self, name: str) -> Task:
         return _by_name(self.tasks, name)
 
-    def feature(self, name: str) -> Feature:
-        return _by_name(self.features, name)
-
     def teacher(self, name: str) -> LoggedTeacher | TrainedTeacher:
         return _by_name(self.teachers, name)
 

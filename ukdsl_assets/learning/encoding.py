@@ -1,6 +1,6 @@
 """From declared features to arrays: one table of embedding rows for all ids, standardised numbers, whole requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -195,8 +195,3 @@ def _scale(numbers: NDArray[np.float32]) -> tuple[list[float], list[float]]:
         return [0.0] * numbers.shape[1], [1.0] * numbers.shape[1]
     mean, deviation = numbers.mean(0, dtype=np.float64), numbers.std(0, dtype=np.float64)
     return mean.tolist(), np.where(deviation > 0, deviation, 1.0).tolist()
-
-
-def names(features: Sequence[Feature]) -> list[str]:
-    """The features' column names."""
-    return [feature.name for feature in features]
