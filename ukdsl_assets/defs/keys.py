@@ -28,7 +28,8 @@ def daily(cascade: Cascade) -> dg.DailyPartitionsDefinition:
 def spec(cascade: Cascade, table: tuple[str, ...], group: str, description: str, **more: Any) -> dg.AssetSpec:
     """An asset of the cascade with what all of them share; `table` is its key."""
     note = f"\n\nData: {cascade.note}." if cascade.note else ""
-    kinds = more.pop("kinds", {"deltalake"})
+    # The graph shows only the last part of a key: the pill tells whose it is. Dagster allows three.
+    kinds = {table[-2], *more.pop("kinds", ["deltalake"])}
     return dg.AssetSpec(
         key=dg.AssetKey(table),
         group_name=group,

@@ -90,7 +90,7 @@ def sql_asset(
         group,
         model.description,
         owner=model.owner,
-        kinds={"duckdb", "sql", "deltalake"},
+        kinds={"sql", "deltalake"},
         deps=[dg.AssetKey(key) for key in upstream.values()],
         code_version=sha256(rendered.sql.encode()).hexdigest()[:12],
     )
