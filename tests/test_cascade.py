@@ -60,7 +60,7 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         (changed("students", 0, teacher="oracle"), r"students.retrieval_click.teacher: unknown name `oracle`"),
         (
             changed("students", 1, features=["pair_signals", "ad"]),
-            r"known at stage pre_ranking\): unknown name `pair_sig",
+            r"`pair_signals` is known only from stage ranking, not at pre_ranking",
         ),
         (changed("students", 1, features=["ad"]), r"two_tower needs features of both sides, saw candidate"),
         (changed("students", 1, heads=["consideration"]), r"`heads` is \[impression\] or"),

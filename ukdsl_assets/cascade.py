@@ -15,6 +15,8 @@ from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.references import wrong_references
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
+# What Dagster takes for an owner: a team or an address.
+OWNER = r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$"
 Share = Annotated[float, Field(gt=0, le=1)]
 Bounds = Annotated[tuple[float, float], AfterValidator(lambda pair: _ordered(pair))]
 
@@ -89,7 +91,7 @@ class SimulatedSource(Declared):
 class ParquetSource(Declared):
     """A user's own folder: candidate_log/day=YYYY-MM-DD/*.parquet and event_log/day=YYYY-MM-DD/*.parquet.
 
-    path: local folder or fsspec URI.
+    path: local folder, if relative then to the declaration's file, or fsspec URI.
     columns: contract column -> column in the user's files, where the names differ.
     """
 
@@ -222,7 +224,7 @@ class Cascade(Declared):
     name: Name
     description: str
     note: str = ""
-    owner: str = "team:ranking"
+    owner: str = Field("team:ranking", pattern=OWNER)
     first_day: date
     last_day: date | None = None
     identifiers: Literal["integer", "string"] = "integer"

@@ -6,6 +6,8 @@ Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong
 
 import json
 import math
+import os
+import shlex
 import sys
 import tempfile
 import time
@@ -69,10 +71,12 @@ def run(
     wanted = parse_days(declared, days)
     if json_file is not None and not json_file.parent.is_dir():
         raise DeclarationError(f"--json: no folder {json_file.parent}; make it first")
+    # Dagster sends this process's output to the run's own log while steps run; the bar needs the terminal itself.
+    terminal = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))
     bar = Progress(
         TextColumn("{task.fields[day]}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(),
-        TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left  {task.description}"), console=complaints,
-        disable=not complaints.is_terminal,
+        TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left  {task.description}"), console=terminal,
+        disable=not terminal.is_terminal,
     )  # fmt: skip
     with bar:
         steps = count_steps(settings, cascades, declared)
@@ -83,10 +87,10 @@ def run(
 
         started = time.monotonic()
         for done, day in enumerate(run_days(settings, cascades, declared, wanted, told), start=1):
-            if not complaints.is_terminal:
+            if not terminal.is_terminal:
                 # A bar is nothing in a file; there, each day is a line.
                 each = (time.monotonic() - started) / done
-                complaints.print(f"{day} done, {each:.0f} s a day, {each * (len(wanted) - done):.0f} s left")
+                terminal.print(f"{day} done, {each:.0f} s a day, {each * (len(wanted) - done):.0f} s left")
         bar.update(task, description="done")
     if _show(settings, declared, wanted, json_file):
         raise typer.Exit(3)
@@ -135,10 +139,15 @@ def vacuum(
     from ukdsl_assets.lake.tables import Lake
 
     settings = _settings()
-    for table, files in Lake(settings.tables, settings.shards).sweep(older_than_hours).items():
-        console.print(f"{files} file(s) of {table}", highlight=False, soft_wrap=True)
-    for key, versions in CheckpointStore(settings.checkpoints).sweep(older_than_hours).items():
-        console.print(f"{versions} unpublished checkpoint(s) of {key}")
+    swept = Lake(settings.tables, settings.shards).sweep(older_than_hours)
+    for table, files in swept.items():
+        if files:
+            console.print(f"{files} file(s) of {table}", highlight=False, soft_wrap=True)
+    unpublished = CheckpointStore(settings.checkpoints).sweep(older_than_hours)
+    console.print(
+        f"Removed {sum(swept.values())} file(s) of {len(swept)} table(s) and {sum(unpublished.values())} unpublished "
+        "checkpoint(s)."
+    )
 
 
 def parse_days(cascade: Cascade, text: str) -> list[date]:
@@ -189,7 +198,7 @@ def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Pat
     """
     from ukdsl_assets.lake.checkpoints import CheckpointStore
     from ukdsl_assets.reports.results import evaluation_of
-    from ukdsl_assets.reports.tables import evaluation_table, release_line
+    from ukdsl_assets.reports.tables import LEGEND, decision_on, evaluation_table, headline
 
     evaluation = evaluation_of(settings, cascade, days)
     note = f" ({cascade.note})" if cascade.note else ""
@@ -199,13 +208,19 @@ def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Pat
         last = evaluation.filter(student=student.name, day=days[-1])
         title = f"{cascade.name}{note}, {student.name}, {days[-1]}: withheld requests, seed {student.seed}"
         console.print(evaluation_table(title, last))
-        history = store.release_history((cascade.name, student.name), last=1)
-        console.print(release_line(student.name, history))
-        refused |= history[-1]["outcome"] == "refused" if history else False
+        console.print(headline(student.heads[-1], last), highlight=False)
+        decision = decision_on(str(days[-1]), store.release_history((cascade.name, student.name)))
+        console.print(f"{decision}\n", highlight=False)
+        refused |= decision.startswith("Refused")
+    console.print(LEGEND)
     if json_file is not None:
         json_file.write_text(json.dumps(_plain(evaluation.to_dicts()), indent=1) + "\n")
         console.print(f"Evaluation of {len(days)} day(s): {json_file}")
-    console.print(f"Lake: {settings.lake}\nOpen the UI: make ui", highlight=False, soft_wrap=True)
+    # What was set for this command must be set for the UI too.
+    own = "".join(
+        f"{name}={shlex.quote(value)} " for name, value in sorted(os.environ.items()) if name.startswith("UKDSL_")
+    )
+    console.print(f"Lake: {settings.lake}\nOpen the UI: {own}make ui", highlight=False, soft_wrap=True)
     return refused
 
 

@@ -98,8 +98,14 @@ def _check_student(
     if not all(references):
         return
     known = [feature.name for feature in cascade.features_known_at(student.stage)]
+    declared = {feature.name: feature.known_from for feature in cascade.features}
     for name in () if student.features == "all" else student.features:
-        refer(f"{key}.features (known at stage {student.stage})", name, known)
+        if name not in known and declared.get(name):
+            problems.append(
+                f"{key}.features: `{name}` is known only from stage {declared[name]}, not at {student.stage}"
+            )
+        else:
+            refer(f"{key}.features", name, known)
     teacher = cascade.teacher(student.teacher)
     if teacher.stage in stages and cascade.depth(teacher.stage) < cascade.depth(student.stage):
         problems.append(f"{key}.teacher: `{teacher.name}` is of stage {teacher.stage}, before {student.stage}")

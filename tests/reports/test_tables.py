@@ -6,11 +6,12 @@ from rich.console import Console
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation import COLUMNS
 from ukdsl_assets.reports.tables import (
+    decision_on,
     evaluation_markdown,
     evaluation_table,
     gate_table,
+    headline,
     history_markdown,
-    release_line,
 )
 
 EVALUATION = pl.DataFrame(
@@ -62,9 +63,16 @@ def test_the_history_is_newest_first_with_every_reason() -> None:
     assert "x; y" in lines[3]
 
 
-def test_the_newest_decision_is_one_line() -> None:
-    assert release_line("s", HISTORY) == "s: checkpoint b of 2026-01-02 released: all gates passed"
-    assert release_line("s", []) == "s: nothing decided yet"
+def test_the_decision_on_a_day_is_one_line() -> None:
+    assert decision_on("2026-01-02", HISTORY) == "Released: checkpoint b of 2026-01-02, all gates passed"
+    assert decision_on("2026-01-01", HISTORY) == "Refused: checkpoint a of 2026-01-01, x; y"
+    assert "newer day is released" in decision_on("2025-12-31", HISTORY)
+
+
+def test_the_headline_takes_considered_rows_from_the_serving_head() -> None:
+    shown = EVALUATION.with_columns(head=pl.lit("impression"), domain=pl.lit("IMP"), reference=pl.lit("label"))
+    line = headline("consideration", pl.concat([EVALUATION, shown]))
+    assert "calibration 1.270 -> 1.004 against the teacher, NE -1.98%" in line
 
 
 def test_a_failed_gate_shows_its_severity_and_what_was_seen() -> None:

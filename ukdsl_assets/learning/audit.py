@@ -34,12 +34,15 @@ def judge_teacher(
     error = math.sqrt(max(positives, 1))
     enough = max(positives, predicted) >= POSITIVES_NEEDED
     seen = calibration(prediction, label)
+    if not len(label):
+        return GateResult(gate, True, "not judged: the day has no such rows with a label", "WARN", {"rows": 0})
     return GateResult(
         name=gate,
         passed=lowest * (positives - 2 * error) <= predicted <= highest * (positives + 2 * error),
         severity="ERROR" if enough and not delayed else "WARN",
         message=f"calibration {seen:.3f} on {len(label)} rows: {predicted:.1f} positive labels predicted, "
-        f"{positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} (gates.{bounds})"
+        f"{positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} (gates.{bounds}) "
+        "within two standard errors"
         + ("" if enough else f"; fewer than {POSITIVES_NEEDED} cannot block")
         + ("; labels of this task are delayed and cannot block" if delayed else ""),
         seen={"calibration": _finite(seen), "predicted": predicted, "positive": positives, "rows": len(label)},

@@ -11,6 +11,12 @@ from ukdsl_assets.gates import GateResult
 
 EVALUATION_HEADER = ("arm", "head", "domain", "reference", "rows", "calibration", "NE", "NE vs baseline")
 
+LEGEND = (
+    "IMP: shown rows, judged by head impression, which labels train. CD: all rows that the teacher scored, judged by "
+    "the last head, which the teacher trains and which serves. No one output is calibrated on both: shown rows were "
+    "chosen. NE: normalized entropy, smaller is better; the baseline is trained on labels alone with equal effort."
+)
+
 
 def evaluation_rows(evaluation: pl.DataFrame) -> list[tuple[str, ...]]:
     """The evaluation's figures as texts, in its order, without the baseline's change against itself."""
@@ -60,13 +66,27 @@ def gate_table(title: str, results: Iterable[GateResult]) -> Table:
     return table
 
 
-def release_line(student: str, history: Iterable[Mapping[str, Any]]) -> str:
-    """The newest decision on a student, in one line."""
-    newest = next(iter(reversed(list(history))), None)
-    if newest is None:
-        return f"{student}: nothing decided yet"
-    entry = newest["entry"]
-    return f"{student}: checkpoint {entry['checkpoint']} of {entry['day']} {newest['outcome']}: {_why(entry)}"
+def decision_on(day: str, history: Iterable[Mapping[str, Any]]) -> str:
+    """The newest decision on a day's checkpoint, in one line; the history is oldest first."""
+    found = [each for each in history if each["entry"]["day"] == day]
+    if not found:
+        return f"Not released: {day} passed its gates, and a newer day is released"
+    entry = found[-1]["entry"]
+    return f"{found[-1]['outcome'].capitalize()}: checkpoint {entry['checkpoint']} of {day}, {_why(entry)}"
+
+
+def headline(serving: str, evaluation: pl.DataFrame) -> str:
+    """What distillation did to one student, in one line: considered rows by the serving head, impressions by theirs."""
+
+    def row(arm: str, head: str, domain: str, reference: str) -> dict[str, Any]:
+        return evaluation.filter(arm=arm, head=head, domain=domain, reference=reference).row(0, named=True)
+
+    before, after = row("baseline", "impression", "CD", "teacher"), row("distilled", serving, "CD", "teacher")
+    shown = row("distilled", "impression", "IMP", "label")
+    return (
+        f"Considered rows: calibration {before['calibration']:.3f} -> {after['calibration']:.3f} against the teacher, "
+        f"NE {after['ne_change']:+.2%}. Impressions: NE {shown['ne_change']:+.2%} against labels."
+    )
 
 
 def _why(entry: Mapping[str, Any]) -> str:

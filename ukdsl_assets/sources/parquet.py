@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -38,7 +39,7 @@ class ParquetSource:
         if not isinstance(cascade.source, Declaration):
             raise SourceError(f"{cascade.origin}: source is of kind `{cascade.source.kind}`, expected `parquet`")
         self.cascade = cascade
-        self.path = cascade.source.path
+        self.path = beside(cascade.origin, cascade.source.path)
         self.columns = cascade.source.columns
         self.dtypes: dict[LogName, dict[str, pl.DataType]] = {
             "candidate_log": candidate_log_dtypes(cascade),
@@ -159,3 +160,8 @@ def _nearest_days(files: fsspec.AbstractFileSystem, folder: str, day: date, coun
             continue
     nearest = sorted(days, key=lambda other: (abs((other - day).days), other))[:count]
     return ", ".join(str(other) for other in sorted(nearest)) or "none"
+
+
+def beside(origin: str, path: str) -> str:
+    """A relative path of a declaration is relative to its file, wherever the command runs; URIs stay as they are."""
+    return path if "://" in path or Path(path).is_absolute() else str(Path(origin).parent / path)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from ukdsl_assets.cascade import OWNER
 from ukdsl_assets.errors import SqlModelError
 
 # "identifier" is the type of the cascade's request_id and candidate_id, "declared" that of a feature's declaration.
@@ -49,7 +50,7 @@ class SqlModel(BaseModel):
     template: str
     table: str
     description: str
-    owner: str
+    owner: str = Field(pattern=OWNER)
     scope: Literal["cascade", "teacher", "student"]
     keys: tuple[str, ...] = Field(min_length=1)
     shard_key: Literal["request_id"] | None
