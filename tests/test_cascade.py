@@ -67,6 +67,7 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         (changed("students", 0, name="ranking_logged"), r"`ranking_logged` is also a teacher's name"),
         (changed("students", 0, name="impressions"), r"students: `impressions` is the name of a table"),
         (changed("teachers", 0, stage="retrieval", name="a"), r"unknown name `pre_ranking_logged`"),
+        (changed("stages", 2, predicts=[]), r"teachers.ranking_logged: stage ranking logs no prediction"),
         (changed("teachers", 1, stage="retrieval"), r"`ranking_logged` is of stage retrieval, before pre_ranking"),
         (changed("tasks", 0, attribution_window="PT0S"), r"tasks.0.attribution_window: .*greater than"),
         (changed("tasks", 1, given="view"), r"tasks.conversion.given: unknown name `view`"),

@@ -64,7 +64,7 @@ def run(
         TimeRemainingColumn,
     )
 
-    from ukdsl_assets.defs.run import count_steps, run_days
+    from ukdsl_assets.defs.run import open_job, run_days
 
     settings = _settings(scale=scale, as_of=as_of)
     cascades, declared = _cascade(settings, cascade)
@@ -79,14 +79,15 @@ def run(
         disable=not terminal.is_terminal,
     )  # fmt: skip
     with bar:
-        steps = count_steps(settings, cascades, declared)
-        task = bar.add_task("", total=steps * len(wanted), day=str(wanted[0]))
+        task = bar.add_task("", total=None, day=str(wanted[0]))
 
         def told(day: date, what: str, ended: bool) -> None:
             bar.update(task, day=str(day), advance=1 if ended else 0, description=what[:70] or None)
 
+        job = open_job(settings, cascades, declared, told)
+        bar.update(task, total=len(job.nodes) * len(wanted))
         started = time.monotonic()
-        for done, day in enumerate(run_days(settings, cascades, declared, wanted, told), start=1):
+        for done, day in enumerate(run_days(job, declared, wanted), start=1):
             if not terminal.is_terminal:
                 # A bar is nothing in a file; there, each day is a line.
                 each = (time.monotonic() - started) / done

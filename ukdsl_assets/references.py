@@ -77,7 +77,11 @@ def _unknown_references(cascade: "Cascade") -> list[str]:
         refer(f"features.{feature.name}.known_from", feature.known_from, stages)
     if not problems:
         for teacher in cascade.teachers:
-            refer(f"teachers.{teacher.name}.stage", teacher.stage, stages)
+            known = refer(f"teachers.{teacher.name}.stage", teacher.stage, stages)
+            if known and teacher.kind == "logged" and not cascade.predictions_of(teacher.stage):
+                problems.append(
+                    f"teachers.{teacher.name}: stage {teacher.stage} logs no prediction; declare a trained one"
+                )
         for student in cascade.students:
             _check_student(cascade, student, stages, tasks, refer, problems)
     if cascade.last_day is not None and cascade.last_day < cascade.first_day:

@@ -24,16 +24,18 @@ class RunFailedError(UkdslError):
     """A day could not be materialized; what was published before stays."""
 
 
-def run_days(
-    settings: Settings, cascades: Mapping[str, Cascade], cascade: Cascade, days: Iterable[date], told: Told
-) -> Iterator[date]:
-    """Materialize the days in order and yield each that is done; stops at the first that fails.
+def open_job(settings: Settings, cascades: Mapping[str, Cascade], cascade: Cascade, told: Told) -> dg.JobDefinition:
+    """The cascade's daily job, which tells its steps to `told`; it has as many steps in a day as `nodes`."""
+    defs = build_defs(settings, cascades, loggers={"told": _telling(told)})
+    return defs.resolve_job_def(job_name(cascade))
+
+
+def run_days(job: dg.JobDefinition, cascade: Cascade, days: Iterable[date]) -> Iterator[date]:
+    """Materialize the days in order by a job of `open_job` and yield each that is done; stops at the first that fails.
 
     Raises:
         RunFailedError: names the day and what the failed steps said.
     """
-    defs = build_defs(settings, cascades, loggers={"told": _telling(told)})
-    job = defs.resolve_job_def(job_name(cascade))
     with instance() as home:
         for day in days:
             done = job.execute_in_process(
@@ -45,11 +47,6 @@ def run_days(
             if not done.success:
                 raise RunFailedError(f"{cascade.name}, {day}: " + "\n".join(_failures(done)))
             yield day
-
-
-def count_steps(settings: Settings, cascades: Mapping[str, Cascade], cascade: Cascade) -> int:
-    """Steps of one day."""
-    return len(build_defs(settings, cascades).resolve_job_def(job_name(cascade)).nodes)
 
 
 @contextmanager

@@ -25,6 +25,8 @@ def judge_teacher(
     blocks only from 100 positives on: with fewer, chance alone would stop the day. It only tells, too, for a task
     that is `delayed`. Predictions that are not all finite fail and block.
     """
+    if not len(label):
+        return GateResult(gate, True, "not judged: the day has no such rows with a label", "WARN", {"rows": 0})
     if not np.isfinite(prediction).all():
         wrong = int((~np.isfinite(prediction)).sum())
         return GateResult(gate, False, f"{wrong} of {len(prediction)} predictions are not finite; retrain the teacher")
@@ -34,8 +36,6 @@ def judge_teacher(
     error = math.sqrt(max(positives, 1))
     enough = max(positives, predicted) >= POSITIVES_NEEDED
     seen = calibration(prediction, label)
-    if not len(label):
-        return GateResult(gate, True, "not judged: the day has no such rows with a label", "WARN", {"rows": 0})
     return GateResult(
         name=gate,
         passed=lowest * (positives - 2 * error) <= predicted <= highest * (positives + 2 * error),

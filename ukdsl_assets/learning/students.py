@@ -64,7 +64,6 @@ def fit_student(
 
     Args:
         rows: sorted by request_id, none withheld, columns of the SQL model `teacher_augmented`.
-
         threads: of torch; towers are small, so a second thread gains little and loses much on a busy machine.
 
     Raises:
@@ -82,13 +81,13 @@ def fit_student(
     encoder = (previous.encoder if previous else Encoder(cascade.features_of(student))).extended(used)
     model = _model(student, heads, encoder, previous, float(used["target"].mean()))  # type: ignore[arg-type]
     # As many batches as the rows of both domains make, whichever of them the arm uses.
-    batches = -(-_requests(rows) // student.requests_per_batch)
+    batches = min(-(-_requests(rows) // student.requests_per_batch), _requests(used))
     loss = train(
         model,
         encoder.encode(used),
         _targets(student, used, heads),
         epochs=student.epochs,
-        batches=min(batches, _requests(used)),
+        batches=batches,
         learning_rate=student.learning_rate,
         seed=student.seed,
         progress=progress,
@@ -100,8 +99,12 @@ def fit_student(
         heads=heads,
     )
     by_domain = dict(used.group_by("domain").len().iter_rows())
-    steps = min(batches, _requests(used)) * student.epochs
-    figures = {"loss": loss, "steps": steps, "rows_imp": by_domain.get("IMP", 0), "rows_cd": by_domain.get("CD", 0)}
+    figures = {
+        "loss": loss,
+        "steps": batches * student.epochs,
+        "rows_imp": by_domain.get("IMP", 0),
+        "rows_cd": by_domain.get("CD", 0),
+    }
     return Fit(fitted, figures, used["request_id"].unique().sort())
 
 

@@ -1,9 +1,7 @@
 """The sizes of simulated days, and how production trains at each."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-ScaleName = Literal["small", "default", "large"]
 # Unlogged days before the first one, at whose end the models have left their random start behind.
 WARM_UP_DAYS = 12
 
