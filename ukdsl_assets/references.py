@@ -75,6 +75,8 @@ def _unknown_references(cascade: "Cascade") -> list[str]:
             problems.append(f"tasks.{declared.name}.given: the conditions lead back to `{given}`")
     for feature in cascade.features:
         refer(f"features.{feature.name}.known_from", feature.known_from, stages)
+    for segment in cascade.segments:
+        refer("segments", segment, [each.name for each in cascade.features if each.kind == "categorical"])
     if not problems:
         for teacher in cascade.teachers:
             known = refer(f"teachers.{teacher.name}.stage", teacher.stage, stages)
@@ -116,5 +118,5 @@ def _check_student(
     if teacher.kind == "logged" and student.task not in cascade.predictions_of(teacher.stage):
         problems.append(f"{key}.teacher: stage {teacher.stage} logs no prediction of task `{student.task}`")
     sides = {feature.side for feature in cascade.features_of(student)}
-    if sides != {"request", "candidate"}:
+    if student.architecture.kind == "two_tower" and sides != {"request", "candidate"}:
         problems.append(f"{key}.features: two_tower needs features of both sides, saw {' and '.join(sorted(sides))}")

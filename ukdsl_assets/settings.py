@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     )
     shards: int = Field(1, ge=1, le=4096, description="Parquet shards (by hash of request_id) of each partition.")
     threads: int = Field(os.cpu_count() or 1, ge=1, description="Threads of DuckDB and LightGBM.")
+    training_threads: int = Field(
+        1, ge=1, description="Threads of a student's training and scoring; networks are small, a second gains little."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks are trained.")
 
     @property
     def tables(self) -> str:

@@ -1,10 +1,20 @@
 """Students learn, repeat themselves, continue, and are told apart by arm and head."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
+from ukdsl_assets.architectures import (
+    Architecture,
+    DcnV2Architecture,
+    DeepFmArchitecture,
+    LightGbmArchitecture,
+    MlpArchitecture,
+    TwoTowerArchitecture,
+)
 from ukdsl_assets.cascade import LossWeights
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.metrics import calibration, normalized_entropy
@@ -15,6 +25,7 @@ from ukdsl_assets.learning.students import (
     fit_student,
     from_checkpoint,
     heads_of,
+    parameters_of,
     predict_student,
 )
 
@@ -35,6 +46,62 @@ def test_the_distilled_arm_learns_the_teachers_signal_on_requests_it_has_not_see
     best = normalized_entropy(teacher, teacher)
     assert best < normalized_entropy(serving, teacher) < best + 0.02 < normalized_entropy(baseline, teacher)
     assert calibration(serving, teacher) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        MlpArchitecture(kind="mlp", hidden=(32,)),
+        DcnV2Architecture(kind="dcn_v2", hidden=(16,)),
+        DeepFmArchitecture(kind="deepfm", hidden=(16,)),
+        LightGbmArchitecture(kind="lightgbm", trees=100, minimum_leaf_rows=20),
+    ],
+    ids=lambda each: each.kind,
+)
+def test_every_architecture_learns_with_both_arms_repeats_itself_and_survives_its_checkpoint(
+    architecture: Architecture,
+) -> None:
+    held, rows = training_rows(seed=1).filter(domain="CD"), training_rows(500)
+    changes = {"architecture": architecture, "learning_rate": 0.1 if architecture.kind == "lightgbm" else 0.01}
+    student, again = (fitted(rows=rows, **changes) for _ in range(2))
+    assert student.text == again.text
+    assert all(value.tobytes() == again.tensors[name].tobytes() for name, value in student.tensors.items())
+    teacher = held["target"].to_numpy()
+    baseline = predict_student(fitted("baseline", rows=rows, **changes), held)["impression"]
+    heads = predict_student(student, held)
+    serving = normalized_entropy(heads["consideration"], teacher)
+    assert serving < normalized_entropy(teacher, teacher) + 0.06
+    assert serving < normalized_entropy(baseline, teacher)
+    assert calibration(heads["consideration"], teacher) == pytest.approx(1, abs=0.06)
+    restored = from_checkpoint(json.loads(json.dumps(as_checkpoint(student))), student.tensors, student.text)
+    for head, probability in heads.items():
+        assert np.array_equal(predict_student(restored, held)[head], probability)
+    assert all(np.isfinite(values).all() and values.size for values in parameters_of(student).values())
+
+
+def test_trees_are_grown_anew_each_day() -> None:
+    declared = LEARNING.model_copy(update={"architecture": LightGbmArchitecture(kind="lightgbm", trees=3)})
+    yesterday = fit_student(CASCADE, declared, "distilled", training_rows()).student
+    assert not can_continue(yesterday, CASCADE, declared, "distilled")
+
+
+def test_a_temperature_flattens_what_the_student_learns_of_the_teacher_but_not_its_order() -> None:
+    rows, held = training_rows(400), training_rows(seed=1).filter(domain="CD")
+    plain = predict_student(fitted(rows=rows), held)["consideration"]
+    warm = predict_student(fitted(rows=rows, loss=LossWeights(temperature=3)), held)["consideration"]
+    assert np.corrcoef(plain, warm)[0, 1] > 0.9
+
+
+def test_bfloat16_agrees_with_float32_to_its_own_precision() -> None:
+    rows, held = training_rows(400), training_rows(seed=1).filter(domain="CD")
+    mlp = MlpArchitecture(kind="mlp")
+    full, half = (
+        predict_student(fitted(rows=rows, architecture=mlp, precision=precision), held)["consideration"]
+        for precision in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(full, half)
+    teacher = held["target"].to_numpy()
+    assert normalized_entropy(half, teacher) == pytest.approx(normalized_entropy(full, teacher), abs=0.01)
 
 
 def test_each_head_is_calibrated_on_the_domain_that_trains_it() -> None:
@@ -102,7 +169,9 @@ def test_a_checkpoint_of_another_shape_is_not_continued() -> None:
     yesterday = fitted()
     assert can_continue(yesterday, CASCADE, LEARNING, "distilled")
     assert not can_continue(yesterday, CASCADE, LEARNING, "baseline")
-    assert not can_continue(yesterday, CASCADE, LEARNING.model_copy(update={"hidden": 8}), "distilled")
+    assert not can_continue(
+        yesterday, CASCADE, LEARNING.model_copy(update={"architecture": TwoTowerArchitecture(hidden=8)}), "distilled"
+    )
     assert not can_continue(yesterday, CASCADE, LEARNING.model_copy(update={"features": ("ad", "hour")}), "distilled")
 
 

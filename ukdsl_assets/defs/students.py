@@ -25,6 +25,7 @@ from ukdsl_assets.learning.students import (
     can_continue,
     fit_student,
     from_checkpoint,
+    parameters_of,
     predict_student,
 )
 from ukdsl_assets.sql.withheld import withheld
@@ -55,8 +56,8 @@ def arm_asset(cascade: Cascade, platform: Platform, student: Student, arm: Arm) 
         cascade,
         table,
         STUDENTS,
-        f"{student.architecture} of stage {student.stage} for {student.task}. {DESCRIPTIONS[arm]}",
-        kinds={"pytorch"},
+        f"{student.architecture.kind} of stage {student.stage} for {student.task}. {DESCRIPTIONS[arm]}",
+        kinds={"lightgbm" if student.architecture.kind == "lightgbm" else "pytorch"},
         deps=[since(rows, student.window_days)],
     )
 
@@ -92,16 +93,20 @@ def train_arm(
     version = max(partition.version for partition in used.values())
     training = platform.lake.scan(rows, days, version).filter(~pl.col("withheld")).collect()
     previous, warm_start = newest_before(cascade, platform, student, arm, day)
-    fit = fit_student(cascade, student, arm, training, previous, progress=progress)
+    settings = platform.settings
+    threads, device = settings.training_threads, settings.device
+    fit = fit_student(cascade, student, arm, training, previous, threads, device, progress)
     lineage = {str(each): partition.data_version for each, partition in used.items()}
     content = {**record(cascade, student, arm, fit), "lineage": lineage, "warm_start": warm_start}
-    saved = platform.checkpoints.save((cascade.name, student.name, arm), day, content, tensors=fit.student.tensors)
+    tensors = None if fit.student.text else fit.student.tensors
+    key = (cascade.name, student.name, arm)
+    saved = platform.checkpoints.save(key, day, content, tensors=tensors, text=fit.student.text)
     reloaded = as_student(platform.checkpoints.load(saved.key, day, saved.version))
     sample = training.head(COMPARED_ROWS)
     return TrainedArm(
         checkpoint=saved,
         results=[
-            parameters_finite(fit.student.tensors),
+            parameters_finite(parameters_of(fit.student)),
             same_predictions(predict_student(fit.student, sample), predict_student(reloaded, sample)),
             no_withheld_request(fit.requests, withheld(fit.requests, cascade.withheld_share)),
         ],
@@ -131,7 +136,7 @@ def newest_before(
 
 def as_student(checkpoint: Checkpoint) -> FittedStudent:
     """A student from its stored checkpoint."""
-    return from_checkpoint(checkpoint.metadata, checkpoint.tensors or {})
+    return from_checkpoint(checkpoint.metadata, checkpoint.tensors or {}, checkpoint.text)
 
 
 def record(cascade: Cascade, student: Student, arm: Arm, fit: Fit) -> dict[str, Any]:
@@ -141,7 +146,6 @@ def record(cascade: Cascade, student: Student, arm: Arm, fit: Fit) -> dict[str, 
         "note": cascade.note,
         "student": student.name,
         "arm": arm,
-        "architecture": student.architecture,
         "declaration": student.model_dump(mode="json"),
         "metrics": dict(fit.figures),
         **as_checkpoint(fit.student),

@@ -72,16 +72,17 @@ class Encoder:
             sum(f.width or 1 for f in mine if f.kind != "categorical"),
         )
 
-    def extended(self, frame: pl.DataFrame) -> "Encoder":
+    def extended(self, frame: pl.DataFrame, least: int = 1) -> "Encoder":
         """An encoder that also knows the frame's ids; known ids keep their rows, scales are set once.
 
         Args:
             frame: has a column for every feature; null ids are left to the unknown row.
+            least: rows of the frame that an id must have to get a row of its own.
         """
         vocabularies = dict(self.vocabularies)
         next_row = self.size
         for name in self.categorical:
-            seen = frame[name].drop_nulls().unique().sort()
+            seen = _ids(frame[name], least)
             if name in vocabularies:
                 ids, rows = vocabularies[name]
                 new = seen.filter(~seen.is_in(ids.implode()))
@@ -164,6 +165,14 @@ def grow(table: NDArray[np.float32], size: int, seed: int, spread: float = 0.05)
     rng = np.random.default_rng((seed, len(table)))
     new = rng.normal(0, spread, (size - len(table), table.shape[1])).astype(np.float32)
     return np.concatenate([table, new])
+
+
+def _ids(column: pl.Series, least: int) -> pl.Series:
+    """Distinct ids with at least `least` rows, sorted."""
+    if least == 1:
+        return column.drop_nulls().unique().sort()
+    counts = column.drop_nulls().value_counts(name="rows")
+    return counts.filter(pl.col("rows") >= least)[column.name].sort()
 
 
 def _request_starts(frame: pl.DataFrame) -> NDArray[np.int64]:

@@ -1,0 +1,67 @@
+"""Lazy Adam on the rows of a batch."""
+
+import numpy as np
+import pytest
+import torch
+
+from ukdsl_assets.learning.embedding_rows import EmbeddingRows
+
+BATCHES = [torch.tensor(ids, dtype=torch.int32) for ids in ([3, 1, 3, 3], [0, 7], [1, 3], [7, 7, 7, 2, 1])]
+
+
+def gradients(step: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(step).normal(size=(len(BATCHES[step]), 4)).astype(np.float32))
+
+
+def table() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(99).normal(size=(9, 4)).astype(np.float32))
+
+
+def stepped(by_torch: bool = False) -> torch.Tensor:
+    rows = EmbeddingRows(table())
+    if by_torch:
+        rows._places = None  # as on a GPU
+    for step, ids in enumerate(BATCHES):
+        rows.step(ids, gradients(step), learning_rate=0.01)
+    return rows.table
+
+
+def test_it_is_the_sparse_adam_of_pytorch() -> None:
+    weight = torch.nn.Parameter(table())
+    optimizer = torch.optim.SparseAdam([weight], lr=0.01)
+    for step, ids in enumerate(BATCHES):
+        weight.grad = torch.sparse_coo_tensor(ids.long()[None], gradients(step), weight.shape, check_invariants=True)
+        optimizer.step()
+    assert torch.allclose(stepped(), weight.detach(), atol=1e-6)
+
+
+def test_the_kernel_and_the_steps_of_a_gpu_agree() -> None:
+    assert torch.allclose(stepped(), stepped(by_torch=True), atol=1e-6)
+
+
+def test_rows_that_no_batch_names_stay_as_they_were() -> None:
+    untouched = [4, 5, 6, 8]
+    assert torch.equal(stepped()[untouched], table()[untouched])
+    assert not torch.equal(stepped()[[0, 1, 2, 3, 7]], table()[[0, 1, 2, 3, 7]])
+
+
+def test_no_ids_change_nothing() -> None:
+    rows = EmbeddingRows(table())
+    rows.step(torch.empty(0, dtype=torch.int32), torch.empty(0, 4), 0.01)
+    assert torch.equal(rows.table, table())
+
+
+def test_the_first_step_is_as_long_as_the_learning_rate_whatever_the_gradient() -> None:
+    rows = EmbeddingRows(table())
+    rows.step(torch.tensor([2], dtype=torch.int32), torch.tensor([[1e-3, 5.0, -2.0, 700.0]]), 0.01)
+    moved = (table()[2] - rows.table[2]).tolist()
+    assert moved == pytest.approx([0.01, 0.01, -0.01, 0.01], rel=1e-3)
+
+
+def test_looked_up_rows_have_the_shape_of_their_ids_and_take_a_gradient() -> None:
+    rows = EmbeddingRows(table())
+    found = rows.look_up(torch.tensor([[3, 0], [8, 8]], dtype=torch.int32))
+    assert found.shape == (2, 2, 4)
+    assert torch.equal(found[1, 0], table()[8])
+    found.sum().backward()
+    assert found.grad is not None

@@ -1,0 +1,74 @@
+"""What a student's model may be: `architecture: mlp`, or `architecture: {kind: mlp, hidden: [64, 32]}`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Width = Annotated[int, Field(ge=1)]
+Layers = Annotated[tuple[Width, ...], Field(min_length=1)]
+
+
+class _Architecture(BaseModel):
+    """Unknown keys are errors, values are fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TwoTowerArchitecture(_Architecture):
+    """A tower a side that meet in a dot product, each with one hidden layer; for retrieval and pre-ranking.
+
+    embedding: width of an id's embedding; hidden: of a tower's hidden layer; output: of the vectors that meet.
+    """
+
+    kind: Literal["two_tower"] = "two_tower"
+    embedding: Width = 8
+    hidden: Width = 48
+    output: Width = 16
+
+
+class MlpArchitecture(_Architecture):
+    """Fully connected layers of widths `hidden` on all features."""
+
+    kind: Literal["mlp"]
+    embedding: Width = 8
+    hidden: Layers = (64, 32)
+
+
+class DcnV2Architecture(_Architecture):
+    """Explicit crosses of features beside fully connected layers (Wang et al., DCN V2, WWW 2021, parallel form)."""
+
+    kind: Literal["dcn_v2"]
+    embedding: Width = 8
+    crosses: Width = 2
+    hidden: Layers = (64, 32)
+
+
+class DeepFmArchitecture(_Architecture):
+    """A factorization machine beside fully connected layers, on shared embeddings (Guo et al., IJCAI 2017)."""
+
+    kind: Literal["deepfm"]
+    embedding: Width = 8
+    hidden: Layers = (64, 32)
+
+
+class LightGbmArchitecture(_Architecture):
+    """Boosted trees on cross entropy with soft labels, a booster a head; fitted anew every day.
+
+    trees, leaves: number of trees and leaves of each; minimum_leaf_rows: also the fewest rows an id must have, others
+    are one unknown id. The student's `learning_rate` is the shrinkage; `epochs` and batches have no meaning.
+    """
+
+    kind: Literal["lightgbm"]
+    trees: Width = 200
+    leaves: Annotated[int, Field(ge=2)] = 15
+    minimum_leaf_rows: Width = 50
+
+
+def _by_name(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+NeuralArchitecture = TwoTowerArchitecture | MlpArchitecture | DcnV2Architecture | DeepFmArchitecture
+Architecture = Annotated[
+    Annotated[NeuralArchitecture | LightGbmArchitecture, Field(discriminator="kind")], BeforeValidator(_by_name)
+]

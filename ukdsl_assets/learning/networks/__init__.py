@@ -1,0 +1,1 @@
+"""The networks of students, one a file; all take the same inputs, see `inputs`."""

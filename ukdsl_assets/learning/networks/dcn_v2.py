@@ -1,0 +1,40 @@
+"""Explicit crosses of all features beside fully connected layers (Wang et al., DCN V2, WWW 2021, parallel form)."""
+
+import torch
+from torch import Tensor, nn
+
+from ukdsl_assets.architectures import DcnV2Architecture
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, flat, linear
+
+
+class DcnV2(nn.Module):
+    """x[l + 1] = x[0] * (W[l] x[l] + b[l]) + x[l] on both sides' columns; heads read the last x and the layers."""
+
+    def __init__(
+        self,
+        architecture: DcnV2Architecture,
+        request: Side,
+        candidate: Side,
+        heads: int,
+        base_rate: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        left, right = request.width(architecture.embedding), candidate.width(architecture.embedding)
+        self.deep = Deep(left, right, architecture.hidden, generator)
+        self.first_cross = JoinedLinear(left, right, left + right, generator)
+        self.crosses = nn.ModuleList(
+            linear(left + right, left + right, generator) for _ in range(architecture.crosses - 1)
+        )
+        self.heads = Heads(left + right + architecture.hidden[-1], heads, base_rate, generator)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Logits [rows, heads]."""
+        request = flat(inputs.request, inputs.request_numbers)
+        candidate = flat(inputs.candidate, inputs.numbers)
+        deep = self.deep(request, candidate, inputs.request_of_row)
+        start = torch.cat([request.index_select(0, inputs.request_of_row), candidate], dim=1)
+        crossed = start * self.first_cross(request, candidate, inputs.request_of_row) + start
+        for layer in self.crosses:
+            crossed = start * layer(crossed) + crossed
+        return self.heads(torch.cat([crossed, deep], dim=1))

@@ -1,0 +1,101 @@
+"""What every network reads, and the layers that several of them share."""
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Inputs(NamedTuple):
+    """A batch of whole requests with its ids looked up.
+
+    request: float32 [requests, categorical features, width], embeddings of the request's ids.
+    request_numbers: float32 [requests, numeric columns].
+    candidate: float32 [rows, categorical features, width]; numbers: float32 [rows, numeric columns].
+    request_of_row: int64 [rows], index of each row's request.
+    """
+
+    request: Tensor
+    request_numbers: Tensor
+    candidate: Tensor
+    numbers: Tensor
+    request_of_row: Tensor
+
+
+class Side(NamedTuple):
+    """How many categorical features and numeric columns the request or the candidate has."""
+
+    categorical: int
+    numeric: int
+
+    def width(self, embedding: int) -> int:
+        """Columns once ids are embedded and all is laid side by side."""
+        return self.categorical * embedding + self.numeric
+
+
+class JoinedLinear(nn.Module):
+    """A linear layer on [request columns, candidate columns] whose request half is computed once a request.
+
+    One of the sides may have no columns.
+    """
+
+    def __init__(self, request: int, candidate: int, outputs: int, generator: torch.Generator) -> None:
+        super().__init__()
+        whole = linear(request + candidate, outputs, generator)
+        self.request = nn.Parameter(whole.weight[:, :request].detach().clone()) if request else None
+        self.candidate = nn.Parameter(whole.weight[:, request:].detach().clone()) if candidate else None
+        self.bias = whole.bias
+
+    def forward(self, request: Tensor, candidate: Tensor, request_of_row: Tensor) -> Tensor:
+        """[rows, outputs] of [requests, request columns] and [rows, candidate columns]."""
+        if self.request is None:
+            assert self.candidate is not None, "a layer without columns"
+            return nn.functional.linear(candidate, self.candidate, self.bias)
+        of_request = nn.functional.linear(request, self.request, self.bias).index_select(0, request_of_row)
+        return of_request if self.candidate is None else of_request + nn.functional.linear(candidate, self.candidate)
+
+
+class Deep(nn.Module):
+    """Fully connected layers with rectified units: [rows, hidden[-1]]."""
+
+    def __init__(self, request: int, candidate: int, hidden: tuple[int, ...], generator: torch.Generator) -> None:
+        super().__init__()
+        self.first = JoinedLinear(request, candidate, hidden[0], generator)
+        self.rest = nn.ModuleList(linear(before, after, generator) for before, after in pairwise(hidden))
+
+    def forward(self, request: Tensor, candidate: Tensor, request_of_row: Tensor) -> Tensor:
+        rows = torch.relu_(self.first(request, candidate, request_of_row))
+        for layer in self.rest:
+            rows = torch.relu_(layer(rows))
+        return rows
+
+
+class Heads(nn.Module):
+    """Logits [rows, heads] of [rows, inputs]; a second head starts as a copy of the first, at the same base rate."""
+
+    def __init__(self, inputs: int, heads: int, base_rate: float, generator: torch.Generator) -> None:
+        super().__init__()
+        layer = linear(inputs, 1, generator)
+        self.weight = nn.Parameter(layer.weight.detach().repeat(heads, 1))
+        self.bias = nn.Parameter(torch.full((heads,), math.log(base_rate / (1 - base_rate))))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return nn.functional.linear(rows, self.weight, self.bias)
+
+
+def flat(embedded: Tensor, numbers: Tensor) -> Tensor:
+    """Embeddings and numbers of one side by side: [n, categorical * width + numeric]."""
+    columns = embedded.flatten(1)
+    return torch.cat([columns, numbers], dim=1) if numbers.shape[1] else columns
+
+
+def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer with PyTorch's usual uniform start, drawn from the given generator."""
+    layer = nn.Linear(inputs, outputs)
+    bound = 1 / math.sqrt(max(inputs, 1))
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.zero_()
+    return layer

@@ -1,0 +1,30 @@
+"""Fully connected layers on all features."""
+
+import torch
+from torch import Tensor, nn
+
+from ukdsl_assets.architectures import MlpArchitecture
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, Side, flat
+
+
+class Mlp(nn.Module):
+    """logit[row, head] = the head's linear function of the last layer."""
+
+    def __init__(
+        self,
+        architecture: MlpArchitecture,
+        request: Side,
+        candidate: Side,
+        heads: int,
+        base_rate: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        width, hidden = architecture.embedding, architecture.hidden
+        self.deep = Deep(request.width(width), candidate.width(width), hidden, generator)
+        self.heads = Heads(hidden[-1], heads, base_rate, generator)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Logits [rows, heads]."""
+        request = flat(inputs.request, inputs.request_numbers)
+        return self.heads(self.deep(request, flat(inputs.candidate, inputs.numbers), inputs.request_of_row))

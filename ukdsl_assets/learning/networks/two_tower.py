@@ -1,0 +1,59 @@
+"""Two towers that meet in a dot product: the usual model of retrieval and pre-ranking.
+
+Each tower reads its side's embeddings and numbers through one hidden layer and ends in a vector and a bias per head.
+The request's tower runs once a request, whatever the number of candidates.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ukdsl_assets.architectures import TwoTowerArchitecture
+from ukdsl_assets.learning.networks.inputs import Inputs, Side, flat, linear
+
+
+class Tower(nn.Module):
+    """One side: [n, inputs] -> [n, heads, output + 1], the last column a bias."""
+
+    def __init__(self, inputs: int, hidden: int, output: int, heads: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.hidden = linear(inputs, hidden, generator)
+        first = linear(hidden, output + 1, generator)
+        self.heads = nn.ModuleList([first])
+        for _ in range(heads - 1):
+            copy = nn.Linear(hidden, output + 1)
+            copy.load_state_dict(first.state_dict())
+            self.heads.append(copy)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = torch.relu(self.hidden(inputs))
+        return torch.stack([head(hidden) for head in self.heads], dim=1)
+
+
+class TwoTower(nn.Module):
+    """logit[row, head] = <request vector, candidate vector> / sqrt(output) + both sides' biases + the head's bias."""
+
+    def __init__(
+        self,
+        architecture: TwoTowerArchitecture,
+        request: Side,
+        candidate: Side,
+        heads: int,
+        base_rate: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        width, hidden, output = architecture.embedding, architecture.hidden, architecture.output
+        self.request = Tower(request.width(width), hidden, output, heads, generator)
+        self.candidate = Tower(candidate.width(width), hidden, output, heads, generator)
+        self.bias = nn.Parameter(torch.full((heads,), math.log(base_rate / (1 - base_rate))))
+        self.scale = 1 / math.sqrt(output)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Logits [rows, heads]."""
+        left = self.request(flat(inputs.request, inputs.request_numbers))
+        right = self.candidate(flat(inputs.candidate, inputs.numbers))
+        both = left.index_select(0, inputs.request_of_row)
+        dot = (both[..., :-1] * right[..., :-1]).sum(-1) * self.scale
+        return dot + both[..., -1] + right[..., -1] + self.bias
