@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
-from ukdsl_assets.defs.evaluation import evaluated, with_truth, withheld_rows
+from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, with_truth, withheld_rows
 from ukdsl_assets.defs.lineage import lineage_metadata
 from ukdsl_assets.defs.logs import reading_of, stage_logs
 from ukdsl_assets.defs.platform import Platform, Table
@@ -117,12 +117,12 @@ def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
     for student in cascade.students:
         key = (name, student.name)
         table_of(platform, cascade, "teacher_augmented", (*key, "teacher_augmented"), day, student=student)
-        found = {}
         for arm in ARMS:
             platform.checkpoints.publish(train_arm(platform, cascade, student, arm, day).checkpoint)
-            found[arm] = platform.checkpoints.load((*key, arm), day)
         held = with_truth(cascade, platform, student, withheld_rows(platform, (*key, "teacher_augmented"), day), day)
-        lake.commit(lake.stage_frame((*key, "evaluation"), day, evaluated(cascade, student, held, found)), {})
+        frames = evaluated(cascade, student, held, checkpoints_of(cascade, platform, student, day, held))
+        for name, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
+            lake.commit(lake.stage_frame((*key, name), day, frame), {})
         decide(platform, cascade, student, day)
 
 

@@ -14,10 +14,11 @@ import yaml
 from tests.acceptance.test_parquet_cascade import DECLARATION, write
 from tests.sources.logs import make_logs
 from ukdsl_assets.cascade import read_cascade
+from ukdsl_assets.learning.evaluation import COLUMNS
 from ukdsl_assets.settings import PROJECT
 
 DAY = date(2026, 3, 1)
-KEYS = ["cascade", "day", "student", "arm", "head", "domain", "reference", "rows", "calibration", "ne", "ne_change"]
+KEYS = list(COLUMNS)
 
 
 @pytest.fixture
@@ -71,8 +72,30 @@ def test_vacuum_spares_what_is_live(shop: Path) -> None:
     assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
     done = ukdsl(shop, "vacuum", "--older-than-hours", "0")
     assert done.returncode == 0, done.stderr
-    assert "Removed 8 file(s) of 8 table(s)" in done.stdout
+    assert "Removed 9 file(s) of 9 table(s)" in done.stdout
     assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
+
+
+def test_score_takes_the_released_student_and_says_which(shop: Path) -> None:
+    candidates, out = shop / "candidates.parquet", shop / "scores.parquet"
+    arguments = ("score", "shop", "pre_ranking_click", "--input", str(candidates), "--output", str(out))
+    log = make_logs(read_cascade(shop / "cascades" / "shop.yaml"), DAY, requests=60).candidate_log
+    log.write_parquet(candidates)
+    early = ukdsl(shop, *arguments)
+    assert early.returncode == 2
+    assert "nothing is released" in early.stderr and "ukdsl run shop --days" in early.stderr
+    assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
+    done = ukdsl(shop, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "head consideration" in done.stdout and f"{log.height} rows" in done.stdout
+    scores = pl.read_parquet(out)
+    assert scores.select("request_id", "candidate_id").equals(log.select("request_id", "candidate_id"))
+    assert scores["prediction"].is_between(0, 1, closed="none").all()
+    assert ukdsl(shop, *arguments, "--day", str(DAY), "--head", "impression").returncode == 0
+    assert not pl.read_parquet(out).equals(scores)
+    unknown = ukdsl(shop, "score", "shop", "no_such", "--input", str(candidates), "--output", str(out))
+    assert unknown.returncode == 2
+    assert "has no student `no_such`; declared are pre_ranking_click" in unknown.stderr
 
 
 def test_check_logs_passes_good_logs_and_writes_nothing(shop: Path) -> None:

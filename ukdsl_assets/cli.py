@@ -1,4 +1,4 @@
-"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs without writing.
+"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs, `ukdsl score` applies a student.
 
 Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong arguments or a wrong declaration;
 3 all days are done, but on the last one a student's release was refused.
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
-from ukdsl_assets.errors import DeclarationError, UkdslError
+from ukdsl_assets.errors import DeclarationError, ScoringError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS, Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -129,6 +129,62 @@ def check_logs(
     console.print(f"{len(failed)} gate(s) failed" if failed else "The logs keep the contract.")
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def score(
+    cascade: CascadeName,
+    student: Annotated[str, typer.Argument(metavar="STUDENT", help="Name of a declared student.")],
+    source: Annotated[Path, typer.Option("--input", help="Parquet file of candidates, or a folder of them.")],
+    target: Annotated[Path, typer.Option("--output", help="Parquet file to write.")],
+    head: Annotated[
+        Literal["impression", "consideration"] | None,
+        typer.Option(help="Output to take; the serving head if left out."),
+    ] = None,
+    day: Annotated[str | None, typer.Option(help="Take that day's distilled checkpoint, not the released one.")] = None,
+) -> None:
+    """Score candidates with the released student (or a day's): one prediction a row, in the input's order."""
+    from ukdsl_assets.lake.checkpoints import CheckpointStore
+    from ukdsl_assets.learning.scoring import score_files
+    from ukdsl_assets.learning.students import from_checkpoint
+
+    settings = _settings()
+    _, declared = _cascade(settings, cascade)
+    if student not in [each.name for each in declared.students]:
+        known = ", ".join(each.name for each in declared.students) or "(none)"
+        raise DeclarationError(f"{cascade} has no student `{student}`; declared are {known}")
+    store, key = CheckpointStore(settings.checkpoints), (cascade, student)
+    if day is not None:
+        found = store.load((*key, "distilled"), parse_days(declared, day)[0])
+    elif entry := store.released(key):
+        found = store.load((*key, entry["arm"]), date.fromisoformat(entry["day"]), entry["checkpoint"])
+    else:
+        raise ScoringError(
+            f"{cascade}/{student}: nothing is released below {settings.lake}; run `ukdsl run {cascade} --days ...`, "
+            "or name a day whose checkpoint to take with --day"
+        )
+    fitted = from_checkpoint(found.metadata, found.tensors or {}, found.text)
+    chosen = head or fitted.heads[-1]
+    name = f"{cascade}/{student}, {found.day}, checkpoint {found.version}, head {chosen}"
+    record = {
+        "cascade": cascade,
+        "student": student,
+        "checkpoint": f"{found.day}/{found.version}",
+        "note": declared.note,
+    }
+    with complaints.status("scoring ...") as status:
+
+        def told(rows: int, total: int, seconds: float) -> None:
+            left = (total - rows) * seconds / max(rows, 1)
+            status.update(f"{rows:,} of {total:,} rows, {rows / max(seconds, 1e-9):,.0f} a second, {left:.0f} s left")
+
+        done = score_files(fitted, source, target, chosen, record, settings.training_threads, told=told)
+    speed = f"{done.rows:,} rows in {done.seconds:.1f} s ({done.rows / max(done.seconds, 1e-9):,.0f} a second)"
+    console.print(f"{name}\n{speed}, mean prediction {done.mean:.5f}: {target}", highlight=False, soft_wrap=True)
+    strange = {name: share for name, share in done.unknown.items() if share > 0}
+    if strange:
+        shares = ", ".join(f"{name} {share:.2%}" for name, share in strange.items())
+        console.print(f"Rows with an id that the student was not trained on: {shares}", highlight=False)
 
 
 @app.command()

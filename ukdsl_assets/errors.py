@@ -35,3 +35,7 @@ class LakeError(UkdslError):
 
 class TrainingError(UkdslError):
     """A model cannot be trained or has diverged."""
+
+
+class ScoringError(UkdslError):
+    """Candidates cannot be scored."""

@@ -59,6 +59,8 @@ def versions(lake: Lake, cascade: Cascade, day: date) -> Mapping[str, str]:
     """Data version of every table of the cascade on a day."""
     tables = [(cascade.name, name) for name in ("candidate_log", "event_log", "impressions", "considerations")]
     for student in cascade.students:
-        tables += [(cascade.name, student.name, name) for name in ("teacher_augmented", "evaluation")]
+        tables += [
+            (cascade.name, student.name, name) for name in ("teacher_augmented", "evaluation", "calibration_by_group")
+        ]
     found = {"/".join(table): lake.partition(table, day) for table in tables}
     return {name: partition.data_version for name, partition in found.items() if partition}

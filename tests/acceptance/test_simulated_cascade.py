@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.graph import checks, failures, run_day, shipped, small, versions
 from ukdsl_assets.cascade import Cascade, TrainedTeacher, truth_column
+from ukdsl_assets.defs.evaluation import released_before
 from ukdsl_assets.lake.checkpoints import CheckpointStore
 from ukdsl_assets.lake.tables import Lake
 from ukdsl_assets.learning.evaluation import figure
@@ -121,10 +122,52 @@ def test_students_warm_start_from_the_day_before(week: Week) -> None:
 
 def test_evaluation_has_every_arm_head_domain_and_reference(week: Week) -> None:
     table = week.lake.scan((CASCADE.name, "pre_ranking_click", "evaluation"), DAYS[-1:]).collect()
-    assert len(table) == 3 * 4
+    assert len(table.filter(pl.col("arm") != "released")) == 3 * 4
     assert set(table["reference"]) == {"label", "teacher", "truth"}
     where = {"arm": "baseline", "head": "impression", "domain": "IMP", "reference": "label"}
     assert figure(table, "ne_change", **where) == 0
+    assert (
+        table.select(pl.col("calibration_error", "auc", "auc_error", "request_auc").is_finite().all()).row(0)
+        == (True,) * 4
+    )
+
+
+def test_what_was_released_before_is_judged_on_todays_requests_and_nothing_later_is(week: Week) -> None:
+    for student in CASCADE.students:
+        history = week.store.release_history((CASCADE.name, student.name))
+        released = {
+            each["entry"]["day"]: each["entry"]["checkpoint"] for each in history if "reasons" not in each["entry"]
+        }
+        for day in DAYS:
+            table = week.lake.scan((CASCADE.name, student.name, "evaluation"), [day]).collect()
+            before = max((each for each in released if each < str(day)), default=None)
+            assert set(table.filter(arm="released")["checkpoint"]) == ({released[before]} if before else set())
+
+
+def test_a_rerun_finds_what_was_released_before_its_day_whatever_came_later() -> None:
+    decided = [("released", "2026-01-01", "a"), ("refused", "2026-01-02", "b"), ("released", "2026-01-03", "c")]
+    decided += [("released", "2026-01-03", "d"), ("released", "2026-01-04", "e")]
+    history = [{"outcome": what, "entry": {"day": day, "checkpoint": name}} for what, day, name in decided]
+    found = [released_before(history, date(2026, 1, day)) for day in range(1, 6)]
+    assert [each and each["checkpoint"] for each in found] == [None, "a", "a", "d", "e"]
+
+
+def test_calibration_is_reported_by_decile_and_by_the_segments_that_a_student_has(week: Week) -> None:
+    for student in CASCADE.students:
+        table = week.lake.scan((CASCADE.name, student.name, "calibration_by_group"), DAYS[-1:]).collect()
+        assert set(table["by"]) == {"decile", "country", "device"}
+        evaluation = week.lake.scan((CASCADE.name, student.name, "evaluation"), DAYS[-1:]).collect()
+        assert set(table["arm"]) == set(evaluation["arm"])
+
+
+def test_figures_of_the_distilled_arm_can_be_plotted_over_days(week: Week) -> None:
+    found = {
+        event.asset_key.to_user_string(): event.materialization.metadata
+        for event in week.done[0].get_asset_materialization_events()
+    }
+    shown = found["simulated_ads/pre_ranking_click/evaluation"]
+    for name in ("cd_calibration", "cd_ne_change", "imp_calibration", "imp_ne_change"):
+        assert isinstance(shown[name], dg.FloatMetadataValue)
 
 
 def test_the_release_decision_of_each_day_is_kept_with_its_reasons(week: Week) -> None:
@@ -136,11 +179,16 @@ def test_the_release_decision_of_each_day_is_kept_with_its_reasons(week: Week) -
 
 def test_a_rerun_of_an_older_day_publishes_the_same_and_leaves_the_release(week: Week) -> None:
     keys = [(CASCADE.name, student.name, arm) for student in CASCADE.students for arm in ("baseline", "distilled")]
+    grouped = [(CASCADE.name, student.name, "calibration_by_group") for student in CASCADE.students]
+    groups = [week.lake.scan(table, [DAYS[1]]).collect() for table in grouped]
     before = [week.store.load(key, DAYS[1]).version for key in keys], versions(week.lake, CASCADE, DAYS[1])
     released = week.store.released((CASCADE.name, "pre_ranking_click"))
     assert failures(run_day(week.settings, week.cascade, DAYS[1])) == {}
     assert ([week.store.load(key, DAYS[1]).version for key in keys], versions(week.lake, CASCADE, DAYS[1])) == before
     assert week.store.released((CASCADE.name, "pre_ranking_click")) == released
+    assert all(
+        week.lake.scan(table, [DAYS[1]]).collect().equals(each) for table, each in zip(grouped, groups, strict=True)
+    )
 
 
 def test_metadata_for_the_ui(week: Week) -> None:

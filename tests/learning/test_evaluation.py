@@ -14,12 +14,14 @@ from ukdsl_assets.learning.audit import (
     refusals,
     same_predictions,
 )
+from ukdsl_assets.learning.bootstrap import replicate_weights
 from ukdsl_assets.learning.evaluation import evaluate, figure
 from ukdsl_assets.learning.metrics import calibration, normalized_entropy
 
 RNG = np.random.default_rng(0)
 ROWS = pl.DataFrame(
     {
+        "request_id": np.concatenate([np.arange(40) // 4, np.arange(60) // 6]),
         "domain": ["IMP"] * 40 + ["CD"] * 60,
         "target": np.concatenate([RNG.integers(0, 2, 40), RNG.random(60)]).astype(np.float32),
         "weight": np.concatenate([np.ones(40), RNG.random(60) * 3]).astype(np.float32),
@@ -66,10 +68,43 @@ def test_a_figure_that_is_not_there_is_a_key_error() -> None:
         figure(evaluate(ROWS, PREDICTIONS), "ne", arm="oracle")
 
 
-def table_with(calibration: float, change: float) -> pl.DataFrame:
-    """An evaluation in which impressions are calibrated and considered rows as asked for."""
+def test_the_same_seed_gives_the_same_table_and_another_other_errors_only() -> None:
+    first, again, other = (evaluate(ROWS, PREDICTIONS, seed) for seed in (1, 1, 2))
+    errors = [name for name in first.columns if name.endswith("_error")]
+    assert first.equals(again)
+    assert first.drop(errors).equals(other.drop(errors))
+    assert not first.equals(other)
+
+
+def test_errors_are_those_of_each_replicate_computed_on_repeated_rows() -> None:
+    """The bootstrap written out: every replicate repeats each request's rows as often as it drew the request."""
+    chosen = (ROWS["domain"] == "CD").to_numpy()
+    y, w = (ROWS[name].to_numpy()[chosen].astype(float) for name in ("target", "weight"))
+    p, base = (
+        PREDICTIONS[key][chosen].astype(float) for key in (("distilled", "consideration"), ("baseline", "impression"))
+    )
+    calibrations, changes = [], []
+    for draw in replicate_weights(10, seed=3):
+        drawn = w * draw[np.arange(60) // 6]
+        calibrations.append(calibration(p, y, drawn))
+        changes.append(normalized_entropy(p, y, drawn) / normalized_entropy(base, y, drawn) - 1)
+    where = {"arm": "distilled", "head": "consideration", "domain": "CD", "reference": "teacher"}
+    table = evaluate(ROWS, PREDICTIONS, seed=3)
+    assert figure(table, "calibration_error", **where) == pytest.approx(np.std(calibrations, ddof=1))
+    assert figure(table, "ne_change_error", **where) == pytest.approx(np.std(changes, ddof=1))
+
+
+def test_a_released_arm_is_compared_with_todays_baseline() -> None:
+    released = {**PREDICTIONS, ("released", "impression"): PREDICTIONS["baseline", "impression"]}
+    table = evaluate(ROWS, released).filter(arm="released")
+    assert table["ne_change"].to_list() == table["ne_change_error"].to_list() == [0.0] * 4
+
+
+def table_with(calibration: float, change: float, error: float = 0.0) -> pl.DataFrame:
+    """An evaluation in which impressions are calibrated and considered rows as asked for; errors are all the same."""
     chosen = pl.when(domain="CD").then(calibration).otherwise(1.0)
-    return evaluate(ROWS, PREDICTIONS).with_columns(calibration=chosen, ne_change=pl.lit(change))
+    errors = {name: pl.lit(error) for name in ("calibration_error", "ne_change_error")}
+    return evaluate(ROWS, PREDICTIONS).with_columns(calibration=chosen, ne_change=pl.lit(change), **errors)
 
 
 def test_a_good_student_has_nothing_to_refuse() -> None:
@@ -78,21 +113,30 @@ def test_a_good_student_has_nothing_to_refuse() -> None:
 
 @pytest.mark.parametrize("seen", [0.5, 1.5, math.nan])
 def test_a_miscalibrated_student_is_refused_with_the_figure_and_the_bound(seen: float) -> None:
-    reasons = refusals(judge_student(CASCADE, STUDENT, table_with(seen, 0)))
+    reasons = refusals(judge_student(CASCADE, STUDENT, table_with(seen, 0, error=0.01)))
     assert len(reasons) == 1
-    assert (
-        f"calibration {seen:.3f} against the teacher; expected 0.85 to 1.15 (gates.student_calibration)" in reasons[0]
-    )
+    assert f"calibration {seen:.3f} +- 0.010 against the teacher; expected 0.85 to 1.15 (gates." in reasons[0]
 
 
 def test_a_student_that_is_off_on_labels_is_refused_only_beyond_two_standard_errors() -> None:
-    def judged(rows: int) -> list[str]:
+    def judged(error: float) -> list[str]:
         off = pl.when(domain="IMP").then(1.3).otherwise("calibration")
-        few = table_with(1.0, 0.0).with_columns(calibration=off, rows=pl.lit(rows), mean_reference=pl.lit(0.05))
-        return refusals(judge_student(CASCADE, STUDENT, few))
+        return refusals(judge_student(CASCADE, STUDENT, table_with(1.0, 0.0, error).with_columns(calibration=off)))
 
-    assert judged(rows=1_000) == []
-    assert "calibrated_on_impression: calibration 1.300" in judged(rows=10_000)[0]
+    assert judged(error=0.08) == []
+    assert "calibrated_on_impression: calibration 1.300 +- 0.070" in judged(error=0.07)[0]
+
+
+def test_entropy_that_may_be_chance_is_not_refused() -> None:
+    bound = CASCADE.gates.normalized_entropy
+    assert refusals(judge_student(CASCADE, STUDENT, table_with(1.0, bound + 0.019, error=0.01))) == []
+    reasons = refusals(judge_student(CASCADE, STUDENT, table_with(1.0, bound + 0.021, error=0.01)))
+    assert len(reasons) == 2
+    assert f"{bound + 0.021:+.3%} +- 1.000% of the baseline's" in reasons[0]
+
+
+def test_an_error_that_is_not_known_excuses_nothing() -> None:
+    assert len(refusals(judge_student(CASCADE, STUDENT, table_with(1.0, 0.0, error=math.nan)))) == 3
 
 
 @pytest.mark.parametrize("change", [0.05, math.nan])

@@ -25,7 +25,7 @@ def _day(index: int) -> date:
 
 
 def _changed(**changes: Any) -> Cascade:
-    return Cascade.model_validate({**CASCADE.model_dump(), "students": (), **changes})
+    return Cascade.model_validate({**CASCADE.model_dump(), "students": (), "segments": (), **changes})
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,13 @@
-"""Group 5: calibration and normalized entropy of every arm and head on the day's withheld requests."""
+"""Group 5: calibration, normalized entropy and AUC of every arm and head on the day's withheld requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Student, truth_column
+from ukdsl_assets.cascade import Cascade, Feature, Student, truth_column
 from ukdsl_assets.defs.gates import check_results, check_specs, told_plainly
 from ukdsl_assets.defs.keys import EVALUATION, spec
 from ukdsl_assets.defs.platform import Platform, Table
@@ -15,76 +16,129 @@ from ukdsl_assets.defs.students import as_student
 from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.learning.audit import judge_student
 from ukdsl_assets.learning.evaluation import MEANINGS, evaluate
-from ukdsl_assets.learning.students import ARMS, Arm, predict_student
-from ukdsl_assets.reports.tables import evaluation_markdown
+from ukdsl_assets.learning.groups import MEANINGS as GROUP_MEANINGS
+from ukdsl_assets.learning.groups import calibration_by_group
+from ukdsl_assets.learning.students import ARMS, predict_student
+from ukdsl_assets.reports.tables import evaluation_markdown, groups_markdown, trends
 
 GATES = {
     "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
     "calibrated_on_impression": "It agrees with the labels of withheld impressions, at two standard errors.",
-    "normalized_entropy_on_impression_kept": "Its NE on impressions is not worse than the baseline's by the bound.",
-    "normalized_entropy_on_consideration_kept": "Its NE on considered rows is not worse by the bound.",
+    "normalized_entropy_on_impression_kept": "Its NE on impressions exceeds the baseline's by at most the bound.",
+    "normalized_entropy_on_consideration_kept": "Its NE on considered rows exceeds it by at most the bound.",
 }
 
 
 def evaluation_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
-    """[cascade, student, evaluation] of each student."""
+    """[cascade, student, evaluation] and [cascade, student, calibration_by_group] of each student."""
     return [evaluation_asset(cascade, platform, student) for student in cascade.students]
 
 
 def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> dg.AssetsDefinition:
-    """The table is published whatever it says; its gates decide on the release."""
+    """The tables are published whatever they say; the gates of the first decide on the release."""
     table: Table = (cascade.name, student.name, "evaluation")
+    grouped: Table = (cascade.name, student.name, "calibration_by_group")
     rows: Table = (cascade.name, student.name, "teacher_augmented")
     log: Table = (cascade.name, "candidate_log")
     tables = [rows, log] if cascade.has_truth else [rows]
     arms = [(cascade.name, student.name, f"{arm}_checkpoint") for arm in ARMS]
-    described = spec(
-        cascade,
-        table,
-        EVALUATION,
-        f"Calibration and normalized entropy of {student.name} on withheld requests: IMP against labels, "
-        "CD against the teacher, both against the truth where it is known; NE relative to the baseline arm.",
-        kinds={"polars", "deltalake"},
-        deps=[dg.AssetKey(key) for key in (*tables, *arms)],
-    )
+    described = {
+        table: f"Calibration, normalized entropy and AUC of {student.name} on withheld requests: IMP against labels, "
+        "CD against the teacher, both against the truth where it is known; NE relative to the baseline arm. Arm "
+        "released: the student released before the day, when it is materialized (progressive validation).",
+        grouped: f"Calibration of {student.name} on withheld requests by decile of the prediction and by segment.",
+    }
+    specs = [
+        spec(
+            cascade,
+            each,
+            EVALUATION,
+            description,
+            kinds={"polars", "deltalake"},
+            deps=[dg.AssetKey(key) for key in (*tables, *arms)],
+        )
+        for each, description in described.items()
+    ]
 
-    @dg.multi_asset(
-        name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES, blocking=False)
-    )
+    @dg.multi_asset(name="__".join(table), specs=specs, check_specs=check_specs(cascade, table, GATES, blocking=False))
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
             inputs = platform.versions(day, *tables)
-            found = {arm: platform.checkpoints.load((cascade.name, student.name, arm), day) for arm in ARMS}
             held = with_truth(cascade, platform, student, withheld_rows(platform, rows, day), day)
-            judged = evaluated(cascade, student, held, found)
+            found = checkpoints_of(cascade, platform, student, day, held)
+            judged, by_group = evaluated(cascade, student, held, found)
             yield from check_results(table, judge_student(cascade, student, judged))
-            staged = platform.lake.stage_frame(table, day, judged)
-            inputs |= {str(arm): each.version for arm, each in found.items()}
-            shown = {
-                "evaluation": dg.MarkdownMetadataValue(
-                    evaluation_markdown(judged, f"{cascade.note}, seed {student.seed}, withheld requests of {day}")
-                )
-            }
-            yield committed(context, platform, staged, inputs, shown, MEANINGS)
+            inputs |= {arm: each.version for arm, each in found.items()}
+            staged, staged_groups = (
+                platform.lake.stage_frame(*each) for each in ((table, day, judged), (grouped, day, by_group))
+            )
+            data = f"{cascade.note}, seed {student.seed}, withheld requests of {day}"
+            shown = {"calibration": dg.MarkdownMetadataValue(groups_markdown(by_group, student.heads[-1]))}
+            yield committed(context, platform, staged_groups, inputs, shown, MEANINGS | GROUP_MEANINGS)
+            shown = {"evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data))}
+            yield committed(context, platform, staged, inputs, shown | trends(student.heads[-1], judged), MEANINGS)
 
     return evaluation
 
 
-def evaluated(cascade: Cascade, student: Student, held: pl.DataFrame, found: Mapping[Arm, Checkpoint]) -> pl.DataFrame:
-    """The evaluation table of the arms' checkpoints, with the version of each."""
+def checkpoints_of(
+    cascade: Cascade, platform: Platform, student: Student, day: date, rows: pl.DataFrame
+) -> dict[str, Checkpoint]:
+    """The day's checkpoint of each arm, and under `released` what was released before the day, if it can predict."""
+    key = (cascade.name, student.name)
+    found = {str(arm): platform.checkpoints.load((*key, arm), day) for arm in ARMS}
+    before = released_before(platform.checkpoints.release_history(key), day)
+    if before is None:
+        return found
+    of = date.fromisoformat(before["day"])
+    released = platform.checkpoints.load((*key, before["arm"]), of, before["checkpoint"])
+    return {**found, "released": released} if can_predict(released, cascade, student, rows) else found
+
+
+def released_before(history: Sequence[Mapping[str, Any]], day: date) -> Mapping[str, Any] | None:
+    """The release of the newest day strictly before `day`, so that a rerun finds the one that the first run found.
+
+    Args:
+        history: of `release_history`, oldest decision first.
+    """
+    days = [each["entry"] for each in history if each["outcome"] == "released" and each["entry"]["day"] < str(day)]
+    newest = max((entry["day"] for entry in days), default=None)
+    return next((entry for entry in reversed(days) if entry["day"] == newest), None)
+
+
+def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, rows: pl.DataFrame) -> bool:
+    """Whether a checkpoint of an earlier declaration is of today's task and its features are in today's rows."""
+    today = {feature.name: feature for feature in cascade.features_of(student)}
+
+    def same(feature: Feature) -> bool:
+        now = today.get(feature.name)
+        parts = ("kind", "values", "width", "side")
+        return now is not None and all(getattr(now, part) == getattr(feature, part) for part in parts)
+
+    features = as_student(checkpoint).encoder.features
+    declared = checkpoint.metadata["declaration"]["task"] == student.task
+    return declared and all(feature.name in rows.columns and same(feature) for feature in features)
+
+
+def evaluated(
+    cascade: Cascade, student: Student, held: pl.DataFrame, found: Mapping[str, Checkpoint]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables evaluation and calibration_by_group of checkpoints by arm; the first has the version of each."""
     predictions = {
         (str(arm), head): probability
         for arm, checkpoint in found.items()
         for head, probability in predict_student(as_student(checkpoint), held).items()
     }
     versions = {str(arm): checkpoint.version for arm, checkpoint in found.items()}
-    return evaluate(held, predictions).select(
-        pl.lit(cascade.name).alias("cascade"),
-        pl.lit(cascade.note).alias("note"),
-        pl.lit(student.name).alias("student"),
-        pl.all(),
-        pl.col("arm").replace_strict(versions).alias("checkpoint"),
+    names = {"cascade": cascade.name, "note": cascade.note, "student": student.name}
+    of_whom = [pl.lit(value).alias(name) for name, value in names.items()]
+    features = {feature.name for feature in cascade.features_of(student)}
+    segments = [name for name in cascade.segments if name in features]
+    table = evaluate(held, predictions, student.seed)
+    return (
+        table.select(*of_whom, pl.all(), pl.col("arm").replace_strict(versions).alias("checkpoint")),
+        calibration_by_group(held, predictions, segments, student.seed).select(*of_whom, pl.all()),
     )
 
 

@@ -6,17 +6,20 @@ from collections.abc import Callable
 EVERY_SECONDS = 5.0
 
 
-def training_progress(tell: Callable[[str], None], what: str) -> Callable[[int, int, float], None]:
-    """A callback (steps done, steps in all, loss) that tells at most one line every five seconds."""
+def training_progress(tell: Callable[[str], None], what: str) -> Callable[[int, int, int, float], None]:
+    """A callback (steps done, steps in all, rows done, loss) that tells at most one line every five seconds."""
     started = last = time.monotonic()
 
-    def progress(done: int, total: int, loss: float) -> None:
+    def progress(done: int, total: int, rows: int, loss: float) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= EVERY_SECONDS and done:
             last = now
-            rate = done / (now - started)
-            left = (total - done) / rate
-            tell(f"{what}: {done} of {total} steps, {rate:.0f} a second, {left:.0f} s left, loss {loss:.4f}")
+            seconds = now - started
+            left = (total - done) * seconds / done
+            tell(
+                f"{what}: {done} of {total} steps, {rows / seconds:,.0f} rows a second, {left:.0f} s left, "
+                f"loss {loss:.4f}"
+            )
 
     return progress

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,8 @@ from ukdsl_assets.defs.progress import training_progress
 from ukdsl_assets.defs.publishing import Events, day_of
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints import Checkpoint
+from ukdsl_assets.lake.storage import to_json
+from ukdsl_assets.lake.training_state import StateFile
 from ukdsl_assets.learning.audit import no_withheld_request, parameters_finite, same_predictions
 from ukdsl_assets.learning.students import (
     ARMS,
@@ -28,6 +31,7 @@ from ukdsl_assets.learning.students import (
     parameters_of,
     predict_student,
 )
+from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.sql.withheld import withheld
 
 GATES = {
@@ -91,18 +95,23 @@ def train_arm(
     days = platform.window(rows, day, student.window_days)
     used = {each: platform.partition(rows, each) for each in days}
     version = max(partition.version for partition in used.values())
-    training = platform.lake.scan(rows, days, version).filter(~pl.col("withheld")).collect()
+    readers = shard_readers(platform, rows, days, version)
     previous, warm_start = newest_before(cascade, platform, student, arm, day)
-    settings = platform.settings
-    threads, device = settings.training_threads, settings.device
-    fit = fit_student(cascade, student, arm, training, previous, threads, device, progress)
     lineage = {str(each): partition.data_version for each, partition in used.items()}
+    key = (cascade.name, student.name, arm)
+    settings = platform.settings
+    declared = to_json({"student": student.model_dump(mode="json"), "lineage": lineage, "from": warm_start}, arm)
+    # An interrupted training of the same input goes on where it stood.
+    state = StateFile(settings.checkpoints, key, sha256(declared).hexdigest()[:16])
+    fit = fit_student(
+        cascade, student, arm, readers, previous, settings.training_threads, settings.device, progress, state
+    )
     content = {**record(cascade, student, arm, fit), "lineage": lineage, "warm_start": warm_start}
     tensors = None if fit.student.text else fit.student.tensors
-    key = (cascade.name, student.name, arm)
     saved = platform.checkpoints.save(key, day, content, tensors=tensors, text=fit.student.text)
+    state.clear()
     reloaded = as_student(platform.checkpoints.load(saved.key, day, saved.version))
-    sample = training.head(COMPARED_ROWS)
+    sample = readers[0]().head(COMPARED_ROWS)
     return TrainedArm(
         checkpoint=saved,
         results=[
@@ -117,6 +126,17 @@ def train_arm(
             "days": ", ".join(map(str, days)),
         },
     )
+
+
+def shard_readers(platform: Platform, table: Table, days: list[date], version: int) -> list[Reader]:
+    """What reads the training rows: each shard of the table over all days, and not the withheld ones."""
+    parts = platform.lake.shard_count(table, days, version)
+
+    def reader(part: int) -> Reader:
+        scan = platform.lake.scan(table, days, version, part=(part, parts)).filter(~pl.col("withheld"))
+        return lambda: scan.collect()
+
+    return [reader(part) for part in range(parts)]
 
 
 def newest_before(

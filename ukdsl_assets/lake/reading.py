@@ -119,6 +119,7 @@ class LakeReader:
         days: Iterable[dt.date],
         version: int | None = None,
         columns: Sequence[str] | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> pl.LazyFrame:
         """The rows of the days by day, shard and their order in the file, with a last column `day` (Date).
 
@@ -129,6 +130,7 @@ class LakeReader:
             days: at least one, in any order; all must be published (`partitions` tells which are).
             version: version of the table to read, None for the newest; fails at collection once vacuumed.
             columns: names to keep, in order (`day` allowed); None for all.
+            part: (k, n) for the k-th of n parts of each day, whole shards each, n at most `shard_count`.
 
         Raises:
             LakeError: no day was asked for, or one is not published; the message says how to make it.
@@ -151,7 +153,7 @@ class LakeReader:
         schema = to_polars(opened.schema())
         frames = [
             pl.scan_parquet(
-                self._uris(table, live.filter(pl.col("day") == day)),
+                _part(self._uris(table, live.filter(pl.col("day") == day)), *part),
                 schema=schema,
                 missing_columns="insert",
                 glob=False,
@@ -161,6 +163,14 @@ class LakeReader:
         ]
         scanned = pl.concat(frames)
         return scanned if columns is None else scanned.select(columns)
+
+    def shard_count(self, table: Table, days: Iterable[dt.date], version: int | None = None) -> int:
+        """The fewest shards that one of the days has; 0 when none of them is published."""
+        opened = self._open(table, version)
+        if opened is None:
+            return 0
+        shards = live_actions(opened).filter(pl.col("day").is_in(list(days))).group_by("day").len()["len"]
+        return int(shards.min() or 0)  # type: ignore[arg-type]
 
     def history(self, table: Table, day: dt.date) -> list[Publication]:
         """The publications of a day, newest first, as far as the table's log goes back (Delta keeps 30 days)."""
@@ -194,3 +204,8 @@ class LakeReader:
 
     def _uris(self, table: Table, live: pl.DataFrame) -> list[str]:
         return [self._storage.uri(*table, path) for path in live["path"]]
+
+
+def _part(files: Sequence[str], part: int, parts: int) -> list[str]:
+    """The files of one part: neighbours, as many in each part as can be."""
+    return [file for index, file in enumerate(files) if index * parts // len(files) == part]

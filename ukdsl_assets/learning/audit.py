@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Bounds, Cascade, Student
+from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation import figure
 from ukdsl_assets.learning.metrics import calibration
@@ -110,26 +110,17 @@ def same_predictions(
 
 
 def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> list[GateResult]:
-    """The gates between a distilled student and its release, from its evaluation table of the day."""
+    """The gates between a distilled student and its release, from its evaluation table of the day.
+
+    Changes of NE and the calibration on labels fail only beyond two standard errors of the table.
+    """
     serving = student.heads[-1]
-    gates = cascade.gates
-    seen = figure(table, "calibration", arm="distilled", head=serving, domain="CD", reference="teacher")
-    results = [
-        _within("calibrated_on_consideration", seen, gates.student_calibration),
+    return [
+        _calibrated_on_consideration(cascade, table, serving),
         _calibrated_on_impression(cascade, student, table),
+        _entropy_kept(cascade, table, "impression", "IMP", "impression", "label"),
+        _entropy_kept(cascade, table, "consideration", "CD", serving, "teacher"),
     ]
-    for domain, head, reference in (("IMP", "impression", "label"), ("CD", serving, "teacher")):
-        change = figure(table, "ne_change", arm="distilled", head=head, domain=domain, reference=reference)
-        results.append(
-            GateResult(
-                name=f"normalized_entropy_on_{'impression' if domain == 'IMP' else 'consideration'}_kept",
-                passed=change <= gates.normalized_entropy,
-                message=f"NE of head {head} on {domain} against {reference} is {change:+.3%} of the baseline's; "
-                f"expected at most {gates.normalized_entropy:+.3%} (gates.normalized_entropy)",
-                seen={"ne_change": _finite(change)},
-            )
-        )
-    return results
 
 
 def refusals(results: Sequence[GateResult]) -> list[str]:
@@ -137,12 +128,25 @@ def refusals(results: Sequence[GateResult]) -> list[str]:
     return [f"{result.name}: {result.message}" for result in results if result.blocks]
 
 
+def _entropy_kept(
+    cascade: Cascade, table: pl.DataFrame, name: str, domain: str, head: str, reference: str
+) -> GateResult:
+    where = {"arm": "distilled", "head": head, "domain": domain, "reference": reference}
+    change, error = (figure(table, column, **where) for column in ("ne_change", "ne_change_error"))
+    bound = cascade.gates.normalized_entropy
+    return GateResult(
+        name=f"normalized_entropy_on_{name}_kept",
+        passed=change - 2 * error <= bound,
+        message=f"NE of head {head} on {domain} against {reference} is {change:+.3%} +- {error:.3%} of the baseline's; "
+        f"expected at most {bound:+.3%} (gates.normalized_entropy) at two standard errors",
+        seen={"ne_change": _finite(change), "standard_error": _finite(error)},
+    )
+
+
 def _calibrated_on_impression(cascade: Cascade, student: Student, table: pl.DataFrame) -> GateResult:
     """Agreement with a teacher is no evidence of calibration; labels of withheld impressions are."""
     where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
-    seen = figure(table, "calibration", **where)
-    positives = figure(table, "mean_reference", **where) * figure(table, "rows", **where)
-    error = seen / math.sqrt(positives) if positives > 0 else math.nan
+    seen, error = (figure(table, column, **where) for column in ("calibration", "calibration_error"))
     lowest, highest = cascade.gates.student_calibration
     return GateResult(
         name="calibrated_on_impression",
@@ -154,13 +158,17 @@ def _calibrated_on_impression(cascade: Cascade, student: Student, table: pl.Data
     )
 
 
-def _within(name: str, seen: float, bounds: Bounds) -> GateResult:
+def _calibrated_on_consideration(cascade: Cascade, table: pl.DataFrame, serving: str) -> GateResult:
+    """The bounds hold without leave: a teacher's predictions vary little, unlike labels."""
+    where = {"arm": "distilled", "head": serving, "domain": "CD", "reference": "teacher"}
+    seen, error = (figure(table, column, **where) for column in ("calibration", "calibration_error"))
+    lowest, highest = cascade.gates.student_calibration
     return GateResult(
-        name=name,
-        passed=bounds[0] <= seen <= bounds[1],
-        message=f"calibration {seen:.3f} against the teacher; expected {bounds[0]} to {bounds[1]} "
+        name="calibrated_on_consideration",
+        passed=lowest <= seen <= highest,
+        message=f"calibration {seen:.3f} +- {error:.3f} against the teacher; expected {lowest} to {highest} "
         "(gates.student_calibration)",
-        seen={"calibration": _finite(seen)},
+        seen={"calibration": _finite(seen), "standard_error": _finite(error)},
     )
 
 

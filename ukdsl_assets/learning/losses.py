@@ -34,13 +34,9 @@ def softened(teacher: NDArray[np.float32], temperature: float) -> NDArray[np.flo
     return (1 / (1 + np.exp(-(np.log(p) - np.log1p(-p)) / temperature))).astype(np.float32)
 
 
-def smoothed(label: NDArray[np.float32], weight: NDArray[np.float64], share: float) -> NDArray[np.float32]:
-    """(1 - share) * label + share * weighted mean label, float32 [rows]; no rows stay no rows.
+def smoothed(label: NDArray[np.float32], mean: float, share: float) -> NDArray[np.float32]:
+    """(1 - share) * label + share * mean, float32 [rows], the mean being that of all labels.
 
     Smoothing towards the mean instead of one half leaves the mean, hence the calibration, as it is.
     """
-    total = weight.sum()
-    if share == 0 or total == 0:
-        return label
-    mean = float(weight @ label.astype(np.float64)) / total
-    return ((1 - share) * label + share * mean).astype(np.float32)
+    return label if share == 0 else ((1 - share) * label + share * mean).astype(np.float32)

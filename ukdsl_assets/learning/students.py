@@ -1,7 +1,8 @@
 """Students: the baseline (labels only) and the distilled arm (labels and teacher), fitted and applied to frames."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,10 +13,12 @@ from pydantic import TypeAdapter
 from ukdsl_assets.architectures import Architecture, LightGbmArchitecture, NeuralArchitecture
 from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.encoding import Encoder, grow
+from ukdsl_assets.learning.encoding import EncodedRows, Encoder, grow
+from ukdsl_assets.learning.training_rows import Reader, Survey, encoded, planned_shards, survey
 
 if TYPE_CHECKING:
-    from ukdsl_assets.learning.trainer import Model, Progress, Targets
+    from ukdsl_assets.learning.trainer import Model, PlannedShard, Progress
+    from ukdsl_assets.learning.training_state import Keeper
 
 Arm = Literal["baseline", "distilled"]
 ARMS: tuple[Arm, ...] = ("baseline", "distilled")
@@ -55,11 +58,12 @@ def fit_student(
     cascade: Cascade,
     student: Student,
     arm: Arm,
-    rows: pl.DataFrame,
+    rows: pl.DataFrame | Sequence[Reader],
     previous: FittedStudent | None = None,
     threads: int = 1,
     device: str = "cpu",
     progress: "Progress | None" = None,
+    keeper: "Keeper | None" = None,
 ) -> Fit:
     """Train one arm on rows of `teacher_augmented`, warm-started from `previous` where there is one.
 
@@ -68,45 +72,59 @@ def fit_student(
     than steps.
 
     Args:
-        rows: sorted by request_id, none withheld, columns of the SQL model `teacher_augmented`.
+        rows: sorted by request_id, none withheld, columns of the SQL model `teacher_augmented`; or what reads one
+            shard of them each: then one shard is in memory at a time (trees need all).
         threads: networks are small, so a second thread gains little and loses much on a busy machine.
         device: cpu, cuda or auto; trees are grown on the CPU.
+        keeper: keeps the state of a network's training, so that an interrupted one goes on.
 
     Raises:
         TrainingError: without rows of domain IMP, or (distilled) of CD; with targets that are not in [0, 1]; when
             the loss diverges; with a null in a numeric feature.
     """
-    used = rows.filter(domain="IMP") if arm == "baseline" else rows
-    _check_rows(cascade, student, arm, used)
+    domains = ("IMP",) if arm == "baseline" else ("IMP", "CD")
+    readers: Sequence[Reader] = [partial(_itself, rows)] if isinstance(rows, pl.DataFrame) else rows
+    encoder = previous.encoder if previous else Encoder(cascade.features_of(student))
     heads = heads_of(student, arm)
-    by_domain = dict(used.group_by("domain").len().iter_rows())
-    counts = {"rows_imp": by_domain.get("IMP", 0), "rows_cd": by_domain.get("CD", 0)}
     if student.architecture.kind == "lightgbm":
-        fitted, figures = _fit_trees(cascade, student, student.architecture, used, heads, threads)
+        least = student.architecture.minimum_leaf_rows
+        whole = [partial(_together, readers)]
+        found = survey(cascade, student, domains, Encoder(cascade.features_of(student)), whole, least)
+        fitted, figures = _fit_trees(student, student.architecture, heads, domains, found, whole, threads)
     else:
-        # As many batches as the rows of both domains make, whichever of them the arm uses.
-        batches = min(-(-_requests(rows) // student.requests_per_batch), _requests(used))
+        found = survey(cascade, student, domains, encoder, readers, least=1)
+        planned = planned_shards(student, domains, len(heads), found, readers)
         fitted, figures = _fit_network(
-            cascade, student, student.architecture, used, heads, batches, previous, threads, device, progress
+            student, student.architecture, heads, found, planned, previous, threads, device, progress, keeper
         )
-    return Fit(fitted, figures | counts, used["request_id"].unique().sort())
+    counts = {"rows_imp": found.rows["IMP"], "rows_cd": found.rows.get("CD", 0)}
+    return Fit(fitted, figures | counts, found.requests)
 
 
 def predict_student(fitted: FittedStudent, rows: pl.DataFrame, threads: int = 1) -> dict[str, NDArray[np.float32]]:
     """Probabilities [rows] of each head, for rows sorted by request_id that have the student's features."""
-    encoded = fitted.encoder.encode(rows)
+    return predictor(fitted, threads)(rows)
+
+
+def predictor(fitted: FittedStudent, threads: int = 1) -> Callable[[pl.DataFrame], dict[str, NDArray[np.float32]]]:
+    """`predict_student` for many frames: the model is put together once."""
     if fitted.text is not None:
         from ukdsl_assets.learning.trees import predict_trees
 
-        probabilities = predict_trees(fitted.text, encoded, threads)
+        predict: Callable[[EncodedRows], NDArray[np.float32]] = partial(predict_trees, fitted.text, threads=threads)
     else:
         import torch
 
-        from ukdsl_assets.learning.trainer import predict
+        from ukdsl_assets.learning import trainer
 
         torch.set_num_threads(threads)
-        probabilities = predict(load_model(fitted), encoded, len(fitted.heads))
-    return {head: probabilities[:, index] for index, head in enumerate(fitted.heads)}
+        predict = partial(trainer.predict, load_model(fitted), heads=len(fitted.heads))
+
+    def predicted(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
+        probabilities = predict(fitted.encoder.encode(rows))
+        return {head: probabilities[:, index] for index, head in enumerate(fitted.heads)}
+
+    return predicted
 
 
 def load_model(fitted: FittedStudent) -> "Model":
@@ -164,21 +182,26 @@ def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, ar
     return same and before == now and previous.heads == heads_of(student, arm)
 
 
-def _requests(rows: pl.DataFrame) -> int:
-    return rows.select(name for name in ("day", "request_id") if name in rows.columns).n_unique()
+def _itself(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows
+
+
+def _together(readers: Sequence[Reader]) -> pl.DataFrame:
+    parts = [read() for read in readers]
+    return pl.concat(parts) if len(parts) > 1 else parts[0]
 
 
 def _fit_network(
-    cascade: Cascade,
     student: Student,
     architecture: NeuralArchitecture,
-    rows: pl.DataFrame,
     heads: tuple[str, ...],
-    batches: int,
+    found: Survey,
+    planned: "Sequence[PlannedShard]",
     previous: FittedStudent | None,
     threads: int,
     device: str,
     progress: "Progress | None",
+    keeper: "Keeper | None",
 ) -> tuple[FittedStudent, dict[str, Any]]:
     import torch
 
@@ -187,29 +210,27 @@ def _fit_network(
 
     torch.set_num_threads(threads)
     on = device_of(device)
-    encoder = (previous.encoder if previous else Encoder(cascade.features_of(student))).extended(rows)
     before = previous.tensors[EMBEDDING] if previous else np.empty((0, table_width(architecture)), np.float32)
-    base_rate = min(max(float(rows["target"].mean()), 1e-6), 1 - 1e-6)  # type: ignore[arg-type]
-    network = _network(architecture, encoder, heads, base_rate, student.seed)
+    base_rate = min(max(found.mean_target, 1e-6), 1 - 1e-6)
+    network = _network(architecture, found.encoder, heads, base_rate, student.seed)
     if previous:
-        network.load_state_dict(
-            {n: torch.from_numpy(np.array(v)) for n, v in previous.tensors.items() if n != EMBEDDING}
-        )
-    model = Model(torch.from_numpy(grow(before, encoder.size, student.seed)).to(on), network.to(on))
+        layers = {name: value for name, value in previous.tensors.items() if name != EMBEDDING}
+        network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in layers.items()})
+    model = Model(torch.from_numpy(grow(before, found.encoder.size, student.seed)).to(on), network.to(on))
     loss = train(
         model,
-        encoder.encode(rows),
-        _targets(student, rows, heads),
+        planned,
         epochs=student.epochs,
-        batches=batches,
         learning_rate=student.learning_rate,
         seed=student.seed,
         precision=student.precision,
         progress=progress,
+        keeper=keeper,
     )
     tensors = {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
     tensors[EMBEDDING] = model.table.cpu().numpy()
-    return FittedStudent(tensors, encoder, architecture, heads), {"loss": loss, "steps": batches * student.epochs}
+    steps = student.epochs * sum(shard.batches for shard in planned)
+    return FittedStudent(tensors, found.encoder, architecture, heads), {"loss": loss, "steps": steps}
 
 
 def _network(
@@ -223,67 +244,24 @@ def _network(
 
 
 def _fit_trees(
-    cascade: Cascade,
     student: Student,
     architecture: LightGbmArchitecture,
-    rows: pl.DataFrame,
     heads: tuple[str, ...],
+    domains: Sequence[str],
+    found: Survey,
+    readers: Sequence[Reader],
     threads: int,
 ) -> tuple[FittedStudent, dict[str, Any]]:
     from ukdsl_assets.learning.trees import fit_trees
 
-    encoder = Encoder(cascade.features_of(student)).extended(rows, least=architecture.minimum_leaf_rows)
+    shard = encoded(student, domains, len(heads), found, readers[0])
     text = fit_trees(
         architecture,
-        encoder.encode(rows),
-        _targets(student, rows, heads),
+        shard.rows,
+        shard.targets,
         heads=len(heads),
         learning_rate=student.learning_rate,
         seed=student.seed,
         threads=threads,
     )
-    return FittedStudent({}, encoder, architecture, heads, text), {"trees": architecture.trees * len(heads)}
-
-
-def _check_rows(cascade: Cascade, student: Student, arm: Arm, rows: pl.DataFrame) -> None:
-    for domain in ("IMP",) if arm == "baseline" else ("IMP", "CD"):
-        if not len(rows.filter(domain=domain)):
-            raise TrainingError(
-                f"{student.name}, arm {arm}: teacher_augmented has no row of domain {domain} to train on; "
-                "expected some; check that the window's days are materialized and not all requests are withheld"
-            )
-    wrong = rows.filter(~pl.col("target").is_between(0, 1) | pl.col("target").is_nan() | pl.col("target").is_null())
-    if len(wrong):
-        raise TrainingError(f"{student.name}: {len(wrong)} rows of teacher_augmented.target are not in [0, 1]")
-    numbers = [feature.name for feature in cascade.features_of(student) if feature.kind != "categorical"]
-    for name in numbers:
-        if nulls := rows[name].null_count():
-            raise TrainingError(
-                f"{student.name}: column `{name}` of teacher_augmented is null in {nulls} of {len(rows)} rows; "
-                "expected a number; materialize the window's days again if the feature is new to the student"
-            )
-
-
-def _targets(student: Student, rows: pl.DataFrame, heads: tuple[str, ...]) -> "Targets":
-    """Rows of IMP train the first head, rows of CD the last; each domain's weights sum to its loss weight."""
-    from ukdsl_assets.learning.losses import smoothed, softened
-    from ukdsl_assets.learning.trainer import Targets
-
-    considered = (rows["domain"] == "CD").to_numpy()
-    target = rows["target"].to_numpy().astype(np.float32)
-    weight = rows["weight"].to_numpy().astype(np.float64)
-    loss = student.loss
-    for domain, loss_weight in ((~considered, loss.impression), (considered, loss.consideration)):
-        total = weight[domain].sum()
-        if total > 0:
-            weight[domain] *= loss_weight / total
-    target[~considered] = smoothed(target[~considered], weight[~considered], loss.label_smoothing)
-    target[considered] = softened(target[considered], loss.temperature)
-    # The gradient of a softened target is smaller by the square of the temperature (Hinton et al., 2015).
-    weight[considered] *= loss.temperature**2
-    return Targets(
-        target=target,
-        weight=weight.astype(np.float32),
-        head=considered.astype(np.int64) * (len(heads) - 1),
-        logit_scale=np.where(considered, 1 / loss.temperature, 1).astype(np.float32),
-    )
+    return FittedStudent({}, found.encoder, architecture, heads, text), {"trees": architecture.trees * len(heads)}

@@ -1,9 +1,9 @@
-"""The training loop: shuffled batches of whole requests, reproducible for a seed."""
+"""The training loop: shards read one at a time, shuffled batches of whole requests, reproducible for a seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from ukdsl_assets.learning.embedding_rows import EmbeddingRows
 from ukdsl_assets.learning.encoding import EncodedRows
 from ukdsl_assets.learning.losses import soft_label_cross_entropy
 from ukdsl_assets.learning.networks.inputs import Inputs
+from ukdsl_assets.learning.training_state import Keeper, Position, restore, state_of
 
-Progress = Callable[[int, int, float], None]
+Progress = Callable[[int, int, int, float], None]
 Precision = Literal["float32", "bfloat16"]
 SCORING_ROWS = 16_384
 
@@ -44,25 +45,42 @@ class Targets:
     logit_scale: NDArray[np.float32]
 
 
+class Shard(NamedTuple):
+    """Rows that fit into memory together, and what they teach."""
+
+    rows: EncodedRows
+    targets: Targets
+
+
+class PlannedShard(NamedTuple):
+    """A shard yet to be read: how, its rows, and the batches that its requests are spread over (at most as many)."""
+
+    read: Callable[[], Shard]
+    rows: int
+    batches: int
+
+
 def train(
     model: Model,
-    rows: EncodedRows,
-    targets: Targets,
+    shards: Sequence[PlannedShard],
     epochs: int,
-    batches: int,
     learning_rate: float,
     seed: int,
     precision: Precision = "float32",
     progress: Progress | None = None,
+    keeper: Keeper | None = None,
 ) -> float:
-    """Train in place with Adam, lazily for embeddings; requests are shuffled every epoch, never split over batches.
+    """Train in place with Adam, lazily for embeddings, on one shard in memory at a time.
+
+    Shards, and the requests of each, are shuffled anew every epoch; requests are never split over batches.
 
     Args:
-        batches: of an epoch; requests are spread evenly over them, so there must be at least as many.
         learning_rate: of the first step; it falls linearly towards 0 at the last. At a constant rate the last few
             batches sway the calibration: its spread from day to day is three times as large.
         precision: of the matrix products; parameters, sums and the loss stay float32.
-        progress: called after each batch with (batches done, batches in all, mean loss of the epoch so far).
+        progress: called after each batch with (batches done, batches in all, rows done, loss of the epoch so far).
+        keeper: where the state is kept and, if the training was interrupted, found; it goes on with the next batch
+            and ends with the same bytes as an uninterrupted one.
 
     Returns:
         Mean loss of the last epoch; each batch's loss is scaled so that this is the loss over all rows.
@@ -70,44 +88,46 @@ def train(
     Raises:
         TrainingError: without requests, or when the loss is not finite.
     """
-    requests = len(rows.offsets) - 1
-    if requests == 0:
+    batches = sum(shard.batches for shard in shards)
+    if batches == 0:
         raise TrainingError("no requests to train on; expected at least one that is not withheld")
-    bounds = np.linspace(0, requests, batches + 1).round().astype(int)
-    device = model.table.device
     embedding = EmbeddingRows(model.table)
     optimizer = torch.optim.Adam(model.network.parameters(), lr=learning_rate, fused=True)
-    rng = np.random.default_rng(seed)
+    kept = keeper.kept() if keeper else None
+    at = Position()
+    if kept is not None:
+        at, tensors = kept
+        restore(tensors, model.network, optimizer, embedding)
     model.network.train()
-    total = 0.0
-    for epoch in range(epochs):
-        total = 0.0
-        shuffled, labels = _shuffled(rows, targets, rng.permutation(requests), device)
-        for batch in range(batches):
-            ids, numbers, request_of_row, part = _slice(shuffled, bounds[batch], bounds[batch + 1])
-            target, weight, head, logit_scale = (column[part] for column in labels)
-            looked_up = [embedding.look_up(each) for each in ids]
-            with _autocast(precision, device):
-                logits = model.network(Inputs(looked_up[0], numbers[0], looked_up[1], numbers[1], request_of_row))
-            own = logits.float().gather(1, head[:, None])[:, 0] * logit_scale
-            # One batch is a share of 1 / batches of the data: the step's size must not depend on their number.
-            loss = soft_label_cross_entropy(own, target, weight * batches)
-            done = epoch * batches + batch
-            rate = learning_rate * (1 - done / (epochs * batches))
-            optimizer.param_groups[0]["lr"] = rate
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            _step(embedding, ids, looked_up, rate)
-            total += loss.item() / batches
-            if progress is not None:
-                progress(done + 1, epochs * batches, total * batches / (batch + 1))
+    total = at.loss
+    for epoch in range(at.epoch, epochs):
+        # Generators of their own for each epoch and shard, so that a resumed training draws the same.
+        order = np.random.default_rng((seed, epoch)).permutation(len(shards))
+        for place in range(at.place, len(shards)):
+            planned = shards[order[place]]
+            if planned.batches == 0:
+                continue
+            laid_out = _laid_out(planned.read(), (seed, epoch, int(order[place])), model.table.device)
+            bounds = np.linspace(0, len(laid_out.offsets) - 1, planned.batches + 1).round().astype(int)
+            for batch in range(at.batch, planned.batches):
+                rate = learning_rate * (1 - at.done / (epochs * batches))
+                part = _slice(laid_out, bounds[batch], bounds[batch + 1])
+                # One batch is a share of 1 / batches of the data: the step's size must not depend on their number.
+                total += _step(model, embedding, optimizer, part, rate, precision, batches) / batches
+                at = Position(epoch, place, batch + 1, at.done + 1, at.rows + len(part.target), total)
+                if progress is not None:
+                    progress(at.done, epochs * batches, at.rows, total * batches / (at.done - epoch * batches))
+                if keeper is not None and keeper.due():
+                    keeper.keep(at, state_of(model.network, optimizer, embedding))
+            at = replace(at, batch=0)
         if not np.isfinite(total):
             raise TrainingError(
                 f"loss is {total} after epoch {epoch + 1}; expected a finite number; lower learning_rate"
             )
+        mean, total = total, 0.0
+        at = replace(at, epoch=epoch + 1, place=0, loss=0.0)
     model.network.eval()
-    return total
+    return mean
 
 
 @torch.inference_mode()
@@ -115,15 +135,19 @@ def predict(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
     """Probabilities [rows, heads] in the order of the rows; empty input gives shape [0, heads]."""
     model.network.eval()
     tensors = _tensors(rows, model.table.device)
-    parts = []
+    parts: list[Tensor] = []
     first, requests = 0, len(rows.offsets) - 1
     while first < requests:
         # Whole requests, up to about as many rows as stay in the processor's cache.
         within = int(np.searchsorted(rows.offsets, rows.offsets[first] + SCORING_ROWS, side="right")) - 1
         last = max(within, first + 1)
-        ids, numbers, request_of_row, _ = _slice(tensors, first, last)
-        request, candidate = (model.table.index_select(0, i.reshape(-1)).view(*i.shape, -1) for i in ids)
-        parts.append(torch.sigmoid(model.network(Inputs(request, numbers[0], candidate, numbers[1], request_of_row))))
+        part = _slice(tensors, first, last)
+        request, candidate = (
+            model.table.index_select(0, ids.reshape(-1)).view(*ids.shape, model.table.shape[1])
+            for ids in (part.request_ids, part.ids)
+        )
+        inputs = Inputs(request, part.request_numbers, candidate, part.numbers, part.request_of_row)
+        parts.append(torch.sigmoid(model.network(inputs)))
         first = last
     return torch.cat(parts).cpu().numpy() if parts else np.empty((0, heads), np.float32)
 
@@ -140,15 +164,37 @@ def device_of(name: str) -> torch.device:
     return torch.device("cuda" if found and name != "cpu" else "cpu")
 
 
-def _step(embedding: EmbeddingRows, ids: list[Tensor], looked_up: list[Tensor], rate: float) -> None:
-    """Both sides in one step: request features may share no row with candidate features, but steps are counted."""
-    width = embedding.table.shape[1]
-    gradients = [each.grad.view(-1, width) for each in looked_up if each.grad is not None]
-    named = [i.reshape(-1) for i, each in zip(ids, looked_up, strict=True) if each.grad is not None]
-    if len(named) > 1 and named[0].numel():
-        embedding.step(torch.cat(named), torch.cat(gradients), rate)
+def _step(
+    model: Model,
+    embedding: EmbeddingRows,
+    optimizer: torch.optim.Adam,
+    part: "_Rows",
+    rate: float,
+    precision: Precision,
+    batches: int,
+) -> float:
+    """One step of all parameters on one batch; its loss times `batches`."""
+    request, candidate = embedding.look_up(part.request_ids), embedding.look_up(part.ids)
+    inputs = Inputs(request, part.request_numbers, candidate, part.numbers, part.request_of_row)
+    with _autocast(precision, model.table.device):
+        logits = model.network(inputs)
+    own = logits.float().gather(1, part.head[:, None])[:, 0] * part.logit_scale
+    loss = soft_label_cross_entropy(own, part.target, part.weight * batches)
+    optimizer.param_groups[0]["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    # Request features share no row with candidate features, but a step is one step.
+    named = [
+        (ids.reshape(-1), found.grad.reshape(-1, found.shape[-1]))
+        for ids, found in ((part.request_ids, request), (part.ids, candidate))
+        if found.numel() and found.grad is not None
+    ]
+    if len(named) == 1:
+        embedding.step(*named[0], rate)
     elif named:
-        embedding.step(named[-1], gradients[-1], rate)
+        embedding.step(torch.cat([ids for ids, _ in named]), torch.cat([gradient for _, gradient in named]), rate)
+    return loss.item()
 
 
 def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
@@ -158,51 +204,78 @@ def _autocast(precision: Precision, device: torch.device) -> AbstractContextMana
 
 
 @dataclass(frozen=True)
-class _Tensors:
+class _Rows:
+    """Rows on the device: request side once a request, and `offsets` as in EncodedRows where whole shards are meant."""
+
     request_ids: Tensor
     request_numbers: Tensor
     ids: Tensor
     numbers: Tensor
-    offsets: NDArray[np.int64]
     request_of_row: Tensor
+    target: Tensor
+    weight: Tensor
+    head: Tensor
+    logit_scale: Tensor
+    offsets: NDArray[np.int64]
 
 
-def _tensors(rows: EncodedRows, device: torch.device) -> _Tensors:
+def _tensors(rows: EncodedRows, device: torch.device) -> _Rows:
+    """Rows in their order, without anything to learn."""
+    nothing = torch.empty(0)
     lengths = np.diff(rows.offsets)
-    return _Tensors(
+    return _Rows(
         request_ids=torch.from_numpy(rows.request.ids).to(device),
         request_numbers=torch.from_numpy(rows.request.numbers).to(device),
         ids=torch.from_numpy(rows.candidate.ids).to(device),
         numbers=torch.from_numpy(rows.candidate.numbers).to(device),
-        offsets=rows.offsets,
         request_of_row=torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths)).to(device),
+        target=nothing,
+        weight=nothing,
+        head=nothing,
+        logit_scale=nothing,
+        offsets=rows.offsets,
     )
 
 
-def _shuffled(
-    rows: EncodedRows, targets: Targets, order: NDArray[np.int64], device: torch.device
-) -> tuple[_Tensors, list[Tensor]]:
-    """All rows laid out in the order of the shuffled requests, so that a batch is a slice."""
+def _laid_out(shard: Shard, seed: tuple[int, int, int], device: torch.device) -> _Rows:
+    """A shard in the order of its shuffled requests, so that a batch is a slice."""
+    rows, targets = shard
+    order = np.random.default_rng(seed).permutation(len(rows.offsets) - 1)
     lengths = np.diff(rows.offsets)[order]
     offsets = np.append(0, lengths.cumsum())
     # Position of each row: its request's old start plus its place within the request.
     position = np.repeat(rows.offsets[order] - offsets[:-1], lengths) + np.arange(offsets[-1])
     at, by_request = torch.from_numpy(position), torch.from_numpy(order)
-    tensors = _Tensors(
-        request_ids=torch.from_numpy(rows.request.ids).index_select(0, by_request).to(device),
-        request_numbers=torch.from_numpy(rows.request.numbers).index_select(0, by_request).to(device),
-        ids=torch.from_numpy(rows.candidate.ids).index_select(0, at).to(device),
-        numbers=torch.from_numpy(rows.candidate.numbers).index_select(0, at).to(device),
-        offsets=offsets,
+
+    def moved(array: NDArray[Any], index: Tensor) -> Tensor:
+        return torch.from_numpy(array).index_select(0, index).to(device)
+
+    return _Rows(
+        request_ids=moved(rows.request.ids, by_request),
+        request_numbers=moved(rows.request.numbers, by_request),
+        ids=moved(rows.candidate.ids, at),
+        numbers=moved(rows.candidate.numbers, at),
         request_of_row=torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths)).to(device),
+        target=moved(targets.target, at),
+        weight=moved(targets.weight, at),
+        head=moved(targets.head, at),
+        logit_scale=moved(targets.logit_scale, at),
+        offsets=offsets,
     )
-    labels = (targets.target, targets.weight, targets.head, targets.logit_scale)
-    return tensors, [torch.from_numpy(column).index_select(0, at).to(device) for column in labels]
 
 
-def _slice(tensors: _Tensors, first: int, last: int) -> tuple[list[Tensor], list[Tensor], Tensor, slice]:
-    """Ids and numbers of request and candidate for the requests from `first` up to `last`, and the rows they take."""
-    part = slice(int(tensors.offsets[first]), int(tensors.offsets[last]))
-    ids = [tensors.request_ids[first:last], tensors.ids[part]]
-    numbers = [tensors.request_numbers[first:last], tensors.numbers[part]]
-    return ids, numbers, tensors.request_of_row[part] - first, part
+def _slice(rows: _Rows, first: int, last: int) -> _Rows:
+    """The requests from `first` up to `last`, with requests counted from 0."""
+    part = slice(int(rows.offsets[first]), int(rows.offsets[last]))
+    return _Rows(
+        request_ids=rows.request_ids[first:last],
+        request_numbers=rows.request_numbers[first:last],
+        ids=rows.ids[part],
+        numbers=rows.numbers[part],
+        request_of_row=rows.request_of_row[part] - first,
+        target=rows.target[part],
+        weight=rows.weight[part],
+        head=rows.head[part],
+        logit_scale=rows.logit_scale[part],
+        offsets=rows.offsets[first : last + 1] - rows.offsets[first],
+    )

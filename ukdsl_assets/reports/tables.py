@@ -1,5 +1,6 @@
 """The evaluation and the release history as tables for people: Markdown in the UI, rich in the terminal."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,13 +9,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from ukdsl_assets.gates import GateResult
+from ukdsl_assets.learning.evaluation import figure
 
-EVALUATION_HEADER = ("arm", "head", "domain", "reference", "rows", "calibration", "NE", "NE vs baseline")
+EVALUATION_HEADER = ("arm", "head", "domain", "against", "rows", "calibration", "NE", "NE vs baseline", "AUC")
 
 LEGEND = (
     "IMP: shown rows, judged by head impression, which labels train. CD: all rows that the teacher scored, judged by "
     "the last head, which the teacher trains and which serves. No one output is calibrated on both: shown rows were "
-    "chosen. NE: normalized entropy, smaller is better; the baseline is trained on labels alone with equal effort."
+    "chosen. NE: normalized entropy, smaller is better; the baseline is trained on labels alone with equal effort. "
+    "+-: standard error, by bootstrap over requests. Released: the student released before the day, which has not seen "
+    "any of it."
 )
 
 
@@ -22,8 +26,14 @@ def evaluation_rows(evaluation: pl.DataFrame) -> list[tuple[str, ...]]:
     """The evaluation's figures as texts, in its order, without the baseline's change against itself."""
     rows: list[tuple[str, ...]] = []
     for row in evaluation.iter_rows(named=True):
-        change = "" if row["arm"] == "baseline" else f"{row['ne_change']:+.2%}"
-        figures = (f"{row['rows']:,}", f"{row['calibration']:.3f}", f"{row['ne']:.4f}", change)
+        change = "" if row["arm"] == "baseline" else _change(row)
+        figures = (
+            f"{row['rows']:,}",
+            _with_error(row["calibration"], row["calibration_error"]),
+            f"{row['ne']:.4f}",
+            change,
+            _with_error(row["auc"], row["auc_error"]),
+        )
         rows.append((row["arm"], row["head"], row["domain"], row["reference"], *figures))
     return rows
 
@@ -76,17 +86,74 @@ def decision_on(day: str, history: Iterable[Mapping[str, Any]]) -> str:
 
 
 def headline(serving: str, evaluation: pl.DataFrame) -> str:
-    """What distillation did to one student, in one line: considered rows by the serving head, impressions by theirs."""
+    """What distillation did to one student, in one line: considered rows by the serving head, impressions by theirs.
+
+    A second line is the progressive validation, where a student had been released before the day.
+    """
 
     def row(arm: str, head: str, domain: str, reference: str) -> dict[str, Any]:
         return evaluation.filter(arm=arm, head=head, domain=domain, reference=reference).row(0, named=True)
 
     before, after = row("baseline", "impression", "CD", "teacher"), row("distilled", serving, "CD", "teacher")
     shown = row("distilled", "impression", "IMP", "label")
-    return (
+    lines = [
         f"Considered rows: calibration {before['calibration']:.3f} -> {after['calibration']:.3f} against the teacher, "
-        f"NE {after['ne_change']:+.2%}. Impressions: NE {shown['ne_change']:+.2%} against labels."
-    )
+        f"NE {_change(after)}. Impressions: NE {_change(shown)} against labels."
+    ]
+    heads = evaluation.filter(arm="released")["head"].unique()
+    if len(heads):
+        # It may have been released before the student got its present heads.
+        considered = row("released", serving if serving in heads else "impression", "CD", "teacher")
+        shown = row("released", "impression", "IMP", "label")
+        lines.append(
+            "Progressive validation, the student released before this day: considered rows: calibration "
+            f"{_with_error(considered['calibration'], considered['calibration_error'])}, NE {_change(considered)}. "
+            f"Impressions: calibration {_with_error(shown['calibration'], shown['calibration_error'])}, "
+            f"NE {_change(shown)}."
+        )
+    return "\n".join(lines)
+
+
+def groups_markdown(by_group: pl.DataFrame, serving: str) -> str:
+    """Calibration of the distilled student by decile and segment: impressions, and considered rows by what serves."""
+    header = ("domain", "by", "group", "rows", "prediction", "reference", "calibration")
+    rows = []
+    for domain, head, reference in (("IMP", "impression", "label"), ("CD", serving, "teacher")):
+        chosen = by_group.filter(arm="distilled", head=head, domain=domain, reference=reference)
+        for row in chosen.iter_rows(named=True):
+            means = (f"{row['mean_prediction']:.4f}", f"{row['mean_reference']:.4f}")
+            seen = _with_error(row["calibration"], row["calibration_error"])
+            # A segment's value is a user's text.
+            group = row["group"].replace("|", "\\|")
+            rows.append((f"{domain}, {reference}", row["by"], group, f"{row['rows']:,}", *means, seen))
+    return _markdown(header, rows)
+
+
+def trends(serving: str, evaluation: pl.DataFrame) -> dict[str, float]:
+    """The distilled student's figures that are worth a plot over days; those that are not finite are left out."""
+    found: dict[str, float] = {}
+    for name, domain, head, reference in (("cd", "CD", serving, "teacher"), ("imp", "IMP", "impression", "label")):
+        where = {"arm": "distilled", "head": head, "domain": domain, "reference": reference}
+        found |= {f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne_change")}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _with_error(value: float, error: float) -> str:
+    """1.004 +- .012"""
+    return f"{value:.3f} +- {_short(error, 3)}"
+
+
+def _percent(value: float, error: float) -> str:
+    """-1.98 +- .17%"""
+    return f"{100 * value:+.2f} +- {_short(100 * error, 2)}%"
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    return _percent(row["ne_change"], row["ne_change_error"])
+
+
+def _short(error: float, digits: int) -> str:
+    return f"{error:.{digits}f}".removeprefix("0")
 
 
 def _why(entry: Mapping[str, Any]) -> str:

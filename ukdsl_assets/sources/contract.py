@@ -58,7 +58,7 @@ def candidate_log_dtypes(cascade: Cascade) -> dict[str, pl.DataType]:
         "shown": pl.Boolean(),
         "explored": pl.Boolean(),
         "propensity": pl.Float32(),
-        **{feature.name: _feature_dtype(feature) for feature in cascade.features},
+        **{feature.name: feature_dtype(feature) for feature in cascade.features},
         **dict.fromkeys(truths, pl.Float32()),
     }
 
@@ -129,7 +129,8 @@ def report_unused(columns: Iterable[str], where: str) -> None:
         LOGGER.info("%s: columns not declared and not read: %s", where, ", ".join(unused))
 
 
-def _feature_dtype(feature: Feature) -> pl.DataType:
+def feature_dtype(feature: Feature) -> pl.DataType:
+    """Type of a declared feature's column."""
     if feature.kind == "vector":
         return pl.Array(pl.Float32, feature.width)
     if feature.kind == "numeric":

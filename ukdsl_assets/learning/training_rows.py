@@ -1,0 +1,151 @@
+"""What a training reads: one pass over its shards to learn their ids and totals, then one shard at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.learning.encoding import Encoder
+from ukdsl_assets.learning.losses import smoothed, softened
+
+if TYPE_CHECKING:
+    from ukdsl_assets.learning.trainer import PlannedShard, Shard, Targets
+
+# Reads the rows of one shard, sorted by request_id; shards are split by request, at random.
+Reader = Callable[[], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over the shards of an arm found.
+
+    encoder: knows all ids. weights: domain -> sum of weights. mean_label: weighted mean of the IMP targets.
+    mean_target: of all rows. requests: distinct ids trained on. shards: of each, the rows used, the requests used and
+    the requests of both domains. kept: the rows themselves where there is but one shard.
+    """
+
+    encoder: Encoder
+    rows: dict[str, int]
+    weights: dict[str, float]
+    mean_label: float
+    mean_target: float
+    requests: pl.Series
+    shards: tuple[tuple[int, int, int], ...]
+    kept: pl.DataFrame | None
+
+
+def survey(
+    cascade: Cascade, student: Student, domains: Sequence[str], encoder: Encoder, readers: Sequence[Reader], least: int
+) -> Survey:
+    """Read every shard once; in memory is one at a time.
+
+    Args:
+        domains: IMP, or IMP and CD: the rows that are used.
+        encoder: yesterday's, or an empty one; its scales, if it has none, become those of the first shard.
+        least: rows of a shard that an id must have to get a row of its own.
+
+    Raises:
+        TrainingError: without rows of a domain, with targets that are not in [0, 1], with a null in a number.
+    """
+    shards, requests = [], []
+    rows = dict.fromkeys(domains, 0)
+    weights, sums = dict.fromkeys(domains, 0.0), dict.fromkeys(domains, 0.0)
+    target_sum = 0.0
+    frame = used = pl.DataFrame()
+    for read in readers:
+        frame = read()
+        used = frame.filter(pl.col("domain").is_in(domains))
+        _check_values(cascade, student, used)
+        if len(used):
+            encoder = encoder.extended(used, least)
+        for domain in domains:
+            mine = used.filter(domain=domain)
+            # NumPy adds in one order; the sum must not depend on which thread comes first.
+            weight = mine["weight"].to_numpy().astype(np.float64)
+            rows[domain] += len(mine)
+            weights[domain] += float(weight.sum())
+            sums[domain] += float(weight @ mine["target"].to_numpy().astype(np.float64))
+        target_sum += float(used["target"].to_numpy().sum(dtype=np.float64))
+        requests.append(used["request_id"].unique())
+        shards.append((len(used), _requests(used), _requests(frame)))
+    for domain in domains:
+        if not rows[domain]:
+            raise TrainingError(
+                f"{student.name}: teacher_augmented has no row of domain {domain} to train on; "
+                "expected some; check that the window's days are materialized and not all requests are withheld"
+            )
+    return Survey(
+        encoder=encoder,
+        rows=rows,
+        weights=weights,
+        mean_label=sums["IMP"] / weights["IMP"] if weights["IMP"] else 0.0,
+        mean_target=target_sum / sum(rows.values()),
+        requests=pl.concat(requests).unique().sort(),
+        shards=tuple(shards),
+        kept=used if len(readers) == 1 else None,
+    )
+
+
+def planned_shards(
+    student: Student, domains: Sequence[str], heads: int, found: Survey, readers: Sequence[Reader]
+) -> list["PlannedShard"]:
+    """The shards for the trainer: as many batches as both domains' requests make, whichever of them the arm uses."""
+    from ukdsl_assets.learning.trainer import PlannedShard
+
+    planned = []
+    for read, (rows, used, requests) in zip(readers, found.shards, strict=True):
+        batches = min(-(-requests // student.requests_per_batch), used)
+        planned.append(PlannedShard(partial(encoded, student, domains, heads, found, read), rows, batches))
+    return planned
+
+
+def encoded(student: Student, domains: Sequence[str], heads: int, found: Survey, read: Reader) -> "Shard":
+    """One shard as arrays."""
+    from ukdsl_assets.learning.trainer import Shard
+
+    frame = found.kept if found.kept is not None else read().filter(pl.col("domain").is_in(domains))
+    return Shard(found.encoder.encode(frame), targets(student, frame, heads, found))
+
+
+def targets(student: Student, rows: pl.DataFrame, heads: int, found: Survey) -> "Targets":
+    """Rows of IMP train the first head, rows of CD the last; each domain's weights sum to its loss weight overall."""
+    from ukdsl_assets.learning.trainer import Targets
+
+    considered = (rows["domain"] == "CD").to_numpy()
+    target = rows["target"].to_numpy().astype(np.float32)
+    weight = rows["weight"].to_numpy().astype(np.float64)
+    loss = student.loss
+    target[~considered] = smoothed(target[~considered], found.mean_label, loss.label_smoothing)
+    target[considered] = softened(target[considered], loss.temperature)
+    # The gradient of a softened target is smaller by the square of the temperature (Hinton et al., 2015).
+    factors = {"IMP": loss.impression, "CD": loss.consideration * loss.temperature**2}
+    for domain, chosen in (("IMP", ~considered), ("CD", considered)):
+        if found.weights.get(domain):
+            weight[chosen] *= factors[domain] / found.weights[domain]
+    return Targets(
+        target=target,
+        weight=weight.astype(np.float32),
+        head=considered.astype(np.int64) * (heads - 1),
+        logit_scale=np.where(considered, 1 / loss.temperature, 1).astype(np.float32),
+    )
+
+
+def _requests(rows: pl.DataFrame) -> int:
+    return rows.select(name for name in ("day", "request_id") if name in rows.columns).n_unique()
+
+
+def _check_values(cascade: Cascade, student: Student, rows: pl.DataFrame) -> None:
+    wrong = rows.filter(~pl.col("target").is_between(0, 1) | pl.col("target").is_nan() | pl.col("target").is_null())
+    if len(wrong):
+        raise TrainingError(f"{student.name}: {len(wrong)} rows of teacher_augmented.target are not in [0, 1]")
+    for feature in cascade.features_of(student):
+        if feature.kind != "categorical" and (nulls := rows[feature.name].null_count()):
+            raise TrainingError(
+                f"{student.name}: column `{feature.name}` of teacher_augmented is null in {nulls} of {len(rows)} rows; "
+                "expected a number; materialize the window's days again if the feature is new to the student"
+            )
