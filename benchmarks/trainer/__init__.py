@@ -1,0 +1,1 @@
+"""Our trainer beside its peers' on one table."""
