@@ -154,6 +154,8 @@ def score(
         known = ", ".join(each.name for each in declared.students) or "(none)"
         raise DeclarationError(f"{cascade} has no student `{student}`; declared are {known}")
     store, key = CheckpointStore(settings.checkpoints), (cascade, student)
+    if day is not None and ".." in day:
+        raise DeclarationError(f"--day: expected one day such as 2026-01-01, saw {day!r}")
     if day is not None:
         found = store.load((*key, "distilled"), parse_days(declared, day)[0])
     elif entry := store.released(key):

@@ -1,7 +1,10 @@
 """Group 6: the pointer `released` of a student moves to a checkpoint whose gates all passed, and never otherwise."""
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
@@ -11,6 +14,7 @@ from ukdsl_assets.defs.keys import RELEASE, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, day_of
 from ukdsl_assets.gates import GateResult
+from ukdsl_assets.lake.staging import folder_of
 from ukdsl_assets.learning.audit import judge_student, refusals
 from ukdsl_assets.reports.tables import history_markdown
 
@@ -46,17 +50,30 @@ def release_asset(cascade: Cascade, platform: Platform, student: Student) -> dg.
             decision = decide(platform, cascade, student, day_of(context))
             yield from check_results(table, [GateResult("all_gates_passed", not decision.reasons, decision.message)])
             history = platform.checkpoints.release_history(table[:2], last=SHOWN_DECISIONS)
+            released = platform.checkpoints.released(table[:2])
             yield result(
                 table,
                 decision.checkpoint,
                 {
                     "decision": decision.message,
-                    "released": (platform.checkpoints.released(table[:2]) or {}).get("checkpoint", "nothing yet"),
+                    "released": released["checkpoint"] if released else "nothing yet",
+                    **(how_to_score(platform, table[:2], released) if released else {}),
                     "history": dg.MarkdownMetadataValue(history_markdown(history)),
                 },
             )
 
     return release
+
+
+def how_to_score(platform: Platform, key: Table, released: Mapping[str, Any]) -> dict[str, str]:
+    """The command that scores candidates with the released checkpoint, and the folder that holds the checkpoint."""
+    settings = platform.settings
+    places = {"UKDSL_LAKE": settings.lake, "UKDSL_CASCADES": settings.cascades}
+    own = "".join(f"{name}={shlex.quote(str(value))} " for name, value in places.items() if value is not None)
+    command = f"{own}ukdsl score {' '.join(key)} --input CANDIDATES.parquet --output SCORES.parquet"
+    day = folder_of(date.fromisoformat(released["day"]))
+    folder = "/".join([settings.checkpoints, *key, released["arm"], "checkpoints", day, released["checkpoint"]])
+    return {"score with": command, "checkpoint folder": folder}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ukdsl_assets.errors import ScoringError
 from ukdsl_assets.learning.students import FittedStudent, predictor
@@ -49,14 +50,16 @@ def score_files(
         head: which output; record: names and values for the file's metadata.
 
     Raises:
-        ScoringError: no input, an unknown head, an output that is the input or has no folder, a feature that is
-            missing, of another type, null or not finite.
+        ScoringError: no input, an unknown head, an output that is the input, a folder, in the input's folder or has
+            none, identifiers that differ between files, a feature that is missing, null or not finite.
+        ContractError: a feature of another type. What a file's schema tells is refused before anything is scored.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     files = _files(source)
-    _check(fitted, files, target, head)
+    _check_arguments(fitted, source, files, target, head)
+    _check_schemas(fitted, files)
     columns = [feature.name for feature in fitted.encoder.features]
     total = sum(pq.ParquetFile(file).metadata.num_rows for file in files)
     predict = predictor(fitted, threads)
@@ -70,6 +73,8 @@ def score_files(
             for frame in _batches(file, columns, batch_rows):
                 where = f"{file}, rows {rows} to {rows + len(frame)}" if len(files) == 1 else str(file)
                 features = _features(fitted, frame, where)
+                if any(_not_finite(features[f.name]).any() for f in fitted.encoder.features if f.kind != "categorical"):
+                    raise _counted(fitted, file, batch_rows)
                 prediction = predict(features)[head]
                 for name in unknown:
                     unknown[name] += int((~features[name].is_in(fitted.encoder.vocabularies[name][0].implode())).sum())
@@ -100,59 +105,94 @@ def _files(source: Path) -> list[Path]:
     return files
 
 
-def _check(fitted: FittedStudent, files: list[Path], target: Path, head: str) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def _check_arguments(fitted: FittedStudent, source: Path, files: list[Path], target: Path, head: str) -> None:
     if head not in fitted.heads:
         raise ScoringError(f"--head: the checkpoint has {' and '.join(fitted.heads)}, saw {head!r}")
+    if target.is_dir():
+        raise ScoringError(f"--output: {target} is a folder; name a file in it, e.g. {target / 'scores.parquet'}")
     if not target.parent.is_dir():
         raise ScoringError(f"--output: no folder {target.parent}; make it first")
     if target.resolve() in [file.resolve() for file in files]:
         raise ScoringError(f"--output: {target} is the input; choose another name")
+    if source.is_dir() and target.resolve().parent == source.resolve():
+        raise ScoringError(f"--output: {target} is in the input's folder, where it would be input; choose another one")
+
+
+def _check_schemas(fitted: FittedStudent, files: list[Path]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    features = fitted.encoder.features
+    identifiers: list[dict[str, str]] = []
     for file in files:
         try:
-            there = set(pq.ParquetFile(file).schema_arrow.names)
-        except pa.ArrowInvalid as error:
+            schema = pq.ParquetFile(file).schema_arrow
+        except (pa.ArrowException, OSError) as error:
             raise ScoringError(f"{file}: not readable as Parquet: {error}") from error
-        missing = [feature.name for feature in fitted.encoder.features if feature.name not in there]
+        missing = [feature.name for feature in features if feature.name not in schema.names]
         if missing:
             raise ScoringError(
                 f"{file}: {len(missing)} feature(s) of the student are missing: {', '.join(missing)}; "
-                f"saw {', '.join(sorted(there))}; write every feature that the student was trained on"
+                f"saw {', '.join(sorted(schema.names))}; write every feature that the student was trained on"
+            )
+        # Types alone, so that the last file's are refused before the first is scored.
+        nothing = pl.DataFrame(pl.from_arrow(schema.empty_table()))
+        conform(nothing, {feature.name: feature_dtype(feature) for feature in features}, str(file))
+        identifiers.append({name: str(nothing.schema[name]) for name in IDENTIFIERS if name in nothing.columns})
+        if identifiers[-1] != identifiers[0]:
+            raise ScoringError(
+                f"{file}: its identifiers are {identifiers[-1] or 'none'}, those of {files[0]} are "
+                f"{identifiers[0] or 'none'}; write the same columns and types in every file"
             )
 
 
 def _batches(file: Path, columns: list[str], batch_rows: int) -> Iterator[pl.DataFrame]:
     """Frames of at most `batch_rows` rows; one without rows for a file without any."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     opened = pq.ParquetFile(file)
     wanted = [name for name in (*IDENTIFIERS, *columns) if name in opened.schema_arrow.names]
     if opened.metadata.num_rows == 0:
         yield pl.DataFrame(pl.from_arrow(opened.read(columns=wanted)))
-    for batch in opened.iter_batches(batch_size=batch_rows, columns=wanted):
-        yield pl.DataFrame(pl.from_arrow(batch))
+    try:
+        for batch in opened.iter_batches(batch_size=batch_rows, columns=wanted):
+            yield pl.DataFrame(pl.from_arrow(batch))
+    except (pa.ArrowException, OSError) as error:
+        raise ScoringError(f"{file}: damaged, not readable to its end: {error}; write it again") from error
 
 
 def _features(fitted: FittedStudent, frame: pl.DataFrame, where: str) -> pl.DataFrame:
     """The student's features with a request_id of their own for each run of rows that share the request's features."""
     features = fitted.encoder.features
     conformed = conform(frame, {feature.name: feature_dtype(feature) for feature in features}, where)
-    for feature in features:
-        if feature.kind != "categorical":
-            _check_numbers(conformed[feature.name], where)
     of_request = [feature.name for feature in features if feature.side == "request"]
     changed = [pl.col(name).ne_missing(pl.col(name).shift(1)) for name in of_request]
     starts = conformed.select(pl.any_horizontal(*changed) if changed else pl.lit(False).repeat_by(pl.len()).explode())
     return conformed.with_columns(request_id=starts.to_series().fill_null(True).cast(pl.Int64).cum_sum())
 
 
-def _check_numbers(column: pl.Series, where: str) -> None:
-    values = column.drop_nulls().to_numpy()
-    wrong = column.null_count() + int((~np.isfinite(values)).sum())
-    if wrong:
-        raise ScoringError(
-            f"{where}: column `{column.name}` has {wrong} value(s) that are null or not finite; expected numbers; "
-            "fill them as the logs that the student was trained on do"
-        )
+def _not_finite(column: pl.Series) -> NDArray[np.bool_]:
+    """Which rows [rows] of a numeric or vector column are null, or hold a null, a NaN or an infinity."""
+    wrong = column.is_null().to_numpy().copy()
+    finite = np.isfinite(column.drop_nulls().to_numpy())
+    wrong[~wrong] = ~(finite.all(axis=1) if finite.ndim == 2 else finite)
+    return wrong
+
+
+def _counted(fitted: FittedStudent, file: Path, batch_rows: int) -> ScoringError:
+    """The refusal of a file's rows that are not finite, counted over the whole file."""
+    dtypes = {f.name: feature_dtype(f) for f in fitted.encoder.features if f.kind != "categorical"}
+    counts, firsts, before = dict.fromkeys(dtypes, 0), dict.fromkeys(dtypes, 0), 0
+    for frame in _batches(file, list(dtypes), batch_rows):
+        for name, column in conform(frame, dtypes, str(file)).to_dict().items():
+            wrong = _not_finite(column)
+            if wrong.any():
+                firsts[name] = firsts[name] if counts[name] else before + int(wrong.argmax()) + 1
+                counts[name] += int(wrong.sum())
+        before += len(frame)
+    found = [f"`{name}` in {count:,} row(s), first in row {firsts[name]:,}" for name, count in counts.items() if count]
+    return ScoringError(
+        f"{file}, {before:,} rows: null, NaN or infinite: {'; '.join(found)} (rows count from 1); expected numbers; "
+        "fill them as the logs that the student was trained on do"
+    )
