@@ -56,7 +56,7 @@ def peers_python() -> str:
         subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
         install = [str(python), "-m", "pip", "install", "--quiet"]
         subprocess.run([*install, "-r", str(HERE / "requirements.txt")], check=True)
-        # FuxiCTR's wheel pins older versions of what others need too.
+        # What they need is in the requirements; nothing else is pulled in.
         subprocess.run([*install, "--no-deps", "fuxictr==2.3.10", "deepctr-torch==0.3.0"], check=True)
         done.touch()
     return str(python)
