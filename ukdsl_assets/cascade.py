@@ -170,7 +170,7 @@ class Student(Declared):
     window_days: rolling window of training days, ending with the partition's day.
     requests_per_batch: batch size in whole requests, so that both arms take the same number of steps.
     learning_rate: of each training's first step; it falls linearly to 0.
-    precision: of the matrix products of training; bfloat16 is two to three times as fast on processors that have it.
+    precision: of the matrix products of training; bfloat16 is faster on processors that have it (benchmarks/trainer).
     """
 
     name: Name

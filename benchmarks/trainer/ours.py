@@ -41,8 +41,8 @@ def main() -> None:
         encoded(ids[few], numbers[few]),
         Targets(label[few], ones[few] / rows, np.zeros(2 * BATCH, np.int64), ones[few]),
     )
-    train(Model(table.clone(), spare), [PlannedShard(lambda: part, 2 * BATCH, 2)], 1, 1e-3, 0, given.precision)
-    planned = [PlannedShard(lambda: shard, rows, -(-rows // BATCH))]
+    train(Model(table.clone(), spare), [PlannedShard(lambda: part, 2)], 1, 1e-3, 0, given.precision)
+    planned = [PlannedShard(lambda: shard, -(-rows // BATCH))]
     measure(
         f"ours, {given.precision}",
         rows,

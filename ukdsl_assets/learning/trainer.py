@@ -53,10 +53,9 @@ class Shard(NamedTuple):
 
 
 class PlannedShard(NamedTuple):
-    """A shard yet to be read: how, its rows, and the batches that its requests are spread over (at most as many)."""
+    """A shard yet to be read: how, and the batches that its requests are spread over (at most as many)."""
 
     read: Callable[[], Shard]
-    rows: int
     batches: int
 
 

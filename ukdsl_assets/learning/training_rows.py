@@ -25,7 +25,7 @@ class Survey:
     """What one pass over the shards of an arm found.
 
     encoder: knows all ids. weights: domain -> sum of weights. mean_label: weighted mean of the IMP targets.
-    mean_target: of all rows. requests: distinct ids trained on. shards: of each, the rows used, the requests used and
+    mean_target: of all rows. requests: distinct ids trained on. shards: of each, the requests used and
     the requests of both domains. kept: the rows themselves where there is but one shard.
     """
 
@@ -35,7 +35,7 @@ class Survey:
     mean_label: float
     mean_target: float
     requests: pl.Series
-    shards: tuple[tuple[int, int, int], ...]
+    shards: tuple[tuple[int, int], ...]
     kept: pl.DataFrame | None
 
 
@@ -72,7 +72,7 @@ def survey(
             sums[domain] += float(weight @ mine["target"].to_numpy().astype(np.float64))
         target_sum += float(used["target"].to_numpy().sum(dtype=np.float64))
         requests.append(used["request_id"].unique())
-        shards.append((len(used), _requests(used), _requests(frame)))
+        shards.append((_requests(used), _requests(frame)))
     for domain in domains:
         if not rows[domain]:
             raise TrainingError(
@@ -98,9 +98,9 @@ def planned_shards(
     from ukdsl_assets.learning.trainer import PlannedShard
 
     planned = []
-    for read, (rows, used, requests) in zip(readers, found.shards, strict=True):
+    for read, (used, requests) in zip(readers, found.shards, strict=True):
         batches = min(-(-requests // student.requests_per_batch), used)
-        planned.append(PlannedShard(partial(encoded, student, domains, heads, found, read), rows, batches))
+        planned.append(PlannedShard(partial(encoded, student, domains, heads, found, read), batches))
     return planned
 
 
