@@ -1,4 +1,5 @@
-"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs, `ukdsl score` applies a student.
+"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs, `ukdsl score` applies a student,
+`ukdsl report` makes a day's report.
 
 Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong arguments or a wrong declaration;
 3 all days are done, but on the last one a student's release was refused.
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
+from ukdsl_assets.cli_report import report
 from ukdsl_assets.errors import DeclarationError, ScoringError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS, Settings
 
@@ -187,6 +189,9 @@ def score(
     if strange:
         shares = ", ".join(f"{name} {share:.2%}" for name, share in strange.items())
         console.print(f"Rows with an id that the student was not trained on: {shares}", highlight=False)
+
+
+app.command()(report)
 
 
 @app.command()

@@ -43,7 +43,7 @@ def test_only_defs_imports_dagster() -> None:
 def test_groups_stand_in_the_order_of_the_flow(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     order = sorted({graph.get(key).group_name for key in graph.get_all_asset_keys()})
-    assert order == ["1_logs", "2_tables", "3_teachers", "4_students", "5_evaluation", "6_release"]
+    assert order == ["1_logs", "2_tables", "3_teachers", "4_students", "5_evaluation", "6_release", "7_report"]
     for key in graph.get_all_asset_keys():
         for parent in graph.get(key).parent_keys:
             assert graph.get(parent).group_name <= graph.get(key).group_name

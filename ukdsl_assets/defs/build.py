@@ -9,13 +9,14 @@ from ukdsl_assets.defs.evaluation import evaluation_assets
 from ukdsl_assets.defs.logs import log_assets
 from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.release import release_assets
+from ukdsl_assets.defs.report import report_assets
 from ukdsl_assets.defs.schedules import daily_job, schedules
 from ukdsl_assets.defs.students import student_assets
 from ukdsl_assets.defs.tables import table_assets
 from ukdsl_assets.defs.teachers import teacher_assets
 from ukdsl_assets.settings import Settings
 
-FLOW = (log_assets, table_assets, teacher_assets, student_assets, evaluation_assets, release_assets)
+FLOW = (log_assets, table_assets, teacher_assets, student_assets, evaluation_assets, release_assets, report_assets)
 
 
 def build_defs(

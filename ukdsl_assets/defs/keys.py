@@ -7,13 +7,14 @@ import dagster as dg
 
 from ukdsl_assets.cascade import Cascade
 
-LOGS, TABLES, TEACHERS, STUDENTS, EVALUATION, RELEASE = (
+LOGS, TABLES, TEACHERS, STUDENTS, EVALUATION, RELEASE, REPORT = (
     "1_logs",
     "2_tables",
     "3_teachers",
     "4_students",
     "5_evaluation",
     "6_release",
+    "7_report",
 )
 
 

@@ -1,0 +1,50 @@
+"""Group 7: the report of a day, one HTML file for people, from what the day has published."""
+
+import base64
+
+import dagster as dg
+
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.defs.gates import result, told_plainly
+from ukdsl_assets.defs.keys import REPORT, spec
+from ukdsl_assets.defs.platform import Platform, Table
+from ukdsl_assets.defs.publishing import Events, day_of
+
+# What the report of a student is made of, and of the cascade itself.
+OF_STUDENT = ("evaluation", "calibration_by_group", "release")
+OF_CASCADE = ("candidate_log", "impressions", "stage_calibration")
+
+
+def report_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
+    """[cascade, report]"""
+    table: Table = (cascade.name, "report")
+    upstream: list[Table] = [(cascade.name, name) for name in OF_CASCADE]
+    upstream += [(cascade.name, student.name, name) for student in cascade.students for name in OF_STUDENT]
+    described = spec(
+        cascade,
+        table,
+        REPORT,
+        "The day as one HTML file that needs no network and prints on A4: verdicts, the funnel, calibration of the "
+        "stages, and of every student what distillation did, reliability, segments, trends, gates and releases.",
+        kinds={"html"},
+        deps=[dg.AssetKey(each) for each in upstream],
+    )
+
+    @dg.multi_asset(name="__".join(table), specs=[described])
+    def report(context: dg.AssetExecutionContext) -> Events:
+        from ukdsl_assets.reports.html import write_report
+        from ukdsl_assets.reports.plots import overview_png
+
+        with told_plainly():
+            made = write_report(platform.settings, cascade, day_of(context))
+            where = dg.MetadataValue.url if "://" in made.uri else dg.MetadataValue.path
+            shown: dict[str, dg.MetadataValue] = {"report": where(made.uri), "bytes": dg.MetadataValue.int(made.bytes)}
+            drawn = {each.student.name: (each.evaluation, each.groups) for each in made.report.students}
+            if drawn:
+                picture = base64.b64encode(overview_png(drawn)).decode()
+                shown["overview"] = dg.MetadataValue.md(
+                    f"![reliability and calibration](data:image/png;base64,{picture})"
+                )
+            yield result(table, made.version, shown)
+
+    return [report]

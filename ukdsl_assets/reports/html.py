@@ -1,0 +1,252 @@
+"""The report of a cascade and day as one HTML file that needs nothing else: no network, no scripts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.lake.storage import Storage
+from ukdsl_assets.learning.groups import DECILE
+from ukdsl_assets.reports import plots
+from ukdsl_assets.reports.figures_data import VIEWS, CascadeReport, StudentReport, figures_of, read_report
+from ukdsl_assets.settings import Settings
+
+FOLDER = Path(__file__).parent
+# arXiv 2502.06834, production, pre-ranking: calibration on IMP and CD, change of NE on both; no errors are told.
+PAPER = (
+    ("baseline", ("1.01", "1.27", "0", "0")),
+    ("with distillation", ("1.03", "1.12", "+0.01%", "\N{MINUS SIGN}1.98%")),
+)
+ROWS = (("baseline", "baseline"), ("distilled", "with distillation"))
+OUTCOMES = {
+    "released": "Released",
+    "refused": "Refused",
+    "newer": "Passed, but a newer day stays released",
+    "undecided": "No decision yet",
+}
+Row = tuple[str, list[str]]
+DASH, MINUS, SPACE = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
+
+
+def report_place(cascade: str, day: date) -> tuple[str, ...]:
+    """Folders and file of a day's report below the lake."""
+    return ("reports", cascade, f"day={day}", "report.html")
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """What was shown, where the file is (absolute path or URI), its size, and a hash of its content."""
+
+    report: CascadeReport
+    uri: str
+    bytes: int
+    version: str
+
+
+def write_report(settings: Settings, cascade: Cascade, day: date) -> WrittenReport:
+    """Makes the report of a day and puts it into the lake; a report that is there is replaced in one step.
+
+    Raises:
+        LakeError: a table that the report needs is not published for the day.
+    """
+    storage, report = Storage(settings.lake), read_report(settings, cascade, day)
+    place, content = report_place(cascade.name, day), render_report(report).encode()
+    storage.write(storage.path(*place), content)
+    return WrittenReport(report, storage.uri(*place), len(content), sha256(content).hexdigest()[:16])
+
+
+def render_report(report: CascadeReport) -> str:
+    """The HTML text; equal reports give the same text."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    cascade = report.cascade
+    return environment.get_template("report.html.jinja").render(
+        cascade=cascade,
+        day=report.day,
+        data=data_line(cascade, report.day),
+        css=Markup((FOLDER / "report.css").read_text()),
+        funnel=Markup(plots.funnel_svg(report.funnel, report.requests)),
+        funnel_rows=report.funnel.rows(),
+        requests=report.requests,
+        delayed=any(task.delayed for task in cascade.tasks),
+        stages=Markup(plots.stage_calibration_svg(report.stages)) if len(report.stages) else None,
+        stage_rows=stage_rows(report.stages),
+        students=[_student(cascade, each) for each in report.students],
+        paper=PAPER,
+    )
+
+
+def data_line(cascade: Cascade, day: date) -> str:
+    """Which data the figures are of."""
+    seed = getattr(cascade.source, "seed", None)
+    source = f"source {cascade.source.kind}" + ("" if seed is None else f" (seed {seed})")
+    note = f"{cascade.note}, " if cascade.note else ""
+    return (
+        f"Data: {note}{source}. Students are judged on the withheld requests of {day}: {cascade.withheld_share:.0%} of "
+        "the requests, chosen by hash, on which no model was trained."
+    )
+
+
+def headline_sentences(evaluation: pl.DataFrame, teacher: str) -> list[str]:
+    """What distillation did to a student on a day, in words; NE changes within two standard errors are none.
+
+    Empty where the day has no figures of both arms.
+    """
+    before, after = (figures_of(evaluation, arm, "CD", "teacher") for arm in ("baseline", "distilled"))
+    shown = figures_of(evaluation, "distilled", "IMP", "label")
+    if before is None or after is None or shown is None:
+        return []
+    sentences = [
+        f"On considered candidates its predictions are {_off(before)} without distillation and {_off(after)} with it, "
+        f"measured against its teacher ({teacher}).",
+        f"With distillation they are {_better(after)} on considered candidates (NE{SPACE}{_change(after)}) and "
+        f"{_better(shown)} on shown ones (NE{SPACE}{_change(shown)}).",
+    ]
+    truth = [figures_of(evaluation, arm, "CD", "truth") for arm in ("baseline", "distilled")]
+    if truth[0] is not None and truth[1] is not None:
+        sentences.append(
+            f"Against the true probabilities, which this source knows, they are {_off(truth[0])} without and "
+            f"{_off(truth[1])} with distillation."
+        )
+    return sentences
+
+
+def main_rows(evaluation: pl.DataFrame, references: tuple[str, str] = ("label", "teacher")) -> list[Row]:
+    """Rows of the paper's table: calibration on IMP and CD, change of NE on both, against the given references."""
+    return [(title, row) for arm, title in ROWS if (row := _row(evaluation, arm, references)) is not None]
+
+
+def progressive_rows(evaluation: pl.DataFrame) -> list[Row]:
+    """The same columns for the student released before the day and for the day's own; empty where none was."""
+    released = _row(evaluation, "released", ("label", "teacher"))
+    if released is None:
+        return []
+    today = _row(evaluation, "distilled", ("label", "teacher"))
+    return [("released before this day", released), *([("distilled on this day", today)] if today else [])]
+
+
+def stage_rows(stages: pl.DataFrame) -> list[tuple[str, ...]]:
+    """Rows of stage_calibration as texts."""
+    names = {view: name for view, (name, *_) in plots.COMPARISONS.items()}
+    return [
+        (
+            f"{row['stage']}: {row['task']}",
+            names.get((row["domain"], row["reference"]), f"{row['domain']}, {row['reference']}"),
+            f"{row['rows']:,}",
+            number(row["mean_prediction"], 5),
+            number(row["mean_reference"], 5),
+            number(row["calibration"], 3),
+        )
+        for row in stages.iter_rows(named=True)
+    ]
+
+
+def number(value: float | None, digits: int) -> str:
+    """A figure as text, a dash where it is undefined."""
+    return f"{value:.{digits}f}" if value is not None and math.isfinite(value) else DASH
+
+
+def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
+    """What the template shows of a student."""
+    student, evaluation, groups = report.student, report.evaluation, report.groups
+    teacher = cascade.teacher(student.teacher)
+    kind = "the predictions that it logged" if teacher.kind == "logged" else "a model trained on impressions"
+    segments = {} if groups is None else _segments(groups)
+    counted = {view: figures_of(evaluation, "distilled", *view) for view in VIEWS}
+    truth = main_rows(evaluation, ("truth", "truth")) if cascade.has_truth else []
+    return {
+        "name": student.name,
+        "about": f"{student.architecture.kind} of stage {student.stage} for task {student.task}, taught by "
+        f"{teacher.name} ({kind} at stage {teacher.stage})",
+        "stage": student.stage,
+        "seed": student.seed,
+        "heads": ", ".join(student.heads),
+        "outcome": report.outcome,
+        "title": OUTCOMES[report.outcome],
+        "reasons": report.reasons,
+        "sentences": headline_sentences(evaluation, teacher.name),
+        "rows": {domain: f"{row['rows']:,}" if row else "no" for (domain, _), row in counted.items()},
+        "serving": counted["CD", "teacher"]["head"] if counted["CD", "teacher"] else student.heads[-1],
+        "teacher": teacher.name,
+        "main": main_rows(evaluation),
+        "truth": [(title, row) for title, row in truth if any(cell != DASH for cell in row)],
+        "reliability": None if groups is None else Markup(plots.reliability_svg(groups)),
+        "segments": segments,
+        "trend": Markup(plots.trends_svg(report.trend, cascade.gates.student_calibration)),
+        "trend_days": report.trend["day"].n_unique(),
+        "progressive": progressive_rows(evaluation),
+        "gates": report.gates,
+        "decisions": [_decision(each) for each in reversed(report.decisions)],
+    }
+
+
+def _segments(groups: pl.DataFrame) -> dict[str, tuple[Markup, int]]:
+    """Segment -> its figure, and how many of its groups are left out."""
+    found = {}
+    for name in groups["by"].unique(maintain_order=True):
+        if name != DECILE:
+            of_segment = groups.filter(by=name)
+            left_out = of_segment["group"].n_unique() - len(plots.largest_groups(of_segment))
+            found[name] = (Markup(plots.segment_svg(groups, name)), left_out)
+    return found
+
+
+def _decision(record: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    entry = record["entry"]
+    why = "; ".join(entry.get("reasons", [])) or "all gates passed"
+    return entry["day"], record["outcome"], entry["checkpoint"], why, record["decided_at"][:16].replace("T", " ")
+
+
+def _row(evaluation: pl.DataFrame, arm: str, references: tuple[str, str]) -> list[str] | None:
+    imp, cd = (figures_of(evaluation, arm, *view) for view in zip(("IMP", "CD"), references, strict=True))
+    if imp is None and cd is None:
+        return None
+    changes = ["0", "0"] if arm == "baseline" else [_change(imp), _change(cd)]
+    return [_calibration(imp), _calibration(cd), *changes]
+
+
+def _calibration(row: Mapping[str, Any] | None) -> str:
+    return DASH if row is None else _with_error(number(row["calibration"], 3), number(row["calibration_error"], 3), "")
+
+
+def _change(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["ne_change"] is None or not math.isfinite(row["ne_change"]):
+        return DASH
+    error = row["ne_change_error"]
+    return _with_error(
+        f"{100 * row['ne_change']:+.2f}".replace("-", MINUS), number(None if error is None else 100 * error, 2), "%"
+    )
+
+
+def _with_error(value: str, error: str, unit: str) -> str:
+    return f"{value}{unit}" if error == DASH else f"{value}{SPACE}±{SPACE}{error}{unit}"
+
+
+def _off(row: Mapping[str, Any]) -> str:
+    """26% too high"""
+    seen = row["calibration"]
+    if seen is None or not math.isfinite(seen):
+        return "of unknown calibration"
+    share = abs(seen - 1)
+    return "right on average" if share < 0.005 else f"{share:.0%} too {'high' if seen > 1 else 'low'}"
+
+
+def _better(row: Mapping[str, Any]) -> str:
+    """more accurate, less accurate, or not measurably different, at two standard errors."""
+    change, error = row["ne_change"], row["ne_change_error"]
+    if change is None or error is None or not abs(change) > 2 * error:
+        return "not measurably different"
+    return "more accurate" if change < 0 else "less accurate"
