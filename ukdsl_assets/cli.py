@@ -1,5 +1,5 @@
 """The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs, `ukdsl score` applies a student,
-`ukdsl report` makes a day's report.
+`ukdsl report` makes a day's report, `ukdsl evidence` measures the platform's claims over many seeds.
 
 Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong arguments or a wrong declaration;
 3 all days are done, but on the last one a student's release was refused.
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
+from ukdsl_assets.cli_evidence import evidence
 from ukdsl_assets.cli_report import report
 from ukdsl_assets.errors import DeclarationError, ScoringError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS, Settings
@@ -192,6 +193,7 @@ def score(
 
 
 app.command()(report)
+app.add_typer(evidence, name="evidence")
 
 
 @app.command()

@@ -39,3 +39,7 @@ class TrainingError(UkdslError):
 
 class ScoringError(UkdslError):
     """Candidates cannot be scored."""
+
+
+class EvidenceError(UkdslError):
+    """A study cannot be measured or told."""

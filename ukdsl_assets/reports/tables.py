@@ -8,6 +8,7 @@ import polars as pl
 from rich.markup import escape
 from rich.table import Table
 
+from ukdsl_assets.evidence.summary import text_rows
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation import figure
 
@@ -73,6 +74,18 @@ def gate_table(title: str, results: Iterable[GateResult]) -> Table:
     for result in results:
         verdict = "[green]passed[/]" if result.passed else f"[red]{result.severity}[/]"
         table.add_row(result.name, verdict, escape(result.message))
+    return table
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """One table of a study's result (`evidence.summary.result_of`) for the terminal."""
+    table = Table(title=escape(summary["title"]), title_justify="left", title_style="bold")
+    for name in summary["keys"]:
+        table.add_column(name)
+    for name in summary["figures"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in text_rows(summary):
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -1,0 +1,53 @@
+"""docs/evidence.md, made of the results that the commands wrote and of notes; no figure is typed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ukdsl_assets.errors import EvidenceError
+from ukdsl_assets.evidence.summary import caption, read_result, text_rows
+
+HEADER = """# Evidence
+
+Made by `ukdsl evidence document` from the JSON that the commands below wrote (`docs/evidence/*.json`) and the notes
+beside them (`*.md`, prose without measured figures). A figure is a mean over seeds +- its standard error."""
+
+
+def document(results: Sequence[tuple[Mapping[str, Any], str]]) -> str:
+    """The Markdown page: a section for each result of `result_of`, with its notes (or an empty text)."""
+    return "\n".join([HEADER, *(line for result, notes in results for line in _section(result, notes))])
+
+
+def read_results(folder: Path) -> list[tuple[dict[str, Any], str]]:
+    """Results and notes in a folder, sorted by file name.
+
+    Raises:
+        EvidenceError: there is none, or a file is no result.
+    """
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise EvidenceError(
+            f"{folder}: no *.json here; write some with `ukdsl evidence NAME --json {folder}/NAME.json`"
+        )
+    notes = [path.with_suffix(".md") for path in paths]
+    return [
+        (read_result(path.read_text(), str(path)), note.read_text() if note.exists() else "")
+        for path, note in zip(paths, notes, strict=True)
+    ]
+
+
+def _section(result: Mapping[str, Any], notes: str) -> Iterator[str]:
+    yield f"\n## {result['question']}\n"
+    yield f"{caption(result)}\n\n    {result['command']}"
+    for table in result["tables"]:
+        if table["lines"]:
+            yield f"\n{table['title']}\n"
+            yield _line((*table["keys"], *table["figures"]))
+            yield "|" + " --- |" * len(table["keys"]) + " ---: |" * len(table["figures"])
+            yield from (_line(row) for row in text_rows(table))
+    if notes.strip():
+        yield f"\n{notes.strip()}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

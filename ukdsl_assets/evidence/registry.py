@@ -1,0 +1,14 @@
+"""The studies there are, by the name of their command; a module is imported when its study is asked for."""
+
+from importlib import import_module
+
+from ukdsl_assets.evidence.study import Study
+
+# Name of the study -> module below this package that holds its STUDY, and what it answers.
+MODULES: dict[str, tuple[str, str]] = {}
+
+
+def study(name: str) -> Study:
+    """KeyError if there is none of this name."""
+    found: Study = import_module(f"ukdsl_assets.evidence.{MODULES[name][0]}").STUDY
+    return found
