@@ -148,8 +148,11 @@ Teacher = Annotated[LoggedTeacher | TrainedTeacher, Field(discriminator="kind")]
 
 
 class LossWeights(Declared):
-    """The loss of a student: impression * mean label loss + consideration * mean teacher loss.
+    """The loss of a student: impression * mean label loss + consideration * mean teacher loss + listwise * mean over
+    requests of the cross entropy between the teacher's and the student's shares in a request's considered candidates.
 
+    listwise: a candidate's share is its bid * p over the request's sum of it (of p alone where the log has no bid), so
+        that this term learns the order in which a stage keeps candidates; see `losses.listwise_cross_entropy`.
     temperature: T > 1 softens the teacher: sigmoid(its logit / T) against the student's logit / T, times T^2. The
         student is then not fitted to agree with its teacher's level, so watch its calibration.
     label_smoothing: share s of a label that the mean label b takes: (1 - s) * label + s * b; the mean stays.
@@ -157,6 +160,7 @@ class LossWeights(Declared):
 
     impression: float = Field(1.0, gt=0)
     consideration: float = Field(10.0, ge=0)
+    listwise: float = Field(0.0, ge=0)
     temperature: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
@@ -194,6 +198,8 @@ class Student(Declared):
             raise ValueError("`heads` is [impression] or [impression, consideration]")
         if self.architecture.kind == "lightgbm" and self.loss.temperature != 1:
             raise ValueError("`loss.temperature` is for networks; leave it out or choose another architecture")
+        if self.architecture.kind == "lightgbm" and self.loss.listwise:
+            raise ValueError("`loss.listwise` is for networks; leave it out or choose another architecture")
         return self
 
 

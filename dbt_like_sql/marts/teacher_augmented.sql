@@ -12,6 +12,7 @@
 --   explored: {description: Whether a randomised policy showed it., type: BOOLEAN, not_null: true}
 --   target: {description: The label or the teacher's prediction., type: FLOAT, not_null: true, between: [0, 1]}
 --   weight: {description: 1 / sampling rate of the row., type: FLOAT, not_null: true, between: [1, null]}
+--   <bid>: {description: The bid., type: FLOAT, not_null: true, between: [0, null]}
 --   teacher: {description: Who says so; `label` for IMP., type: VARCHAR, not_null: true}
 --   teacher_version: {description: Version of the teacher that this day was built with., type: VARCHAR, not_null: true}
 --   withheld: {description: Whether the request is kept from training., type: BOOLEAN, not_null: true}
@@ -28,6 +29,9 @@ WITH considered AS (
         deepest_stage,
         explored,
         {{ weight }} AS weight
+        {% if has_bid %}
+        , bid
+        {% endif %}
         {% for feature in student.features %}
         , "{{ feature }}"
         {% endfor %}
@@ -45,6 +49,9 @@ augmented AS (
         "{{ student.task }}" AS target,
         1::FLOAT AS weight,
         'label' AS teacher
+        {% if has_bid %}
+        , bid
+        {% endif %}
         {% for feature in student.features %}
         , "{{ feature }}"
         {% endfor %}
@@ -67,6 +74,9 @@ augmented AS (
         teacher_labels."{{ student.teacher_label }}" AS target,
         considered.weight,
         $teacher AS teacher
+        {% if has_bid %}
+        , considered.bid
+        {% endif %}
         {% for feature in student.features %}
         , considered."{{ feature }}"
         {% endfor %}
@@ -89,6 +99,9 @@ SELECT
     explored,
     target,
     weight,
+    {% if has_bid %}
+    bid,
+    {% endif %}
     teacher,
     $teacher_version AS teacher_version,
     md5_number_lower(request_id::VARCHAR || $withheld_salt) % 10000 < $withheld_buckets AS withheld

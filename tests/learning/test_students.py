@@ -92,6 +92,45 @@ def test_a_temperature_flattens_what_the_student_learns_of_the_teacher_but_not_i
     assert np.corrcoef(plain, warm)[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("heads", [("impression",), ("impression", "consideration")])
+def test_the_listwise_term_alone_teaches_the_order_inside_a_request_on_the_head_that_serves(
+    heads: tuple[str, ...],
+) -> None:
+    rows, held = (
+        training_rows(requests, seed=seed).with_columns(bid=pl.lit(2.0, pl.Float32))
+        for requests, seed in ((400, 0), (200, 1))
+    )
+    held = held.filter(domain="CD")
+    taught = {"rows": rows, "heads": heads, "loss": LossWeights(impression=1e-6, consideration=0, listwise=1.0)}
+    serving = predict_student(fitted(**taught), held)[heads[-1]]  # type: ignore[arg-type]
+    table = held.select("request_id", "target").with_columns(p=pl.Series(serving))
+    correlations = table.group_by("request_id").agg(pl.corr("target", "p", method="spearman").alias("rho"))
+    assert correlations["rho"].mean() > 0.7  # type: ignore[operator]
+
+
+def test_without_its_weight_the_listwise_term_and_the_bid_change_no_byte() -> None:
+    rows = training_rows(60)
+    plain, with_bid = fitted(rows=rows), fitted(rows=rows.with_columns(bid=pl.lit(3.0, pl.Float32)))
+    assert all(value.tobytes() == with_bid.tensors[name].tobytes() for name, value in plain.tensors.items())
+
+
+def test_the_listwise_term_works_without_a_bid_where_the_cascade_has_none() -> None:
+    without = CASCADE.model_copy(update={"has_bid": False})
+    listwise = LEARNING.model_copy(update={"loss": LossWeights(listwise=0.5), "epochs": 2})
+    rows = training_rows(60)
+    alone = fit_student(without, listwise, "distilled", rows).student
+    # Equal bids say nothing.
+    equal = fit_student(CASCADE, listwise, "distilled", rows.with_columns(bid=pl.lit(1.0, pl.Float32))).student
+    plain = fit_student(without, listwise.model_copy(update={"loss": LossWeights()}), "distilled", rows).student
+    assert all(value.tobytes() == equal.tensors[name].tobytes() for name, value in alone.tensors.items())
+    assert not np.array_equal(plain.tensors["bias"], alone.tensors["bias"])
+
+
+def test_a_listwise_loss_without_its_bids_is_refused_by_name() -> None:
+    with pytest.raises(TrainingError, match="column `bid` of teacher_augmented is missing in 3000 of 3000 rows"):
+        fitted(loss=LossWeights(listwise=0.5))
+
+
 def test_bfloat16_agrees_with_float32_to_its_own_precision() -> None:
     rows, held = training_rows(400), training_rows(seed=1).filter(domain="CD")
     mlp = MlpArchitecture(kind="mlp")

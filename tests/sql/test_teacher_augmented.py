@@ -62,7 +62,8 @@ def test_rows_carry_the_students_features_as_they_were_logged(
     features = [feature.name for feature in cascade.features_of(student)]
     assert rows.columns[rows.columns.index("withheld") + 1 :] == features
     logged = rows.select(KEYS).join(logs.candidate_log, on=KEYS, how="left", maintain_order="left")
-    copied = rows.select("requested_at", "explored", *features)
+    copied = rows.select("requested_at", "explored", *features, *(["bid"] if cascade.has_bid else []))
+    assert ("bid" in rows.columns) == cascade.has_bid
     assert copied.equals(logged.select(copied.columns).cast(copied.schema))
 
 

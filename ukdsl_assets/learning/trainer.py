@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.embedding_rows import EmbeddingRows
 from ukdsl_assets.learning.encoding import EncodedRows
-from ukdsl_assets.learning.losses import soft_label_cross_entropy
+from ukdsl_assets.learning.losses import Lists, listwise_cross_entropy, soft_label_cross_entropy
 from ukdsl_assets.learning.networks.inputs import Inputs
 from ukdsl_assets.learning.training_state import Keeper, Position, restore, state_of
 
@@ -37,12 +37,14 @@ class Targets:
     target: float32 [rows] in [0, 1]; weight: float32 [rows] >= 0, already times its domain's loss weight and over
     the domain's total, so that the loss is a sum; head: int64 [rows], the head that the row trains;
     logit_scale: float32 [rows], factor of the logit before the loss (1 / temperature).
+    lists: the requests' considered candidates as lists, None where the loss has no listwise term.
     """
 
     target: NDArray[np.float32]
     weight: NDArray[np.float32]
     head: NDArray[np.int64]
     logit_scale: NDArray[np.float32]
+    lists: Lists | None = None
 
 
 class Shard(NamedTuple):
@@ -177,8 +179,11 @@ def _step(
     inputs = Inputs(request, part.request_numbers, candidate, part.numbers, part.request_of_row)
     with _autocast(precision, model.table.device):
         logits = model.network(inputs)
-    own = logits.float().gather(1, part.head[:, None])[:, 0] * part.logit_scale
-    loss = soft_label_cross_entropy(own, part.target, part.weight * batches)
+    own = logits.float().gather(1, part.head[:, None])[:, 0]
+    loss = soft_label_cross_entropy(own * part.logit_scale, part.target, part.weight * batches)
+    if part.lists is not None:
+        share, log_value = part.lists
+        loss = loss + listwise_cross_entropy(own, share * batches, log_value, part.request_of_row, len(request))
     optimizer.param_groups[0]["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -215,6 +220,7 @@ class _Rows:
     weight: Tensor
     head: Tensor
     logit_scale: Tensor
+    lists: tuple[Tensor, Tensor] | None
     offsets: NDArray[np.int64]
 
 
@@ -232,6 +238,7 @@ def _tensors(rows: EncodedRows, device: torch.device) -> _Rows:
         weight=nothing,
         head=nothing,
         logit_scale=nothing,
+        lists=None,
         offsets=rows.offsets,
     )
 
@@ -259,6 +266,7 @@ def _laid_out(shard: Shard, seed: tuple[int, int, int], device: torch.device) ->
         weight=moved(targets.weight, at),
         head=moved(targets.head, at),
         logit_scale=moved(targets.logit_scale, at),
+        lists=(moved(targets.lists.share, at), moved(targets.lists.log_value, at)) if targets.lists else None,
         offsets=offsets,
     )
 
@@ -276,5 +284,6 @@ def _slice(rows: _Rows, first: int, last: int) -> _Rows:
         weight=rows.weight[part],
         head=rows.head[part],
         logit_scale=rows.logit_scale[part],
+        lists=(rows.lists[0][part], rows.lists[1][part]) if rows.lists else None,
         offsets=rows.offsets[first : last + 1] - rows.offsets[first],
     )

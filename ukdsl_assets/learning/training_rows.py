@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.encoding import Encoder
-from ukdsl_assets.learning.losses import smoothed, softened
+from ukdsl_assets.learning.losses import Lists, lists_of, smoothed, softened
 
 if TYPE_CHECKING:
     from ukdsl_assets.learning.trainer import PlannedShard, Shard, Targets
@@ -26,7 +27,8 @@ class Survey:
 
     encoder: knows all ids. weights: domain -> sum of weights. mean_label: weighted mean of the IMP targets.
     mean_target: of all rows. requests: distinct ids trained on. shards: of each, the requests used and
-    the requests of both domains. kept: the rows themselves where there is but one shard.
+    the requests of both domains. lists: requests with rows of CD. kept: the rows themselves where there is but one
+    shard.
     """
 
     encoder: Encoder
@@ -36,6 +38,7 @@ class Survey:
     mean_target: float
     requests: pl.Series
     shards: tuple[tuple[int, int], ...]
+    lists: int
     kept: pl.DataFrame | None
 
 
@@ -55,7 +58,7 @@ def survey(
     shards, requests = [], []
     rows = dict.fromkeys(domains, 0)
     weights, sums = dict.fromkeys(domains, 0.0), dict.fromkeys(domains, 0.0)
-    target_sum = 0.0
+    target_sum, lists = 0.0, 0
     frame = used = pl.DataFrame()
     for read in readers:
         frame = read()
@@ -71,6 +74,7 @@ def survey(
             weights[domain] += float(weight.sum())
             sums[domain] += float(weight @ mine["target"].to_numpy().astype(np.float64))
         target_sum += float(used["target"].to_numpy().sum(dtype=np.float64))
+        lists += _requests(used.filter(domain="CD"))
         requests.append(used["request_id"].unique())
         shards.append((_requests(used), _requests(frame)))
     for domain in domains:
@@ -87,6 +91,7 @@ def survey(
         mean_target=target_sum / sum(rows.values()),
         requests=pl.concat(requests).unique().sort(),
         shards=tuple(shards),
+        lists=lists,
         kept=used if len(readers) == 1 else None,
     )
 
@@ -109,17 +114,23 @@ def encoded(student: Student, domains: Sequence[str], heads: int, found: Survey,
     from ukdsl_assets.learning.trainer import Shard
 
     frame = found.kept if found.kept is not None else read().filter(pl.col("domain").is_in(domains))
-    return Shard(found.encoder.encode(frame), targets(student, frame, heads, found))
+    rows = found.encoder.encode(frame)
+    return Shard(rows, targets(student, frame, heads, found, rows.offsets))
 
 
-def targets(student: Student, rows: pl.DataFrame, heads: int, found: Survey) -> "Targets":
-    """Rows of IMP train the first head, rows of CD the last; each domain's weights sum to its loss weight overall."""
+def targets(student: Student, rows: pl.DataFrame, heads: int, found: Survey, offsets: NDArray[np.int64]) -> "Targets":
+    """Rows of IMP train the first head, rows of CD the last; each domain's weights sum to its loss weight overall.
+
+    Args:
+        offsets: int64 [requests + 1], where the rows of each request are, as in EncodedRows.
+    """
     from ukdsl_assets.learning.trainer import Targets
 
     considered = (rows["domain"] == "CD").to_numpy()
     target = rows["target"].to_numpy().astype(np.float32)
     weight = rows["weight"].to_numpy().astype(np.float64)
     loss = student.loss
+    lists = _lists(student, rows, considered, offsets, found)
     target[~considered] = smoothed(target[~considered], found.mean_label, loss.label_smoothing)
     target[considered] = softened(target[considered], loss.temperature)
     # The gradient of a softened target is smaller by the square of the temperature (Hinton et al., 2015).
@@ -132,7 +143,23 @@ def targets(student: Student, rows: pl.DataFrame, heads: int, found: Survey) -> 
         weight=weight.astype(np.float32),
         head=considered.astype(np.int64) * (heads - 1),
         logit_scale=np.where(considered, 1 / loss.temperature, 1).astype(np.float32),
+        lists=lists,
     )
+
+
+def _lists(
+    student: Student, rows: pl.DataFrame, considered: NDArray[np.bool_], offsets: NDArray[np.int64], found: Survey
+) -> Lists | None:
+    if not student.loss.listwise or not found.lists:
+        return None
+    value = rows["weight"].to_numpy().astype(np.float64)
+    if "bid" in rows.columns:
+        value *= rows["bid"].to_numpy().astype(np.float64)
+    return lists_of(rows["target"].to_numpy(), value, considered, offsets, student.loss.listwise / found.lists)
+
+
+def _missing_bids(rows: pl.DataFrame) -> int:
+    return rows["bid"].null_count() if "bid" in rows.columns else len(rows)
 
 
 def _requests(rows: pl.DataFrame) -> int:
@@ -143,6 +170,11 @@ def _check_values(cascade: Cascade, student: Student, rows: pl.DataFrame) -> Non
     wrong = rows.filter(~pl.col("target").is_between(0, 1) | pl.col("target").is_nan() | pl.col("target").is_null())
     if len(wrong):
         raise TrainingError(f"{student.name}: {len(wrong)} rows of teacher_augmented.target are not in [0, 1]")
+    if student.loss.listwise and cascade.has_bid and (nulls := _missing_bids(rows)):
+        raise TrainingError(
+            f"{student.name}: column `bid` of teacher_augmented is missing in {nulls} of {len(rows)} rows; the "
+            "listwise loss needs it; materialize teacher_augmented of the window's days again"
+        )
     for feature in cascade.features_of(student):
         if feature.kind != "categorical" and (nulls := rows[feature.name].null_count()):
             raise TrainingError(
