@@ -43,3 +43,7 @@ class ScoringError(UkdslError):
 
 class EvidenceError(UkdslError):
     """A study cannot be measured or told."""
+
+
+class SelectionError(UkdslError):
+    """Features cannot be ranked or selected."""

@@ -11,6 +11,8 @@ from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.encoding import EncodedRows
 
 if TYPE_CHECKING:
+    import lightgbm
+
     from ukdsl_assets.learning.trainer import Targets
 
 # Stands between the boosters of two heads; LightGBM's format has no such line.
@@ -79,6 +81,13 @@ def predict_trees(text: str, rows: EncodedRows, threads: int) -> NDArray[np.floa
         return np.empty((0, len(texts)), np.float32)
     boosters = [lightgbm.Booster(model_str=each) for each in texts]
     return np.stack([np.asarray(b.predict(matrix, num_threads=threads), np.float32) for b in boosters], axis=1)
+
+
+def booster_of(text: str, head: int) -> "lightgbm.Booster":
+    """The booster of one head, counted from 0; it reads `feature_matrix`."""
+    import lightgbm
+
+    return lightgbm.Booster(model_str=text.split(BETWEEN_HEADS)[head])
 
 
 def leaf_values(text: str) -> NDArray[np.float32]:

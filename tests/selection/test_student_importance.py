@@ -1,0 +1,55 @@
+"""Importance of a student's features, of every architecture."""
+
+import numpy as np
+import pytest
+
+from tests.learning.rows import CASCADE, STUDENT, training_rows
+from ukdsl_assets.architectures import Architecture, DeepFmArchitecture, LightGbmArchitecture
+from ukdsl_assets.errors import SelectionError
+from ukdsl_assets.learning.metrics import normalized_entropy
+from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student
+from ukdsl_assets.selection.importance import student_importance
+
+SINGLY = {feature.name: [feature.name] for feature in CASCADE.features_of(STUDENT)}
+HELD = training_rows(60, seed=1).filter(domain="CD")
+
+
+def fitted(architecture: Architecture) -> FittedStudent:
+    rate = 0.1 if architecture.kind == "lightgbm" else 0.01
+    changes = {"architecture": architecture, "epochs": 6, "requests_per_batch": 16, "learning_rate": rate}
+    return fit_student(CASCADE, STUDENT.model_copy(update=changes), "distilled", training_rows(200)).student
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        DeepFmArchitecture(kind="deepfm", hidden=(16,)),
+        LightGbmArchitecture(kind="lightgbm", trees=20, minimum_leaf_rows=20),
+    ],
+    ids=lambda each: each.kind,
+)
+def test_the_features_that_the_truth_depends_on_are_told_from_those_it_does_not(architecture: Architecture) -> None:
+    student = fitted(architecture)
+    found = student_importance(student, HELD, SINGLY, head="consideration", repeats=2, seed=3)
+    base = normalized_entropy(predict_student(student, HELD)["consideration"], HELD["target"], HELD["weight"])
+    assert found.base == pytest.approx(base, rel=1e-6) and found.rows == len(HELD)
+    score = dict(zip(found.names, found.score, strict=True))
+    error = dict(zip(found.names, found.standard_error, strict=True))
+    first, second, third = sorted(score, key=lambda name: -score[name])[:3]
+    assert {first, second} == {"ad", "user_segment"}
+    assert score[second] > 3 * abs(score[third]) and score[second] > 4 * error[second]
+
+
+def test_an_unknown_head_or_feature_is_refused() -> None:
+    student = fitted(LightGbmArchitecture(kind="lightgbm", trees=1))
+    with pytest.raises(SelectionError, match="head: the student has impression and consideration, saw 'click'"):
+        student_importance(student, HELD, SINGLY, head="click")
+    with pytest.raises(SelectionError, match=r"group g: saw \['colour'\]"):
+        student_importance(student, HELD, {"g": ["colour"]}, head="impression")
+
+
+def test_without_rows_scores_are_nan() -> None:
+    found = student_importance(
+        fitted(LightGbmArchitecture(kind="lightgbm", trees=1)), HELD[:0], SINGLY, head="impression"
+    )
+    assert found.rows == 0 and np.isnan(found.score).all()

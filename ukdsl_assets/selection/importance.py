@@ -1,0 +1,160 @@
+"""Permutation importance of features: how much NE rises when a feature is shuffled over withheld rows.
+
+Exact: every row of every repeat is predicted with its donor's value (UKDSL paper, 4.2; Breiman, Random Forests, 2001).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from ukdsl_assets.errors import SelectionError
+from ukdsl_assets.learning.metrics import row_entropy
+from ukdsl_assets.learning.students import FittedStudent
+from ukdsl_assets.selection.sample import Changes, Sample, sample_of, standard_errors
+
+Columns = Mapping[str, NDArray[Any]]
+# Called with one line of text now and then.
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What permuting each group of features does to NE; positive: the model needs the group.
+
+    names: of the groups, in the order given. per_repeat: float64 [groups, repeats], NE(permuted) - NE(base).
+    base: NE without permutation. rows: how many were used.
+    standard_error: float64 [groups], of `score`; see `selection.sample.standard_errors` for what it covers.
+    """
+
+    names: tuple[str, ...]
+    per_repeat: NDArray[np.float64]
+    base: float
+    rows: int
+    standard_error: NDArray[np.float64]
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """Mean over repeats, float64 [groups]."""
+        return np.asarray(self.per_repeat.mean(axis=1))
+
+
+def importance_of(
+    predict: Callable[[Columns], NDArray[Any]],
+    columns: Columns,
+    groups: Mapping[str, Sequence[str]],
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    repeats: int = 1,
+    seed: int = 0,
+    request: ArrayLike | None = None,
+) -> Importance:
+    """Importance for any predictor, by predicting all rows anew for each group and repeat.
+
+    Args:
+        predict: columns as given -> probabilities [rows]; threads are its own affair.
+        columns: name -> [rows, ...]; what no group names stays as it is.
+        groups: name of the group -> its columns, which take the values of one and the same donor.
+        target: [rows] in [0, 1]; weight: [rows] >= 0, or None for equal weights.
+        repeats, seed: of the donors, see `permutations`.
+        request: integers [rows] >= 0, whose rows are not independent; None: all rows are.
+
+    Returns:
+        Scores are NaN without rows, where the mean target is 0 or 1, and with a NaN in predictions or targets.
+
+    Raises:
+        SelectionError: for a group without columns, or with one that is not there.
+        ValueError: for columns of different lengths; targets outside [0, 1]; negative weights; repeats < 1.
+    """
+    check_groups(groups, columns)
+    sample = sample_of(target, weight, request, repeats, seed)
+    return as_importance(groups, sample, *permuted_one_by_one(predict, columns, groups, sample))
+
+
+def student_importance(
+    fitted: FittedStudent,
+    rows: pl.DataFrame,
+    groups: Mapping[str, Sequence[str]],
+    *,
+    head: str,
+    repeats: int = 1,
+    seed: int = 0,
+    threads: int = 1,
+    tell: Tell | None = None,
+) -> Importance:
+    """Importance of a student's features on rows of `teacher_augmented`, by the fastest exact way.
+
+    Args:
+        rows: sorted by request_id; columns target in [0, 1], weight, and the student's features.
+        groups: name of the group -> features that are permuted together. A request's feature is permuted over rows
+            like any other, so that the rows of a request get different donors.
+        head: which output of the student is judged.
+        threads: the result is the same, bit by bit, whatever their number.
+        tell: gets a line of progress now and then, and one when a kernel is compiled (once a machine).
+
+    Returns:
+        NaN as in `importance_of`.
+
+    Raises:
+        SelectionError: for an unknown head or feature, or an empty group.
+        TrainingError: if a request's rows are scattered over the frame.
+    """
+    from ukdsl_assets.selection.student_columns import row_columns, row_predictor
+
+    if head not in fitted.heads:
+        raise SelectionError(f"head: the student has {' and '.join(fitted.heads)}, saw {head!r}; name one of them")
+    columns, request = row_columns(fitted.encoder, rows)
+    return importance_of(
+        row_predictor(fitted, head, threads),
+        columns,
+        groups,
+        rows["target"].to_numpy(),
+        rows["weight"].to_numpy(),
+        repeats=repeats,
+        seed=seed,
+        request=request,
+    )
+
+
+def permuted_one_by_one(
+    predict: Callable[[Columns], NDArray[Any]], columns: Columns, groups: Mapping[str, Sequence[str]], sample: Sample
+) -> tuple[Changes, NDArray[np.float64]]:
+    """What each group's permutation changes, and each row's cross entropy without one, float64 [rows]."""
+    changes = Changes.none(len(groups), sample)
+    if not len(sample.target):
+        return changes, np.zeros(0)
+    entropy = row_entropy(np.asarray(predict(columns), np.float64), sample.target)
+    for group, names in enumerate(groups.values()):
+        for repeat, donors in enumerate(sample.donors):
+            permuted = {name: column[donors] if name in names else column for name, column in columns.items()}
+            after = row_entropy(np.asarray(predict(permuted), np.float64), sample.target)
+            changes.count(group, repeat, sample, sample.weight * (after - entropy))
+    return changes, entropy
+
+
+def as_importance(
+    groups: Mapping[str, Sequence[str]], sample: Sample, changes: Changes, entropy: NDArray[np.float64]
+) -> Importance:
+    """Scores from the summed changes and each row's cross entropy without permutation, float64 [rows]."""
+    scale = sample.scale
+    return Importance(
+        names=tuple(groups),
+        per_repeat=changes.of_repeat / scale,
+        base=float(sample.weight @ entropy) / scale,
+        rows=len(sample.target),
+        standard_error=standard_errors(sample, changes),
+    )
+
+
+def check_groups(groups: Mapping[str, Sequence[str]], columns: Columns) -> None:
+    """Raises SelectionError for a group without columns, or with one that is not there."""
+    for name, members in groups.items():
+        missing = [member for member in members if member not in columns]
+        if missing or not members or isinstance(members, str):
+            raise SelectionError(
+                f"group {name}: saw {members!r}; expected a list of one or more of {', '.join(sorted(columns))}"
+            )
