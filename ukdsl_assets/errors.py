@@ -47,3 +47,7 @@ class EvidenceError(UkdslError):
 
 class SelectionError(UkdslError):
     """Features cannot be ranked or selected."""
+
+
+class TheoryError(UkdslError):
+    """An analysis of section 3 was asked for a selection or a noise that cannot be."""
