@@ -12,26 +12,21 @@ import shlex
 import sys
 import tempfile
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.cli_common import CascadeName, complaints, console, find_cascade, parse_day, parse_days, read_settings
 from ukdsl_assets.cli_evidence import evidence
 from ukdsl_assets.cli_report import report
 from ukdsl_assets.errors import DeclarationError, ScoringError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS, Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-# Wide enough for every table where the output is no terminal, such as a file.
-console = Console(width=None if sys.stdout.isatty() else 120)
-complaints = Console(stderr=True)
-
-CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Name of a declared cascade, e.g. simulated_ads.")]
 Scale = Annotated[
     Literal["small", "default", "large"] | None, typer.Option(help="Size of simulated days (UKDSL_SCALE).")
 ]
@@ -69,8 +64,8 @@ def run(
 
     from ukdsl_assets.defs.run import open_job, run_days
 
-    settings = _settings(scale=scale, as_of=as_of)
-    cascades, declared = _cascade(settings, cascade)
+    settings = read_settings(scale=scale, as_of=as_of)
+    cascades, declared = find_cascade(settings, cascade)
     wanted = parse_days(declared, days)
     if json_file is not None and not json_file.parent.is_dir():
         raise DeclarationError(f"--json: no folder {json_file.parent}; make it first")
@@ -113,11 +108,9 @@ def check_logs(
     from ukdsl_assets.sources.judge import read_and_judge
     from ukdsl_assets.sources.open import open_source
 
-    settings = _settings(scale=scale)
-    _, declared = _cascade(settings, cascade)
-    if ".." in day:
-        raise DeclarationError(f"--day: expected one day such as 2026-01-01, saw {day!r}")
-    wanted = parse_days(declared, day)[0]
+    settings = read_settings(scale=scale)
+    _, declared = find_cascade(settings, cascade)
+    wanted = parse_day(declared, day)
     lake, table = Lake(settings.tables, settings.shards), (cascade, "candidate_log")
     trailing = lake.row_counts(table, [each for each in lake.partitions(table) if each < wanted][-TRAILING_DAYS:])
     # A simulated cascade's state goes to a folder that is thrown away.
@@ -151,16 +144,14 @@ def score(
     from ukdsl_assets.learning.scoring import score_files
     from ukdsl_assets.learning.students import from_checkpoint
 
-    settings = _settings()
-    _, declared = _cascade(settings, cascade)
+    settings = read_settings()
+    _, declared = find_cascade(settings, cascade)
     if student not in [each.name for each in declared.students]:
         known = ", ".join(each.name for each in declared.students) or "(none)"
         raise DeclarationError(f"{cascade} has no student `{student}`; declared are {known}")
     store, key = CheckpointStore(settings.checkpoints), (cascade, student)
-    if day is not None and ".." in day:
-        raise DeclarationError(f"--day: expected one day such as 2026-01-01, saw {day!r}")
     if day is not None:
-        found = store.load((*key, "distilled"), parse_days(declared, day)[0])
+        found = store.load((*key, "distilled"), parse_day(declared, day))
     elif entry := store.released(key):
         found = store.load((*key, entry["arm"]), date.fromisoformat(entry["day"]), entry["checkpoint"])
     else:
@@ -204,7 +195,7 @@ def vacuum(
     from ukdsl_assets.lake.checkpoints import CheckpointStore
     from ukdsl_assets.lake.tables import Lake
 
-    settings = _settings()
+    settings = read_settings()
     swept = Lake(settings.tables, settings.shards).sweep(older_than_hours)
     for table, files in swept.items():
         if files:
@@ -216,46 +207,6 @@ def vacuum(
     )
 
 
-def parse_days(cascade: Cascade, text: str) -> list[date]:
-    """The days of `2026-01-01` or `2026-01-01..2026-01-07`, both ends included.
-
-    Raises:
-        DeclarationError: for what is no such text, or days that the cascade does not have.
-    """
-    first, between, last = text.partition("..")
-    try:
-        start, end = date.fromisoformat(first), date.fromisoformat(last if between else first)
-    except ValueError:
-        raise DeclarationError(f"--days: expected 2026-01-01 or 2026-01-01..2026-01-07, saw {text!r}") from None
-    if end < start:
-        raise DeclarationError(f"--days: the last day {end} is before the first, {start}")
-    newest = cascade.last_day or datetime.now(UTC).date() - timedelta(days=1)
-    for each in (start, end):
-        if not cascade.first_day <= each <= newest:
-            raise DeclarationError(f"--days: {cascade.name} has days {cascade.first_day} to {newest}, saw {each}")
-    return [start + timedelta(days=count) for count in range((end - start).days + 1)]
-
-
-def _settings(**given: str | None) -> Settings:
-    """Settings of the environment; options that were given go before it."""
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        lines = [
-            f"UKDSL_{str(item['loc'][0]).upper()}: {item['msg']} (saw {item['input']!r})" for item in error.errors()
-        ]
-        raise DeclarationError("settings: " + "; ".join(lines)) from None
-
-
-def _cascade(settings: Settings, name: str) -> tuple[dict[str, Cascade], Cascade]:
-    cascades = read_cascades(SHIPPED, settings.cascades)
-    if name not in cascades:
-        raise DeclarationError(
-            f"no cascade `{name}`; declared are {', '.join(cascades)}. Set UKDSL_CASCADES to a folder of your own YAML"
-        )
-    return cascades, cascades[name]
-
-
 def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path | None) -> bool:
     """Print the last day's tables, where the lake is and how to open the UI; all days' figures go to the JSON file.
 
@@ -263,6 +214,8 @@ def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Pat
         Whether the last day's release of any student was refused.
     """
     from ukdsl_assets.lake.checkpoints import CheckpointStore
+    from ukdsl_assets.lake.storage import Storage
+    from ukdsl_assets.reports.html import report_place
     from ukdsl_assets.reports.results import evaluation_of
     from ukdsl_assets.reports.tables import LEGEND, decision_on, evaluation_table, headline
 
@@ -286,7 +239,10 @@ def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Pat
     own = "".join(
         f"{name}={shlex.quote(value)} " for name, value in sorted(os.environ.items()) if name.startswith("UKDSL_")
     )
-    console.print(f"Lake: {settings.lake}\nOpen the UI: {own}make ui", highlight=False, soft_wrap=True)
+    report = Storage(settings.lake).uri(*report_place(cascade.name, days[-1]))
+    console.print(
+        f"Lake: {settings.lake}\nReport: {report}\nOpen the UI: {own}make ui", highlight=False, soft_wrap=True
+    )
     return refused
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ukdsl_assets.cli_common import complaints, console, read_settings
 from ukdsl_assets.errors import EvidenceError
 from ukdsl_assets.evidence.registry import MODULES, study
 
@@ -25,16 +26,14 @@ def measure(
     jobs: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = os.cpu_count() or 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures and units of all seeds here.")] = None,
 ) -> None:
-    # Late, since cli.py registers this command.
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    from ukdsl_assets.cli import _settings, complaints, console
     from ukdsl_assets.evidence.summary import caption, result_of
     from ukdsl_assets.evidence.units import measured, settings_of
     from ukdsl_assets.reports.tables import summary_table
 
     name = str(context.info_name)
-    chosen, lake = study(name), _settings().lake
+    chosen, lake = study(name), read_settings().lake
     if json_file is not None and not json_file.parent.is_dir():
         raise EvidenceError(f"--json: no folder {json_file.parent}; make it first")
     given = dict(_setting(name, each) for each in settings or [])

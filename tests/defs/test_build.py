@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from ukdsl_assets.cascade import SHIPPED, read_cascade
-from ukdsl_assets.cli import parse_days
+from ukdsl_assets.cli_common import parse_days
 from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.settings import PROJECT, Settings

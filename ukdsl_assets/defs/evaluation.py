@@ -10,6 +10,7 @@ import polars as pl
 from ukdsl_assets.cascade import Cascade, Feature, Student, truth_column
 from ukdsl_assets.defs.gates import check_results, check_specs, told_plainly
 from ukdsl_assets.defs.keys import EVALUATION, spec
+from ukdsl_assets.defs.pictures import link_to_report, overview
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
 from ukdsl_assets.defs.students import as_student
@@ -76,8 +77,14 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
             data = f"{cascade.note}, seed {student.seed}, withheld requests of {day}"
             shown = {"calibration": dg.MarkdownMetadataValue(groups_markdown(by_group, student.heads[-1]))}
             yield committed(context, platform, staged_groups, inputs, shown, MEANINGS | GROUP_MEANINGS)
-            shown = {"evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data))}
-            yield committed(context, platform, staged, inputs, shown | trends(student.heads[-1], judged), MEANINGS)
+            drawn = judged.with_columns(day=pl.lit(day)), by_group.with_columns(day=pl.lit(day))
+            told: dict[str, Any] = {
+                "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
+                **overview({student.name: drawn}),
+                **link_to_report(platform, cascade, day),
+                **trends(student.heads[-1], judged),
+            }
+            yield committed(context, platform, staged, inputs, told, MEANINGS)
 
     return evaluation
 

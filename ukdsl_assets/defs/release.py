@@ -11,6 +11,7 @@ import dagster as dg
 from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.defs.gates import check_results, check_specs, result, told_plainly
 from ukdsl_assets.defs.keys import RELEASE, spec
+from ukdsl_assets.defs.pictures import link_to_report
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, day_of
 from ukdsl_assets.gates import GateResult
@@ -47,7 +48,8 @@ def release_asset(cascade: Cascade, platform: Platform, student: Student) -> dg.
     )
     def release(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
-            decision = decide(platform, cascade, student, day_of(context))
+            day = day_of(context)
+            decision = decide(platform, cascade, student, day)
             yield from check_results(table, [GateResult("all_gates_passed", not decision.reasons, decision.message)])
             history = platform.checkpoints.release_history(table[:2], last=SHOWN_DECISIONS)
             released = platform.checkpoints.released(table[:2])
@@ -58,6 +60,7 @@ def release_asset(cascade: Cascade, platform: Platform, student: Student) -> dg.
                     "decision": decision.message,
                     "released": released["checkpoint"] if released else "nothing yet",
                     **(how_to_score(platform, table[:2], released) if released else {}),
+                    **link_to_report(platform, cascade, day),
                     "history": dg.MarkdownMetadataValue(history_markdown(history)),
                 },
             )

@@ -1,12 +1,11 @@
 """Group 7: the report of a day, one HTML file for people, from what the day has published."""
 
-import base64
-
 import dagster as dg
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.defs.gates import result, told_plainly
 from ukdsl_assets.defs.keys import REPORT, spec
+from ukdsl_assets.defs.pictures import link_to_report, overview
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, day_of
 
@@ -33,18 +32,12 @@ def report_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinit
     @dg.multi_asset(name="__".join(table), specs=[described])
     def report(context: dg.AssetExecutionContext) -> Events:
         from ukdsl_assets.reports.html import write_report
-        from ukdsl_assets.reports.plots import overview_png
 
         with told_plainly():
-            made = write_report(platform.settings, cascade, day_of(context))
-            where = dg.MetadataValue.url if "://" in made.uri else dg.MetadataValue.path
-            shown: dict[str, dg.MetadataValue] = {"report": where(made.uri), "bytes": dg.MetadataValue.int(made.bytes)}
+            day = day_of(context)
+            made = write_report(platform.settings, cascade, day)
             drawn = {each.student.name: (each.evaluation, each.groups) for each in made.report.students}
-            if drawn:
-                picture = base64.b64encode(overview_png(drawn)).decode()
-                shown["overview"] = dg.MetadataValue.md(
-                    f"![reliability and calibration](data:image/png;base64,{picture})"
-                )
-            yield result(table, made.version, shown)
+            shown = {**link_to_report(platform, cascade, day), "bytes": dg.MetadataValue.int(made.bytes)}
+            yield result(table, made.version, shown | overview(drawn))
 
     return [report]

@@ -1,0 +1,30 @@
+"""What assets show in the UI beside figures: a small picture, and where the day's report is."""
+
+import base64
+from collections.abc import Mapping
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.defs.platform import Platform
+from ukdsl_assets.lake.storage import Storage
+
+
+def link_to_report(platform: Platform, cascade: Cascade, day: date) -> dict[str, dg.MetadataValue]:
+    """Where the report of a day is, or will be once it is made."""
+    from ukdsl_assets.reports.html import report_place
+
+    uri = Storage(platform.settings.lake).uri(*report_place(cascade.name, day))
+    return {"report": dg.MetadataValue.url(uri) if "://" in uri else dg.MetadataValue.path(uri)}
+
+
+def overview(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]]) -> dict[str, dg.MetadataValue]:
+    """A picture of the students' evaluation and calibration_by_group of a day, by name; nothing for no student."""
+    from ukdsl_assets.reports.plots import overview_png
+
+    if not students:
+        return {}
+    picture = base64.b64encode(overview_png(students)).decode()
+    return {"overview": dg.MetadataValue.md(f"![reliability and calibration](data:image/png;base64,{picture})")}
