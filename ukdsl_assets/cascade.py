@@ -9,25 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from ukdsl_assets.architectures import Architecture, TwoTowerArchitecture
+from ukdsl_assets.cross_domain import CrossDomainTeacher
+from ukdsl_assets.declared import Declared, Name
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.references import wrong_references
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 # What Dagster takes for an owner: a team or an address.
 OWNER = r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$"
 Share = Annotated[float, Field(gt=0, le=1)]
 Bounds = Annotated[tuple[float, float], AfterValidator(lambda pair: _ordered(pair))]
 
 SHIPPED = Path(__file__).parent / "cascades"
-
-
-class Declared(BaseModel):
-    """Base of every block: unknown keys are errors, values are fixed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Stage(Declared):
@@ -82,11 +77,28 @@ class Feature(Declared):
         return self
 
 
+class SimulatedSurface(Declared):
+    """Another surface of a simulated world: the same users and ads, requests and tastes of its own.
+
+    traffic: requests, as a share of the scale's.
+    click_shift: added to the logit of every click.
+    difference: share of the variance of the pairwise, placement and category effects that is this surface's own.
+    columns: column here -> the world's feature, where the names differ.
+    """
+
+    name: Name
+    traffic: Share = 1.0
+    click_shift: float = 0.0
+    difference: float = Field(0.0, ge=0, le=1)
+    columns: dict[Name, Name] = Field({})
+
+
 class SimulatedSource(Declared):
-    """The simulated ads world; `seed` chooses the world."""
+    """The simulated ads world; `seed` chooses the world, `surface` another surface than its main one."""
 
     kind: Literal["simulated"]
     seed: int = Field(0, ge=0)
+    surface: SimulatedSurface | None = None
 
 
 class ParquetSource(Declared):
@@ -98,7 +110,7 @@ class ParquetSource(Declared):
 
     kind: Literal["parquet"]
     path: str
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field({})
 
 
 class KuaiRandSource(Declared):
@@ -144,7 +156,7 @@ class TrainedTeacher(Declared):
     seed: int = 0
 
 
-Teacher = Annotated[LoggedTeacher | TrainedTeacher, Field(discriminator="kind")]
+Teacher = Annotated[LoggedTeacher | TrainedTeacher | CrossDomainTeacher, Field(discriminator="kind")]
 
 
 class LossWeights(Declared):
@@ -264,7 +276,7 @@ class Cascade(Declared):
     def task(self, name: str) -> Task:
         return _by_name(self.tasks, name)
 
-    def teacher(self, name: str) -> LoggedTeacher | TrainedTeacher:
+    def teacher(self, name: str) -> Teacher:
         return _by_name(self.teachers, name)
 
     def student(self, name: str) -> Student:

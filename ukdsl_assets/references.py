@@ -84,6 +84,8 @@ def _unknown_references(cascade: "Cascade") -> list[str]:
                 problems.append(
                     f"teachers.{teacher.name}: stage {teacher.stage} logs no prediction; declare a trained one"
                 )
+            for task in teacher.tasks if teacher.kind == "cross_domain" else ():
+                refer(f"teachers.{teacher.name}.tasks", task, tasks)
         for student in cascade.students:
             _check_student(cascade, student, stages, tasks, refer, problems)
     if cascade.last_day is not None and cascade.last_day < cascade.first_day:
@@ -117,6 +119,8 @@ def _check_student(
         problems.append(f"{key}.teacher: `{teacher.name}` is of stage {teacher.stage}, before {student.stage}")
     if teacher.kind == "logged" and student.task not in cascade.predictions_of(teacher.stage):
         problems.append(f"{key}.teacher: stage {teacher.stage} logs no prediction of task `{student.task}`")
+    if teacher.kind == "cross_domain" and student.task not in teacher.tasks:
+        problems.append(f"{key}.teacher: `{teacher.name}` maps no task to `{student.task}`; add it to its `tasks`")
     sides = {feature.side for feature in cascade.features_of(student)}
     if student.architecture.kind == "two_tower" and sides != {"request", "candidate"}:
         problems.append(f"{key}.features: two_tower needs features of both sides, saw {' and '.join(sorted(sides))}")

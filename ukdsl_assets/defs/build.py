@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import dagster as dg
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
+from ukdsl_assets.cross_domain import check_cross_domain
+from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
 from ukdsl_assets.defs.logs import log_assets
 from ukdsl_assets.defs.platform import Platform
@@ -32,9 +34,13 @@ def build_defs(
     platform = Platform.open(settings)
     if cascades is None:
         cascades = read_cascades(SHIPPED, settings.cascades)
+    check_cross_domain(cascades)
+    assets = [asset for cascade in cascades.values() for make in FLOW for asset in make(cascade, platform)]
+    for cascade in cascades.values():
+        assets += cross_domain_assets(cascade, cascades, platform)
     jobs = {name: daily_job(cascade) for name, cascade in cascades.items()}
     return dg.Definitions(
-        assets=[asset for cascade in cascades.values() for make in FLOW for asset in make(cascade, platform)],
+        assets=assets,
         jobs=list(jobs.values()),
         schedules=[each for name, cascade in cascades.items() for each in schedules(cascade, jobs[name])],
         # A process for each step would cost two seconds a step; see the reference on Dagster.

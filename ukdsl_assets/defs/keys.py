@@ -1,5 +1,6 @@
 """Names in the graph: asset keys, groups in the order of the flow, partitions."""
 
+import warnings
 from datetime import timedelta
 from typing import Any
 
@@ -46,4 +47,13 @@ def spec(cascade: Cascade, table: tuple[str, ...], group: str, description: str,
 def since(table: tuple[str, ...], days: int) -> dg.AssetDep:
     """A dependency on the rolling window of `days` partitions that ends with today's."""
     mapping = dg.TimeWindowPartitionMapping(start_offset=1 - days) if days > 1 else None
+    return dg.AssetDep(dg.AssetKey(table), partition_mapping=mapping)
+
+
+def same_day(table: tuple[str, ...]) -> dg.AssetDep:
+    """A dependency on the same day of another cascade, whose days may begin or end elsewhere."""
+    with warnings.catch_warnings():
+        # The parameter is in beta; the version of Dagster is pinned and a test runs both cascades.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        mapping = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
     return dg.AssetDep(dg.AssetKey(table), partition_mapping=mapping)

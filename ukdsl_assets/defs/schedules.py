@@ -1,4 +1,4 @@
-"""One daily job a cascade, and its schedule: 05:00 UTC for yesterday."""
+"""One daily job a cascade, and its schedule: 05:00 UTC for yesterday, an hour later where another cascade teaches."""
 
 from typing import Any
 
@@ -27,4 +27,5 @@ def schedules(cascade: Cascade, job: Any) -> list[Any]:
     """None for a cascade whose logs have ended. Dagster gives the classes of unresolved jobs no public name."""
     if cascade.last_day is not None:
         return []
-    return [dg.build_schedule_from_partitioned_job(job, hour_of_day=HOUR_UTC)]
+    taught = any(teacher.kind == "cross_domain" for teacher in cascade.teachers)
+    return [dg.build_schedule_from_partitioned_job(job, hour_of_day=HOUR_UTC + taught)]

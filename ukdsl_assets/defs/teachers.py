@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, LoggedTeacher, TrainedTeacher
+from ukdsl_assets.cascade import Cascade, LoggedTeacher, Teacher, TrainedTeacher
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.platform import Platform, Table
@@ -31,12 +31,15 @@ LOGGED_MODEL = "logged_teacher_labels"
 
 
 def teacher_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
-    """[cascade, teacher, teacher_labels] of each teacher, and teacher_checkpoint of the trained ones."""
+    """[cascade, teacher, teacher_labels] of each teacher, and teacher_checkpoint of the trained ones.
+
+    Those of other cascades need more than their own: see `cross_domain`.
+    """
     assets = []
     for teacher in cascade.teachers:
         if teacher.kind == "logged":
             assets.append(logged_labels(cascade, platform, teacher))
-        else:
+        elif teacher.kind == "trained":
             assets += [trained_checkpoint(cascade, platform, teacher), trained_labels(cascade, platform, teacher)]
     return assets
 
@@ -138,7 +141,7 @@ def trained_labels(cascade: Cascade, platform: Platform, teacher: TrainedTeacher
 
 
 def rows_scored_by(
-    cascade: Cascade, platform: Platform, teacher: TrainedTeacher, tables: Sequence[Table], day: date
+    cascade: Cascade, platform: Platform, teacher: Teacher, tables: Sequence[Table], day: date
 ) -> pl.DataFrame:
     """Keys and features of the day's rows that reached the teacher's stage, sorted by key."""
     columns = ["request_id", "candidate_id", *(feature.name for feature in cascade.features_known_at(teacher.stage))]
@@ -146,15 +149,13 @@ def rows_scored_by(
     return pl.concat(parts).sort("request_id", "candidate_id").collect()
 
 
-def reached(cascade: Cascade, teacher: TrainedTeacher, rows: pl.LazyFrame) -> pl.LazyFrame:
+def reached(cascade: Cascade, teacher: Teacher, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows that the teacher's stage scored, which alone have all its features."""
     stages = [stage.name for stage in cascade.stages][cascade.depth(teacher.stage) :]
     return rows.filter(pl.col("deepest_stage").is_in(stages))
 
 
-def judged(
-    cascade: Cascade, platform: Platform, teacher: LoggedTeacher | TrainedTeacher, day: date, labels: pl.DataFrame
-) -> list[GateResult]:
+def judged(cascade: Cascade, platform: Platform, teacher: Teacher, day: date, labels: pl.DataFrame) -> list[GateResult]:
     """The teacher's gates on the day's impressions."""
     tasks = [task.name for task in cascade.tasks]
     columns = ["request_id", "candidate_id", "deepest_stage", "explored", *tasks]

@@ -1,22 +1,27 @@
 """What a teacher says on shown rows against what happened there: on withheld impressions and on exploration."""
 
+from dataclasses import replace
+
+import numpy as np
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, LoggedTeacher, TrainedTeacher
+from ukdsl_assets.cascade import Cascade, Teacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.audit import judge_teacher, labels_valid
 
 KEYS = ["request_id", "candidate_id"]
 
 
-def tasks_taught(cascade: Cascade, teacher: LoggedTeacher | TrainedTeacher) -> list[str]:
-    """The tasks that a teacher labels: what its stage logs, or all for a trained one."""
+def tasks_taught(cascade: Cascade, teacher: Teacher) -> list[str]:
+    """The tasks that a teacher labels: what its stage logs, what is mapped to another cascade's, or all."""
     if teacher.kind == "logged":
         return list(cascade.predictions_of(teacher.stage))
+    if teacher.kind == "cross_domain":
+        return list(teacher.tasks)
     return [task.name for task in cascade.tasks]
 
 
-def teacher_rules(cascade: Cascade, teacher: LoggedTeacher | TrainedTeacher) -> dict[str, str]:
+def teacher_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:
     """Names of the gates of `audit_teacher` and what they demand."""
     rules = {"labels_valid": "Labels are in [0, 1], one a row, and none is missing for what its stage scored."}
     for task in tasks_taught(cascade, teacher):
@@ -27,7 +32,7 @@ def teacher_rules(cascade: Cascade, teacher: LoggedTeacher | TrainedTeacher) -> 
 
 def audit_teacher(
     cascade: Cascade,
-    teacher: LoggedTeacher | TrainedTeacher,
+    teacher: Teacher,
     impressions: pl.DataFrame,
     labels: pl.DataFrame,
     withheld: pl.Series,
@@ -35,7 +40,9 @@ def audit_teacher(
     """Judge a teacher's labels on the day's impressions, in the order of `teacher_rules`.
 
     A trained teacher has seen the impressions that are not withheld, exploration rows too, so both gates use
-    withheld rows; a logged teacher was trained before the day, so exploration rows all count.
+    withheld rows; a logged teacher was trained before the day, so exploration rows all count. The calibration of a
+    teacher from another cascade, whose rates are its own, only tells: whether it may teach is for
+    `teacher_evaluation.judge_against_constant`.
 
     Args:
         impressions: request_id, candidate_id, deepest_stage, explored and a label column a task.
@@ -54,5 +61,7 @@ def audit_teacher(
             ("exploration", explored, "teacher_exploration"),
         ):
             prediction, label = chosen[f"{task}_prediction"].to_numpy(), chosen[task].to_numpy()
-            results.append(judge_teacher(cascade, task, f"{task}_calibrated_on_{where}", prediction, label, bounds))
+            found = judge_teacher(cascade, task, f"{task}_calibrated_on_{where}", prediction, label, bounds)
+            only_tells = teacher.kind == "cross_domain" and np.isfinite(prediction).all()
+            results.append(replace(found, severity="WARN") if only_tells else found)
     return results

@@ -163,14 +163,18 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
     """What the template shows of a student."""
     student, evaluation, groups = report.student, report.evaluation, report.groups
     teacher = cascade.teacher(student.teacher)
-    kind = "the predictions that it logged" if teacher.kind == "logged" else "a model trained on impressions"
+    kinds = {
+        "logged": "the predictions that it logged",
+        "trained": "a model trained on impressions",
+        "cross_domain": "a model of another cascade, used as it is",
+    }
     segments = {} if groups is None else _segments(groups)
     counted = {view: figures_of(evaluation, "distilled", *view) for view in VIEWS}
     truth = main_rows(evaluation, ("truth", "truth")) if cascade.has_truth else []
     return {
         "name": student.name,
         "about": f"{student.architecture.kind} of stage {student.stage} for task {student.task}, taught by "
-        f"{teacher.name} ({kind} at stage {teacher.stage})",
+        f"{teacher.name} ({kinds[teacher.kind]} at stage {teacher.stage})",
         "stage": student.stage,
         "seed": student.seed,
         "heads": ", ".join(student.heads),

@@ -127,6 +127,21 @@ def headline(serving: str, evaluation: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def teacher_markdown(figures: pl.DataFrame, data: str) -> str:
+    """The table of `evaluate_teacher` below a line that says which data it is of."""
+    header = ("task", "rows", "positives", "calibration", "NE", "AUC")
+    rows = [
+        (
+            row["task"],
+            f"{row['rows']:,}",
+            f"{row['positives']:,}",
+            *(_with_error(row[name], row[f"{name}_error"]) for name in ("calibration", "ne", "auc")),
+        )
+        for row in figures.iter_rows(named=True)
+    ]
+    return f"{data}, withheld impressions against labels\n\n{_markdown(header, rows)}"
+
+
 def groups_markdown(by_group: pl.DataFrame, serving: str) -> str:
     """Calibration of the distilled student by decile and segment: impressions, and considered rows by what serves."""
     header = ("domain", "by", "group", "rows", "prediction", "reference", "calibration")

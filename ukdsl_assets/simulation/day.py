@@ -109,11 +109,11 @@ def simulate_day(world: World, models: ServingModels, day: int, requests: int, t
     signals = pair_signals(asked, ads, slots_24)
     ranking_click, ranking_conversion = models.ranking(asked, ads, slots_24, signals)
 
-    explored = uniforms(world.seed, "explored", day, asked.number) < EXPLORED_SHARE
+    explored = uniforms(world.stream, "explored", day, asked.number) < EXPLORED_SHARE
     pair = (day, asked.number[:, None], ads.ad[slots_24])
-    known_to_auction = np.exp(np.float32(AUCTION_SPREAD) * normals(world.seed, "auction", *pair))
+    known_to_auction = np.exp(np.float32(AUCTION_SPREAD) * normals(world.stream, "auction", *pair))
     score = ads.bid[slots_24] * known_to_auction * ranking_click
-    score[explored] = uniforms(world.seed, "exploration order", *pair)[explored]
+    score[explored] = uniforms(world.stream, "exploration order", *pair)[explored]
     shown = keep_top(score, SHOWN)
     shown_slots = np.take_along_axis(slots_24, shown, axis=1)
     true_click, true_conversion = true_probabilities(world, asked, ads, slots) if truths else (None, None)
@@ -156,7 +156,7 @@ def keep_top(scores: np.ndarray, count: int) -> np.ndarray:
 
 
 def _outcomes(world: World, day: int, requests: Requests, ads: Ads, slots: np.ndarray) -> Outcomes:
-    seed, pair = world.seed, (day, requests.number[:, None], ads.ad[slots])
+    seed, pair = world.stream, (day, requests.number[:, None], ads.ad[slots])
     click, conversion = true_probabilities(world, requests, ads, slots)
     clicked = uniforms(seed, "click", *pair) < click
     impression_at = requests.microsecond[:, None] + _delay(uniforms(seed, "impression delay", *pair), 0.2 * _SECOND)

@@ -20,7 +20,7 @@ def candidates(world: World, ads: Ads, day: int, requests: Requests) -> np.ndarr
 
     Ads are drawn one after the other in proportion to their popularity, repeated ones again.
     """
-    return _draw(hashed(world.seed, "candidates", day, requests.number), ads.drawn)
+    return _draw(hashed(world.stream, "candidates", day, requests.number), ads.drawn)
 
 
 def pair_signals(requests: Requests, ads: Ads, slots: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ukdsl_assets.cascade import SimulatedSurface
 from ukdsl_assets.simulation.hashing import choices, hashed, normals, uniforms
 
 USERS = 50_000
@@ -86,10 +87,16 @@ class Tables(NamedTuple):
 
 
 class World:
-    """One world; `seed` chooses it. Building it draws the 50,000 users."""
+    """One world; `seed` chooses it. Building it draws the 50,000 users.
 
-    def __init__(self, seed: int) -> None:
+    Another surface of it has the same users and ads; `stream` is the seed of what happens on the surface.
+    """
+
+    def __init__(self, seed: int, surface: SimulatedSurface | None = None) -> None:
         self.seed = seed
+        self.stream = seed if surface is None else int(hashed(seed, f"surface {surface.name}"))
+        self._click_shift = 0.0 if surface is None else surface.click_shift
+        self._difference = 0.0 if surface is None else surface.difference
         users = np.arange(USERS)
         self._user = {
             name: choices(CATEGORIES_OF[name], seed, name, users)
@@ -106,7 +113,9 @@ class World:
         self._pair_state = hashed(seed, "pair", users)
         chance = (users + 50.0) ** -0.6
         self._reached = np.cumsum(chance / chance.sum())
-        self._by_category = {name: self._effects(name) for name in ("hour", "placement", "advertiser", "category")}
+        self._by_category = {"advertiser": self._effects("advertiser")}
+        for name in ("hour", "placement", "category"):
+            self._by_category[name] = self._blended(self._effects(name), f"own {name} effect")
         self._category_centroids = self._vectors("category centroid", np.arange(CATEGORIES_OF["category"]))
         self.tables = Tables(
             0.3 * self._pairwise("user_segment", "category"),
@@ -117,11 +126,11 @@ class World:
     def requests(self, day: int, count: int) -> Requests:
         """The first `count` requests of a day; a larger count only adds further ones."""
         number = np.arange(count)
-        chosen = np.searchsorted(self._reached, uniforms(self.seed, "request user", day, number))
+        chosen = np.searchsorted(self._reached, uniforms(self.stream, "request user", day, number))
         user = np.minimum(chosen, USERS - 1)
-        hour = _hours(uniforms(self.seed, "request hour", day, number))
-        placement = choices(CATEGORIES_OF["placement"], self.seed, "request placement", day, number)
-        within = uniforms(self.seed, "request moment", day, number) * _MICROSECONDS_AN_HOUR
+        hour = _hours(uniforms(self.stream, "request hour", day, number))
+        placement = choices(CATEGORIES_OF["placement"], self.stream, "request placement", day, number)
+        within = uniforms(self.stream, "request moment", day, number) * _MICROSECONDS_AN_HOUR
         moment = 0.15 * self._by_category["hour"][hour] + 0.3 * self._by_category["placement"][placement]
         wave = 0.08 * np.sin(2 * np.pi * day / 7)
         return Requests(
@@ -133,7 +142,7 @@ class World:
             profile=self._profile[user],
             microsecond=hour * _MICROSECONDS_AN_HOUR + within.astype(np.int64),
             latent=self._latent[user],
-            click_effect=(CLICK_BASE + wave + self._click_effect[user] + moment).astype(np.float32),
+            click_effect=(CLICK_BASE + self._click_shift + wave + self._click_effect[user] + moment).astype(np.float32),
             conversion_effect=(CONVERSION_BASE + self._conversion_effect[user]).astype(np.float32),
             pair_state=self._pair_state[user],
         )
@@ -179,7 +188,16 @@ class World:
 
     def _pairwise(self, first: str, second: str) -> np.ndarray:
         rows, columns = np.arange(CATEGORIES_OF[first]), np.arange(CATEGORIES_OF[second])
-        return normals(self.seed, f"{first} by {second}", rows[:, None], columns)
+        shared = normals(self.seed, f"{first} by {second}", rows[:, None], columns)
+        return self._blended(shared, f"own {first} by {second}")
+
+    def _blended(self, shared: np.ndarray, purpose: str) -> np.ndarray:
+        """The world's effects, and the surface's own in the place of some of their variance."""
+        if not self._difference:
+            return shared
+        own = normals(self.stream, purpose, np.arange(shared.size)).reshape(shared.shape)
+        of_world, of_surface = np.sqrt([1 - self._difference, self._difference], dtype=np.float32)
+        return of_world * shared + of_surface * own
 
 
 def _mixed(click_effect: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
-from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.cascade import Cascade, SimulatedSurface
+from ukdsl_assets.cascade import SimulatedSource as SimulatedDeclaration
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.sources.contract import DayOfLogs, candidate_log_dtypes
 
@@ -59,7 +61,10 @@ class SimulatedSource:
             )
         self._cascade = cascade
         self._seed = cascade.source.seed
-        self._state_folder = state_folder
+        self._surface = cascade.source.surface
+        # A surface's models are its own, and another's once its declaration changes.
+        of = f"/surface={_fingerprint(self._surface)}" if self._surface else ""
+        self._state_folder = state_folder + of
         self._scale_name = scale
         self._scale = SCALES[scale]
         self._progress = progress
@@ -84,21 +89,32 @@ class SimulatedSource:
             )
         models = self._models_before(index)
         truths = self._cascade.has_truth
-        served = simulate_day(self._world, models, index, self._scale.requests_of(index), truths)
+        served = simulate_day(self._world, models, index, self._requests_of(index), truths)
         if index not in self._states.days():
             models.train(served, self._scale)
             self._states.save(models)
         midnight = midnight_of(day)
         # Polars compares moments of one zone only.
         as_of = self._as_of.astimezone(UTC) if self._as_of else midnight + timedelta(microseconds=CLOCK)
-        columns = candidate_log_dtypes(self._cascade)
-        return DayOfLogs(candidate_log(served, midnight, columns), event_log(served, midnight, as_of))
+        of_world = {name: self._world_names.get(name, name) for name in candidate_log_dtypes(self._cascade)}
+        log = candidate_log(served, midnight, of_world.values()).rename(
+            {there: here for here, there in of_world.items()}
+        )
+        return DayOfLogs(log, event_log(served, midnight, as_of))
+
+    @property
+    def _world_names(self) -> dict[str, str]:
+        return self._surface.columns if self._surface else {}
+
+    def _requests_of(self, index: int) -> int:
+        share = self._surface.traffic if self._surface else 1.0
+        return max(round(share * self._scale.requests_of(index)), 1)
 
     @cached_property
     def _world(self) -> "World":
         from ukdsl_assets.simulation.world import World
 
-        return World(self._seed)
+        return World(self._seed, self._surface)
 
     @cached_property
     def _states(self) -> "StateFolder":
@@ -116,7 +132,7 @@ class SimulatedSource:
         models = self._states.load(saved[-1]) if saved else ProductionModels(self._seed, -WARM_UP_DAYS - 1)
         missing = range(models.trained_to + 1, index)
         for done, day in enumerate(missing, start=1):
-            requests = self._scale.requests_of(day)
+            requests = self._requests_of(day)
             models.train(simulate_day(self._world, models, day, requests, truths=False), self._scale)
             self._states.save(models)
             if self._progress is not None:
@@ -129,6 +145,8 @@ def _differences(cascade: Cascade) -> list[str]:
     from ukdsl_assets.simulation.logs import FEATURES, STAGES
 
     problems = []
+    surface = cascade.source.surface if isinstance(cascade.source, SimulatedDeclaration) else None
+    names = surface.columns if surface else {}
     if cascade.identifiers != "integer":
         problems.append(f"identifiers: saw {cascade.identifiers}, expected integer")
     stages = tuple(stage.name for stage in cascade.stages)
@@ -142,12 +160,22 @@ def _differences(cascade: Cascade) -> list[str]:
     tasks = {task.name: (task.event, task.given) for task in cascade.tasks}
     if tasks != _TASKS:
         problems.append(f"tasks, as name: (event, given): saw {tasks}, expected {_TASKS}")
+    declared = {feature.name for feature in cascade.features}
+    problems += [f"source.surface.columns: unknown feature `{name}`" for name in names if name not in declared]
+    filled = [names.get(name, name) for name in declared]
+    problems += [
+        f"features: two of them are the world's `{n}`" for n in sorted({n for n in filled if filled.count(n) > 1})
+    ]
     for feature in cascade.features:
-        known = FEATURES.get(feature.name)
+        known = FEATURES.get(names.get(feature.name, feature.name))
         if known is None:
             problems.append(f"features: unknown feature `{feature.name}`, expected some of {', '.join(FEATURES)}")
-        elif feature.model_copy(update={"cost": known.cost}) != known:
+        elif feature.model_copy(update={"name": known.name, "cost": known.cost}) != known:
             expected = known.model_dump(exclude_none=True, exclude={"name", "cost"})
             seen = feature.model_dump(exclude_none=True, exclude={"name", "cost"})
             problems.append(f"features.{feature.name}: saw {seen}, expected {expected}")
     return problems
+
+
+def _fingerprint(surface: SimulatedSurface) -> str:
+    return sha256(surface.model_dump_json().encode()).hexdigest()[:8]

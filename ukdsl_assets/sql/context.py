@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from ukdsl_assets.cascade import Cascade, LoggedTeacher, Student, TrainedTeacher, prediction_column, truth_column
+from ukdsl_assets.cascade import Cascade, Student, Teacher, prediction_column, truth_column
 from ukdsl_assets.sql.withheld import BUCKETS, SALT
 
 
@@ -56,7 +56,7 @@ def label_column(task: str) -> str:
 
 
 def template_context(
-    cascade: Cascade, student: Student | None = None, teacher: LoggedTeacher | TrainedTeacher | None = None
+    cascade: Cascade, student: Student | None = None, teacher: Teacher | None = None
 ) -> dict[str, Any]:
     """The names that a template may use; `student` and `teacher` are absent for models of scope cascade.
 
@@ -93,7 +93,7 @@ def parameters_for(
     cascade: Cascade,
     day: date,
     student: Student | None = None,
-    teacher: LoggedTeacher | TrainedTeacher | None = None,
+    teacher: Teacher | None = None,
     teacher_version: str | None = None,
 ) -> dict[str, Any]:
     """Every value that a model may bind, by the name it has after `$`.

@@ -1,0 +1,144 @@
+"""Group 3: teachers from other cascades. Their figures here are published before their labels may be."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.cross_domain import CrossDomainTeacher
+from ukdsl_assets.defs.evaluation import released_before
+from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, told_plainly
+from ukdsl_assets.defs.keys import TEACHERS, same_day, spec
+from ukdsl_assets.defs.platform import Platform, Table
+from ukdsl_assets.defs.publishing import Events, committed, day_of
+from ukdsl_assets.defs.teachers import judged, rows_scored_by
+from ukdsl_assets.errors import LakeError
+from ukdsl_assets.lake.checkpoints import Checkpoint
+from ukdsl_assets.learning.cross_domain import foreign_labels, foreign_model
+from ukdsl_assets.learning.teacher_audit import teacher_rules
+from ukdsl_assets.learning.teacher_evaluation import (
+    MEANINGS,
+    constant_rules,
+    evaluate_teacher,
+    judge_against_constant,
+)
+from ukdsl_assets.reports.tables import teacher_markdown
+from ukdsl_assets.sql.withheld import withheld
+
+SOURCE_MEANINGS = {
+    "cascade": "the cascade that is taught",
+    "note": "what data the figures are of",
+    "teacher": "the teacher",
+    "source": "cascade and model that it is",
+    "source_day": "day of its checkpoint",
+    "source_checkpoint": "version of its checkpoint",
+}
+
+
+def cross_domain_assets(
+    cascade: Cascade, cascades: Mapping[str, Cascade], platform: Platform
+) -> list[dg.AssetsDefinition]:
+    """[cascade, teacher, teacher_evaluation] and [cascade, teacher, teacher_labels] of each cross-domain teacher."""
+    return [
+        labels_asset(cascade, cascades[teacher.cascade], platform, teacher)
+        for teacher in cascade.teachers
+        if teacher.kind == "cross_domain"
+    ]
+
+
+def labels_asset(
+    cascade: Cascade, other: Cascade, platform: Platform, teacher: CrossDomainTeacher
+) -> dg.AssetsDefinition:
+    """The evaluation is published whatever it says; its gates decide whether the labels are."""
+    labels: Table = (cascade.name, teacher.name, "teacher_labels")
+    evaluation: Table = (cascade.name, teacher.name, "teacher_evaluation")
+    sources: list[Table] = [(cascade.name, "impressions"), (cascade.name, "considerations")]
+    deps = [*(dg.AssetKey(each) for each in sources), same_day(model_asset(other, teacher.model))]
+    of = f"{teacher.model} of cascade {teacher.cascade}"
+    described = {
+        evaluation: f"Calibration, NE and AUC of {of}, used as it is, on this cascade's withheld impressions.",
+        labels: f"Predictions of {of} for all rows that {teacher.stage} scored here; the newest model up to the day.",
+    }
+    specs = [spec(cascade, table, TEACHERS, text, deps=deps) for table, text in described.items()]
+    rules = {**teacher_rules(cascade, teacher), **constant_rules(list(teacher.tasks))}
+
+    @dg.multi_asset(name="__".join(labels), specs=specs, check_specs=check_specs(cascade, labels, rules))
+    def cross_domain_labels(context: dg.AssetExecutionContext) -> Events:
+        with told_plainly():
+            day = day_of(context)
+            found = newest_model(other, teacher.model, platform, day)
+            inputs = {**platform.versions(day, *sources), "/".join(found.key): f"{found.day}/{found.version}"}
+            rows = rows_scored_by(cascade, platform, teacher, sources, day)
+            model = foreign_model(found.metadata, found.tensors, found.text, platform.settings.threads)
+            predictions = foreign_labels(cascade, teacher, model, rows)
+            figures = evaluate_teacher(predictions, withheld_impressions(cascade, platform, day), list(teacher.tasks))
+            results = [
+                *judged(cascade, platform, teacher, day, predictions),
+                *judge_against_constant(cascade, figures, teacher.allow_worse_than_constant),
+            ]
+            told = {"source checkpoint": f"{'/'.join(found.key)}, {found.day}, {found.version}"}
+            staged = platform.lake.stage_frame(evaluation, day, with_source(cascade, teacher, found, figures))
+            shown: dict[str, Any] = {"evaluation": dg.MarkdownMetadataValue(teacher_markdown(figures, cascade.note))}
+            yield committed(context, platform, staged, inputs, told | shown, SOURCE_MEANINGS | MEANINGS)
+            yield from check_results(labels, results)
+            refuse_if_blocked({labels: results})
+            staged = platform.lake.stage_frame(labels, day, predictions)
+            yield committed(context, platform, staged, inputs, told)
+
+    return cross_domain_labels
+
+
+def model_asset(other: Cascade, model: str) -> Table:
+    """The asset whose materialization makes a newer model of the other cascade known: a student's is its release."""
+    of_student = model in [student.name for student in other.students]
+    return (other.name, model, "release" if of_student else "teacher_checkpoint")
+
+
+def newest_model(other: Cascade, model: str, platform: Platform, day: date) -> Checkpoint:
+    """The newest published checkpoint of a trained teacher, or released one of a student, of the day or before it.
+
+    One of the same day has seen that day's logs of the other cascade, none of this one's, and nothing later.
+
+    Raises:
+        LakeError: when there is none.
+    """
+    key: Table = (other.name, model)
+    until = day + timedelta(days=1)
+    if model_asset(other, model)[-1] == "release":
+        entry = released_before(platform.checkpoints.release_history(key), until)
+        if entry is not None:
+            of = date.fromisoformat(entry["day"])
+            return platform.checkpoints.load((*key, entry["arm"]), of, entry["checkpoint"])
+    elif (of_teacher := platform.checkpoints.newest_before(key, until)) is not None:
+        return platform.checkpoints.load(key, of_teacher)
+    raise LakeError(
+        f"{'/'.join(key)}: nothing is {'released' if model_asset(other, model)[-1] == 'release' else 'published'} for "
+        f"{day} or a day before below {platform.settings.lake}; run cascade {other.name} first: "
+        f"ukdsl run {other.name} --days {day}"
+    )
+
+
+def withheld_impressions(cascade: Cascade, platform: Platform, day: date) -> pl.DataFrame:
+    """Keys and labels of the day's shown rows that no model is trained on."""
+    columns = ["request_id", "candidate_id", *(task.name for task in cascade.tasks)]
+    shown = platform.lake.scan((cascade.name, "impressions"), [day], columns=columns).collect()
+    return shown.filter(withheld(shown["request_id"], cascade.withheld_share))
+
+
+def with_source(
+    cascade: Cascade, teacher: CrossDomainTeacher, found: Checkpoint, figures: pl.DataFrame
+) -> pl.DataFrame:
+    """The figures with the columns of `SOURCE_MEANINGS` before them."""
+    values = (
+        cascade.name,
+        cascade.note,
+        teacher.name,
+        f"{teacher.cascade}/{teacher.model}",
+        str(found.day),
+        found.version,
+    )
+    named = [pl.lit(value).alias(name) for name, value in zip(SOURCE_MEANINGS, values, strict=True)]
+    return figures.select(*named, pl.all())
