@@ -63,7 +63,10 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             r"`pair_signals` is known only from stage ranking, not at pre_ranking",
         ),
         (changed("students", 1, features=["ad"]), r"two_tower needs features of both sides, saw candidate"),
-        (changed("students", 1, heads=["consideration"]), r"`heads` is \[impression\] or"),
+        (
+            changed("students", 1, heads=["consideration"]),
+            r"`heads` is \[impression\], \[impression, consid.*saw \[consideration\]",
+        ),
         (changed("students", 0, name="ranking_logged"), r"`ranking_logged` is also a teacher's name"),
         (changed("students", 0, name="impressions"), r"students: `impressions` is the name of a table"),
         (changed("teachers", 0, stage="retrieval", name="a"), r"unknown name `pre_ranking_logged`"),

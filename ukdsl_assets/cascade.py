@@ -181,8 +181,11 @@ class Student(Declared):
     """A model of an early stage, trained daily as `baseline` (labels only) and `distilled` (labels and teacher).
 
     features: names, or "all" that are known at `stage`.
-    heads: with ("impression", "consideration") labels train the first head, the teacher the second, which serves;
-        with ("impression",) one head learns from both.
+    heads: with (impression, consideration) labels train the first head, the teacher the second, which serves; with
+        (impression,) one head learns from both. With (impression, dependent, auxiliary), or one of the two, labels
+        alone train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent
+        reads the main head's logit, auxiliary the shared representation (paper, section 4.3). Tasks are of training
+        alone: the checkpoint's parameters are the baseline's.
     window_days: rolling window of training days, ending with the partition's day.
     requests_per_batch: batch size in whole requests, so that both arms take the same number of steps.
     learning_rate: of each training's first step; it falls linearly to 0.
@@ -195,7 +198,10 @@ class Student(Declared):
     teacher: Name
     architecture: Architecture = TwoTowerArchitecture()
     features: tuple[Name, ...] | Literal["all"] = "all"
-    heads: tuple[Literal["impression", "consideration"], ...] = ("impression", "consideration")
+    heads: tuple[Literal["impression", "consideration", "dependent", "auxiliary"], ...] = (
+        "impression",
+        "consideration",
+    )
     loss: LossWeights = LossWeights()
     window_days: int = Field(1, ge=1)
     epochs: int = Field(1, ge=1)
@@ -204,10 +210,30 @@ class Student(Declared):
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
 
+    @property
+    def served_heads(self) -> tuple[str, ...]:
+        """Heads of the distilled checkpoint; the last one serves."""
+        return tuple(head for head in self.heads if head not in ("dependent", "auxiliary"))
+
+    @property
+    def teacher_tasks(self) -> tuple[str, ...]:
+        """Tasks that the teacher trains beside the main head and that are not served; empty where it trains a head."""
+        return tuple(head for head in self.heads if head in ("dependent", "auxiliary"))
+
     @model_validator(mode="after")
     def _heads_are_known(self) -> "Student":
-        if self.heads not in (("impression",), ("impression", "consideration")):
-            raise ValueError("`heads` is [impression] or [impression, consideration]")
+        tasks, distinct = self.teacher_tasks, len(set(self.heads)) == len(self.heads)
+        allowed = (("impression",),) if tasks else (("impression",), ("impression", "consideration"))
+        if self.served_heads not in allowed or self.heads[0] != "impression" or not distinct:
+            raise ValueError(
+                "`heads` is [impression], [impression, consideration], or impression followed by dependent, auxiliary "
+                f"or both; saw [{', '.join(self.heads)}]"
+            )
+        if tasks and self.architecture.kind == "lightgbm":
+            raise ValueError(
+                f"`heads`: {' and '.join(tasks)} share a network's layers, and lightgbm has none; choose another "
+                "architecture or heads"
+            )
         if self.architecture.kind == "lightgbm" and self.loss.temperature != 1:
             raise ValueError("`loss.temperature` is for networks; leave it out or choose another architecture")
         if self.architecture.kind == "lightgbm" and self.loss.listwise:

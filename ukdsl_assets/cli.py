@@ -227,7 +227,7 @@ def _show(settings: Settings, cascade: Cascade, days: list[date], json_file: Pat
         last = evaluation.filter(student=student.name, day=days[-1])
         title = f"{cascade.name}{note}, {student.name}, {days[-1]}: withheld requests, seed {student.seed}"
         console.print(evaluation_table(title, last))
-        console.print(headline(student.heads[-1], last), highlight=False)
+        console.print(headline(student.served_heads[-1], last), highlight=False)
         decision = decision_on(str(days[-1]), store.release_history((cascade.name, student.name)))
         console.print(f"{decision}\n", highlight=False)
         refused |= decision.startswith("Refused")

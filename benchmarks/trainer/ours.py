@@ -31,15 +31,13 @@ def main() -> None:
     table = torch.randn(int(sizes.sum()), table_width(architecture), generator=generator) * 0.01
     model = Model(table.clone(), network)
     ones = np.ones(rows, np.float32)
-    shard = Shard(
-        encoded(ids[:rows], numbers[:rows]), Targets(label[:rows], ones / rows, np.zeros(rows, np.int64), ones)
-    )
+    shard = Shard(encoded(ids[:rows], numbers[:rows]), Targets(label[:rows, None], ones[:, None] / rows, ones))
     # Two batches on a model that is thrown away compile the kernel, which is cached from then on.
     few = slice(0, 2 * BATCH)
     spare = build_network(architecture, Side(0, 0), Side(ids.shape[1], numbers.shape[1]), 1, 0.1, given.seed)
     part = Shard(
         encoded(ids[few], numbers[few]),
-        Targets(label[few], ones[few] / rows, np.zeros(2 * BATCH, np.int64), ones[few]),
+        Targets(label[few, None], ones[few, None] / rows, ones[few]),
     )
     train(Model(table.clone(), spare), [PlannedShard(lambda: part, 2)], 1, 1e-3, 0, given.precision)
     planned = [PlannedShard(lambda: shard, -(-rows // BATCH))]

@@ -1,5 +1,6 @@
 -- description: What a student is trained on; impressions with their label (IMP) and considered candidates with their
---   teacher's prediction (CD). A shown candidate that the teacher labelled stands in both.
+--   teacher's prediction (CD). A shown candidate that the teacher labelled stands in both; of a student with a
+--   dependent or auxiliary task only in IMP, since these are trained on rows without a label.
 -- owner: team:ranking
 -- scope: student
 -- keys: [request_id, candidate_id, domain]
@@ -36,6 +37,9 @@ WITH considered AS (
         , "{{ feature }}"
         {% endfor %}
     FROM {{ table }}
+    {% if student.unlabeled_only and table == "impressions" %}
+    WHERE "{{ student.task }}" IS NULL
+    {% endif %}
     {% endfor %}
 ),
 

@@ -93,6 +93,27 @@ def test_a_second_student_is_a_block_of_yaml(tmp_path: Path, settings: Settings,
     assert set(evaluation["head"]) == {"impression"}
 
 
+def test_a_student_of_the_last_stage_with_teacher_tasks_is_a_line_more_and_serves_what_its_baseline_serves(
+    tmp_path: Path, settings: Settings, cascade: Cascade
+) -> None:
+    last = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "ranker"}
+    last |= {"architecture": "mlp", "heads": ["impression", "dependent", "auxiliary"]}
+    done = run_day(settings, declare(tmp_path, students=[last]), DAY)
+    assert failures(done) == {}
+    assert checks(done)["shop/ranking_click/distilled_checkpoint", "serves_the_main_task_alone"]
+    store = CheckpointStore(settings.checkpoints)
+    distilled, baseline = (store.load(("shop", "ranking_click", arm), DAY) for arm in ("distilled", "baseline"))
+    assert distilled.metadata["heads"] == baseline.metadata["heads"] == ["impression"]
+    assert distilled.metadata["metrics"]["steps"] == baseline.metadata["metrics"]["steps"]
+    layers = [
+        {name: value.shape for name, value in (each.tensors or {}).items() if name != "embedding.weight"}
+        for each in (distilled, baseline)
+    ]
+    assert layers[0] == layers[1]
+    evaluation = Lake(settings.tables).scan(("shop", "ranking_click", "evaluation"), [DAY]).collect()
+    assert set(evaluation["head"]) == {"impression"}
+
+
 def test_the_same_inputs_give_the_same_rows_and_checkpoints(settings: Settings, cascade: Cascade) -> None:
     lake, store = Lake(settings.tables), CheckpointStore(settings.checkpoints)
     run_day(settings, cascade, DAY)

@@ -16,9 +16,11 @@ ENCODED = Encoder(CASCADE.features_of(STUDENT)).extended(ROWS, least=20).encode(
 
 
 def targets(target: np.ndarray | None = None, head: int = 0) -> Targets:
-    ones = np.ones(len(ROWS), np.float32)
-    given = ROWS["target"].to_numpy() if target is None else target
-    return Targets(given, ones, np.full(len(ROWS), head, np.int64), ones)
+    """Every row teaches one of two heads."""
+    given = (ROWS["target"].to_numpy() if target is None else target)[:, None]
+    weight = np.zeros((len(ROWS), 2), np.float32)
+    weight[:, head] = 1
+    return Targets(np.repeat(given, 2, axis=1), weight, np.ones(len(ROWS), np.float32))
 
 
 def test_ids_are_categories_and_rare_ones_are_missing() -> None:

@@ -93,6 +93,21 @@ def test_rows_without_the_students_label_are_only_in_the_teachers_domain(tmp_pat
     assert set(rows["domain"]) == {"CD"}
 
 
+@pytest.mark.parametrize("task", ["click", "conversion"])
+def test_dependent_and_auxiliary_tasks_are_taught_on_rows_without_a_label_alone(tmp_path: Path, task: str) -> None:
+    logs = make_logs(ADS, DAY, 60)
+    plain = STUDENT.model_copy(update={"task": task})
+    tasked = plain.model_copy(update={"heads": ("impression", "dependent", "auxiliary")})
+    both, alone = (run_all(tmp_path, logs, ADS, student)["teacher_augmented"] for student in (plain, tasked))
+    labelled = both.filter(domain="IMP")
+    assert labelled.height > 0
+    assert alone.equals(
+        both.filter(domain="IMP")
+        .vstack(both.filter(domain="CD").join(labelled, on=KEYS, how="anti"))
+        .sort(*KEYS, "domain")
+    )
+
+
 def test_rows_that_a_teacher_did_not_label_are_not_in_its_domain(tmp_path: Path) -> None:
     files = written(tmp_path, make_logs(ADS, DAY, 40)._asdict())
     run(tmp_path, "impressions", files)

@@ -64,7 +64,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
     @dg.multi_asset(name="__".join(table), specs=specs, check_specs=check_specs(cascade, table, GATES, blocking=False))
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
-            day = day_of(context)
+            day, serving = day_of(context), student.served_heads[-1]
             inputs = platform.versions(day, *tables)
             held = with_truth(cascade, platform, student, withheld_rows(platform, rows, day), day)
             found = checkpoints_of(cascade, platform, student, day, held)
@@ -75,14 +75,14 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
                 platform.lake.stage_frame(*each) for each in ((table, day, judged), (grouped, day, by_group))
             )
             data = f"{cascade.note}, seed {student.seed}, withheld requests of {day}"
-            shown = {"calibration": dg.MarkdownMetadataValue(groups_markdown(by_group, student.heads[-1]))}
+            shown = {"calibration": dg.MarkdownMetadataValue(groups_markdown(by_group, serving))}
             yield committed(context, platform, staged_groups, inputs, shown, MEANINGS | GROUP_MEANINGS)
             drawn = judged.with_columns(day=pl.lit(day)), by_group.with_columns(day=pl.lit(day))
             told: dict[str, Any] = {
                 "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
                 **overview({student.name: drawn}),
                 **link_to_report(platform, cascade, day),
-                **trends(student.heads[-1], judged),
+                **trends(serving, judged),
             }
             yield committed(context, platform, staged, inputs, told, MEANINGS)
 

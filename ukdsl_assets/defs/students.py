@@ -18,18 +18,25 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.lake.storage import to_json
 from ukdsl_assets.lake.training_state import StateFile
-from ukdsl_assets.learning.audit import no_withheld_request, parameters_finite, same_predictions
+from ukdsl_assets.learning.audit import (
+    no_withheld_request,
+    parameters_finite,
+    same_predictions,
+    serves_the_main_task_alone,
+)
 from ukdsl_assets.learning.students import (
     ARMS,
     Arm,
     Fit,
     FittedStudent,
     as_checkpoint,
+    baseline_shapes,
     can_continue,
     fit_student,
     from_checkpoint,
     parameters_of,
     predict_student,
+    tasks_of,
 )
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.sql.withheld import withheld
@@ -39,6 +46,7 @@ GATES = {
     "reloads_to_the_same_predictions": "The checkpoint read back predicts the same, bit by bit.",
     "no_withheld_request_in_training": "None of the requests trained on is withheld.",
 }
+SERVED_GATE = {"serves_the_main_task_alone": "The checkpoint's layers are the baseline's, no more."}
 DESCRIPTIONS = {
     "baseline": "Labels only, with the distilled arm's epochs, learning rate and steps: the equal-effort control.",
     "distilled": "Labels on impressions and the teacher's soft labels on considered rows.",
@@ -65,7 +73,9 @@ def arm_asset(cascade: Cascade, platform: Platform, student: Student, arm: Arm) 
         deps=[since(rows, student.window_days)],
     )
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
+    gates = GATES | (SERVED_GATE if tasks_of(student, arm) else {})
+
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, gates))
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             progress = training_progress(context.log.info, f"{student.name} {arm}")
@@ -118,6 +128,11 @@ def train_arm(
             parameters_finite(parameters_of(fit.student)),
             same_predictions(predict_student(fit.student, sample), predict_student(reloaded, sample)),
             no_withheld_request(fit.requests, withheld(fit.requests, cascade.withheld_share)),
+            *(
+                [serves_the_main_task_alone(reloaded.tensors, baseline_shapes(reloaded))]
+                if tasks_of(student, arm)
+                else []
+            ),
         ],
         figures={
             **fit.figures,

@@ -95,6 +95,28 @@ def parameters_finite(tensors: Mapping[str, NDArray[np.float32]]) -> GateResult:
     )
 
 
+def serves_the_main_task_alone(
+    tensors: Mapping[str, NDArray[np.float32]], baseline: Mapping[str, tuple[int, ...]]
+) -> GateResult:
+    """That a checkpoint's layers are those of the baseline, by name and shape: no parameter of a teacher's task left.
+
+    Args:
+        tensors: of the checkpoint; `embedding.weight`, a row for each id seen in training, has no bound.
+        baseline: name -> shape of every layer.
+    """
+    seen = {name: value.shape for name, value in tensors.items() if name != "embedding.weight"}
+    wrong = sorted(name for name in seen.keys() | baseline.keys() if seen.get(name) != baseline.get(name))
+    size = sum(math.prod(shape) for shape in seen.values())
+    expected = sum(math.prod(shape) for shape in baseline.values())
+    return GateResult(
+        name="serves_the_main_task_alone",
+        passed=not wrong,
+        message=f"{size} parameters in {len(seen)} layers; expected the baseline's {expected} in {len(baseline)}; "
+        f"different: {', '.join(wrong) or 'none'}",
+        seen={"parameters": size, "baseline": expected},
+    )
+
+
 def same_predictions(
     fitted: Mapping[str, NDArray[np.float32]], reloaded: Mapping[str, NDArray[np.float32]]
 ) -> GateResult:
@@ -114,7 +136,7 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
 
     Changes of NE and the calibration on labels fail only beyond two standard errors of the table.
     """
-    serving = student.heads[-1]
+    serving = student.served_heads[-1]
     return [
         _calibrated_on_consideration(cascade, table, serving),
         _calibrated_on_impression(cascade, student, table),

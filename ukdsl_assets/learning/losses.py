@@ -27,10 +27,10 @@ class Lists(NamedTuple):
 
 
 def soft_label_cross_entropy(logits: "Tensor", target: "Tensor", weight: "Tensor") -> "Tensor":
-    """Sum over rows of weight * -(y log p + (1 - y) log(1 - p)), p the sigmoid of the logit; 0 for no rows.
+    """Sum over rows and outputs of weight * -(y log p + (1 - y) log(1 - p)), p the sigmoid of the logit; 0 for no rows.
 
     Args:
-        logits: float32 [rows]; target: float32 [rows] in [0, 1]; weight: float32 [rows] >= 0.
+        logits: float32 [rows, outputs]; target: the same shape, in [0, 1]; weight: the same shape, >= 0.
     """
     from torch.nn.functional import binary_cross_entropy_with_logits
 

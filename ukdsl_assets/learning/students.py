@@ -50,8 +50,13 @@ class Fit:
 
 
 def heads_of(student: Student, arm: Arm) -> tuple[str, ...]:
-    """The baseline has only labels, hence one head."""
-    return ("impression",) if arm == "baseline" else student.heads
+    """Heads of an arm's checkpoint; the baseline has only labels, hence one."""
+    return ("impression",) if arm == "baseline" else student.served_heads
+
+
+def tasks_of(student: Student, arm: Arm) -> tuple[str, ...]:
+    """Tasks that the arm is trained on beside its heads and that its checkpoint lacks: dependent, auxiliary."""
+    return () if arm == "baseline" else student.teacher_tasks
 
 
 def fit_student(
@@ -85,7 +90,7 @@ def fit_student(
     domains = ("IMP",) if arm == "baseline" else ("IMP", "CD")
     readers: Sequence[Reader] = [partial(_itself, rows)] if isinstance(rows, pl.DataFrame) else rows
     encoder = previous.encoder if previous else Encoder(cascade.features_of(student))
-    heads = heads_of(student, arm)
+    heads, tasks = heads_of(student, arm), tasks_of(student, arm)
     if student.architecture.kind == "lightgbm":
         least = student.architecture.minimum_leaf_rows
         whole = [partial(_together, readers)]
@@ -93,9 +98,9 @@ def fit_student(
         fitted, figures = _fit_trees(student, student.architecture, heads, domains, found, whole, threads)
     else:
         found = survey(cascade, student, domains, encoder, readers, least=1)
-        planned = planned_shards(student, domains, len(heads), found, readers)
+        planned = planned_shards(student, domains, len(heads) + len(tasks), found, readers)
         fitted, figures = _fit_network(
-            student, student.architecture, heads, found, planned, previous, threads, device, progress, keeper
+            student, student.architecture, heads, tasks, found, planned, previous, threads, device, progress, keeper
         )
     counts = {"rows_imp": found.rows["IMP"], "rows_cd": found.rows.get("CD", 0)}
     return Fit(fitted, figures | counts, found.requests)
@@ -137,12 +142,20 @@ def load_model(fitted: FittedStudent) -> "Model":
 
     from ukdsl_assets.learning.trainer import Model
 
-    if fitted.architecture.kind == "lightgbm":
-        raise TrainingError("the student's architecture is lightgbm, which has no network; expected another")
-    network = _network(fitted.architecture, fitted.encoder, fitted.heads, base_rate=0.5, seed=0)
+    network = _network(_neural(fitted), fitted.encoder, fitted.heads, base_rate=0.5, seed=0)
     layers = {n: torch.from_numpy(np.array(v)) for n, v in fitted.tensors.items() if n != EMBEDDING}
     network.load_state_dict(layers)
     return Model(torch.from_numpy(np.array(fitted.tensors[EMBEDDING])), network)
+
+
+def baseline_shapes(fitted: FittedStudent) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every layer of the baseline's network, which has one head and no teacher's task.
+
+    Raises:
+        TrainingError: for trees.
+    """
+    network = _network(_neural(fitted), fitted.encoder, ("impression",), base_rate=0.5, seed=0)
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
 def parameters_of(fitted: FittedStudent) -> Mapping[str, NDArray[np.float32]]:
@@ -182,6 +195,12 @@ def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, ar
     return same and before == now and previous.heads == heads_of(student, arm)
 
 
+def _neural(fitted: FittedStudent) -> NeuralArchitecture:
+    if fitted.architecture.kind == "lightgbm":
+        raise TrainingError("the student's architecture is lightgbm, which has no network; expected another")
+    return fitted.architecture
+
+
 def _itself(rows: pl.DataFrame) -> pl.DataFrame:
     return rows
 
@@ -195,6 +214,7 @@ def _fit_network(
     student: Student,
     architecture: NeuralArchitecture,
     heads: tuple[str, ...],
+    tasks: tuple[str, ...],
     found: Survey,
     planned: "Sequence[PlannedShard]",
     previous: FittedStudent | None,
@@ -206,6 +226,7 @@ def _fit_network(
     import torch
 
     from ukdsl_assets.learning.networks.build import table_width
+    from ukdsl_assets.learning.networks.teacher_tasks import WithTeacherTasks
     from ukdsl_assets.learning.trainer import Model, device_of, train
 
     torch.set_num_threads(threads)
@@ -216,7 +237,8 @@ def _fit_network(
     if previous:
         layers = {name: value for name, value in previous.tensors.items() if name != EMBEDDING}
         network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in layers.items()})
-    model = Model(torch.from_numpy(grow(before, found.encoder.size, student.seed)).to(on), network.to(on))
+    taught = WithTeacherTasks(network, tasks) if tasks else network
+    model = Model(torch.from_numpy(grow(before, found.encoder.size, student.seed)).to(on), taught.to(on))
     loss = train(
         model,
         planned,
@@ -227,7 +249,8 @@ def _fit_network(
         progress=progress,
         keeper=keeper,
     )
-    tensors = {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
+    served = taught.served() if isinstance(taught, WithTeacherTasks) else taught
+    tensors = {name: value.detach().cpu().numpy().copy() for name, value in served.state_dict().items()}
     tensors[EMBEDDING] = model.table.cpu().numpy()
     steps = student.epochs * sum(shard.batches for shard in planned)
     return FittedStudent(tensors, found.encoder, architecture, heads), {"loss": loss, "steps": steps}

@@ -32,17 +32,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Targets:
-    """What each row teaches.
+    """What each row teaches each output of the network.
 
-    target: float32 [rows] in [0, 1]; weight: float32 [rows] >= 0, already times its domain's loss weight and over
-    the domain's total, so that the loss is a sum; head: int64 [rows], the head that the row trains;
-    logit_scale: float32 [rows], factor of the logit before the loss (1 / temperature).
-    lists: the requests' considered candidates as lists, None where the loss has no listwise term.
+    target: float32 [rows, outputs] in [0, 1]; weight: float32 [rows, outputs] >= 0, 0 where the row does not train
+    the output, already times its domain's loss weight and over the domain's total, so that the loss is a sum;
+    logit_scale: float32 [rows], factor of the logits before the loss (1 / temperature).
+    lists: the requests' considered candidates as lists, which train the last output; None without a listwise term.
     """
 
     target: NDArray[np.float32]
     weight: NDArray[np.float32]
-    head: NDArray[np.int64]
     logit_scale: NDArray[np.float32]
     lists: Lists | None = None
 
@@ -179,11 +178,12 @@ def _step(
     inputs = Inputs(request, part.request_numbers, candidate, part.numbers, part.request_of_row)
     with _autocast(precision, model.table.device):
         logits = model.network(inputs)
-    own = logits.float().gather(1, part.head[:, None])[:, 0]
-    loss = soft_label_cross_entropy(own * part.logit_scale, part.target, part.weight * batches)
+    logits = logits.float()
+    loss = soft_label_cross_entropy(logits * part.logit_scale[:, None], part.target, part.weight * batches)
     if part.lists is not None:
         share, log_value = part.lists
-        loss = loss + listwise_cross_entropy(own, share * batches, log_value, part.request_of_row, len(request))
+        last = logits[:, -1]
+        loss = loss + listwise_cross_entropy(last, share * batches, log_value, part.request_of_row, len(request))
     optimizer.param_groups[0]["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -218,7 +218,6 @@ class _Rows:
     request_of_row: Tensor
     target: Tensor
     weight: Tensor
-    head: Tensor
     logit_scale: Tensor
     lists: tuple[Tensor, Tensor] | None
     offsets: NDArray[np.int64]
@@ -236,7 +235,6 @@ def _tensors(rows: EncodedRows, device: torch.device) -> _Rows:
         request_of_row=torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths)).to(device),
         target=nothing,
         weight=nothing,
-        head=nothing,
         logit_scale=nothing,
         lists=None,
         offsets=rows.offsets,
@@ -264,7 +262,6 @@ def _laid_out(shard: Shard, seed: tuple[int, int, int], device: torch.device) ->
         request_of_row=torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths)).to(device),
         target=moved(targets.target, at),
         weight=moved(targets.weight, at),
-        head=moved(targets.head, at),
         logit_scale=moved(targets.logit_scale, at),
         lists=(moved(targets.lists.share, at), moved(targets.lists.log_value, at)) if targets.lists else None,
         offsets=offsets,
@@ -282,7 +279,6 @@ def _slice(rows: _Rows, first: int, last: int) -> _Rows:
         request_of_row=rows.request_of_row[part] - first,
         target=rows.target[part],
         weight=rows.weight[part],
-        head=rows.head[part],
         logit_scale=rows.logit_scale[part],
         lists=(rows.lists[0][part], rows.lists[1][part]) if rows.lists else None,
         offsets=rows.offsets[first : last + 1] - rows.offsets[first],

@@ -97,7 +97,7 @@ def survey(
 
 
 def planned_shards(
-    student: Student, domains: Sequence[str], heads: int, found: Survey, readers: Sequence[Reader]
+    student: Student, domains: Sequence[str], outputs: int, found: Survey, readers: Sequence[Reader]
 ) -> list["PlannedShard"]:
     """The shards for the trainer: as many batches as both domains' requests make, whichever of them the arm uses."""
     from ukdsl_assets.learning.trainer import PlannedShard
@@ -105,21 +105,23 @@ def planned_shards(
     planned = []
     for read, (used, requests) in zip(readers, found.shards, strict=True):
         batches = min(-(-requests // student.requests_per_batch), used)
-        planned.append(PlannedShard(partial(encoded, student, domains, heads, found, read), batches))
+        planned.append(PlannedShard(partial(encoded, student, domains, outputs, found, read), batches))
     return planned
 
 
-def encoded(student: Student, domains: Sequence[str], heads: int, found: Survey, read: Reader) -> "Shard":
+def encoded(student: Student, domains: Sequence[str], outputs: int, found: Survey, read: Reader) -> "Shard":
     """One shard as arrays."""
     from ukdsl_assets.learning.trainer import Shard
 
     frame = found.kept if found.kept is not None else read().filter(pl.col("domain").is_in(domains))
     rows = found.encoder.encode(frame)
-    return Shard(rows, targets(student, frame, heads, found, rows.offsets))
+    return Shard(rows, targets(student, frame, outputs, found, rows.offsets))
 
 
-def targets(student: Student, rows: pl.DataFrame, heads: int, found: Survey, offsets: NDArray[np.int64]) -> "Targets":
-    """Rows of IMP train the first head, rows of CD the last; each domain's weights sum to its loss weight overall.
+def targets(student: Student, rows: pl.DataFrame, outputs: int, found: Survey, offsets: NDArray[np.int64]) -> "Targets":
+    """Rows of IMP train the first output, rows of CD all others (the first, if there is no other).
+
+    In every output that it trains, a domain's weights sum to its loss weight over all rows of the training.
 
     Args:
         offsets: int64 [requests + 1], where the rows of each request are, as in EncodedRows.
@@ -138,10 +140,12 @@ def targets(student: Student, rows: pl.DataFrame, heads: int, found: Survey, off
     for domain, chosen in (("IMP", ~considered), ("CD", considered)):
         if found.weights.get(domain):
             weight[chosen] *= factors[domain] / found.weights[domain]
+    trains = np.zeros((2, outputs), np.float32)
+    trains[0, 0] = 1
+    trains[1, min(1, outputs - 1) :] = 1
     return Targets(
-        target=target,
-        weight=weight.astype(np.float32),
-        head=considered.astype(np.int64) * (heads - 1),
+        target=np.repeat(target[:, None], outputs, axis=1),
+        weight=weight.astype(np.float32)[:, None] * trains[considered.astype(np.int64)],
         logit_scale=np.where(considered, 1 / loss.temperature, 1).astype(np.float32),
         lists=lists,
     )

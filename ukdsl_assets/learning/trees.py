@@ -31,7 +31,7 @@ def fit_trees(
     """Boosters of all heads in LightGBM's text format; the same bytes for the same input, whatever the threads.
 
     Args:
-        targets: a row grows the trees of its head alone; temperatures are not applied.
+        targets: a row grows the trees of the heads that it has a weight for; temperatures are not applied.
         learning_rate: shrinkage of each tree.
 
     Raises:
@@ -55,8 +55,8 @@ def fit_trees(
     }
     texts = []
     for head in range(heads):
-        mine = targets.head == head
-        target, weight = targets.target[mine], targets.weight[mine].astype(np.float64)
+        mine = targets.weight[:, head] > 0
+        target, weight = targets.target[mine, head], targets.weight[mine, head].astype(np.float64)
         if not len(target) or target.min() == target.max():
             raise TrainingError(
                 f"head {head}: {len(target)} rows with targets {np.unique(target)[:3].tolist()}; expected at least "

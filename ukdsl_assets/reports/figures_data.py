@@ -147,7 +147,7 @@ def gates_of(cascade: Cascade, student: Student, evaluation: pl.DataFrame) -> li
     """The gates judged again from a day's evaluation, None for one without errors or of an earlier declaration."""
     judged = evaluation.filter(arm="distilled")
     known = not judged.select("calibration_error", "ne_change_error").null_count().sum_horizontal().item()
-    same_heads = set(judged["head"]) == set(student.heads)
+    same_heads = set(judged["head"]) == set(student.served_heads)
     return judge_student(cascade, student, evaluation) if known and same_heads else None
 
 

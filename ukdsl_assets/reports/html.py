@@ -183,7 +183,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "reasons": report.reasons,
         "sentences": headline_sentences(evaluation, teacher.name),
         "rows": {domain: f"{row['rows']:,}" if row else "no" for (domain, _), row in counted.items()},
-        "serving": counted["CD", "teacher"]["head"] if counted["CD", "teacher"] else student.heads[-1],
+        "serving": counted["CD", "teacher"]["head"] if counted["CD", "teacher"] else student.served_heads[-1],
         "teacher": teacher.name,
         "main": main_rows(evaluation),
         "truth": [(title, row) for title, row in truth if any(cell != DASH for cell in row)],

@@ -40,14 +40,15 @@ class TeacherNames:
 
 @dataclass(frozen=True)
 class StudentNames:
-    """A student: the column of its label, that of its teacher's label, those of its features, and the stages from its
-    own on."""
+    """A student: the column of its label, that of its teacher's label, those of its features, the stages from its
+    own on, and whether its teacher labels only what has no label."""
 
     name: str
     task: str
     reached_by: tuple[str, ...]
     teacher_label: str
     features: tuple[str, ...]
+    unlabeled_only: bool
 
 
 def label_column(task: str) -> str:
@@ -85,7 +86,9 @@ def template_context(
         features = tuple(feature.name for feature in cascade.features_of(student))
         reached_by = context["stages"][cascade.depth(student.stage) :]
         label = label_column(student.task)
-        context["student"] = StudentNames(student.name, student.task, reached_by, label, features)
+        context["student"] = StudentNames(
+            student.name, student.task, reached_by, label, features, unlabeled_only=bool(student.teacher_tasks)
+        )
     return context
 
 

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.architectures import DcnV2Architecture
-from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, flat, linear
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, WithHeads, flat, linear
 
 
-class DcnV2(nn.Module):
+class DcnV2(WithHeads):
     """x[l + 1] = x[0] * (W[l] x[l] + b[l]) + x[l] on both sides' columns; heads read the last x and the layers."""
 
     def __init__(

@@ -3,13 +3,13 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ukdsl_assets.architectures import DeepFmArchitecture
-from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, flat
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, WithHeads, flat
 
 
-class DeepFm(nn.Module):
+class DeepFm(WithHeads):
     """logit = the layers' + sum over pairs of features <e_i, e_j> + a linear function of ids and numbers.
 
     The last column of the embedding table is an id's own weight; the columns before it are its embedding.

@@ -81,8 +81,30 @@ class Heads(nn.Module):
         self.weight = nn.Parameter(layer.weight.detach().repeat(heads, 1))
         self.bias = nn.Parameter(torch.full((heads,), math.log(base_rate / (1 - base_rate))))
 
+    def add_head(self) -> None:
+        """One more head, last, equal to the first."""
+        self.weight, self.bias = longer(self.weight), longer(self.bias)
+
+    def drop_head(self) -> None:
+        """The inverse of `add_head`."""
+        self.weight, self.bias = shorter(self.weight), shorter(self.bias)
+
     def forward(self, rows: Tensor) -> Tensor:
         return nn.functional.linear(rows, self.weight, self.bias)
+
+
+class WithHeads(nn.Module):
+    """A network whose output layer is `heads`."""
+
+    heads: Heads
+
+    def add_head(self) -> None:
+        """One more head, last, equal to the first."""
+        self.heads.add_head()
+
+    def drop_head(self) -> None:
+        """The inverse of `add_head`."""
+        self.heads.drop_head()
 
 
 def flat(embedded: Tensor, numbers: Tensor) -> Tensor:
@@ -99,3 +121,13 @@ def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
         layer.weight.uniform_(-bound, bound, generator=generator)
         layer.bias.zero_()
     return layer
+
+
+def longer(parameter: nn.Parameter) -> nn.Parameter:
+    """One more row [rows + 1, ...], equal to the first."""
+    return nn.Parameter(torch.cat([parameter.detach(), parameter.detach()[:1]]))
+
+
+def shorter(parameter: nn.Parameter) -> nn.Parameter:
+    """Without the last row."""
+    return nn.Parameter(parameter.detach()[:-1].clone())

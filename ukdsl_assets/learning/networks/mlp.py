@@ -1,13 +1,13 @@
 """Fully connected layers on all features."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ukdsl_assets.architectures import MlpArchitecture
-from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, Side, flat
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, Side, WithHeads, flat
 
 
-class Mlp(nn.Module):
+class Mlp(WithHeads):
     """logit[row, head] = the head's linear function of the last layer."""
 
     def __init__(

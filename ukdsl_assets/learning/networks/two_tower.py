@@ -5,12 +5,13 @@ The request's tower runs once a request, whatever the number of candidates.
 """
 
 import math
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.architectures import TwoTowerArchitecture
-from ukdsl_assets.learning.networks.inputs import Inputs, Side, flat, linear
+from ukdsl_assets.learning.networks.inputs import Inputs, Side, flat, linear, longer, shorter
 
 
 class Tower(nn.Module):
@@ -19,12 +20,9 @@ class Tower(nn.Module):
     def __init__(self, inputs: int, hidden: int, output: int, heads: int, generator: torch.Generator) -> None:
         super().__init__()
         self.hidden = linear(inputs, hidden, generator)
-        first = linear(hidden, output + 1, generator)
-        self.heads = nn.ModuleList([first])
+        self.heads = nn.ModuleList([linear(hidden, output + 1, generator)])
         for _ in range(heads - 1):
-            copy = nn.Linear(hidden, output + 1)
-            copy.load_state_dict(first.state_dict())
-            self.heads.append(copy)
+            self.heads.append(deepcopy(self.heads[0]))
 
     def forward(self, inputs: Tensor) -> Tensor:
         hidden = torch.relu(self.hidden(inputs))
@@ -49,6 +47,18 @@ class TwoTower(nn.Module):
         self.candidate = Tower(candidate.width(width), hidden, output, heads, generator)
         self.bias = nn.Parameter(torch.full((heads,), math.log(base_rate / (1 - base_rate))))
         self.scale = 1 / math.sqrt(output)
+
+    def add_head(self) -> None:
+        """One more head, last, equal to the first."""
+        for tower in (self.request, self.candidate):
+            tower.heads.append(deepcopy(tower.heads[0]))
+        self.bias = longer(self.bias)
+
+    def drop_head(self) -> None:
+        """The inverse of `add_head`."""
+        for tower in (self.request, self.candidate):
+            del tower.heads[-1]
+        self.bias = shorter(self.bias)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""
