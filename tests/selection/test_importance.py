@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.metrics import normalized_entropy
-from ukdsl_assets.selection.importance import as_importance, importance_of, permuted_one_by_one
+from ukdsl_assets.selection.any_predictor import permuted_one_by_one
+from ukdsl_assets.selection.importance import as_importance, importance_of
 from ukdsl_assets.selection.permutations import permutations
 from ukdsl_assets.selection.sample import sample_of
 

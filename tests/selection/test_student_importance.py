@@ -1,6 +1,7 @@
 """Importance of a student's features, of every architecture."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
@@ -8,7 +9,8 @@ from ukdsl_assets.architectures import Architecture, DeepFmArchitecture, LightGb
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.metrics import normalized_entropy
 from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student
-from ukdsl_assets.selection.importance import student_importance
+from ukdsl_assets.selection.importance import importance_of, student_importance
+from ukdsl_assets.selection.student_columns import row_features, row_predictor
 
 SINGLY = {feature.name: [feature.name] for feature in CASCADE.features_of(STUDENT)}
 HELD = training_rows(60, seed=1).filter(domain="CD")
@@ -38,6 +40,35 @@ def test_the_features_that_the_truth_depends_on_are_told_from_those_it_does_not(
     first, second, third = sorted(score, key=lambda name: -score[name])[:3]
     assert {first, second} == {"ad", "user_segment"}
     assert score[second] > 3 * abs(score[third]) and score[second] > 4 * error[second]
+
+
+@pytest.mark.parametrize(
+    "architecture", [LightGbmArchitecture(kind="lightgbm", trees=20, minimum_leaf_rows=20)], ids=str
+)
+def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: Architecture) -> None:
+    student = fitted(architecture)
+    rows = HELD.with_columns(weight=pl.Series(np.random.default_rng(0).exponential(size=len(HELD)), dtype=pl.Float32))
+    # Groups may share features, which takes more than one pass.
+    groups = {"ad": ["ad"], "ads": ["ad", "advertiser"], "user": ["user_segment", "user_profile"], "rest": ["hour"]}
+    told: list[str] = []
+    found = student_importance(student, rows, groups, head="consideration", repeats=2, seed=3, tell=told.append)
+    assert not any("predicting" in line for line in told)
+    features = row_features(student.encoder, rows)
+    expected = importance_of(
+        row_predictor(student, "consideration", threads=1),
+        features.columns,
+        groups,
+        rows["target"],
+        rows["weight"],
+        repeats=2,
+        seed=3,
+        request=features.request,
+    )
+    assert np.abs(expected.per_repeat).min() > 1e-6
+    near = {"rtol": 0, "atol": 1e-13 if architecture.kind == "lightgbm" else 1e-7}
+    assert np.allclose(found.per_repeat, expected.per_repeat, **near)
+    assert np.allclose(found.standard_error, expected.standard_error, **near)
+    assert found.base == pytest.approx(expected.base, abs=near["atol"])
 
 
 def test_an_unknown_head_or_feature_is_refused() -> None:

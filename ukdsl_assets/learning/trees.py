@@ -1,6 +1,7 @@
 """Boosted trees as students: cross entropy with soft labels, a booster a head."""
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,6 +102,13 @@ def feature_matrix(rows: EncodedRows) -> tuple[NDArray[np.float32], list[int]]:
     request_of_row = np.repeat(np.arange(len(rows.offsets) - 1), np.diff(rows.offsets))
     ids = np.concatenate([rows.request.ids[request_of_row], rows.candidate.ids], axis=1)
     numbers = np.concatenate([rows.request.numbers[request_of_row], rows.candidate.numbers], axis=1)
-    # The first rows of the table, one a feature, stand for unknown ids.
-    known = np.where(ids < ids.shape[1], np.nan, ids).astype(np.float32)
-    return np.concatenate([known, numbers], axis=1), list(range(ids.shape[1]))
+    return np.stack(list(matrix_columns(ids, numbers)), axis=1), list(range(ids.shape[1]))
+
+
+def matrix_columns(ids: NDArray[np.int32], numbers: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Columns of the feature matrix, float32 [rows] each, of ids [rows, features] and numbers [rows, columns]."""
+    for place in range(ids.shape[1]):
+        # The first rows of the table, one a feature, stand for unknown ids.
+        yield np.where(ids[:, place] < ids.shape[1], np.nan, ids[:, place]).astype(np.float32)
+    for place in range(numbers.shape[1]):
+        yield numbers[:, place]

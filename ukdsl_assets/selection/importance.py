@@ -12,13 +12,12 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from ukdsl_assets.errors import SelectionError
-from ukdsl_assets.learning.metrics import row_entropy
 from ukdsl_assets.learning.students import FittedStudent
+from ukdsl_assets.selection.any_predictor import Columns, permuted_one_by_one
+from ukdsl_assets.selection.parts import Tell
 from ukdsl_assets.selection.sample import Changes, Sample, sample_of, standard_errors
-
-Columns = Mapping[str, NDArray[Any]]
-# Called with one line of text now and then.
-Tell = Callable[[str], None]
+from ukdsl_assets.selection.student_backends import student_changes
+from ukdsl_assets.selection.student_columns import row_features
 
 
 @dataclass(frozen=True)
@@ -103,37 +102,13 @@ def student_importance(
         SelectionError: for an unknown head or feature, or an empty group.
         TrainingError: if a request's rows are scattered over the frame.
     """
-    from ukdsl_assets.selection.student_columns import row_columns, row_predictor
-
     if head not in fitted.heads:
         raise SelectionError(f"head: the student has {' and '.join(fitted.heads)}, saw {head!r}; name one of them")
-    columns, request = row_columns(fitted.encoder, rows)
-    return importance_of(
-        row_predictor(fitted, head, threads),
-        columns,
-        groups,
-        rows["target"].to_numpy(),
-        rows["weight"].to_numpy(),
-        repeats=repeats,
-        seed=seed,
-        request=request,
-    )
-
-
-def permuted_one_by_one(
-    predict: Callable[[Columns], NDArray[Any]], columns: Columns, groups: Mapping[str, Sequence[str]], sample: Sample
-) -> tuple[Changes, NDArray[np.float64]]:
-    """What each group's permutation changes, and each row's cross entropy without one, float64 [rows]."""
-    changes = Changes.none(len(groups), sample)
-    if not len(sample.target):
-        return changes, np.zeros(0)
-    entropy = row_entropy(np.asarray(predict(columns), np.float64), sample.target)
-    for group, names in enumerate(groups.values()):
-        for repeat, donors in enumerate(sample.donors):
-            permuted = {name: column[donors] if name in names else column for name, column in columns.items()}
-            after = row_entropy(np.asarray(predict(permuted), np.float64), sample.target)
-            changes.count(group, repeat, sample, sample.weight * (after - entropy))
-    return changes, entropy
+    features = row_features(fitted.encoder, rows)
+    check_groups(groups, features.columns)
+    target, weight = (rows[name].to_numpy() for name in ("target", "weight"))
+    sample = sample_of(target, weight, features.request, repeats, seed)
+    return as_importance(groups, sample, *student_changes(fitted, features, groups, head, sample, threads, tell))
 
 
 def as_importance(
@@ -141,12 +116,15 @@ def as_importance(
 ) -> Importance:
     """Scores from the summed changes and each row's cross entropy without permutation, float64 [rows]."""
     scale = sample.scale
+    base = float(sample.weight @ entropy) / scale
+    # A row without a prediction has none permuted either, which a kernel may pass over.
+    undefined = 0.0 if np.isfinite(base) else float("nan")
     return Importance(
         names=tuple(groups),
-        per_repeat=changes.of_repeat / scale,
-        base=float(sample.weight @ entropy) / scale,
+        per_repeat=changes.of_repeat / scale + undefined,
+        base=base,
         rows=len(sample.target),
-        standard_error=standard_errors(sample, changes),
+        standard_error=standard_errors(sample, changes) + undefined,
     )
 
 

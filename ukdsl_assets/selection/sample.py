@@ -37,7 +37,7 @@ class Sample:
 class Changes:
     """What permuting each group does to the weighted cross entropy, summed; parts of a sample can be added.
 
-    of_repeat: float64 [groups, repeats], over rows. of_cluster: float64 [clusters, groups], over repeats and the
+    of_repeat: float64 [groups, repeats], over rows. of_cluster: float64 [groups, clusters], over repeats and the
     cluster's rows, each counted twice: for the row that took a value and for the row that gave it.
     """
 
@@ -46,7 +46,7 @@ class Changes:
 
     @classmethod
     def none(cls, groups: int, sample: Sample) -> "Changes":
-        return cls(np.zeros((groups, len(sample.donors))), np.zeros((sample.clusters, groups)))
+        return cls(np.zeros((groups, len(sample.donors))), np.zeros((groups, sample.clusters)))
 
     def add(self, other: "Changes") -> None:
         self.of_repeat += other.of_repeat
@@ -56,7 +56,7 @@ class Changes:
         """Add one group's and repeat's weighted changes, float64 [rows] of the whole sample."""
         self.of_repeat[group, repeat] += change.sum()
         for took in (sample.cluster, sample.cluster[sample.donors[repeat]]):
-            self.of_cluster[:, group] += np.bincount(took, change, sample.clusters)
+            self.of_cluster[group] += np.bincount(took, change, sample.clusters)
 
 
 def sample_of(
@@ -105,11 +105,11 @@ def standard_errors(sample: Sample, changes: Changes) -> NDArray[np.float64]:
     weight, count = summed(sample.weight), summed(np.ones(rows))
     # The derivative of the entropy of the mean target, times how far the cluster pulls that mean.
     pull = np.log((1 - mean) / mean) / entropy * (summed(sample.weight * sample.target) - mean * weight) / total
-    both = changes.of_cluster / repeats / scale - np.outer(weight / total + count / rows, score)
-    influence = both - np.outer(pull, score)
+    both = changes.of_cluster / repeats / scale - np.outer(score, weight / total + count / rows)
+    influence = both - np.outer(score, pull)
     used = count > 0
     clusters = int(used.sum())
     if clusters < 2:
         return np.full(len(score), np.nan)
-    deviation = influence[used] - influence[used].mean(0)
-    return np.asarray(np.sqrt(clusters / (clusters - 1) * (deviation**2).sum(0)))
+    deviation = influence[:, used] - influence[:, used].mean(1, keepdims=True)
+    return np.asarray(np.sqrt(clusters / (clusters - 1) * (deviation**2).sum(1)))

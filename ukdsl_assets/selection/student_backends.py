@@ -1,0 +1,80 @@
+"""Which way of computing exact importance a student gets: compiled kernels where there is one for its architecture."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ukdsl_assets.learning.students import FittedStudent
+from ukdsl_assets.selection.any_predictor import permuted_one_by_one
+from ukdsl_assets.selection.parts import Tell
+from ukdsl_assets.selection.sample import Changes, Sample
+from ukdsl_assets.selection.student_columns import RowFeatures, row_predictor
+from ukdsl_assets.selection.tree_layout import UnsupportedTreesError
+
+Groups = Mapping[str, Sequence[str]]
+
+
+def student_changes(
+    fitted: FittedStudent,
+    features: RowFeatures,
+    groups: Groups,
+    head: str,
+    sample: Sample,
+    threads: int,
+    tell: Tell | None,
+) -> tuple[Changes, NDArray[np.float64]]:
+    """What each group's permutation changes, and each row's cross entropy without one, float64 [rows]."""
+    if not len(sample.target):
+        return Changes.none(len(groups), sample), np.zeros(0)
+    changes, entropy = Changes.none(len(groups), sample), np.zeros(len(sample.target))
+    try:
+        for batch in without_overlap(list(groups.values())):
+            members = [list(groups.values())[group] for group in batch]
+            found, entropy = _compiled(fitted, features, members, head, sample, threads, tell)
+            changes.of_repeat[batch], changes.of_cluster[batch] = found.of_repeat, found.of_cluster
+        return changes, entropy
+    except (UnsupportedTreesError, NotImplementedError) as reason:
+        if tell is not None:
+            tell(f"importance: no kernel for {fitted.architecture.kind} ({reason}); predicting once a group and repeat")
+        return permuted_one_by_one(row_predictor(fitted, head, threads), features.columns, groups, sample, tell)
+
+
+def without_overlap(groups: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Numbers of the groups in batches in which no feature comes twice; each group goes into the first that it can."""
+    batches: list[list[int]] = []
+    used: list[set[str]] = []
+    for group, members in enumerate(groups):
+        batch = next((i for i, taken in enumerate(used) if taken.isdisjoint(members)), len(batches))
+        if batch == len(batches):
+            batches.append([])
+            used.append(set())
+        batches[batch].append(group)
+        used[batch].update(members)
+    return batches
+
+
+def _compiled(
+    fitted: FittedStudent,
+    features: RowFeatures,
+    groups: Sequence[Sequence[str]],
+    head: str,
+    sample: Sample,
+    threads: int,
+    tell: Tell | None,
+) -> tuple[Changes, NDArray[np.float64]]:
+    if fitted.text is None:
+        raise NotImplementedError("none is written")
+    from ukdsl_assets.learning.trees import booster_of, matrix_columns
+    from ukdsl_assets.selection.tree_importance import tree_importance
+
+    booster = booster_of(fitted.text, fitted.heads.index(head))
+    ids = features.ids.shape[1]
+    columns = [[place for name in group for place in _matrix_places(features, name, ids)] for group in groups]
+    return tree_importance(booster, matrix_columns(features.ids, features.numbers), columns, sample, threads, tell)
+
+
+def _matrix_places(features: RowFeatures, name: str, ids: int) -> range:
+    """Columns of the trees' matrix, where numbers stand behind ids."""
+    of, first, last = features.places[name]
+    return range(first, last) if of == "ids" else range(ids + first, ids + last)
