@@ -1,4 +1,4 @@
-"""The whole graph from the declarations: the same assets, gates, job and schedule for every cascade."""
+"""The whole graph from the declarations: the same assets, gates, job and schedule for every cascade; and theory."""
 
 from collections.abc import Mapping
 
@@ -16,6 +16,7 @@ from ukdsl_assets.defs.schedules import daily_job, schedules
 from ukdsl_assets.defs.students import student_assets
 from ukdsl_assets.defs.tables import table_assets
 from ukdsl_assets.defs.teachers import teacher_assets
+from ukdsl_assets.defs.theory import theory_assets, theory_job
 from ukdsl_assets.settings import Settings
 
 FLOW = (log_assets, table_assets, teacher_assets, student_assets, evaluation_assets, release_assets, report_assets)
@@ -40,8 +41,8 @@ def build_defs(
         assets += cross_domain_assets(cascade, cascades, platform)
     jobs = {name: daily_job(cascade) for name, cascade in cascades.items()}
     return dg.Definitions(
-        assets=assets,
-        jobs=list(jobs.values()),
+        assets=[*assets, *theory_assets(platform)],
+        jobs=[*jobs.values(), theory_job()],
         schedules=[each for name, cascade in cascades.items() for each in schedules(cascade, jobs[name])],
         # A process for each step would cost two seconds a step; see the reference on Dagster.
         executor=dg.in_process_executor,

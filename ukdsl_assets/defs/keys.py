@@ -17,6 +17,8 @@ LOGS, TABLES, TEACHERS, STUDENTS, EVALUATION, RELEASE, REPORT = (
     "6_release",
     "7_report",
 )
+# Of no day and no cascade.
+THEORY = "theory"
 
 
 def daily(cascade: Cascade) -> dg.DailyPartitionsDefinition:

@@ -150,7 +150,9 @@ class Lake(LakeReader):
         # Delta also names the files that earlier vacuums removed, for as long as its log remembers them.
         there = set(self._storage.find(*table))
         unused = [path for path in opened.vacuum(**options) if self._storage.path(*table, path) in there]
-        if foreign := [path for path in unused if not path.startswith(f"{DAY}=")]:
+        # Delta itself names the files of a table without days.
+        own = f"{DAY}=" if opened.metadata().partition_columns else "part-"
+        if foreign := [path for path in unused if not path.startswith(own)]:
             raise LakeError(
                 f"{self.table_uri(table)} holds {foreign[0]} and {len(foreign) - 1} more that are not this table's. "
                 "Nothing was removed. Keep tables and checkpoints in separate folders; move these away."

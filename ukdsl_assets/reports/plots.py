@@ -72,7 +72,7 @@ def funnel_svg(funnel: pl.DataFrame, requests: int) -> str:
     Args:
         requests: for the number a request; 0 leaves it out.
     """
-    with _drawing(0.55 + 0.25 * max(len(funnel), 1)) as (figure, (axes,)):
+    with drawing(0.55 + 0.25 * max(len(funnel), 1)) as (figure, (axes,)):
         rows = funnel["rows"].to_list()
         axes.set_xscale("log")
         axes.set_xlim(0.7, max([*rows, 10]) * 2000)
@@ -101,7 +101,7 @@ def funnel_svg(funnel: pl.DataFrame, requests: int) -> str:
 def stage_calibration_svg(stages: pl.DataFrame) -> str:
     """Calibration of every stage's logged predictions by domain and reference; columns as in stage_calibration."""
     lines = stages.select("stage", "task").unique(maintain_order=True).rows()
-    with _drawing(0.95 + 0.42 * max(len(lines), 1)) as (figure, (axes,)):
+    with drawing(0.95 + 0.42 * max(len(lines), 1)) as (figure, (axes,)):
         for number, ((domain, reference), (name, colour, marker)) in enumerate(COMPARISONS.items()):
             rows = stages.filter(pl.col("calibration").is_finite(), domain=domain, reference=reference)
             if len(rows):
@@ -130,7 +130,7 @@ def reliability_svg(groups: pl.DataFrame) -> str:
     """
     views = [*VIEWS, ("CD", "truth")]
     views = [view for view in views if any(len(deciles_of(groups, arm, *view)) for arm in NAMES)] or list(VIEWS)
-    with _drawing(2.75, len(views)) as (figure, every):
+    with drawing(2.75, len(views)) as (figure, every):
         for axes, view in zip(every, views, strict=True):
             _reliability(axes, groups, *view)
         _legend(figure, every[0], 3)
@@ -151,7 +151,7 @@ def segment_svg(groups: pl.DataFrame, segment: str) -> str:
     """
     of_segment = groups.filter(pl.col("calibration").is_finite(), by=segment)
     names = largest_groups(of_segment)
-    with _drawing(0.95 + 0.2 * max(len(names), 1), len(VIEWS), sharey=True) as (figure, every):
+    with drawing(0.95 + 0.2 * max(len(names), 1), len(VIEWS), sharey=True) as (figure, every):
         for axes, (domain, reference) in zip(every, VIEWS, strict=True):
             seen = [1.0]
             for shift, arm in ((-0.14, "baseline"), (0.14, "distilled")):
@@ -186,7 +186,7 @@ def trends_svg(trend: pl.DataFrame, bounds: tuple[float, float]) -> str:
         bounds: calibrations that the gate allows, drawn as a band.
     """
     days = trend["day"].unique().sort().to_list()
-    with _drawing(2.6, 2) as (figure, (change, level)):
+    with drawing(2.6, 2) as (figure, (change, level)):
         for shift, (domain, reference), colour, marker in zip(
             (-0.06, 0.06), VIEWS, ("#595959", COLOURS["distilled"]), ("D", "o"), strict=True
         ):
@@ -225,7 +225,7 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
             three are drawn.
     """
     drawn = list(students.items())[:3]
-    with _drawing(2.2 * len(drawn), 2, rows=len(drawn), width=6) as (figure, every):
+    with drawing(2.2 * len(drawn), 2, rows=len(drawn), width=6) as (figure, every):
         for (name, (evaluation, groups)), (curve, level) in zip(
             drawn, zip(*[iter(every)] * 2, strict=True), strict=True
         ):
@@ -247,7 +247,7 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
 
 
 @contextmanager
-def _drawing(
+def drawing(
     height: float, columns: int = 1, rows: int = 1, width: float = WIDTH, sharey: bool = False
 ) -> Iterator[tuple["Figure", list["Axes"]]]:
     """A figure and its axes, drawn without pyplot's global state."""

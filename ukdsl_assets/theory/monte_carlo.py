@@ -31,15 +31,16 @@ def draw_selected_by_stage_1(stages: TwoStages, n: int, k1: Sequence[int], repea
     Raises:
         TheoryError: a k1 is not in 1 .. n, or there are fewer than 2 repeats.
     """
-    counts = np.asarray(k1, np.int64)
+    counts, places = np.unique(np.asarray(k1, np.int64), return_inverse=True)
     _check(n, int(counts.min()), int(counts.max()), repeats)
     pairs = []
     for drawn in _draws(stages, n, repeats, seed):
         order = np.argsort(-drawn[1], axis=1)
         ranked = np.take_along_axis(drawn, order[None], axis=2)
-        # The totals of the best k1 minus those of the worst: twice the antithetic mean.
-        totals = np.cumsum(ranked - ranked[:, :, ::-1], axis=2, dtype=np.float64)
-        pairs.append(totals[:, :, counts - 1] / (2 * counts))
+        # The totals of the best k1 minus those of the worst, piece by piece: twice the antithetic mean.
+        difference = (ranked - ranked[:, :, ::-1])[:, :, : counts[-1]]
+        pieces = np.add.reduceat(difference, [0, *counts[:-1]], axis=2, dtype=np.float64)
+        pairs.append(pieces.cumsum(axis=2)[:, :, places] / (2 * np.asarray(k1)))
     return _averaged(stages.mean, np.concatenate(pairs, axis=1))
 
 
