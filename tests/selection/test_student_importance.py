@@ -49,7 +49,12 @@ def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: A
     student = fitted(architecture)
     rows = HELD.with_columns(weight=pl.Series(np.random.default_rng(0).exponential(size=len(HELD)), dtype=pl.Float32))
     # Groups may share features, which takes more than one pass.
-    groups = {"ad": ["ad"], "ads": ["ad", "advertiser"], "user": ["user_segment", "user_profile"], "rest": ["hour"]}
+    groups = {
+        "ad": ["ad"],
+        "ads": ["ad", "advertiser"],
+        "user": ["user_segment", "user_profile"],
+        "both": ["user_segment", "ad"],
+    }
     told: list[str] = []
     found = student_importance(student, rows, groups, head="consideration", repeats=2, seed=3, tell=told.append)
     assert not any("predicting" in line for line in told)
