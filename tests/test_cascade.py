@@ -37,6 +37,20 @@ def test_students_get_the_features_known_at_their_stage() -> None:
     assert "pair_signals" in {feature.name for feature in cascade.features_known_at("ranking")}
 
 
+def test_a_selecting_students_rows_hold_its_candidates(tmp_path: Path) -> None:
+    names = ["ad", "category", "hour", "device"]
+    select = {"selection": {"budget": 2, "candidates": names}}
+    cascade = read_cascade(declared(tmp_path, **changed("students", 1, features="selected", **select)))
+    student = cascade.students[1]
+    for features in (cascade.features_of(student), cascade.candidates_of(student), cascade.columns_of(student)):
+        assert {feature.name for feature in features} == set(names)
+    cascade = read_cascade(declared(tmp_path, **changed("students", 1, features=["ad", "placement"], **select)))
+    student = cascade.students[1]
+    assert {feature.name for feature in cascade.features_of(student)} == {"ad", "placement"}
+    assert {feature.name for feature in cascade.columns_of(student)} == {*names, "placement"}
+    assert cascade.candidates_of(cascade.students[0]) == ()
+
+
 def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
     cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
     assert cascade.predictions_of("retrieval") == ("click",)
@@ -66,6 +80,33 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         (
             changed("students", 1, heads=["consideration"]),
             r"`heads` is \[impression\], \[impression, consid.*saw \[consideration\]",
+        ),
+        (changed("students", 1, features="selected"), r"`selected` without a `selection`; declare one"),
+        (changed("students", 1, selection={"rule": "union"}), r"expected one of `budget` .* and `cost_budget`"),
+        (changed("students", 1, selection={"budget": 3, "cost_budget": 2}), r"expected one of `budget`"),
+        (
+            changed("students", 1, selection={"budget": 3, "rule": "luck"}),
+            r"'cost_aware'.* \(saw 'luck'\)",
+        ),
+        (changed("students", 1, selection={"budget": 3, "rule": "cost_aware"}), r"rule cost_aware needs `cost_budget`"),
+        (changed("students", 1, selection={"budget": 40}), r"selection.budget: 40 of 11 candidates leaves nothing to"),
+        (changed("students", 1, selection={"budget": 1}), r"selection.budget: two_tower needs a feature of each side"),
+        (changed("students", 1, selection={"cost_budget": 1.5}), r"cost_budget: 1.5 buys no student; .* cost 2.0"),
+        (
+            changed("students", 1, selection={"budget": 1, "candidates": ["ad", "category"]}),
+            r"selection.candidates: two_tower needs features of both sides, saw candidate",
+        ),
+        (
+            changed("students", 1, selection={"budget": 2, "candidates": ["ad", "hour", "pair_signals"]}),
+            r"selection.candidates: `pair_signals` is known only from stage ranking, not at pre_ranking",
+        ),
+        (
+            changed("students", 1, selection={"budget": 2, "candidates": ["ad", "hour", "adds"]}),
+            r"selection.candidates: unknown name `adds`",
+        ),
+        (
+            changed("students", 1, selection={"budget": 2, "architecture": "lightgbm"}, loss={"temperature": 2}),
+            r"selection.architecture: the student's heads or loss have parts for networks",
         ),
         (changed("students", 0, name="ranking_logged"), r"`ranking_logged` is also a teacher's name"),
         (changed("students", 0, name="impressions"), r"students: `impressions` is the name of a table"),

@@ -16,6 +16,7 @@ from ukdsl_assets.cross_domain import CrossDomainTeacher
 from ukdsl_assets.declared import Declared, Name
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.references import wrong_references
+from ukdsl_assets.selection.declaration import Selection
 
 # What Dagster takes for an owner: a team or an address.
 OWNER = r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$"
@@ -180,7 +181,9 @@ class LossWeights(Declared):
 class Student(Declared):
     """A model of an early stage, trained daily as `baseline` (labels only) and `distilled` (labels and teacher).
 
-    features: names, or "all" that are known at `stage`.
+    features: names, "all" that are known at `stage`, or "selected": what the newest selection before the day chose of
+        its candidates; all of them before there is one.
+    selection: how features are chosen; see `Selection`. Without `features: selected` it only tells.
     heads: with (impression, consideration) labels train the first head, the teacher the second, which serves; with
         (impression,) one head learns from both. With (impression, dependent, auxiliary), or one of the two, labels
         alone train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent
@@ -197,7 +200,8 @@ class Student(Declared):
     task: Name
     teacher: Name
     architecture: Architecture = TwoTowerArchitecture()
-    features: tuple[Name, ...] | Literal["all"] = "all"
+    features: tuple[Name, ...] | Literal["all", "selected"] = "all"
+    selection: Selection | None = None
     heads: tuple[Literal["impression", "consideration", "dependent", "auxiliary"], ...] = (
         "impression",
         "consideration",
@@ -251,6 +255,8 @@ class Gates(Declared):
     student_calibration: distilled student on withheld considered rows against its teacher, and on withheld
         impressions against labels (there at two standard errors).
     normalized_entropy: most that the distilled student's NE may exceed the baseline's, as a fraction, per domain.
+    selection_stability: least Jaccard index of a day's selected features with those of the day before; it only tells.
+    implausible_importance: a candidate feature that NE depends on more than this is taken for a leak of the outcome.
     """
 
     volume: Bounds = (0.5, 2.0)
@@ -260,6 +266,8 @@ class Gates(Declared):
     teacher_exploration: Bounds = (0.6, 1.6)
     student_calibration: Bounds = (0.85, 1.15)
     normalized_entropy: float = 0.02
+    selection_stability: Share = 0.5
+    implausible_importance: float = Field(0.5, gt=0)
 
 
 class Cascade(Declared):
@@ -323,9 +331,23 @@ class Cascade(Declared):
         return tuple(f for f in self.features if f.known_from is None or self.depth(f.known_from) <= depth)
 
     def features_of(self, student: Student) -> tuple[Feature, ...]:
-        """A student's features, in declared order."""
+        """A student's features, in declared order; of one with `features: selected` all that it may choose from."""
+        if student.features == "selected":
+            return self.candidates_of(student)
         known = self.features_known_at(student.stage)
         return known if student.features == "all" else tuple(f for f in known if f.name in student.features)
+
+    def candidates_of(self, student: Student) -> tuple[Feature, ...]:
+        """What a student's selection chooses from, in declared order; nothing without a selection."""
+        if student.selection is None:
+            return ()
+        known, names = self.features_known_at(student.stage), student.selection.candidates
+        return known if names == "all" else tuple(f for f in known if f.name in names)
+
+    def columns_of(self, student: Student) -> tuple[Feature, ...]:
+        """The features in a student's training rows, in declared order: its own and the candidates of its selection."""
+        either = {*self.features_of(student), *self.candidates_of(student)}
+        return tuple(feature for feature in self.features if feature in either)
 
     @model_validator(mode="after")
     def _references_hold(self) -> "Cascade":

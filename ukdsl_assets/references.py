@@ -105,15 +105,7 @@ def _check_student(
     ]
     if not all(references):
         return
-    known = [feature.name for feature in cascade.features_known_at(student.stage)]
-    declared = {feature.name: feature.known_from for feature in cascade.features}
-    for name in () if student.features == "all" else student.features:
-        if name not in known and declared.get(name):
-            problems.append(
-                f"{key}.features: `{name}` is known only from stage {declared[name]}, not at {student.stage}"
-            )
-        else:
-            refer(f"{key}.features", name, known)
+    _check_features(cascade, student, refer, problems)
     teacher = cascade.teacher(student.teacher)
     if teacher.stage in stages and cascade.depth(teacher.stage) < cascade.depth(student.stage):
         problems.append(f"{key}.teacher: `{teacher.name}` is of stage {teacher.stage}, before {student.stage}")
@@ -122,5 +114,58 @@ def _check_student(
     if teacher.kind == "cross_domain" and student.task not in teacher.tasks:
         problems.append(f"{key}.teacher: `{teacher.name}` maps no task to `{student.task}`; add it to its `tasks`")
     sides = {feature.side for feature in cascade.features_of(student)}
-    if student.architecture.kind == "two_tower" and sides != {"request", "candidate"}:
+    own = student.features != "selected"
+    if own and student.architecture.kind == "two_tower" and sides != {"request", "candidate"}:
         problems.append(f"{key}.features: two_tower needs features of both sides, saw {' and '.join(sorted(sides))}")
+
+
+def _check_features(cascade: "Cascade", student: "Student", refer: Any, problems: list[str]) -> None:
+    """The features that a student names, and those that its selection may choose from."""
+    known = [feature.name for feature in cascade.features_known_at(student.stage)]
+    known_from = {feature.name: feature.known_from for feature in cascade.features}
+    selection = student.selection
+    named = {f"students.{student.name}.features": student.features}
+    if selection is not None:
+        named[f"students.{student.name}.selection.candidates"] = selection.candidates
+    for key, names in named.items():
+        for name in () if isinstance(names, str) else names:
+            if name not in known and known_from.get(name):
+                problems.append(f"{key}: `{name}` is known only from stage {known_from[name]}, not at {student.stage}")
+            else:
+                refer(key, name, known)
+    if selection is None:
+        if student.features == "selected":
+            problems.append(
+                f"students.{student.name}.features: `selected` without a `selection`; declare one, e.g. "
+                "`selection: {budget: 12}`"
+            )
+        return
+    key = f"students.{student.name}.selection"
+    candidates = cascade.candidates_of(student)
+    simplified = selection.architecture or student.architecture
+    towers = "two_tower" in (simplified.kind, student.architecture.kind)
+    sides = {feature.side for feature in candidates}
+    if towers:
+        if sides != {"request", "candidate"}:
+            problems.append(
+                f"{key}.candidates: two_tower needs features of both sides, saw {' and '.join(sorted(sides)) or 'none'}"
+            )
+        if selection.budget == 1:
+            problems.append(f"{key}.budget: two_tower needs a feature of each side, saw 1; expected at least 2")
+    network_only = student.loss.temperature != 1 or student.loss.listwise or student.teacher_tasks
+    if simplified.kind == "lightgbm" and network_only:
+        problems.append(
+            f"{key}.architecture: the student's heads or loss have parts for networks; choose another than lightgbm"
+        )
+    if selection.budget is not None and selection.budget >= len(candidates):
+        problems.append(
+            f"{key}.budget: {selection.budget} of {len(candidates)} candidates leaves nothing to choose; expected fewer"
+        )
+    if selection.cost_budget is not None:
+        # What must fit: the cheapest feature, or of two towers the cheapest of each.
+        groups = [[f.cost for f in candidates if f.side == side] for side in sorted(sides)]
+        least = sum(map(min, groups)) if towers else min(map(min, groups), default=0.0)
+        if selection.cost_budget < least:
+            problems.append(
+                f"{key}.cost_budget: {selection.cost_budget} buys no student; the cheapest candidates cost {least}"
+            )

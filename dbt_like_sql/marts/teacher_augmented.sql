@@ -17,7 +17,7 @@
 --   teacher: {description: Who says so; `label` for IMP., type: VARCHAR, not_null: true}
 --   teacher_version: {description: Version of the teacher that this day was built with., type: VARCHAR, not_null: true}
 --   withheld: {description: Whether the request is kept from training., type: BOOLEAN, not_null: true}
---   <feature>: {description: Feature of the student., type: declared}
+--   <feature>: {description: Feature of the student or candidate of its selection., type: declared}
 WITH considered AS (
     {% for table, weight in [("impressions", "1::FLOAT"), ("considerations", "weight")] %}
     {% if not loop.first %}

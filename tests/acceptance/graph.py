@@ -62,5 +62,8 @@ def versions(lake: Lake, cascade: Cascade, day: date) -> Mapping[str, str]:
         tables += [
             (cascade.name, student.name, name) for name in ("teacher_augmented", "evaluation", "calibration_by_group")
         ]
+        if student.selection is not None:
+            made = ("impression_importance", "consideration_importance", "feature_union", "selection_comparison")
+            tables += [(cascade.name, student.name, name) for name in made]
     found = {"/".join(table): lake.partition(table, day) for table in tables}
     return {name: partition.data_version for name, partition in found.items() if partition}

@@ -47,10 +47,11 @@ def test_groups_stand_in_the_order_of_the_flow(defs: dg.Definitions) -> None:
         "1_logs",
         "2_tables",
         "3_teachers",
-        "4_students",
-        "5_evaluation",
-        "6_release",
-        "7_report",
+        "4_selection",
+        "5_students",
+        "6_evaluation",
+        "7_release",
+        "8_report",
         "theory",
     ]
     for key in graph.get_all_asset_keys():

@@ -13,13 +13,23 @@ from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.release import release_assets
 from ukdsl_assets.defs.report import report_assets
 from ukdsl_assets.defs.schedules import daily_job, schedules
+from ukdsl_assets.defs.selection import selection_assets
 from ukdsl_assets.defs.students import student_assets
 from ukdsl_assets.defs.tables import table_assets
 from ukdsl_assets.defs.teachers import teacher_assets
 from ukdsl_assets.defs.theory import theory_assets, theory_job
 from ukdsl_assets.settings import Settings
 
-FLOW = (log_assets, table_assets, teacher_assets, student_assets, evaluation_assets, release_assets, report_assets)
+FLOW = (
+    log_assets,
+    table_assets,
+    teacher_assets,
+    selection_assets,
+    student_assets,
+    evaluation_assets,
+    release_assets,
+    report_assets,
+)
 
 
 def build_defs(

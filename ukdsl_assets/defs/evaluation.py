@@ -1,4 +1,4 @@
-"""Group 5: calibration, normalized entropy and AUC of every arm and head on the day's withheld requests."""
+"""Group 6: calibration, normalized entropy and AUC of every arm and head on the day's withheld requests."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date

@@ -8,14 +8,15 @@ import dagster as dg
 
 from ukdsl_assets.cascade import Cascade
 
-LOGS, TABLES, TEACHERS, STUDENTS, EVALUATION, RELEASE, REPORT = (
+LOGS, TABLES, TEACHERS, SELECTION, STUDENTS, EVALUATION, RELEASE, REPORT = (
     "1_logs",
     "2_tables",
     "3_teachers",
-    "4_students",
-    "5_evaluation",
-    "6_release",
-    "7_report",
+    "4_selection",
+    "5_students",
+    "6_evaluation",
+    "7_release",
+    "8_report",
 )
 # Of no day and no cascade.
 THEORY = "theory"

@@ -23,12 +23,13 @@ def publish_frame(
     results: Sequence[GateResult],
     inputs: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    descriptions: Mapping[str, str] | None = None,
 ) -> Events:
     """Publish a frame that was judged in memory; nothing is written when a gate blocks."""
     yield from check_results(table, results)
     refuse_if_blocked({table: results})
     staged = platform.lake.stage_frame(table, day_of(context), frame)
-    yield committed(context, platform, staged, inputs or {}, metadata or {})
+    yield committed(context, platform, staged, inputs or {}, metadata or {}, descriptions)
 
 
 def publish_staged(

@@ -1,4 +1,4 @@
-"""Group 6: the pointer `released` of a student moves to a checkpoint whose gates all passed, and never otherwise."""
+"""Group 7: the pointer `released` of a student moves to a checkpoint whose gates all passed, and never otherwise."""
 
 import shlex
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Group 7: the report of a day, one HTML file for people, from what the day has published."""
+"""Group 8: the report of a day, one HTML file for people, from what the day has published."""
 
 import dagster as dg
 

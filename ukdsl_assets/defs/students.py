@@ -1,4 +1,4 @@
-"""Group 4, after teacher_augmented: both arms of every student, trained on a rolling window and warm-started."""
+"""Group 5: both arms of every student, trained on a rolling window and warm-started."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -39,6 +39,8 @@ from ukdsl_assets.learning.students import (
     tasks_of,
 )
 from ukdsl_assets.learning.training_rows import Reader
+from ukdsl_assets.selection.choice import chosen_of
+from ukdsl_assets.selection.simplified import with_features
 from ukdsl_assets.sql.withheld import withheld
 
 GATES = {
@@ -73,19 +75,25 @@ def arm_asset(cascade: Cascade, platform: Platform, student: Student, arm: Arm) 
         deps=[since(rows, student.window_days)],
     )
 
-    gates = GATES | (SERVED_GATE if tasks_of(student, arm) else {})
+    gates = gates_of(student, arm)
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, gates))
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
+            day = day_of(context)
             progress = training_progress(context.log.info, f"{student.name} {arm}")
-            trained = train_arm(platform, cascade, student, arm, day_of(context), progress)
+            trained = train_arm(platform, cascade, as_selected(platform, cascade, student, day), arm, day, progress)
             yield from check_results(table, trained.results)
             refuse_if_blocked({table: trained.results})
             platform.checkpoints.publish(trained.checkpoint)
             yield result(table, trained.checkpoint.version, trained.figures)
 
     return checkpoint
+
+
+def gates_of(student: Student, arm: Arm) -> dict[str, str]:
+    """What the results of `train_arm` are called, and demand."""
+    return GATES | (SERVED_GATE if tasks_of(student, arm) else {})
 
 
 @dataclass(frozen=True)
@@ -98,17 +106,27 @@ class TrainedArm:
 
 
 def train_arm(
-    platform: Platform, cascade: Cascade, student: Student, arm: Arm, day: date, progress: Any = None
+    platform: Platform,
+    cascade: Cascade,
+    student: Student,
+    arm: Arm,
+    day: date,
+    progress: Any = None,
+    name: str | None = None,
 ) -> TrainedArm:
-    """Train on the window's rows that are not withheld, save, and judge what was saved."""
+    """Train on the window's rows that are not withheld, save, and judge what was saved.
+
+    Args:
+        name: of the checkpoint, where it is not that of the arm.
+    """
     rows: Table = (cascade.name, student.name, "teacher_augmented")
     days = platform.window(rows, day, student.window_days)
     used = {each: platform.partition(rows, each) for each in days}
     version = max(partition.version for partition in used.values())
     readers = shard_readers(platform, rows, days, version)
-    previous, warm_start = newest_before(cascade, platform, student, arm, day)
+    key = (cascade.name, student.name, name or arm)
+    previous, warm_start = newest_before(cascade, platform, student, arm, key, day)
     lineage = {str(each): partition.data_version for each, partition in used.items()}
-    key = (cascade.name, student.name, arm)
     settings = platform.settings
     declared = to_json({"student": student.model_dump(mode="json"), "lineage": lineage, "from": warm_start}, arm)
     # An interrupted training of the same input goes on where it stood.
@@ -139,6 +157,7 @@ def train_arm(
             "checkpoint": saved.version,
             "warm_start": warm_start or "none",
             "days": ", ".join(map(str, days)),
+            "features": ", ".join(feature.name for feature in cascade.features_of(student)),
         },
     )
 
@@ -155,10 +174,9 @@ def shard_readers(platform: Platform, table: Table, days: list[date], version: i
 
 
 def newest_before(
-    cascade: Cascade, platform: Platform, student: Student, arm: Arm, day: date
+    cascade: Cascade, platform: Platform, student: Student, arm: Arm, key: Table, day: date
 ) -> tuple[FittedStudent | None, str | None]:
     """The newest checkpoint strictly before the day that still fits the declaration, and its name."""
-    key = (cascade.name, student.name, arm)
     before = platform.checkpoints.newest_before(key, day)
     if before is None:
         return None, None
@@ -167,6 +185,22 @@ def newest_before(
     if not can_continue(previous, cascade, student, arm):
         return None, None
     return previous, f"{before}/{found.version}"
+
+
+def as_selected(platform: Platform, cascade: Cascade, student: Student, day: date) -> Student:
+    """A student with `features: selected` as it is trained: with what the newest selection before the day chose.
+
+    Before there is one, with all candidates. Reading what is published, and not the day's own selection, lets both be
+    made at once, and a rerun of a day finds what its first run found.
+    """
+    if student.features != "selected":
+        return student
+    table: Table = (cascade.name, student.name, "feature_union")
+    candidates = tuple(feature.name for feature in cascade.candidates_of(student))
+    newest = max((each for each in platform.lake.partitions(table) if each < day), default=None)
+    chosen = candidates if newest is None else chosen_of(platform.lake.scan(table, [newest]).collect())
+    # A choice from other candidates than today's is none.
+    return with_features(student, chosen if set(chosen) <= set(candidates) else candidates)
 
 
 def as_student(checkpoint: Checkpoint) -> FittedStudent:

@@ -10,7 +10,7 @@ import polars as pl
 
 from ukdsl_assets.cascade import Cascade, LoggedTeacher, Student
 from ukdsl_assets.defs.gates import check_specs, told_plainly
-from ukdsl_assets.defs.keys import STUDENTS, TABLES, spec
+from ukdsl_assets.defs.keys import TABLES, TEACHERS, spec
 from ukdsl_assets.defs.lineage import lineage_metadata
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, day_of, publish_staged
@@ -32,7 +32,7 @@ Audit = Callable[[date, Sequence[str]], list[GateResult]]
 
 
 def table_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
-    """Group 2, the tables that a cascade has once, and in group 4 teacher_augmented of each student."""
+    """Group 2, the tables that a cascade has once, and in group 3 what the teachers teach each student."""
     check_models(cascade, platform)
     assets = []
     table: Table
@@ -44,7 +44,7 @@ def table_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefiniti
         elif model.scope == "student":
             for student in cascade.students:
                 table = (cascade.name, student.name, model.table)
-                assets.append(sql_asset(cascade, platform, model.name, table, STUDENTS, student=student))
+                assets.append(sql_asset(cascade, platform, model.name, table, TEACHERS, student=student))
     return assets
 
 

@@ -52,7 +52,7 @@ def clusters(alike: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArra
 
 
 def _alike_numbers(rows: pl.DataFrame, features: list[Feature], seed: int) -> NDArray[np.float64]:
-    parts = [_numbers(rows, feature) for feature in features]
+    parts = [numeric_columns(rows, feature) for feature in features]
     widths = [part.shape[1] for part in parts]
     matrix = np.concatenate(parts, axis=1)
     matrix = matrix[np.isfinite(matrix).all(1)]
@@ -68,7 +68,8 @@ def _alike_numbers(rows: pl.DataFrame, features: list[Feature], seed: int) -> ND
     return np.asarray(np.minimum(mean, mean.T))
 
 
-def _numbers(rows: pl.DataFrame, feature: Feature) -> NDArray[np.float64]:
+def numeric_columns(rows: pl.DataFrame, feature: Feature) -> NDArray[np.float64]:
+    """A numeric or vector feature as float64 [rows, width], NaN for null."""
     column = rows[feature.name]
     if feature.kind == "vector":
         width = feature.width or 1

@@ -40,8 +40,8 @@ class TeacherNames:
 
 @dataclass(frozen=True)
 class StudentNames:
-    """A student: the column of its label, that of its teacher's label, those of its features, the stages from its
-    own on, and whether its teacher labels only what has no label."""
+    """A student: the column of its label, that of its teacher's label, those of its features and of what its
+    selection may choose from, the stages from its own on, and whether its teacher labels only what has no label."""
 
     name: str
     task: str
@@ -83,7 +83,7 @@ def template_context(
             labels=tuple((label_column(task), prediction_column(teacher.stage, task)) for task in logged),
         )
     if student is not None:
-        features = tuple(feature.name for feature in cascade.features_of(student))
+        features = tuple(feature.name for feature in cascade.columns_of(student))
         reached_by = context["stages"][cascade.depth(student.stage) :]
         label = label_column(student.task)
         context["student"] = StudentNames(
