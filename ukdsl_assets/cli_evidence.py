@@ -54,10 +54,10 @@ def measure(
             pace = (done - stored[0]) / max(seconds, 1e-9)
             left = f"{(total - done) / pace:,.0f} s left" if pace > 0 else "measuring"
             bar.update(task, completed=done, description=f"{done:.1f} of {total} seeds, {left}")
-            # A bar is nothing in a file; there, each seed is a line.
-            if not complaints.is_terminal and int(done + 1e-9) > before:
-                before = int(done + 1e-9)
-                complaints.print(f"{name}: {before} of {total} seeds done, {left}", highlight=False)
+            # A bar is nothing in a file; there, each tenth is a line.
+            if not complaints.is_terminal and int(10 * done / total) > before:
+                before = int(10 * done / total)
+                complaints.print(f"{name}: {done:.1f} of {total} seeds done, {left}", highlight=False)
 
         started = time.monotonic()
         units = measured(chosen, wanted, f"{lake}/evidence", scratch, jobs, told)

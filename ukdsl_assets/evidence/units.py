@@ -84,7 +84,8 @@ def measured(
         parts: dict[int, float] = {}
         while running:
             done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in done:
+            # Those that failed come last, so that what else is done gets stored.
+            for future in sorted(done, key=lambda each: each.exception() is not None):
                 place = running.pop(future)
                 units[place] = _result(study, settings[place], future)
                 storage.write(_path(study, settings[place], storage), _as_json(study, units[place]))

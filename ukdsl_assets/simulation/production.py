@@ -56,6 +56,12 @@ class ProductionModels:
         for name, parameter in self._networks.named_parameters():
             self._optimizer.state[parameter] = {key: tensors[f"{name}#{key}"] for key in _MOMENTS}
 
+    def copy(self) -> "ProductionModels":
+        """Models of their own with the same state, for a cascade that goes on differently."""
+        other = ProductionModels(self.seed, self.trained_to)
+        other.load({name: tensor.clone() for name, tensor in self.state().items()})
+        return other
+
     def retrieval(self, requests: Requests, ads: Ads, slots: np.ndarray) -> np.ndarray:
         """Click probabilities, float32 [R, K]."""
         return _two_tower_probabilities(self._retrieval, requests, ads, slots)

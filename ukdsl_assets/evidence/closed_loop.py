@@ -1,0 +1,151 @@
+"""What each arm earns when it serves: each runs its own copy of the cascade, which learns from what the arm caused."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ukdsl_assets.evidence.arms import Learner, recipes
+from ukdsl_assets.evidence.serving import Production, RankingServes, StudentServes, TruthServes
+from ukdsl_assets.evidence.simulated_days import augmented, declared, scale_of, warmed_up
+from ukdsl_assets.evidence.study import Rows, Study, TableOf, Told
+from ukdsl_assets.simulation.day import PRE_RANKED, RANKED, SHOWN, SimulatedDay, keep_top, simulate_day
+from ukdsl_assets.simulation.production import ProductionModels
+from ukdsl_assets.simulation.world import World
+
+BASELINE, CONTROL = "baseline", "equal-effort control"
+ARMS = [BASELINE, CONTROL, "one head, weight 0.3", "two heads", "two heads, listwise"]
+CEILINGS = ["ceiling: ranking scores everything", "ceiling: true click probability at pre-ranking"]
+
+
+def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+    """All arms learn from production's days first; then each serves `days` days of its own, from the same start, of
+    which the last `judged` count: at first, ranking still has to learn what is handed on to it now."""
+    import torch
+
+    torch.set_num_threads(1)
+    cascade, student = declared()
+    world, scale = World(settings["seed"]), scale_of(settings["requests"])
+    production = warmed_up(world, scratch)
+    learners = {recipe.name: Learner(recipe, cascade, student) for recipe in recipes(settings["arms"])}
+    serve = [*learners, *settings["ceilings"]]
+    before, days = settings["days_before"], settings["days"]
+    steps, done = before + days * len(serve), 0
+    for day in range(before):
+        served = simulate_day(world, production, day, settings["requests"])
+        rows = augmented(served, cascade, student).filter(~pl.col("withheld"))
+        for learner in learners.values():
+            learner.train(rows)
+        production.train(served, scale)
+        done += 1
+        told(done, steps)
+
+    outcomes: dict[str, list[dict[str, float]]] = {name: [] for name in serve}
+    for name in serve:
+        models, arm = production.copy(), learners.get(name)
+        serving = StudentServes(models, arm, cascade, student) if arm else _ceiling(name, models, world)
+        for day in range(before, before + days):
+            served = simulate_day(world, serving, day, settings["requests"])
+            if day >= before + days - settings["judged"]:
+                outcomes[name].append(outcome(served))
+            if arm is not None:
+                arm.train(augmented(served, cascade, student).filter(~pl.col("withheld")))
+            models.train(served, scale)
+            done += 1
+            told(done, steps)
+    means = {
+        name: {key: float(np.mean([day[key] for day in found])) for key in found[0]} for name, found in outcomes.items()
+    }
+    return {"main": [_line(name, means) for name in serve]}
+
+
+def outcome(served: SimulatedDay) -> dict[str, float]:
+    """A day's figures, of true probabilities, so that the luck of clicks is in none of them.
+
+    Revenue and clicks are expectations a request: sums of bid * probability and of probability over the shown. Recall:
+    of the best k of the 300 candidates by bid * true probability, the share that the stage kept. Calibration: mean
+    prediction over mean truth on the 24 that pre-ranking handed on, of pre-ranking (its own selection) and of ranking.
+    """
+    truth = served.true_click
+    assert truth is not None
+    worth = served.ads.bid[served.slots] * truth
+    shown = np.take_along_axis(served.ranked, served.shown, axis=1)
+    own = np.zeros_like(truth)
+    np.put_along_axis(own, served.pre_ranked, served.pre_ranking_click, axis=1)
+    kept = np.take_along_axis(truth, served.ranked, axis=1).mean()
+    return {
+        "revenue": float(np.take_along_axis(worth, shown, axis=1).sum(1).mean()),
+        "clicks": float(np.take_along_axis(truth, shown, axis=1).sum(1).mean()),
+        "best 80 kept": recall(worth, served.pre_ranked, PRE_RANKED),
+        "best 24 kept": recall(worth, served.ranked, RANKED),
+        "best 6 shown": recall(worth, shown, SHOWN),
+        "own selection": float(np.take_along_axis(own, served.ranked, axis=1).mean() / kept),
+        "ranking on it": float(served.ranking_click.mean() / kept),
+    }
+
+
+def recall(worth: np.ndarray, kept: np.ndarray, count: int) -> float:
+    """Share of each row's `count` highest values that was kept; worth: float32 [R, K] >= 0, kept: int [R, N] places."""
+    best = np.zeros(worth.shape, dtype=bool)
+    np.put_along_axis(best, keep_top(worth, count), True, axis=1)
+    return float(np.take_along_axis(best, kept, axis=1).sum() / (count * len(worth)))
+
+
+def _ceiling(name: str, models: ProductionModels, world: World) -> Production:
+    everything, truth = CEILINGS
+    return {
+        everything: lambda: RankingServes(models, ("retrieval", "pre_ranking")),
+        truth: lambda: TruthServes(models, world),
+    }[name]()
+
+
+def _line(name: str, means: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    mine = means[name]
+    changes = {
+        f"{what} vs {against}": mine[what] / means[other][what] - 1
+        for against, other in (("baseline", BASELINE), ("control", CONTROL))
+        for what in ("revenue", "clicks")
+        if other in means
+    }
+    return {"arm": name, **mine, **changes}
+
+
+STUDY = Study(
+    name="closed-loop",
+    question="What does distilling pre-ranking earn?",
+    data="Simulated cascade, {requests:,} requests a day; all arms are trained on {days_before} days that production "
+    "serves, then each serves pre-ranking in its own copy of the cascade for {days} days, in which every model goes on "
+    "learning from that copy; figures are of the last {judged} days and of true probabilities; head: the last",
+    version=1,
+    measure=measure,
+    defaults={"requests": 10_000, "days_before": 10, "days": 7, "judged": 4, "arms": ARMS, "ceilings": CEILINGS},
+    tables=(
+        TableOf(
+            "main",
+            "Change of true revenue and clicks a request, paired by world",
+            keys=("arm",),
+            figures={
+                "revenue vs baseline": "+.2%",
+                "revenue vs control": "+.2%",
+                "clicks vs baseline": "+.2%",
+                "clicks vs control": "+.2%",
+            },
+        ),
+        TableOf(
+            "main",
+            "What each stage keeps of the best of all 300 by bid * true probability, and calibration on the 24 that "
+            "pre-ranking handed on",
+            keys=("arm",),
+            figures={
+                "best 80 kept": ".1%",
+                "best 24 kept": ".1%",
+                "best 6 shown": ".1%",
+                "own selection": ".3f",
+                "ranking on it": ".3f",
+                "revenue": ".4f",
+            },
+        ),
+    ),
+)
