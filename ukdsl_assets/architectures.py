@@ -1,4 +1,4 @@
-"""What a student's model may be: `architecture: mlp`, or `architecture: {kind: mlp, hidden: [64, 32]}`."""
+"""What a student's or a foundation teacher's model may be: `architecture: mlp`, or `{kind: mlp, hidden: [64, 32]}`."""
 
 from typing import Annotated, Any, Literal
 
@@ -71,4 +71,34 @@ def _by_name(value: Any) -> Any:
 NeuralArchitecture = TwoTowerArchitecture | MlpArchitecture | DcnV2Architecture | DeepFmArchitecture
 Architecture = Annotated[
     Annotated[NeuralArchitecture | LightGbmArchitecture, Field(discriminator="kind")], BeforeValidator(_by_name)
+]
+
+
+class SharedBottomArchitecture(_Architecture):
+    """A foundation teacher whose tasks share crosses of all features and fully connected layers.
+
+    Each task has a tower of widths `tower` on both (Caruana, Multitask Learning, 1997).
+    """
+
+    kind: Literal["shared_bottom"] = "shared_bottom"
+    embedding: Width = 16
+    crosses: Width = 2
+    hidden: Layers = (128, 64)
+    tower: Layers = (32,)
+
+
+class MmoeArchitecture(_Architecture):
+    """The same with `experts` stacks of layers, which a gate a task mixes (Ma et al., MMoE, KDD 2018)."""
+
+    kind: Literal["mmoe"]
+    embedding: Width = 16
+    crosses: Width = 2
+    experts: Annotated[int, Field(ge=2)] = 4
+    hidden: Layers = (64, 32)
+    tower: Layers = (32,)
+
+
+MultiTaskArchitecture = SharedBottomArchitecture | MmoeArchitecture
+FoundationArchitecture = Annotated[
+    Annotated[MultiTaskArchitecture, Field(discriminator="kind")], BeforeValidator(_by_name)
 ]

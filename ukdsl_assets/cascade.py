@@ -15,6 +15,7 @@ from ukdsl_assets.architectures import Architecture, TwoTowerArchitecture
 from ukdsl_assets.cross_domain import CrossDomainTeacher
 from ukdsl_assets.declared import Declared, Name
 from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.references import wrong_references
 from ukdsl_assets.selection.declaration import Selection
 
@@ -157,7 +158,9 @@ class TrainedTeacher(Declared):
     seed: int = 0
 
 
-Teacher = Annotated[LoggedTeacher | TrainedTeacher | CrossDomainTeacher, Field(discriminator="kind")]
+Teacher = Annotated[
+    LoggedTeacher | TrainedTeacher | FoundationTeacher | CrossDomainTeacher, Field(discriminator="kind")
+]
 
 
 class LossWeights(Declared):

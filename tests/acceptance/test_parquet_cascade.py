@@ -93,13 +93,16 @@ def test_a_second_student_is_a_block_of_yaml(tmp_path: Path, settings: Settings,
     assert set(evaluation["head"]) == {"impression"}
 
 
-def test_a_student_of_the_last_stage_with_teacher_tasks_is_a_line_more_and_serves_what_its_baseline_serves(
+def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_what_its_baseline_serves(
     tmp_path: Path, settings: Settings, cascade: Cascade
 ) -> None:
-    last = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "ranker"}
+    teacher = {"name": "foundation", "kind": "foundation", "stage": "ranking", "architecture": "mmoe"}
+    last = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "foundation"}
     last |= {"architecture": "mlp", "heads": ["impression", "dependent", "auxiliary"]}
-    done = run_day(settings, declare(tmp_path, students=[last]), DAY)
+    done = run_day(settings, declare(tmp_path, teachers=[teacher], students=[last]), DAY)
     assert failures(done) == {}
+    assert checks(done)["shop/foundation/teacher_checkpoint", "reloads_to_the_same_predictions"]
+    assert checks(done)["shop/foundation/teacher_labels", "labels_valid"]
     assert checks(done)["shop/ranking_click/distilled_checkpoint", "serves_the_main_task_alone"]
     store = CheckpointStore(settings.checkpoints)
     distilled, baseline = (store.load(("shop", "ranking_click", arm), DAY) for arm in ("distilled", "baseline"))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import date
+from hashlib import sha256
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -12,13 +14,18 @@ from ukdsl_assets.cascade import Cascade, LoggedTeacher, Teacher, TrainedTeacher
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.platform import Platform, Table
+from ukdsl_assets.defs.progress import training_progress
 from ukdsl_assets.defs.publishing import Events, day_of, publish_frame
 from ukdsl_assets.defs.tables import sql_asset
+from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints import Checkpoint
+from ukdsl_assets.lake.storage import to_json
+from ukdsl_assets.lake.training_state import StateFile
+from ukdsl_assets.learning import teacher_models
 from ukdsl_assets.learning.audit import no_withheld_request, same_predictions
 from ukdsl_assets.learning.teacher_audit import audit_teacher, tasks_taught, teacher_rules
-from ukdsl_assets.learning.teachers import FittedTeacher, as_checkpoint, fit_teacher, from_checkpoint, predict_teacher
+from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.sql.withheld import withheld
 
 GATES = {
@@ -28,6 +35,8 @@ GATES = {
 # Rows that a reloaded checkpoint is compared on.
 COMPARED_ROWS = 4096
 LOGGED_MODEL = "logged_teacher_labels"
+MODELS = {"trained": "LightGBM", "foundation": "One network"}
+KINDS = {"trained": {"lightgbm"}, "foundation": {"pytorch"}}
 
 
 def teacher_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
@@ -39,7 +48,7 @@ def teacher_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefini
     for teacher in cascade.teachers:
         if teacher.kind == "logged":
             assets.append(logged_labels(cascade, platform, teacher))
-        elif teacher.kind == "trained":
+        elif teacher.kind != "cross_domain":
             assets += [trained_checkpoint(cascade, platform, teacher), trained_labels(cascade, platform, teacher)]
     return assets
 
@@ -55,17 +64,19 @@ def logged_labels(cascade: Cascade, platform: Platform, teacher: LoggedTeacher) 
     return sql_asset(cascade, platform, LOGGED_MODEL, table, TEACHERS, teacher=teacher, rules=rules, audit=audit)
 
 
-def trained_checkpoint(cascade: Cascade, platform: Platform, teacher: TrainedTeacher) -> dg.AssetsDefinition:
-    """A foundation teacher, trained on the impressions of a rolling window that are not withheld."""
+def trained_checkpoint(
+    cascade: Cascade, platform: Platform, teacher: TrainedTeacher | FoundationTeacher
+) -> dg.AssetsDefinition:
+    """Trees or a network, trained on the impressions of a rolling window that are not withheld."""
     table: Table = (cascade.name, teacher.name, "teacher_checkpoint")
     impressions: Table = (cascade.name, "impressions")
     described = spec(
         cascade,
         table,
         TEACHERS,
-        f"LightGBM for {', '.join(tasks_taught(cascade, teacher))} on {teacher.window_days} days of impressions, "
-        f"with every feature known at {teacher.stage}.",
-        kinds={"lightgbm"},
+        f"{MODELS[teacher.kind]} for {', '.join(tasks_taught(cascade, teacher))} on {teacher.window_days} days of "
+        f"impressions, with every feature known at {teacher.stage}.",
+        kinds=KINDS[teacher.kind],
         deps=[since(impressions, teacher.window_days)],
     )
 
@@ -73,34 +84,76 @@ def trained_checkpoint(cascade: Cascade, platform: Platform, teacher: TrainedTea
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
-            days = platform.window(impressions, day, teacher.window_days)
-            lineage = {str(each): platform.versions(each, impressions) for each in days}
-            rows = reached(cascade, teacher, platform.lake.scan(impressions, days)).collect()
-            kept = rows.filter(~withheld(rows["request_id"], cascade.withheld_share))
-            fitted = fit_teacher(cascade, teacher, kept, platform.settings.threads)
-            declared = {"declaration": teacher.model_dump(mode="json"), "note": cascade.note}
-            content = {**declared, "lineage": lineage, "figures": fitted.figures, **as_checkpoint(fitted)}
-            saved = platform.checkpoints.save(table[:2], day, content, text=fitted.text)
-            results = judge_checkpoint(cascade, platform, saved, fitted, kept)
+            progress = training_progress(context.log.info, teacher.name)
+            saved, results, figures = train_teacher(cascade, platform, teacher, day, progress)
             yield from check_results(table, results)
             refuse_if_blocked({table: results})
             platform.checkpoints.publish(saved)
-            yield result(table, saved.version, {"checkpoint": saved.version, **fitted.figures, "days": len(days)})
+            yield result(table, saved.version, {"checkpoint": saved.version, **figures})
 
     return checkpoint
 
 
+def train_teacher(
+    cascade: Cascade, platform: Platform, teacher: TrainedTeacher | FoundationTeacher, day: date, progress: Any = None
+) -> tuple[Checkpoint, list[GateResult], dict[str, Any]]:
+    """Train on the window's rows that are not withheld, save, and judge what was saved; figures are for the UI."""
+    impressions: Table = (cascade.name, "impressions")
+    key, settings = (cascade.name, teacher.name), platform.settings
+    days = platform.window(impressions, day, teacher.window_days)
+    lineage = {str(each): platform.versions(each, impressions) for each in days}
+    readers = impression_readers(cascade, platform, teacher, days)
+    # An interrupted training of the same input goes on where it stood.
+    declared = {"declaration": teacher.model_dump(mode="json"), "note": cascade.note}
+    of_input = sha256(to_json({**declared, "lineage": lineage}, teacher.name)).hexdigest()[:16]
+    state = StateFile(settings.checkpoints, key, of_input)
+    threads = settings.threads if teacher.kind == "trained" else settings.training_threads
+    fitted = teacher_models.fit(cascade, teacher, readers, threads, settings.device, progress, state)
+    content = {**declared, "lineage": lineage, "figures": fitted.figures, **teacher_models.as_checkpoint(fitted)}
+    if isinstance(fitted, teacher_models.FittedTeacher):
+        saved = platform.checkpoints.save(key, day, content, text=fitted.text)
+    else:
+        saved = platform.checkpoints.save(key, day, content, tensors=fitted.tensors)
+    state.clear()
+    results = judge_checkpoint(cascade, platform, saved, fitted, readers)
+    return saved, results, {**fitted.figures, "days": len(days)}
+
+
+def impression_readers(
+    cascade: Cascade, platform: Platform, teacher: TrainedTeacher | FoundationTeacher, days: list[date]
+) -> list[Reader]:
+    """What reads the rows to train on: each shard over all days, without withheld requests."""
+    table: Table = (cascade.name, "impressions")
+    version = max(platform.partition(table, each).version for each in days)
+    parts = platform.lake.shard_count(table, days, version)
+
+    def reader(part: int) -> Reader:
+        scan = reached(cascade, teacher, platform.lake.scan(table, days, version, part=(part, parts)))
+
+        def read() -> pl.DataFrame:
+            rows = scan.collect()
+            return rows.filter(~withheld(rows["request_id"], cascade.withheld_share))
+
+        return read
+
+    return [reader(part) for part in range(parts)]
+
+
 def judge_checkpoint(
-    cascade: Cascade, platform: Platform, saved: Checkpoint, fitted: FittedTeacher, rows: pl.DataFrame
+    cascade: Cascade,
+    platform: Platform,
+    saved: Checkpoint,
+    fitted: teacher_models.Fitted,
+    readers: Sequence[Reader],
 ) -> list[GateResult]:
-    """The gates of a trained teacher that was saved and not yet published; `rows` are those it was trained on."""
+    """The gates of a trained teacher that was saved and not yet published; `readers` read what it was trained on."""
     again = platform.checkpoints.load(saved.key, saved.day, saved.version)
-    sample, threads = rows.head(COMPARED_ROWS), platform.settings.threads
+    sample, threads = readers[0]().head(COMPARED_ROWS), platform.settings.threads
     first, second = (
-        predict_teacher(each, sample, threads).drop("request_id", "candidate_id").to_dict(as_series=False)
-        for each in (fitted, from_checkpoint(again.metadata, again.text or ""))
+        teacher_models.predict(each, sample, threads).drop("request_id", "candidate_id").to_dict(as_series=False)
+        for each in (fitted, teacher_models.from_checkpoint(again.metadata, again.tensors, again.text))
     )
-    requests = rows["request_id"].unique()
+    requests = pl.concat([read()["request_id"].unique() for read in readers]).unique()
     return [
         same_predictions(_arrays(first), _arrays(second)),
         no_withheld_request(requests, withheld(requests, cascade.withheld_share)),
@@ -111,8 +164,10 @@ def _arrays(columns: dict[str, list[float]]) -> dict[str, NDArray[np.float32]]:
     return {name: np.asarray(values, np.float32) for name, values in columns.items()}
 
 
-def trained_labels(cascade: Cascade, platform: Platform, teacher: TrainedTeacher) -> dg.AssetsDefinition:
-    """The foundation teacher's predictions on every row, shown or considered, that its stage scored."""
+def trained_labels(
+    cascade: Cascade, platform: Platform, teacher: TrainedTeacher | FoundationTeacher
+) -> dg.AssetsDefinition:
+    """The teacher's predictions on every row, shown or considered, that its stage scored."""
     table: Table = (cascade.name, teacher.name, "teacher_labels")
     sources: list[Table] = [(cascade.name, "impressions"), (cascade.name, "considerations")]
     described = spec(
@@ -120,7 +175,7 @@ def trained_labels(cascade: Cascade, platform: Platform, teacher: TrainedTeacher
         table,
         TEACHERS,
         f"Predictions of {teacher.name} for all rows that {teacher.stage} scored, computed once a day.",
-        kinds={"lightgbm", "deltalake"},
+        kinds=KINDS[teacher.kind] | {"deltalake"},
         deps=[dg.AssetKey((*table[:2], "teacher_checkpoint")), *(dg.AssetKey(each) for each in sources)],
     )
     rules = teacher_rules(cascade, teacher)
@@ -132,8 +187,8 @@ def trained_labels(cascade: Cascade, platform: Platform, teacher: TrainedTeacher
             found = platform.checkpoints.load(table[:2], day)
             inputs = {**platform.versions(day, *sources), "teacher_checkpoint": found.version}
             rows = rows_scored_by(cascade, platform, teacher, sources, day)
-            teaching = from_checkpoint(found.metadata, found.text or "")
-            predictions = predict_teacher(teaching, rows, platform.settings.threads)
+            teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
+            predictions = teacher_models.predict(teaching, rows, platform.settings.threads)
             results = judged(cascade, platform, teacher, day, predictions)
             yield from publish_frame(context, platform, table, predictions, results, inputs)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ukdsl_assets.cascade import Cascade, Feature
 from ukdsl_assets.cross_domain import CrossDomainTeacher, wrong_features
 from ukdsl_assets.errors import DeclarationError
-from ukdsl_assets.learning import students, teachers
+from ukdsl_assets.learning import students, teacher_models
 from ukdsl_assets.sources.contract import feature_dtype
 
 KEYS = ["request_id", "candidate_id"]
@@ -37,13 +37,13 @@ def foreign_model(
         task, head = content["declaration"]["task"], student.heads[-1]
         score = students.predictor(student, threads)
         return ForeignModel(student.encoder.features, lambda rows: {task: score(rows)[head]})
-    teacher = teachers.from_checkpoint(content, text or "")
+    teacher = teacher_models.from_checkpoint(content, tensors, text)
 
     def predict(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
-        labels = teachers.predict_teacher(teacher, rows, threads)
-        return {task: labels[f"{task}_prediction"].to_numpy() for task in teacher.models}
+        labels = teacher_models.predict(teacher, rows, threads)
+        return {task: labels[f"{task}_prediction"].to_numpy() for task in teacher_models.tasks_of(teacher)}
 
-    return ForeignModel(teacher.features, predict)
+    return ForeignModel(teacher_models.features_of(teacher), predict)
 
 
 def foreign_labels(

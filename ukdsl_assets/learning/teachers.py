@@ -68,7 +68,7 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
                 "expected both outcomes; widen window_days or check the event log"
             )
         matrix, columns, categorical = _matrix(features, codes, rows)
-        validation = _validation(rows["request_id"], teacher.seed)
+        validation = held_out(rows["request_id"], teacher.seed)
         data = lightgbm.Dataset(
             matrix[~validation], label[~validation], feature_name=columns, categorical_feature=categorical
         )
@@ -146,7 +146,7 @@ def _frequent(column: pl.Series, least: int) -> pl.Series:
     return counts.sort(["rows", column.name], descending=[True, False])[column.name]
 
 
-def _validation(requests: pl.Series, seed: int) -> NDArray[np.bool_]:
+def held_out(requests: pl.Series, seed: int) -> NDArray[np.bool_]:
     """Boolean [rows]: rows of a seeded tenth of the requests."""
     unique = requests.unique().sort()
     chosen = np.random.default_rng(seed).random(len(unique)) < VALIDATION_SHARE

@@ -166,6 +166,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
     kinds = {
         "logged": "the predictions that it logged",
         "trained": "a model trained on impressions",
+        "foundation": "a network of all tasks, trained on impressions",
         "cross_domain": "a model of another cascade, used as it is",
     }
     segments = {} if groups is None else _segments(groups)

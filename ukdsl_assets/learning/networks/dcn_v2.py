@@ -33,8 +33,16 @@ class DcnV2(WithHeads):
         request = flat(inputs.request, inputs.request_numbers)
         candidate = flat(inputs.candidate, inputs.numbers)
         deep = self.deep(request, candidate, inputs.request_of_row)
-        start = torch.cat([request.index_select(0, inputs.request_of_row), candidate], dim=1)
-        crossed = start * self.first_cross(request, candidate, inputs.request_of_row) + start
-        for layer in self.crosses:
-            crossed = start * layer(crossed) + crossed
-        return self.heads(torch.cat([crossed, deep], dim=1))
+        cross = crossed(self.first_cross, self.crosses, request, candidate, inputs.request_of_row)
+        return self.heads(torch.cat([cross, deep], dim=1))
+
+
+def crossed(
+    first: JoinedLinear, rest: nn.ModuleList, request: Tensor, candidate: Tensor, request_of_row: Tensor
+) -> Tensor:
+    """The last x, [rows, columns], of the columns of both sides."""
+    start = torch.cat([request.index_select(0, request_of_row), candidate], dim=1)
+    last = start * first(request, candidate, request_of_row) + start
+    for layer in rest:
+        last = start * layer(last) + last
+    return last
