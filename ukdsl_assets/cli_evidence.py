@@ -28,8 +28,8 @@ def measure(
 ) -> None:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    from ukdsl_assets.evidence.summary import caption, result_of
-    from ukdsl_assets.evidence.units import measured, settings_of
+    from ukdsl_assets.evidence.summary import aim_lines, caption, result_of
+    from ukdsl_assets.evidence.units import measured, scratch_folder, settings_of
     from ukdsl_assets.reports.tables import summary_table
 
     name = str(context.info_name)
@@ -38,7 +38,6 @@ def measure(
         raise EvidenceError(f"--json: no folder {json_file.parent}; make it first")
     given = dict(_setting(name, each) for each in settings or [])
     wanted = [settings_of(chosen, seed, given) for seed in range(first, first + (seeds or chosen.seeds))]
-    scratch = Path(lake if "://" not in lake else ".ukdsl_evidence") / "evidence" / "scratch"
     bar = Progress(
         TextColumn(name), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
         console=complaints, disable=not complaints.is_terminal,
@@ -60,11 +59,13 @@ def measure(
                 complaints.print(f"{name}: {done:.1f} of {total} seeds done, {left}", highlight=False)
 
         started = time.monotonic()
-        units = measured(chosen, wanted, f"{lake}/evidence", scratch, jobs, told)
+        units = measured(chosen, wanted, f"{lake}/evidence", scratch_folder(lake), jobs, told)
         wall = time.monotonic() - started
     result = result_of(chosen, units, " ".join(["ukdsl", *sys.argv[1:]]))
     for table in result["tables"]:
         console.print(summary_table(table))
+    for aim in aim_lines(result):
+        console.print(aim, highlight=False)
     console.print(f"{result['question']}\n{caption(result)} This call took {wall:.0f} s.", highlight=False)
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")

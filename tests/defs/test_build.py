@@ -52,6 +52,7 @@ def test_groups_stand_in_the_order_of_the_flow(defs: dg.Definitions) -> None:
         "6_evaluation",
         "7_release",
         "8_report",
+        "evidence",
         "theory",
     ]
     for key in graph.get_all_asset_keys():
@@ -67,7 +68,7 @@ def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
         assert node.description and len(node.description) > 20, key
         assert node.owners, key
         assert node.kinds, key
-        assert (node.partitions_def is None) == (node.group_name == "theory"), key
+        assert (node.partitions_def is None) == (node.group_name in ("evidence", "theory")), key
 
 
 def test_every_cascade_has_a_daily_job_and_only_living_ones_a_schedule(defs: dg.Definitions) -> None:

@@ -97,7 +97,7 @@ def test_a_small_world_pairs_arms_and_ceilings_with_the_baseline(tmp_path: Path)
     given = {"requests": 200, "days_before": 2, "days": 2, "judged": 1, "arms": ["baseline", "two heads"]}
     steps: list[tuple[int, int]] = []
     settings = settings_of(STUDY, SEED, given)
-    rows = measure(settings, tmp_path, lambda *step: steps.append(step))["main"]
+    rows = measure(settings, tmp_path, lambda *step: steps.append(step))["earned"]
     assert [row["arm"] for row in rows] == ["baseline", "two heads", *CEILINGS]
     assert steps[-1] == (10, 10)
     by_arm = pl.DataFrame(rows)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from tests.evidence.coin import STUDY
 from ukdsl_assets.errors import EvidenceError
 from ukdsl_assets.evidence.document import document, read_results
-from ukdsl_assets.evidence.study import TableOf
-from ukdsl_assets.evidence.summary import caption, mean_and_error, result_of, summary, text_rows
+from ukdsl_assets.evidence.study import Aim, TableOf
+from ukdsl_assets.evidence.summary import aim_lines, caption, long_form, mean_and_error, result_of, summary, text_rows
 from ukdsl_assets.evidence.units import Unit, settings_of
 
 
@@ -78,3 +79,27 @@ def test_the_page_is_made_of_the_stored_results_and_the_notes(tmp_path: Path) ->
     (tmp_path / "other.json").write_text('{"study": "x"}')
     with pytest.raises(EvidenceError, match=r"other.json: expected the JSON .* saw none of \['command'"):
         read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shares", "low", "reached"),
+    [((0.2, 0.4), 0.09, True), ((0.2, 0.4), 0.11, False), ((0.2,), 0.1, None)],
+)
+def test_an_aim_is_reached_when_two_standard_errors_lie_within_it(
+    shares: tuple[float, ...], low: float, reached: bool | None
+) -> None:
+    aims = (
+        Aim("It falls heads", "main", {"side": "heads"}, "share", low=low),
+        Aim("x", "main", {"side": "edge"}, "share"),
+    )
+    result = result_of(replace(STUDY, aims=aims), units(*shares), "ukdsl evidence coin")
+    (aim,) = result["aims"]
+    assert aim["reached"] is reached
+    (said,) = aim_lines(result)
+    assert {True: ": reached at", False: ": NOT reached at", None: ": one seed cannot tell"}[reached] in said
+    assert f"* {said}" in document([(result, "")])
+
+
+def test_the_long_form_has_every_figure() -> None:
+    ((*names, mean, error, seeds),) = long_form(result_of(STUDY, units(0.2, 0.4), "ukdsl evidence coin"))
+    assert (names, mean, error, seeds) == (["main", "heads", "share"], pytest.approx(0.3), pytest.approx(0.1), 2)

@@ -12,9 +12,9 @@ SEED = 100
 WORLD = World(SEED)
 
 
-def barely_warmed_up(folder: Path) -> ProductionModels:
+def barely_warmed_up(folder: Path, seed: int = SEED) -> ProductionModels:
     """Models after one small day, saved where the studies look for those after the warm-up."""
-    models = ProductionModels(SEED, -2)
-    models.train(simulate_day(WORLD, models, -1, 300, truths=False), scale_of(300))
-    StateFolder(str(folder), SEED, "default").save(models)
+    models = ProductionModels(seed, -2)
+    models.train(simulate_day(World(seed), models, -1, 300, truths=False), scale_of(300))
+    StateFolder(str(folder), seed, "default").save(models)
     return models

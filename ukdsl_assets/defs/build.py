@@ -1,4 +1,4 @@
-"""The whole graph from the declarations: the same assets, gates, job and schedule for every cascade; and theory."""
+"""The whole graph from the declarations: assets, gates, job and schedule alike for every cascade; theory, evidence."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,7 @@ from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
 from ukdsl_assets.cross_domain import check_cross_domain
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
+from ukdsl_assets.defs.evidence import evidence_assets, evidence_job
 from ukdsl_assets.defs.logs import log_assets
 from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.release import release_assets
@@ -51,8 +52,8 @@ def build_defs(
         assets += cross_domain_assets(cascade, cascades, platform)
     jobs = {name: daily_job(cascade) for name, cascade in cascades.items()}
     return dg.Definitions(
-        assets=[*assets, *theory_assets(platform)],
-        jobs=[*jobs.values(), theory_job()],
+        assets=[*assets, *evidence_assets(platform), *theory_assets(platform)],
+        jobs=[*jobs.values(), evidence_job(), theory_job()],
         schedules=[each for name, cascade in cascades.items() for each in schedules(cascade, jobs[name])],
         # A process for each step would cost two seconds a step; see the reference on Dagster.
         executor=dg.in_process_executor,

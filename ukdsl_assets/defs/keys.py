@@ -19,7 +19,7 @@ LOGS, TABLES, TEACHERS, SELECTION, STUDENTS, EVALUATION, RELEASE, REPORT = (
     "8_report",
 )
 # Of no day and no cascade.
-THEORY = "theory"
+EVIDENCE, THEORY = "evidence", "theory"
 
 
 def daily(cascade: Cascade) -> dg.DailyPartitionsDefinition:

@@ -6,6 +6,19 @@ from collections.abc import Callable
 EVERY_SECONDS = 5.0
 
 
+def told_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Callable[[float, int, float], None]:
+    """A callback (done, in all, seconds since the start) that tells at most one line every five seconds."""
+    last = 0.0
+
+    def progress(done: float, total: int, seconds: float) -> None:
+        nonlocal last
+        if seconds - last >= EVERY_SECONDS and done:
+            last = seconds
+            tell(f"{what}: {done:.1f} of {total} {of}, {seconds:.0f} s so far")
+
+    return progress
+
+
 def training_progress(tell: Callable[[str], None], what: str) -> Callable[[int, int, int, float], None]:
     """A callback (steps done, steps in all, rows done, loss) that tells at most one line every five seconds."""
     started = last = time.monotonic()

@@ -10,7 +10,7 @@ import polars as pl
 from ukdsl_assets.evidence.arms import Learner, recipes
 from ukdsl_assets.evidence.serving import Production, RankingServes, StudentServes, TruthServes
 from ukdsl_assets.evidence.simulated_days import augmented, declared, scale_of, warmed_up
-from ukdsl_assets.evidence.study import Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
 from ukdsl_assets.simulation.day import PRE_RANKED, RANKED, SHOWN, SimulatedDay, keep_top, simulate_day
 from ukdsl_assets.simulation.production import ProductionModels
 from ukdsl_assets.simulation.world import World
@@ -58,7 +58,8 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     means = {
         name: {key: float(np.mean([day[key] for day in found])) for key in found[0]} for name, found in outcomes.items()
     }
-    return {"main": [_line(name, means) for name in serve]}
+    lines = [_line(name, means) for name in serve]
+    return {"earned": lines, "kept": lines}
 
 
 def outcome(served: SimulatedDay) -> dict[str, float]:
@@ -123,7 +124,7 @@ STUDY = Study(
     defaults={"requests": 10_000, "days_before": 10, "days": 7, "judged": 4, "arms": ARMS, "ceilings": CEILINGS},
     tables=(
         TableOf(
-            "main",
+            "earned",
             "Change of true revenue and clicks a request, paired by world",
             keys=("arm",),
             figures={
@@ -134,7 +135,7 @@ STUDY = Study(
             },
         ),
         TableOf(
-            "main",
+            "kept",
             "What each stage keeps of the best of all 300 by bid * true probability, and calibration on the 24 that "
             "pre-ranking handed on",
             keys=("arm",),
@@ -147,5 +148,10 @@ STUDY = Study(
                 "revenue": ".4f",
             },
         ),
+    ),
+    aims=tuple(
+        Aim(f"{arm}: +1% revenue or better than {other}", "earned", {"arm": arm}, f"revenue vs {other}", low=0.01)
+        for arm in ("two heads", "two heads, listwise")
+        for other in ("baseline", "control")
     ),
 )

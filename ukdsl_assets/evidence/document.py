@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ukdsl_assets.errors import EvidenceError
-from ukdsl_assets.evidence.summary import caption, read_result, text_rows
+from ukdsl_assets.evidence.summary import aim_lines, caption, read_result, text_rows
 
 HEADER = """# Evidence
 
@@ -15,7 +15,12 @@ beside them (`*.md`, prose without measured figures). A figure is a mean over se
 
 def document(results: Sequence[tuple[Mapping[str, Any], str]]) -> str:
     """The Markdown page: a section for each result of `result_of`, with its notes (or an empty text)."""
-    return "\n".join([HEADER, *(line for result, notes in results for line in _section(result, notes))])
+    return "\n".join([HEADER, *(section(result, notes) for result, notes in results)])
+
+
+def section(result: Mapping[str, Any], notes: str = "") -> str:
+    """Markdown of one result: what the figures are of, the command, the tables, the aims and the notes."""
+    return "\n".join(_lines(result, notes))
 
 
 def read_results(folder: Path) -> list[tuple[dict[str, Any], str]]:
@@ -36,7 +41,7 @@ def read_results(folder: Path) -> list[tuple[dict[str, Any], str]]:
     ]
 
 
-def _section(result: Mapping[str, Any], notes: str) -> Iterator[str]:
+def _lines(result: Mapping[str, Any], notes: str) -> Iterator[str]:
     yield f"\n## {result['question']}\n"
     yield f"{caption(result)}\n\n    {result['command']}"
     for table in result["tables"]:
@@ -45,6 +50,9 @@ def _section(result: Mapping[str, Any], notes: str) -> Iterator[str]:
             yield _line((*table["keys"], *table["figures"]))
             yield "|" + " --- |" * len(table["keys"]) + " ---: |" * len(table["figures"])
             yield from (_line(row) for row in text_rows(table))
+    if aims := list(aim_lines(result)):
+        yield ""
+        yield from (f"* {aim}" for aim in aims)
     if notes.strip():
         yield f"\n{notes.strip()}"
 

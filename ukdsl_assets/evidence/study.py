@@ -46,6 +46,21 @@ class TableOf:
 
 
 @dataclass(frozen=True)
+class Aim:
+    """A claim about one figure, reached when its mean +- two standard errors lies in [low, high].
+
+    line: values of the table's keys, as many as single one line out. low, high: None for no bound.
+    """
+
+    claim: str
+    table: str
+    line: Mapping[str, str]
+    figure: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Study:
     """A claim and how it is measured.
 
@@ -55,6 +70,7 @@ class Study:
         (steps done, steps in all)) -> table name -> rows of JSON values. A pure function of the settings, defined at
         the top of a module (it is sent to processes by name), on one thread.
     defaults: its settings beside the seed, JSON values. seeds: how many are measured where nothing else is asked for.
+    aims: what the figures should be, told as reached or not beside them.
     """
 
     name: str
@@ -65,3 +81,4 @@ class Study:
     defaults: Mapping[str, Any]
     tables: tuple[TableOf, ...]
     seeds: int = 10
+    aims: tuple[Aim, ...] = ()

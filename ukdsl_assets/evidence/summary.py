@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ukdsl_assets.errors import EvidenceError
-from ukdsl_assets.evidence.study import Study, TableOf
+from ukdsl_assets.evidence.study import Aim, Study, TableOf
 from ukdsl_assets.evidence.units import Unit
 
 
@@ -42,6 +42,7 @@ def result_of(study: Study, units: Sequence[Unit], command: str) -> dict[str, An
         "seconds": sum(unit.seconds for unit in units),
         "cpu_seconds": sum(unit.cpu_seconds for unit in units),
         "tables": tables,
+        "aims": [verdict for aim in study.aims for verdict in _verdicts(aim, tables)],
         "units": [{"seed": unit.settings["seed"], "rows": unit.rows} for unit in units],
     }
 
@@ -87,6 +88,33 @@ def mean_and_error(values: Sequence[float]) -> dict[str, float | int | None]:
     }
 
 
+def _verdicts(aim: Aim, tables: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """An aim with what was seen and whether it is reached; nothing where the line was not measured."""
+    (table,) = (each for each in tables if each["name"] == aim.table)
+    for line in table["lines"]:
+        if all(line[key] == value for key, value in aim.line.items()) and line[aim.figure]["mean"] is not None:
+            seen = line[aim.figure]
+            two_errors = 2 * (seen["error"] or 0.0)
+            low, high = seen["mean"] - two_errors, seen["mean"] + two_errors
+            within = (aim.low is None or low >= aim.low) and (aim.high is None or high <= aim.high)
+            yield {
+                "claim": aim.claim,
+                "seen": _with_error(seen, table["figures"][aim.figure]),
+                # One seed has no error, so it shows nothing.
+                "reached": within if seen["seeds"] > 1 else None,
+            }
+
+
+def long_form(result: Mapping[str, Any]) -> list[tuple[str, str, str, float | None, float | None, int]]:
+    """Every figure of `result_of` as (table, line, figure, mean, standard error, seeds)."""
+    return [
+        (table["name"], ", ".join(str(line[key]) for key in table["keys"]), name, *line[name].values())
+        for table in result["tables"]
+        for line in table["lines"]
+        for name in table["figures"]
+    ]
+
+
 def text_rows(table: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The lines of one table of `result_of` as texts: keys, then `1.004 +- .011` a figure; then the lines beside."""
     for line in table["lines"]:
@@ -94,6 +122,13 @@ def text_rows(table: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         yield (*keys, *(_with_error(line[name], form) for name, form in table["figures"].items()))
     for line in table["beside"]:
         yield tuple(line.get(name, "") for name in (*table["keys"], *table["figures"]))
+
+
+def aim_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence an aim of `result_of`."""
+    for aim in result.get("aims", []):
+        verdict = {True: "reached", False: "NOT reached", None: "one seed cannot tell"}[aim["reached"]]
+        yield f"{aim['claim']}: {verdict} at two standard errors ({aim['seen']})."
 
 
 def caption(result: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.evidence.arms import IMPRESSION, Learner, recipes
 from ukdsl_assets.evidence.simulated_days import augmented, declared, scale_of, warmed_up
-from ukdsl_assets.evidence.study import Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
 from ukdsl_assets.learning.evaluation import evaluate
 from ukdsl_assets.simulation.day import SimulatedDay, simulate_day
 from ukdsl_assets.simulation.production import ProductionModels
@@ -29,8 +29,9 @@ ARMS = [
 ]
 # Data and what predictions on it are compared with.
 PLACES = (("IMP", "label"), ("IMP", "truth"), ("CD", "teacher"), ("CD", "truth"))
-# What stands beside the arms: the stages' own logged predictions.
-LOGGED = {"pre-ranking as logged": "own", "ranking as logged (the teacher)": "teacher"}
+# What stands beside the arms: the stages' own predictions of that day, logged before they had learnt from it.
+PRODUCTION, TEACHER = "pre-ranking as logged", "ranking as logged (the teacher)"
+LOGGED = {PRODUCTION: "own", TEACHER: "teacher"}
 
 
 def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
@@ -90,7 +91,8 @@ def tables_of(judged: pl.DataFrame, seconds: Mapping[str, float]) -> Rows:
     considered rows by its last, which serves."""
     rows = judged.to_dicts()
     places = {(row["arm"], row["head"], row["domain"], row["reference"]): row for row in rows}
-    calibration, change, against = [], [], []
+    tables: Rows = {"calibration": [], "ne": [], "control": [], "production": []}
+    others = {"control": CONTROL, "production": PRODUCTION}
     for arm in judged["arm"].unique(maintain_order=True):
         heads = judged.filter(arm=arm)["head"].unique(maintain_order=True).to_list()
         named = {"arm": arm, "heads (IMP, CD)": f"{heads[0]}, {heads[-1]}"}
@@ -98,24 +100,37 @@ def tables_of(judged: pl.DataFrame, seconds: Mapping[str, float]) -> Rows:
             (domain, reference): places[arm, heads[0] if domain == "IMP" else heads[-1], domain, reference]
             for domain, reference in PLACES
         }
-        calibration.append(named | {_column(*place): row["calibration"] for place, row in mine.items()})
-        calibration[-1]["CPU seconds a day"] = seconds.get(arm)
-        change.append(named | {_column(*place): row["ne_change"] for place, row in mine.items()})
-        change[-1]["AUC in a request"] = mine["CD", "truth"]["request_auc"]
-        if (CONTROL, IMPRESSION, *PLACES[0]) in places:
-            control = {place: places[CONTROL, IMPRESSION, *place]["ne"] for place in PLACES}
-            against.append(named | {_column(*place): row["ne"] / control[place] - 1 for place, row in mine.items()})
+        cost = {"CPU seconds a day": seconds.get(arm)}
+        order = {"AUC in a request": mine["CD", "truth"]["request_auc"]}
+        tables["calibration"].append(named | {_column(*at): row["calibration"] for at, row in mine.items()} | cost)
+        tables["ne"].append(named | {_column(*at): row["ne_change"] for at, row in mine.items()} | order)
+        for name, other in others.items():
+            if (other, IMPRESSION, *PLACES[0]) in places:
+                base = {at: places[other, IMPRESSION, *at]["ne"] for at in PLACES}
+                tables[name].append(named | {_column(*at): row["ne"] / base[at] - 1 for at, row in mine.items()})
     figures = ("calibration", "ne", "ne_change", "auc", "request_auc")
-    heads = [
+    every_head = [
         {"arm": row["arm"], "head": row["head"], "data": row["domain"], "against": row["reference"]}
         | {name: row[name] for name in figures}
         for row in rows
     ]
-    return {"calibration": calibration, "ne": change, "control": against, "heads": heads}
+    return {**tables, "heads": every_head}
 
 
 def _column(domain: str, reference: str) -> str:
     return f"{domain}, {reference}"
+
+
+def _aims(arm: str) -> tuple[Aim, ...]:
+    line = {"arm": arm}
+    return (
+        Aim(f"{arm}: CD calibration 1.00 +- .02 against the teacher", "calibration", line, "CD, teacher", 0.98, 1.02),
+        Aim(f"{arm}: CD calibration 1.00 +- .03 against the truth", "calibration", line, "CD, truth", 0.97, 1.03),
+        Aim(f"{arm}: CD NE -2% or better than the baseline", "ne", line, "CD, teacher", high=-0.02),
+        Aim(f"{arm}: IMP NE below the baseline's", "ne", line, "IMP, label", high=0.0),
+        Aim(f"{arm}: IMP NE below the equal-effort control's", "control", line, "IMP, label", high=0.0),
+        Aim(f"{arm}: CD NE -2% or better than production's", "production", line, "CD, teacher", high=-0.02),
+    )
 
 
 _KEYS = ("arm", "heads (IMP, CD)")
@@ -149,10 +164,17 @@ STUDY = Study(
         ),
         TableOf("control", "NE relative to the equal-effort control", _KEYS, {_column(*p): "+.2%" for p in PLACES}),
         TableOf(
+            "production",
+            "NE relative to what production's pre-ranking logged, which has learnt since before the arms' first day",
+            _KEYS,
+            {_column(*p): "+.2%" for p in PLACES},
+        ),
+        TableOf(
             "heads",
             "Every head on both data sets; NE change relative to the baseline",
             keys=("arm", "head", "data", "against"),
             figures={"calibration": ".3f", "ne": ".4f", "ne_change": "+.2%", "auc": ".4f", "request_auc": ".4f"},
         ),
     ),
+    aims=(*_aims("two heads"), *_aims("two heads, listwise")),
 )

@@ -99,6 +99,11 @@ def measured(
     return [units[place] for place in range(len(settings))]
 
 
+def scratch_folder(lake: str) -> Path:
+    """Where measurements keep what is dear to make again: below a lake on this machine, else beside the program."""
+    return Path(lake if "://" not in lake else ".ukdsl_lake") / "evidence" / "scratch"
+
+
 def fingerprint(study: Study, settings: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of the study's name, version and settings."""
     named = {"study": study.name, "version": study.version, "settings": settings}
