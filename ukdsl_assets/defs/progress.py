@@ -14,7 +14,8 @@ def told_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Callab
         nonlocal last
         if seconds - last >= EVERY_SECONDS and done:
             last = seconds
-            tell(f"{what}: {done:.1f} of {total} {of}, {seconds:.0f} s so far")
+            left = (total - done) * seconds / done
+            tell(f"{what}: {done:.1f} of {total} {of} after {seconds:.0f} s, {left:.0f} s left")
 
     return progress
 

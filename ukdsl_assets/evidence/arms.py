@@ -140,6 +140,7 @@ _CONTROLS = [
 _TWO_HEADS = [
     Recipe("two heads"),
     Recipe("two heads, listwise", loss={"listwise": 0.5}),
+    Recipe("two heads, listwise 5", loss={"listwise": 5.0}),
 ]
 # Tried on worlds of seed 100 and up.
 _TRIED = [

@@ -16,7 +16,7 @@ from ukdsl_assets.simulation.production import ProductionModels
 from ukdsl_assets.simulation.world import World
 
 BASELINE, CONTROL = "baseline", "equal-effort control"
-ARMS = [BASELINE, CONTROL, "one head, weight 0.3", "two heads", "two heads, listwise"]
+ARMS = [BASELINE, CONTROL, "one head, weight 0.3", "two heads", "two heads, listwise", "two heads, listwise 5"]
 CEILINGS = ["ceiling: ranking scores everything", "ceiling: true click probability at pre-ranking"]
 
 

@@ -14,7 +14,10 @@ beside them (`*.md`, prose without measured figures). A figure is a mean over se
 
 
 def document(results: Sequence[tuple[Mapping[str, Any], str]]) -> str:
-    """The Markdown page: a section for each result of `result_of`, with its notes (or an empty text)."""
+    """The Markdown page: a section for each result of `result_of`, with its notes (or an empty text).
+
+    A first line of the notes that is a heading stands in place of the study's question.
+    """
     return "\n".join([HEADER, *(section(result, notes) for result, notes in results)])
 
 
@@ -42,7 +45,9 @@ def read_results(folder: Path) -> list[tuple[dict[str, Any], str]]:
 
 
 def _lines(result: Mapping[str, Any], notes: str) -> Iterator[str]:
-    yield f"\n## {result['question']}\n"
+    first, _, rest = notes.strip().partition("\n")
+    title, notes = (first.removeprefix("# "), rest) if first.startswith("# ") else (result["question"], notes)
+    yield f"\n## {title}\n"
     yield f"{caption(result)}\n\n    {result['command']}"
     for table in result["tables"]:
         if table["lines"]:

@@ -26,6 +26,7 @@ ARMS = [
     "Platt layer",
     "two heads",
     "two heads, listwise",
+    "two heads, listwise 5",
 ]
 # Data and what predictions on it are compared with.
 PLACES = (("IMP", "label"), ("IMP", "truth"), ("CD", "teacher"), ("CD", "truth"))
