@@ -4,7 +4,8 @@
 
 200,000 rows of 26 ids and 13 numbers, embedding 16, layers 256-128-64, batch 4096, one epoch. The sides take turns; of
 each are shown its fastest run and the best log loss of the learning rates, ours falling linearly to 0 and theirs
-constant. The peers are installed into .venv-peers, an environment of the benchmark's own.
+constant. "Products alone" are the network's matrix products without all the rest, which bound any trainer of it. The
+peers are installed into .venv-peers, an environment of the benchmark's own, by the first run (some minutes, 2 GB).
 """
 
 import argparse
@@ -18,12 +19,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.trainer.table import HELD_OUT, VOCABULARY, write_table
+from benchmarks.trainer.peers.environment import PeersError, peers_interpreter
+from benchmarks.trainer.peers.table import IDS, make_table
 from ukdsl_assets.settings import PROJECT
 
 HERE = Path(__file__).parent
-PEERS = PROJECT / ".venv-peers"
-OURS = ("ours, float32", "ours, bfloat16")
 ASKED = {"small": 3.0, "large": 6.0}
 
 
@@ -34,10 +34,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2, help="runs of each side and learning rate")
     parser.add_argument("--learning-rates", type=float, nargs="+", default=[4e-3, 8e-3])
     given = parser.parse_args()
-    sides = commands(peers_python())
-    for vocabulary in VOCABULARY:
+    try:
+        sides = commands(str(peers_interpreter()))
+    except PeersError as error:
+        sys.exit(str(error))
+    for vocabulary in IDS:
         with tempfile.TemporaryDirectory() as folder:
-            write_table(Path(folder), vocabulary, rows=200_000, seed=0)
+            make_table(Path(folder), vocabulary)
             runs = [
                 measured(command, Path(folder), given.threads, rate, seed)
                 for seed in range(given.repeats)
@@ -47,31 +50,19 @@ def main() -> None:
         show(vocabulary, runs, given.threads)
 
 
-def peers_python() -> str:
-    """The peers' interpreter, installed on first use."""
-    python = PEERS / "bin" / "python"
-    done = PEERS / "installed"
-    if not done.exists():
-        print(f"Installing the peers into {PEERS} ...", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, "-r", str(HERE / "requirements.txt")], check=True)
-        # What they need is in the requirements; nothing else is pulled in.
-        subprocess.run([*install, "--no-deps", "fuxictr==2.3.10", "deepctr-torch==0.3.0"], check=True)
-        done.touch()
-    return str(python)
-
-
 def commands(peers: str) -> list[list[str]]:
     """How each side is run."""
-    ours = [sys.executable, "-m", "benchmarks.trainer.ours", "--precision"]
-    theirs = [[peers, str(HERE / f"{name}_peer.py")] for name in ("deepctr", "fuxictr")]
-    return [[*ours, "float32"], [*ours, "bfloat16"], *theirs]
+    own = [
+        [sys.executable, "-m", f"benchmarks.trainer.{side}", "--precision", precision]
+        for side in ("ours", "products")
+        for precision in ("float32", "bfloat16")
+    ]
+    return [*own, *([peers, str(HERE / "peers" / f"{name}_run.py")] for name in ("deepctr", "fuxictr"))]
 
 
 def measured(command: list[str], table: Path, threads: int, rate: float, seed: int) -> dict[str, Any]:
     """One run in a process of its own."""
-    given = {"table": table, "held-out": HELD_OUT, "threads": threads, "learning-rate": rate, "seed": seed}
+    given = {"table": table, "threads": threads, "learning-rate": rate, "seed": seed}
     arguments = [part for name, value in given.items() for part in (f"--{name}", str(value))]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=PROJECT)
     if done.returncode:
@@ -89,12 +80,13 @@ def show(vocabulary: str, runs: list[dict[str, Any]], threads: int) -> None:
         rates[name] = max(rates.get(name, 0.0), run["rows"] / run["cpu"])
         walls[name] = max(walls.get(name, 0.0), run["rows"] / run["wall"])
         losses[name] = min(losses.get(name, 9.0), run["log_loss"])
-    best = max(rate for name, rate in rates.items() if name not in OURS)
-    table = Table(title=f"{vocabulary} vocabulary ({VOCABULARY[vocabulary]:,} ids), {threads} thread(s)")
+    best = max(rate for name, rate in rates.items() if not name.startswith(("ours", "products")))
+    table = Table(title=f"{vocabulary} vocabulary ({IDS[vocabulary]:,} ids), {threads} thread(s)")
     for column in ("trainer", "rows per CPU second", "over the better peer", "rows per wall second", "log loss"):
         table.add_column(column, justify="left" if column == "trainer" else "right")
     for name, rate in rates.items():
-        table.add_row(name, f"{rate:,.0f}", f"{rate / best:.2f}x", f"{walls[name]:,.0f}", f"{losses[name]:.4f}")
+        loss = "" if name.startswith("products") else f"{losses[name]:.4f}"
+        table.add_row(name, f"{rate:,.0f}", f"{rate / best:.2f}x", f"{walls[name]:,.0f}", loss)
     console = Console(width=110)
     console.print(table)
     console.print(f"Asked of ours: {ASKED[vocabulary]:.0f}x, and a log loss no worse.\n")

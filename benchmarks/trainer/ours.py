@@ -1,9 +1,15 @@
-"""Our DeepFM on the benchmark's table."""
+"""Our DeepFM on the benchmark's table, run by the project's interpreter.
+
+python -m benchmarks.trainer.ours --table FOLDER --precision float32
+"""
+
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from benchmarks.trainer.common import BATCH, HIDDEN, WIDTH, arguments, measure, read
+from benchmarks.trainer.peers.measure import BATCH, EMBEDDING, HIDDEN, arguments, report
 from ukdsl_assets.architectures import DeepFmArchitecture
 from ukdsl_assets.learning.encoding import EncodedRows, EncodedSide
 from ukdsl_assets.learning.networks.build import build_network, table_width
@@ -11,42 +17,51 @@ from ukdsl_assets.learning.networks.inputs import Side
 from ukdsl_assets.learning.trainer import Model, PlannedShard, Shard, Targets, predict, train
 
 
-def encoded(ids: np.ndarray, numbers: np.ndarray) -> EncodedRows:
-    """Rows that are a request each, with all features on the candidate's side."""
+def read(folder: Path, prefix: str = "") -> tuple[EncodedRows, NDArray[np.float32]]:
+    """Rows that are a request each, with all features on the candidate's side, and their labels."""
+    sizes = np.load(folder / "sizes.npy")
+    ids = np.load(folder / f"{prefix}ids.npy") + np.append(0, sizes.cumsum()[:-1])
+    numbers, label = (np.load(folder / f"{prefix}{name}.npy") for name in ("numbers", "label"))
     none = EncodedSide(np.empty((len(ids), 0), np.int32), np.empty((len(ids), 0), np.float32))
-    return EncodedRows(none, EncodedSide(ids, numbers), np.arange(len(ids) + 1))
+    return EncodedRows(none, EncodedSide(ids.astype(np.int32), numbers), np.arange(len(ids) + 1)), label
+
+
+def fresh_model(ids: int, features: int, numbers: int, seed: int) -> Model:
+    """A DeepFM before its first step."""
+    architecture = DeepFmArchitecture(kind="deepfm", embedding=EMBEDDING, hidden=HIDDEN)
+    network = build_network(architecture, Side(0, 0), Side(features, numbers), 1, 0.1, seed)
+    generator = torch.Generator().manual_seed(seed)
+    return Model(torch.randn(ids, table_width(architecture), generator=generator) * 0.01, network)
+
+
+def planned(rows: EncodedRows, label: NDArray[np.float32], count: int) -> PlannedShard:
+    """The first `count` rows as one shard."""
+    ones = np.ones(count, np.float32)
+    side = EncodedSide(rows.candidate.ids[:count], rows.candidate.numbers[:count])
+    none = EncodedSide(rows.request.ids[:count], rows.request.numbers[:count])
+    targets = Targets(label[:count, None], ones[:, None] / count, ones)
+    shard = Shard(EncodedRows(none, side, rows.offsets[: count + 1]), targets)
+    return PlannedShard(lambda: shard, -(-count // BATCH))
 
 
 def main() -> None:
-    """Train one epoch and print what it took."""
-    given = arguments()
+    """Train one epoch, predict the held-out rows, print."""
+    given = arguments(__doc__.splitlines()[0])
     torch.set_num_threads(given.threads)
-    ids, numbers, label = read(given.table)
-    rows = len(ids) - given.held_out
-    sizes = ids.max(axis=0) + 1
-    ids = (ids + np.append(0, sizes.cumsum()[:-1])).astype(np.int32)
-    architecture = DeepFmArchitecture(kind="deepfm", embedding=WIDTH, hidden=HIDDEN)
-    network = build_network(architecture, Side(0, 0), Side(ids.shape[1], numbers.shape[1]), 1, 0.1, given.seed)
-    generator = torch.Generator().manual_seed(given.seed)
-    table = torch.randn(int(sizes.sum()), table_width(architecture), generator=generator) * 0.01
-    model = Model(table.clone(), network)
-    ones = np.ones(rows, np.float32)
-    shard = Shard(encoded(ids[:rows], numbers[:rows]), Targets(label[:rows, None], ones[:, None] / rows, ones))
-    # Two batches on a model that is thrown away compile the kernel, which is cached from then on.
-    few = slice(0, 2 * BATCH)
-    spare = build_network(architecture, Side(0, 0), Side(ids.shape[1], numbers.shape[1]), 1, 0.1, given.seed)
-    part = Shard(
-        encoded(ids[few], numbers[few]),
-        Targets(label[few, None], ones[few, None] / rows, ones[few]),
-    )
-    train(Model(table.clone(), spare), [PlannedShard(lambda: part, 2)], 1, 1e-3, 0, given.precision)
-    planned = [PlannedShard(lambda: shard, -(-rows // BATCH))]
-    measure(
+    rows, label = read(given.table)
+    held_out, held_label = read(given.table, "held_out_")
+    (count, features), numbers = rows.candidate.ids.shape, rows.candidate.numbers.shape[1]
+    ids = int(np.load(given.table / "sizes.npy").sum())
+    # Two batches on a model that is thrown away load the kernels, which are compiled once and cached.
+    train(fresh_model(ids, features, numbers, 0), [planned(rows, label, 2 * BATCH)], 1, 1e-3, 0, given.precision)
+    model = fresh_model(ids, features, numbers, given.seed)
+    shard = planned(rows, label, count)
+    report(
         f"ours, {given.precision}",
-        rows,
-        lambda: train(model, planned, 1, given.learning_rate, given.seed, given.precision),
-        lambda: predict(model, encoded(ids[rows:], numbers[rows:]), 1),
-        label[rows:],
+        count,
+        lambda: train(model, [shard], 1, given.learning_rate, given.seed, given.precision),
+        lambda: predict(model, held_out, 1),
+        held_label,
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ukdsl_assets.learning.embedding_rows import EmbeddingRows
+from ukdsl_assets.learning.embedding_rows import EmbeddingRows, look_up
 
 BATCHES = [torch.tensor(ids, dtype=torch.int32) for ids in ([3, 1, 3, 3], [0, 7], [1, 3], [7, 7, 7, 2, 1])]
 
@@ -22,7 +22,7 @@ def stepped(by_torch: bool = False) -> torch.Tensor:
     if by_torch:
         rows._places = None  # as on a GPU
     for step, ids in enumerate(BATCHES):
-        rows.step(ids, gradients(step), learning_rate=0.01)
+        rows.step([(ids[:, None], gradients(step))], learning_rate=0.01)
     return rows.table
 
 
@@ -47,21 +47,35 @@ def test_rows_that_no_batch_names_stay_as_they_were() -> None:
 
 def test_no_ids_change_nothing() -> None:
     rows = EmbeddingRows(table())
-    rows.step(torch.empty(0, dtype=torch.int32), torch.empty(0, 4), 0.01)
+    rows.step([(torch.empty((0, 2), dtype=torch.int32), torch.empty(0, 8))], 0.01)
     assert torch.equal(rows.table, table())
 
 
 def test_the_first_step_is_as_long_as_the_learning_rate_whatever_the_gradient() -> None:
     rows = EmbeddingRows(table())
-    rows.step(torch.tensor([2], dtype=torch.int32), torch.tensor([[1e-3, 5.0, -2.0, 700.0]]), 0.01)
+    rows.step([(torch.tensor([[2]], dtype=torch.int32), torch.tensor([[1e-3, 5.0, -2.0, 700.0]]))], 0.01)
     moved = (table()[2] - rows.table[2]).tolist()
     assert moved == pytest.approx([0.01, 0.01, -0.01, 0.01], rel=1e-3)
 
 
-def test_looked_up_rows_have_the_shape_of_their_ids_and_take_a_gradient() -> None:
-    rows = EmbeddingRows(table())
-    found = rows.look_up(torch.tensor([[3, 0], [8, 8]], dtype=torch.int32))
-    assert found.shape == (2, 2, 4)
-    assert torch.equal(found[1, 0], table()[8])
-    found.sum().backward()
-    assert found.grad is not None
+@pytest.mark.parametrize("by_torch", [False, True], ids=["kernel", "gpu's steps"])
+def test_both_sides_of_a_batch_make_one_step_as_their_mentions_one_by_one_do(by_torch: bool) -> None:
+    request, candidate = torch.tensor([[3], [0]], dtype=torch.int32), torch.tensor([[3, 7], [8, 8]], dtype=torch.int32)
+    of_request, of_candidate = torch.randn(2, 4 + 1), torch.randn(2, 8 + 3)  # numbers' columns are left alone
+    together, apart = EmbeddingRows(table()), EmbeddingRows(table())
+    if by_torch:
+        together._places = None
+    together.step([(request, of_request), (candidate, of_candidate)], 0.01)
+    mentions = torch.cat([request.reshape(-1, 1), candidate.reshape(-1, 1)])
+    apart.step([(mentions, torch.cat([of_request[:, :4], of_candidate[:, :8].reshape(-1, 4)]))], 0.01)
+    assert torch.allclose(together.table, apart.table, atol=1e-6)
+    assert together.steps == 1
+
+
+def test_columns_are_the_embeddings_of_the_ids_then_the_numbers() -> None:
+    columns = look_up(table(), torch.tensor([[3, 0], [8, 8]], dtype=torch.int32), torch.tensor([[0.5], [2.0]]))
+    expected = [
+        torch.cat([table()[3], table()[0], torch.tensor([0.5])]),
+        torch.cat([table()[8]] * 2 + [torch.tensor([2.0])]),
+    ]
+    assert torch.equal(columns, torch.stack(expected))

@@ -3,6 +3,7 @@
 A dense gradient would walk over the whole table in every step: with a million ids that is most of the training's time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,40 +31,106 @@ class EmbeddingRows:
         self.first, self.second = torch.zeros_like(self.table), torch.zeros_like(self.table)
         # Where a row's gradient is summed within a step; -1 between steps.
         self._places = np.full(len(self.table), -1, np.int32) if self.table.device.type == "cpu" else None
+        self._summed = np.empty((0, self.table.shape[1]), np.float32)
 
-    def look_up(self, ids: Tensor) -> Tensor:
-        """Embeddings [n, features, width] of int ids [n, features], a leaf that takes a gradient."""
-        found = self.table.index_select(0, ids.reshape(-1)).view(*ids.shape, self.table.shape[1])
-        return found.requires_grad_()
+    def step(self, named: Sequence[tuple[Tensor, Tensor]], learning_rate: float) -> None:
+        """One step of Adam on all rows that are named, the gradients of each row's mentions summed.
 
-    def step(self, ids: Tensor, gradients: Tensor, learning_rate: float) -> None:
-        """One step of Adam on the rows that int ids [n] name, with the gradients [n, width] of each mention summed."""
+        Args:
+            named: pairs of int32 ids [n, features] and the gradient of what `look_up` gave for them, [n, columns].
+        """
         self.steps += 1
         rate = learning_rate * (1 - BETA2**self.steps) ** 0.5 / (1 - BETA1**self.steps)
         # Adam adds epsilon to the corrected root; here the correction is in the rate.
         epsilon = EPSILON * (1 - BETA2**self.steps) ** 0.5
         if self._places is None:
-            self._torch_step(ids, gradients, rate, epsilon)
+            self._torch_step(named, rate, epsilon)
         else:
-            _adam(
-                self.table.numpy(),
-                self.first.numpy(),
-                self.second.numpy(),
-                self._places,
-                ids.numpy(),
-                gradients.numpy(),
-                np.float32(rate),
-                np.float32(epsilon),
-            )
+            self._kernel_step(self._places, named, rate, epsilon)
 
-    def _torch_step(self, ids: Tensor, gradients: Tensor, rate: float, epsilon: float) -> None:
-        rows, places = torch.unique(ids, return_inverse=True)
-        summed = torch.zeros(len(rows), gradients.shape[1], dtype=gradients.dtype, device=gradients.device)
+    def _kernel_step(
+        self, places: NDArray[np.int32], named: Sequence[tuple[Tensor, Tensor]], rate: float, epsilon: float
+    ) -> None:
+        mentions = sum(ids.numel() for ids, _ in named)
+        if mentions > len(self._summed):
+            self._summed = np.empty((mentions, self.table.shape[1]), np.float32)
+        rows, count = np.empty(mentions, np.int32), 0
+        for ids, gradient in named:
+            count = _sum(places, rows, self._summed, count, ids.numpy(), gradient.numpy())
+        _adam(
+            self.table.numpy(),
+            self.first.numpy(),
+            self.second.numpy(),
+            places,
+            rows[:count],
+            self._summed,
+            np.float32(rate),
+            np.float32(epsilon),
+        )
+
+    def _torch_step(self, named: Sequence[tuple[Tensor, Tensor]], rate: float, epsilon: float) -> None:
+        width = self.table.shape[1]
+        mentions = torch.cat([ids.reshape(-1) for ids, _ in named])
+        gradients = torch.cat([g[:, : ids.shape[1] * width].reshape(-1, width) for ids, g in named])
+        rows, places = torch.unique(mentions, return_inverse=True)
+        summed = torch.zeros(len(rows), width, dtype=gradients.dtype, device=gradients.device)
         summed.index_add_(0, places, gradients)
         first = self.first[rows].lerp_(summed, 1 - BETA1)
         second = self.second[rows].mul_(BETA2).addcmul_(summed, summed, value=1 - BETA2)
         self.first[rows], self.second[rows] = first, second
         self.table[rows] -= rate * first / (second.sqrt() + epsilon)
+
+
+def look_up(table: Tensor, ids: Tensor, numbers: Tensor) -> Tensor:
+    """Columns [n, features * width + numbers]: the embeddings of int32 ids [n, features], then numbers [n, numbers]."""
+    if table.device.type != "cpu":
+        embedded = table.index_select(0, ids.reshape(-1)).view(len(ids), ids.shape[1] * table.shape[1])
+        return torch.cat([embedded, numbers], dim=1)
+    columns = torch.empty(len(ids), ids.shape[1] * table.shape[1] + numbers.shape[1])
+    _look_up(table.numpy(), ids.numpy(), numbers.numpy(), columns.numpy())
+    return columns
+
+
+@njit(cache=True, nogil=True)
+def _look_up(
+    table: NDArray[np.float32], ids: NDArray[np.int32], numbers: NDArray[np.float32], columns: NDArray[np.float32]
+) -> None:
+    """One pass that writes embeddings and numbers side by side; PyTorch would write them one by one, then join."""
+    width, features = table.shape[1], ids.shape[1]
+    for i in range(len(ids)):
+        for feature in range(features):
+            row = ids[i, feature]
+            for column in range(width):
+                columns[i, feature * width + column] = table[row, column]
+        for number in range(numbers.shape[1]):
+            columns[i, features * width + number] = numbers[i, number]
+
+
+@njit(cache=True, nogil=True)
+def _sum(
+    places: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    summed: NDArray[np.float32],
+    count: int,
+    ids: NDArray[np.int32],
+    gradient: NDArray[np.float32],
+) -> int:
+    """Sums the gradients of each row in the order of the batch; returns how many rows are named so far."""
+    width = summed.shape[1]
+    for i in range(len(ids)):
+        for feature in range(ids.shape[1]):
+            row = ids[i, feature]
+            place = places[row]
+            if place < 0:
+                places[row] = count
+                rows[count] = row
+                for column in range(width):
+                    summed[count, column] = gradient[i, feature * width + column]
+                count += 1
+            else:
+                for column in range(width):
+                    summed[place, column] += gradient[i, feature * width + column]
+    return count
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
@@ -72,34 +139,18 @@ def _adam(
     first: NDArray[np.float32],
     second: NDArray[np.float32],
     places: NDArray[np.int32],
-    ids: NDArray[np.int32],
-    gradients: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    summed: NDArray[np.float32],
     rate: np.float32,
     epsilon: np.float32,
 ) -> None:
-    """Sums the gradients of each row in the order of the batch, then steps every named row once."""
-    width = table.shape[1]
-    named = np.empty(len(ids), np.int32)
-    summed = np.empty((len(ids), width), np.float32)
-    count = 0
-    for i in range(len(ids)):
-        row = ids[i]
-        place = places[row]
-        if place < 0:
-            places[row] = count
-            named[count] = row
-            for column in range(width):
-                summed[count, column] = gradients[i, column]
-            count += 1
-        else:
-            for column in range(width):
-                summed[place, column] += gradients[i, column]
+    """Steps every named row once."""
     beta1, beta2 = np.float32(BETA1), np.float32(BETA2)
     left1, left2 = np.float32(1 - BETA1), np.float32(1 - BETA2)
-    for place in range(count):
-        row = named[place]
+    for place in range(len(rows)):
+        row = rows[place]
         places[row] = -1
-        for column in range(width):
+        for column in range(table.shape[1]):
             gradient = summed[place, column]
             moment = beta1 * first[row, column] + left1 * gradient
             square = beta2 * second[row, column] + left2 * gradient * gradient

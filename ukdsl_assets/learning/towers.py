@@ -26,7 +26,7 @@ def tower_vectors(
     """
     import torch
 
-    from ukdsl_assets.learning.networks.inputs import flat
+    from ukdsl_assets.learning.embedding_rows import look_up
     from ukdsl_assets.learning.networks.two_tower import TwoTower
 
     model, index = load_model(fitted), fitted.heads.index(head)
@@ -37,8 +37,8 @@ def tower_vectors(
     with torch.inference_mode():
         sides = []
         for side, tower in ((encoded.request, network.request), (encoded.candidate, network.candidate)):
-            embedded = model.table[torch.from_numpy(side.ids).long()]
-            sides.append(tower(flat(embedded, torch.from_numpy(side.numbers)))[:, index])
+            columns = look_up(model.table, torch.from_numpy(side.ids), torch.from_numpy(side.numbers))
+            sides.append(tower(columns)[:, index])
         request, candidate = sides
         one = torch.ones_like(request[:, :1])
         left = torch.cat([request[:, :-1] * network.scale, request[:, -1:] + network.bias[index], one], dim=1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.embedding_rows import EmbeddingRows
+from ukdsl_assets.learning.embedding_rows import EmbeddingRows, look_up
 from ukdsl_assets.learning.encoding import EncodedRows
 from ukdsl_assets.learning.losses import Lists, listwise_cross_entropy, soft_label_cross_entropy
 from ukdsl_assets.learning.networks.inputs import Inputs
@@ -142,12 +142,9 @@ def predict(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
         within = int(np.searchsorted(rows.offsets, rows.offsets[first] + SCORING_ROWS, side="right")) - 1
         last = max(within, first + 1)
         part = _slice(tensors, first, last)
-        request, candidate = (
-            model.table.index_select(0, ids.reshape(-1)).view(*ids.shape, model.table.shape[1])
-            for ids in (part.request_ids, part.ids)
-        )
-        inputs = Inputs(request, part.request_numbers, candidate, part.numbers, part.request_of_row)
-        parts.append(torch.sigmoid(model.network(inputs)))
+        request = look_up(model.table, part.request_ids, part.request_numbers)
+        candidate = look_up(model.table, part.ids, part.numbers)
+        parts.append(torch.sigmoid(model.network(Inputs(request, candidate, part.request_of_row))))
         first = last
     return torch.cat(parts).cpu().numpy() if parts else np.empty((0, heads), np.float32)
 
@@ -174,8 +171,12 @@ def _step(
     batches: int,
 ) -> float:
     """One step of all parameters on one batch; its loss times `batches`."""
-    request, candidate = embedding.look_up(part.request_ids), embedding.look_up(part.ids)
-    inputs = Inputs(request, part.request_numbers, candidate, part.numbers, part.request_of_row)
+    request = look_up(model.table, part.request_ids, part.request_numbers)
+    candidate = look_up(model.table, part.ids, part.numbers)
+    sides = [(ids, columns) for ids, columns in ((part.request_ids, request), (part.ids, candidate)) if ids.numel()]
+    for _, columns in sides:
+        columns.requires_grad_()
+    inputs = Inputs(request, candidate, part.request_of_row)
     with _autocast(precision, model.table.device):
         logits = model.network(inputs)
     logits = logits.float()
@@ -189,15 +190,8 @@ def _step(
     loss.backward()
     optimizer.step()
     # Request features share no row with candidate features, but a step is one step.
-    named = [
-        (ids.reshape(-1), found.grad.reshape(-1, found.shape[-1]))
-        for ids, found in ((part.request_ids, request), (part.ids, candidate))
-        if found.numel() and found.grad is not None
-    ]
-    if len(named) == 1:
-        embedding.step(*named[0], rate)
-    elif named:
-        embedding.step(torch.cat([ids for ids, _ in named]), torch.cat([gradient for _, gradient in named]), rate)
+    if sides:
+        embedding.step([(ids, columns.grad) for ids, columns in sides if columns.grad is not None], rate)
     return loss.item()
 
 

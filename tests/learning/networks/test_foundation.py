@@ -37,27 +37,13 @@ def test_every_task_starts_at_its_own_base_rate(architecture: MultiTaskArchitect
 @pytest.mark.parametrize("architecture", BOTH, ids=lambda a: a.kind)
 def test_a_rows_logits_do_not_depend_on_the_rows_beside_it(architecture: MultiTaskArchitecture) -> None:
     network, request, row = built(architecture), 2, 5
-    alone = Inputs(
-        INPUTS.request[request : request + 1],
-        INPUTS.request_numbers[request : request + 1],
-        INPUTS.candidate[row : row + 1],
-        INPUTS.numbers[row : row + 1],
-        torch.tensor([0]),
-    )
+    alone = Inputs(INPUTS.request[request : request + 1], INPUTS.candidate[row : row + 1], torch.tensor([0]))
     assert torch.allclose(network(alone), network(INPUTS)[row : row + 1], atol=1e-5)
 
 
 def test_a_gate_mixes_the_experts_by_a_softmax_of_its_own() -> None:
     network = built(BOTH[1])
-    start = torch.cat(
-        [
-            INPUTS.request.flatten(1)[REQUEST_OF_ROW],
-            INPUTS.request_numbers[REQUEST_OF_ROW],
-            INPUTS.candidate.flatten(1),
-            INPUTS.numbers,
-        ],
-        dim=1,
-    )
+    start = torch.cat([INPUTS.request[REQUEST_OF_ROW], INPUTS.candidate], dim=1)
     weights = dict(network.named_parameters())
 
     def joined(name: str) -> torch.Tensor:

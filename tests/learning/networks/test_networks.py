@@ -27,8 +27,7 @@ REQUEST_OF_ROW = torch.tensor([0, 0, 0, 1, 2, 2])
 
 def inputs(architecture: NeuralArchitecture, seed: int = 0, dtype: torch.dtype = torch.float32) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
-    width = table_width(architecture)
-    shapes = ((3, REQUEST.categorical, width), (3, REQUEST.numeric), (6, CANDIDATE.categorical, width), (6, 1))
+    shapes = ((3, REQUEST.width(table_width(architecture))), (6, CANDIDATE.width(table_width(architecture))))
     return Inputs(*(torch.randn(shape, generator=generator, dtype=dtype) for shape in shapes), REQUEST_OF_ROW)
 
 
@@ -47,13 +46,7 @@ def test_a_rows_logit_does_not_depend_on_the_rows_beside_it(architecture: Neural
     network = build_network(architecture, REQUEST, CANDIDATE, heads=1, base_rate=0.1, seed=1)
     whole = inputs(architecture)
     for row, request in enumerate(REQUEST_OF_ROW.tolist()):
-        alone = Inputs(
-            whole.request[request : request + 1],
-            whole.request_numbers[request : request + 1],
-            whole.candidate[row : row + 1],
-            whole.numbers[row : row + 1],
-            torch.tensor([0]),
-        )
+        alone = Inputs(whole.request[request : request + 1], whole.candidate[row : row + 1], torch.tensor([0]))
         assert torch.allclose(network(alone), network(whole)[row : row + 1], atol=1e-5)
 
 
@@ -61,14 +54,14 @@ def test_a_rows_logit_does_not_depend_on_the_rows_beside_it(architecture: Neural
 def test_features_may_be_all_of_the_candidate(architecture: NeuralArchitecture) -> None:
     network = build_network(architecture, Side(0, 0), CANDIDATE, heads=1, base_rate=0.1, seed=1)
     some = inputs(architecture)
-    none = some._replace(request=some.request[:, :0], request_numbers=some.request_numbers[:, :0])
+    none = some._replace(request=some.request[:, :0])
     assert network(none).shape == (6, 1)
 
 
 def test_features_may_be_ids_alone() -> None:
     network = build_network(ALL[3], Side(2, 0), Side(4, 0), heads=2, base_rate=0.1, seed=1)
     some = inputs(ALL[3])
-    bare = some._replace(request_numbers=some.request_numbers[:, :0], numbers=some.numbers[:, :0])
+    bare = some._replace(request=some.request[:, : -REQUEST.numeric], candidate=some.candidate[:, : -CANDIDATE.numeric])
     assert network(bare).shape == (6, 2)
     assert all(parameter.numel() for parameter in network.parameters())
 
@@ -82,11 +75,17 @@ def test_a_joined_layer_is_one_linear_layer_on_both_sides() -> None:
     assert torch.allclose(layer(request, candidate, REQUEST_OF_ROW), both @ weight.T + layer.bias, atol=1e-6)
 
 
+def pairs(request: torch.Tensor, candidate: torch.Tensor) -> torch.Tensor:
+    features = (REQUEST.categorical, CANDIDATE.categorical)
+    return _Pairs.apply(request, candidate, REQUEST_OF_ROW, features, table_width(ALL[3]))
+
+
 def test_pairs_are_the_sum_of_products_of_all_pairs_of_features_and_own_weights() -> None:
-    some = inputs(ALL[3])
-    fast = _Pairs.apply(some.candidate, some.request, REQUEST_OF_ROW)
+    some, width = inputs(ALL[3]), table_width(ALL[3])
+    left, right = some.request[:, : -REQUEST.numeric], some.candidate[:, : -CANDIDATE.numeric]
+    fast = pairs(some.request, some.candidate)
     for row, request in enumerate(REQUEST_OF_ROW.tolist()):
-        features = torch.cat([some.request[request], some.candidate[row]]).numpy().astype(np.float64)
+        features = torch.cat([left[request], right[row]]).view(-1, width).numpy().astype(np.float64)
         products = features[:, :-1] @ features[:, :-1].T
         naive = products[np.triu_indices(len(features), k=1)].sum() + features[:, -1].sum()
         assert float(fast[row]) == pytest.approx(naive, rel=1e-4)
@@ -94,23 +93,14 @@ def test_pairs_are_the_sum_of_products_of_all_pairs_of_features_and_own_weights(
 
 def test_the_gradient_of_pairs_is_that_of_their_formula() -> None:
     some = inputs(ALL[3], dtype=torch.float64)
-    candidate, request = some.candidate.requires_grad_(), some.request.requires_grad_()
-    assert torch.autograd.gradcheck(_Pairs.apply, (candidate, request, REQUEST_OF_ROW))
+    assert torch.autograd.gradcheck(pairs, (some.request.requires_grad_(), some.candidate.requires_grad_()))
 
 
 def test_a_cross_layer_multiplies_with_the_first_columns() -> None:
     architecture = DcnV2Architecture(kind="dcn_v2", crosses=1, hidden=(2,))
     network = build_network(architecture, REQUEST, CANDIDATE, heads=1, base_rate=0.5, seed=3)
     some = inputs(architecture)
-    start = torch.cat(
-        [
-            some.request.flatten(1)[REQUEST_OF_ROW],
-            some.request_numbers[REQUEST_OF_ROW],
-            some.candidate.flatten(1),
-            some.numbers,
-        ],
-        dim=1,
-    )
+    start = torch.cat([some.request[REQUEST_OF_ROW], some.candidate], dim=1)
     weights = dict(network.named_parameters())
 
     def joined(name: str) -> torch.Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.architectures import DcnV2Architecture
-from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, WithHeads, flat, linear
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, WithHeads, linear
 
 
 class DcnV2(WithHeads):
@@ -30,11 +30,8 @@ class DcnV2(WithHeads):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""
-        request = flat(inputs.request, inputs.request_numbers)
-        candidate = flat(inputs.candidate, inputs.numbers)
-        deep = self.deep(request, candidate, inputs.request_of_row)
-        cross = crossed(self.first_cross, self.crosses, request, candidate, inputs.request_of_row)
-        return self.heads(torch.cat([cross, deep], dim=1))
+        cross = crossed(self.first_cross, self.crosses, *inputs)
+        return self.heads(torch.cat([cross, self.deep(*inputs)], dim=1))
 
 
 def crossed(

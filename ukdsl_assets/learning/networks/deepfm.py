@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ukdsl_assets.architectures import DeepFmArchitecture
-from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, WithHeads, flat
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, WithHeads
 
 
 class DeepFm(WithHeads):
@@ -31,40 +31,66 @@ class DeepFm(WithHeads):
         numeric = request.numeric + candidate.numeric
         self.linear = JoinedLinear(request.numeric, candidate.numeric, 1, generator) if numeric else None
         self.heads = Heads(hidden[-1], heads, base_rate, generator)
+        self.request, self.candidate, self.width = request.categorical, candidate.categorical, width
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""
-        request = flat(inputs.request, inputs.request_numbers)
-        candidate = flat(inputs.candidate, inputs.numbers)
-        pairs = _Pairs.apply(inputs.candidate, inputs.request, inputs.request_of_row)
-        logits = self.heads(self.deep(request, candidate, inputs.request_of_row)) + pairs[:, None]
+        request, candidate, request_of_row = inputs
+        pairs = _Pairs.apply(request, candidate, request_of_row, (self.request, self.candidate), self.width)
+        logits = self.heads(self.deep(*inputs)) + pairs[:, None]
         if self.linear is None:
             return logits
-        return logits + self.linear(inputs.request_numbers, inputs.numbers, inputs.request_of_row)
+        # Numbers take no gradient; without `detach` one would be made, as wide as all columns.
+        left, right = (
+            columns[:, features * self.width :].detach()
+            for columns, features in ((request, self.request), (candidate, self.candidate))
+        )
+        return logits + self.linear(left, right, request_of_row)
 
 
 class _Pairs(torch.autograd.Function):
-    """Pairs' products and own weights, [rows], with a gradient that takes one pass over the embeddings."""
+    """Pairs' products and own weights, [rows], with a gradient that takes one pass over the columns.
+
+    Takes both sides' columns, request_of_row, (features of the request, of the candidate) and an embedding's width.
+    """
 
     @staticmethod
-    def forward(context: Any, candidate: Tensor, request: Tensor, request_of_row: Tensor) -> Tensor:
+    def forward(
+        context: Any, request: Tensor, candidate: Tensor, request_of_row: Tensor, features: tuple[int, int], width: int
+    ) -> Tensor:
+        left, right = _embedded(request, features[0], width), _embedded(candidate, features[1], width)
         # The sum over pairs is half of (square of the sum - sum of squares); the last column is the own weight.
-        total = candidate.sum(1) + request.sum(1).index_select(0, request_of_row)
-        squares = candidate[..., :-1].square().sum((1, 2))
-        squares = squares + request[..., :-1].square().sum((1, 2)).index_select(0, request_of_row)
-        context.save_for_backward(candidate, request, request_of_row, total)
+        total = right.sum(1) + left.sum(1).index_select(0, request_of_row)
+        squares = right[..., :-1].square().sum((1, 2))
+        squares = squares + left[..., :-1].square().sum((1, 2)).index_select(0, request_of_row)
+        context.save_for_backward(request, candidate, request_of_row, total)
+        context.features = features
         return (total[:, :-1].square().sum(1) - squares) / 2 + total[:, -1]
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         (gradient,) = gradients
-        candidate, request, request_of_row, total = context.saved_tensors
-        of_candidate = (total[:, None, :] - candidate) * gradient[:, None, None]
-        of_candidate[..., -1] = gradient[:, None]
-        scaled = torch.zeros(len(request), total.shape[1], dtype=total.dtype, device=total.device)
-        scaled.index_add_(0, request_of_row, total * gradient[:, None])
+        request, candidate, request_of_row, total = context.saved_tensors
         summed = torch.zeros(len(request), dtype=total.dtype, device=total.device)
         summed.index_add_(0, request_of_row, gradient)
-        of_request = scaled[:, None, :] - request * summed[:, None, None]
-        of_request[..., -1] = summed[:, None]
-        return of_candidate, of_request, None
+        of_total = total * gradient[:, None]
+        scaled = torch.zeros(len(request), total.shape[1], dtype=total.dtype, device=total.device)
+        scaled.index_add_(0, request_of_row, of_total)
+        of_request = _gradient(request, context.features[0], scaled, summed)
+        return of_request, _gradient(candidate, context.features[1], of_total, gradient), None, None, None
+
+
+def _embedded(columns: Tensor, features: int, width: int) -> Tensor:
+    """The embeddings [n, features, width] at the start of [n, columns], a view."""
+    return columns[:, : features * width].view(len(columns), features, width)
+
+
+def _gradient(columns: Tensor, features: int, of_total: Tensor, gradient: Tensor) -> Tensor:
+    """of_total [n, width] - embedding * gradient [n] for each embedding, gradient for an own weight, 0 for a number."""
+    made = torch.empty_like(columns)
+    made[:, features * of_total.shape[1] :] = 0
+    embeddings = _embedded(made, features, of_total.shape[1])
+    torch.mul(_embedded(columns, features, of_total.shape[1]), -gradient[:, None, None], out=embeddings)
+    embeddings += of_total[:, None, :]
+    embeddings[..., -1] = gradient[:, None]
+    return made

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ukdsl_assets.architectures import MultiTaskArchitecture
 from ukdsl_assets.learning.networks.dcn_v2 import crossed
-from ukdsl_assets.learning.networks.inputs import Deep, Inputs, JoinedLinear, Side, flat, linear
+from ukdsl_assets.learning.networks.inputs import Deep, Inputs, JoinedLinear, Side, linear
 
 
 class Foundation(nn.Module):
@@ -47,15 +47,12 @@ class Foundation(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, tasks]; of a task that is given another, that of the probability given it."""
-        request = flat(inputs.request, inputs.request_numbers)
-        candidate = flat(inputs.candidate, inputs.numbers)
-        sides = (request, candidate, inputs.request_of_row)
-        cross = crossed(self.first_cross, self.crosses, *sides)
-        deep = [expert(*sides) for expert in self.experts]
+        cross = crossed(self.first_cross, self.crosses, *inputs)
+        deep = [expert(*inputs) for expert in self.experts]
         if self.gates is None:
             mixtures = deep * len(self.towers)
         else:
-            shares = torch.softmax(self.gates(*sides).unflatten(1, (len(self.towers), self.experts_count)), dim=2)
+            shares = torch.softmax(self.gates(*inputs).unflatten(1, (len(self.towers), self.experts_count)), dim=2)
             mixtures = list(torch.bmm(shares, torch.stack(deep, dim=1)).unbind(1))
         towers = [tower(torch.cat([cross, mix], dim=1)) for tower, mix in zip(self.towers, mixtures, strict=True)]
         return torch.cat(towers, dim=1)

@@ -7,20 +7,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ukdsl_assets.learning.networks.affine import Linear, affine
+
 
 class Inputs(NamedTuple):
     """A batch of whole requests with its ids looked up.
 
-    request: float32 [requests, categorical features, width], embeddings of the request's ids.
-    request_numbers: float32 [requests, numeric columns].
-    candidate: float32 [rows, categorical features, width]; numbers: float32 [rows, numeric columns].
+    request: float32 [requests, categorical features * width + numeric columns], the embeddings of the request's ids
+    side by side, then its numbers; candidate: likewise, [rows, columns].
     request_of_row: int64 [rows], index of each row's request.
     """
 
     request: Tensor
-    request_numbers: Tensor
     candidate: Tensor
-    numbers: Tensor
     request_of_row: Tensor
 
 
@@ -52,9 +51,9 @@ class JoinedLinear(nn.Module):
         """[rows, outputs] of [requests, request columns] and [rows, candidate columns]."""
         if self.request is None:
             assert self.candidate is not None, "a layer without columns"
-            return nn.functional.linear(candidate, self.candidate, self.bias)
-        of_request = nn.functional.linear(request, self.request, self.bias).index_select(0, request_of_row)
-        return of_request if self.candidate is None else of_request + nn.functional.linear(candidate, self.candidate)
+            return affine(candidate, self.candidate, self.bias)
+        of_request = affine(request, self.request, self.bias).index_select(0, request_of_row)
+        return of_request if self.candidate is None else of_request + affine(candidate, self.candidate)
 
 
 class Deep(nn.Module):
@@ -107,15 +106,9 @@ class WithHeads(nn.Module):
         self.heads.drop_head()
 
 
-def flat(embedded: Tensor, numbers: Tensor) -> Tensor:
-    """Embeddings and numbers of one side by side: [n, categorical * width + numeric]."""
-    columns = embedded.flatten(1)
-    return torch.cat([columns, numbers], dim=1) if numbers.shape[1] else columns
-
-
-def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+def linear(inputs: int, outputs: int, generator: torch.Generator) -> Linear:
     """A linear layer with PyTorch's usual uniform start, drawn from the given generator."""
-    layer = nn.Linear(inputs, outputs)
+    layer = Linear(inputs, outputs)
     bound = 1 / math.sqrt(max(inputs, 1))
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ukdsl_assets.architectures import MlpArchitecture
-from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, Side, WithHeads, flat
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, Side, WithHeads
 
 
 class Mlp(WithHeads):
@@ -26,5 +26,4 @@ class Mlp(WithHeads):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""
-        request = flat(inputs.request, inputs.request_numbers)
-        return self.heads(self.deep(request, flat(inputs.candidate, inputs.numbers), inputs.request_of_row))
+        return self.heads(self.deep(*inputs))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.architectures import TwoTowerArchitecture
-from ukdsl_assets.learning.networks.inputs import Inputs, Side, flat, linear, longer, shorter
+from ukdsl_assets.learning.networks.inputs import Inputs, Side, linear, longer, shorter
 
 
 class Tower(nn.Module):
@@ -25,7 +25,7 @@ class Tower(nn.Module):
             self.heads.append(deepcopy(self.heads[0]))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        hidden = torch.relu(self.hidden(inputs))
+        hidden = torch.relu_(self.hidden(inputs))
         return torch.stack([head(hidden) for head in self.heads], dim=1)
 
 
@@ -62,8 +62,7 @@ class TwoTower(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""
-        left = self.request(flat(inputs.request, inputs.request_numbers))
-        right = self.candidate(flat(inputs.candidate, inputs.numbers))
+        left, right = self.request(inputs.request), self.candidate(inputs.candidate)
         both = left.index_select(0, inputs.request_of_row)
         dot = (both[..., :-1] * right[..., :-1]).sum(-1) * self.scale
         return dot + both[..., -1] + right[..., -1] + self.bias
