@@ -192,6 +192,8 @@ class Student(Declared):
         alone train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent
         reads the main head's logit, auxiliary the shared representation (paper, section 4.3). Tasks are of training
         alone: the checkpoint's parameters are the baseline's.
+    correction: with exploration the teacher's logits are shifted by what `teacher_audit` found on explored rows of
+        the trailing days; what the teacher labels beyond the reach of exploration is shifted alike.
     window_days: rolling window of training days, ending with the partition's day.
     requests_per_batch: batch size in whole requests, so that both arms take the same number of steps.
     learning_rate: of each training's first step; it falls linearly to 0.
@@ -210,6 +212,7 @@ class Student(Declared):
         "consideration",
     )
     loss: LossWeights = LossWeights()
+    correction: Literal["none", "exploration"] = "none"
     window_days: int = Field(1, ge=1)
     epochs: int = Field(1, ge=1)
     requests_per_batch: int = Field(64, ge=1)
@@ -281,6 +284,7 @@ class Cascade(Declared):
         `audit_true_<task>` columns, which no trainer reads.
     note: shown wherever results are, e.g. "semi-real".
     withheld_share: share of requests, by hash, that no model is trained on.
+    exploration_days: trailing days whose explored rows are pooled to audit the teachers, and to correct them.
     segments: categorical features that a student's calibration is also reported by, where it has them.
     last_day: for logs that have ended; such a cascade has no schedule.
     """
@@ -295,6 +299,7 @@ class Cascade(Declared):
     has_bid: bool = False
     has_truth: bool = False
     withheld_share: float = Field(0.2, gt=0, lt=1)
+    exploration_days: int = Field(28, ge=1)
     stages: tuple[Stage, ...] = Field(min_length=1)
     tasks: tuple[Task, ...] = Field(min_length=1)
     features: tuple[Feature, ...] = Field(min_length=1)

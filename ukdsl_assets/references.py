@@ -113,6 +113,11 @@ def _check_student(
         problems.append(f"{key}.teacher: stage {teacher.stage} logs no prediction of task `{student.task}`")
     if teacher.kind == "cross_domain" and student.task not in teacher.tasks:
         problems.append(f"{key}.teacher: `{teacher.name}` maps no task to `{student.task}`; add it to its `tasks`")
+    if student.correction == "exploration" and cascade.task(student.task).delayed:
+        problems.append(
+            f"{key}.correction: labels of task `{student.task}` are delayed, so fresh ones would correct the teacher "
+            "down; expected none"
+        )
     sides = {feature.side for feature in cascade.features_of(student)}
     own = student.features != "selected"
     if own and student.architecture.kind == "two_tower" and sides != {"request", "candidate"}:

@@ -75,7 +75,15 @@ augmented AS (
         considered.requested_at,
         'CD' AS domain,
         considered.explored,
+        {% if student.corrected %}
+        -- sigmoid(logit(p) + shift), with $teacher_odds = exp(shift).
+        (
+            teacher_labels."{{ student.teacher_label }}"::DOUBLE * $teacher_odds
+            / (1 + teacher_labels."{{ student.teacher_label }}"::DOUBLE * ($teacher_odds - 1))
+        )::FLOAT AS target,
+        {% else %}
         teacher_labels."{{ student.teacher_label }}" AS target,
+        {% endif %}
         considered.weight,
         $teacher AS teacher
         {% if has_bid %}

@@ -4,8 +4,11 @@ import polars as pl
 import pytest
 
 from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, KEYS, SHOP, STUDENT, run, run_all, written
+from tests.sql.tables import ADS, DAY, KEYS, SHOP, STUDENT, rendered, run, run_all, written
 from ukdsl_assets.cascade import Cascade, Student, prediction_column
+from ukdsl_assets.learning.exploration import shifted
+from ukdsl_assets.sql.context import parameters_for
+from ukdsl_assets.sql.run import run_model
 from ukdsl_assets.sql.withheld import withheld
 
 CASES = [(ADS, student) for student in ADS.students] + [(SHOP, SHOP.students[0])]
@@ -121,3 +124,22 @@ def test_rows_that_a_teacher_did_not_label_are_not_in_its_domain(tmp_path: Path)
     files |= written(tmp_path, {"teacher_labels": labels})
     rows = run(tmp_path, "teacher_augmented", files, student=STUDENT)
     assert rows.filter(domain="CD").select(KEYS).rows() == ranked[:3].select(KEYS).rows()
+
+
+def test_a_corrected_teacher_is_shifted_on_the_scale_of_logits_and_labels_are_left_alone(tmp_path: Path) -> None:
+    corrected = STUDENT.model_copy(update={"correction": "exploration"})
+    files = written(tmp_path, make_logs(ADS, DAY, 60)._asdict())
+    for name in ("impressions", "considerations"):
+        run(tmp_path, name, files)
+    run(tmp_path, "logged_teacher_labels", files, teacher=ADS.teacher(STUDENT.teacher))
+    plain = run(tmp_path, "teacher_augmented", files, student=STUDENT)
+    bound = parameters_for(ADS, DAY, corrected, teacher_version="v1", teacher_shift=-0.7)
+    model = rendered("teacher_augmented", student=corrected)
+    output = str(tmp_path / "corrected.parquet")
+    run_model(model, {table: files[table] for table in model.depends_on}, bound, output, 1)
+    moved = pl.read_parquet(output)
+    assert moved.drop("target").equals(plain.drop("target"))
+    taught = (plain["domain"] == "CD").to_numpy()
+    before, after = (frame["target"].to_numpy() for frame in (plain, moved))
+    assert (after[~taught] == before[~taught]).all()
+    assert after[taught] == pytest.approx(shifted(before[taught], -0.7), rel=1e-6)

@@ -17,6 +17,7 @@ from ukdsl_assets.defs.publishing import Events, day_of, publish_staged
 from ukdsl_assets.errors import LakeError, SqlModelError
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables import StagedPartition
+from ukdsl_assets.learning.exploration_audit import correction_of
 from ukdsl_assets.sources.drift import label_rate
 from ukdsl_assets.sql.audit import audit_model
 from ukdsl_assets.sql.context import parameters_for, template_context
@@ -84,6 +85,7 @@ def sql_asset(
     model = platform.models[model_name]
     rendered = render(model, template_context(cascade, student, teacher))
     upstream = {name: upstream_table(cascade, name, student) for name in rendered.depends_on}
+    correction = correction_tables(cascade, student)
     described = spec(
         cascade,
         table,
@@ -91,7 +93,7 @@ def sql_asset(
         model.description,
         owner=model.owner,
         kinds={"sql", "deltalake"},
-        deps=[dg.AssetKey(key) for key in upstream.values()],
+        deps=[dg.AssetKey(key) for key in (*upstream.values(), *correction)],
         code_version=sha256(rendered.sql.encode()).hexdigest()[:12],
     )
 
@@ -134,14 +136,30 @@ def make_table(
     """Run a model on the day's published inputs, judge the files, and stage them."""
     found = {name: platform.partition(key, day) for name, key in upstream.items()}
     same_reading(platform, [found[name].table for name in ("candidate_log", "event_log") if name in found], day)
-    labels = found["teacher_labels"].data_version if "teacher_labels" in found else None
-    values = parameters_for(cascade, day, student, teacher, labels)
+    versions = {"/".join(partition.table): partition.data_version for partition in found.values()}
+    corrected = platform.versions(day, *correction_tables(cascade, student))
+    # What a row was taught by: the labels and, where they are corrected, what they are corrected by.
+    taught_by = [found["teacher_labels"].data_version, *corrected.values()] if "teacher_labels" in found else []
+    shift = teacher_shift(platform, cascade, student, day) if student else None
+    values = parameters_for(cascade, day, student, teacher, "+".join(taught_by) or None, shift)
     inputs = {name: partition.files for name, partition in found.items()}
     lake, threads = platform.lake, platform.settings.threads
     files = run_sharded(rendered, inputs, values, lambda *shard: lake.new_file(table, day, *shard), threads)
     results = audit_model(rendered, files, values) + (audit(day, files) if audit else [])
-    versions = {"/".join(partition.table): partition.data_version for partition in found.values()}
-    return MadeTable(lake.stage_files(table, day, files), results, versions)
+    return MadeTable(lake.stage_files(table, day, files), results, versions | corrected)
+
+
+def correction_tables(cascade: Cascade, student: Student | None) -> list[Table]:
+    """What a student's rows depend on beside the tables that the SQL names: the audit that corrects its teacher."""
+    if student is None or student.correction == "none":
+        return []
+    return [(cascade.name, student.teacher, "teacher_audit")]
+
+
+def teacher_shift(platform: Platform, cascade: Cascade, student: Student, day: date) -> float | None:
+    """What is added to the teacher's logits on a day; None for a teacher that is taken at its word."""
+    tables = correction_tables(cascade, student)
+    return correction_of(platform.lake.scan(tables[0], [day]).collect(), student.task) if tables else None
 
 
 def same_reading(platform: Platform, logs: Sequence[Table], day: date) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.cascade import Cascade, LoggedTeacher, Teacher, TrainedTeacher
+from ukdsl_assets.defs.exploration import audit_asset
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.platform import Platform, Table
@@ -40,12 +41,13 @@ KINDS = {"trained": {"lightgbm"}, "foundation": {"pytorch"}}
 
 
 def teacher_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
-    """[cascade, teacher, teacher_labels] of each teacher, and teacher_checkpoint of the trained ones.
+    """[cascade, teacher, teacher_labels] and teacher_audit of each teacher, and teacher_checkpoint of the trained ones.
 
-    Those of other cascades need more than their own: see `cross_domain`.
+    Labels of those of other cascades need more than their own: see `cross_domain`.
     """
     assets = []
     for teacher in cascade.teachers:
+        assets.append(audit_asset(cascade, platform, teacher))
         if teacher.kind == "logged":
             assets.append(logged_labels(cascade, platform, teacher))
         elif teacher.kind != "cross_domain":

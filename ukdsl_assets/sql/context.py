@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from math import exp
 from typing import Any
 
 from ukdsl_assets.cascade import Cascade, Student, Teacher, prediction_column, truth_column
@@ -41,7 +42,8 @@ class TeacherNames:
 @dataclass(frozen=True)
 class StudentNames:
     """A student: the column of its label, that of its teacher's label, those of its features and of what its
-    selection may choose from, the stages from its own on, and whether its teacher labels only what has no label."""
+    selection may choose from, the stages from its own on, whether its teacher labels only what has no label, and
+    whether its teacher is corrected."""
 
     name: str
     task: str
@@ -49,6 +51,7 @@ class StudentNames:
     teacher_label: str
     features: tuple[str, ...]
     unlabeled_only: bool
+    corrected: bool
 
 
 def label_column(task: str) -> str:
@@ -87,7 +90,13 @@ def template_context(
         reached_by = context["stages"][cascade.depth(student.stage) :]
         label = label_column(student.task)
         context["student"] = StudentNames(
-            student.name, student.task, reached_by, label, features, unlabeled_only=bool(student.teacher_tasks)
+            student.name,
+            student.task,
+            reached_by,
+            label,
+            features,
+            unlabeled_only=bool(student.teacher_tasks),
+            corrected=student.correction == "exploration",
         )
     return context
 
@@ -98,12 +107,14 @@ def parameters_for(
     student: Student | None = None,
     teacher: Teacher | None = None,
     teacher_version: str | None = None,
+    teacher_shift: float | None = None,
 ) -> dict[str, Any]:
     """Every value that a model may bind, by the name it has after `$`.
 
     day; stages, tasks (lists of names); per stage stage_<name> and rate_<name>; per task task_<name>, event_<name>
     and window_<name>; withheld_salt and withheld_buckets (a request is withheld if its hash, in [0, 10,000), is
-    below); and where given student, teacher (names; a student's own by default) and teacher_version.
+    below); and where given student, teacher (names; a student's own by default), teacher_version, and
+    teacher_odds (exp of the shift of its logits).
     """
     values: dict[str, Any] = {
         "day": day,
@@ -124,6 +135,8 @@ def parameters_for(
         values["teacher"] = teacher.name
     if teacher_version is not None:
         values["teacher_version"] = teacher_version
+    if teacher_shift is not None:
+        values["teacher_odds"] = exp(teacher_shift)
     return values
 
 

@@ -1,0 +1,88 @@
+"""Agreement of predictions with the labels of rows that a randomised policy showed, and the shift that mends it.
+
+A randomised policy shows a candidate with a known probability, its propensity, so rows weighted by 1 / propensity stand
+for all candidates that it could have shown, selected or not (Horvitz and Thompson, 1952). They speak for no others:
+where exploration draws from what the last stage scored, a teacher that labels more than that is audited on this part.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Predictions are kept this far from 0 and 1, where no shift of the logit moves them.
+CLIP = 1e-7
+# A shift beyond this is no correction of a model but another model.
+MOST_SHIFT = 10.0
+
+
+def calibration_on_log_scale(
+    prediction: NDArray[np.float64],
+    label: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    request: NDArray[np.int64],
+) -> tuple[float, float]:
+    """Logarithm of weighted mean prediction over weighted mean label, and its standard error over requests.
+
+    The error is that of a ratio (delta method) whose rows are dependent inside a request. On the log scale it
+    is the more symmetric and an interval has only positive ends.
+
+    Args:
+        prediction, label, weight: float64 [rows]; the weighted labels must not sum to 0.
+        request: int64 [rows], of any values.
+    """
+    predicted, positive = float(weight @ prediction), float(weight @ label)
+    ratio = predicted / positive
+    residuals = _by_request(weight * (prediction - ratio * label), request)
+    return float(np.log(ratio)), float(np.sqrt(residuals @ residuals)) / predicted
+
+
+def logit_shift(
+    prediction: NDArray[np.float64],
+    label: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    request: NDArray[np.int64],
+) -> tuple[float, float]:
+    """The a for which sum w (sigmoid(logit(p) + a) - y) = 0, and its standard error over requests (sandwich).
+
+    That is the logistic regression of the labels with the teacher's logit as an offset and nothing but an intercept.
+    Args as in `calibration_on_log_scale`; both labels must occur.
+
+    Returns:
+        The shift, at most 10 either way.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import expit, logit
+
+    logits = logit(prediction.clip(CLIP, 1 - CLIP))
+
+    def excess(shift: float) -> float:
+        return float(weight @ (expit(logits + shift) - label))
+
+    if excess(-MOST_SHIFT) >= 0 or excess(MOST_SHIFT) <= 0:
+        shift = -MOST_SHIFT if excess(-MOST_SHIFT) >= 0 else MOST_SHIFT
+    else:
+        shift = float(brentq(excess, -MOST_SHIFT, MOST_SHIFT, xtol=1e-12))
+    moved = expit(logits + shift)
+    residuals = _by_request(weight * (moved - label), request)
+    return shift, float(np.sqrt(residuals @ residuals) / (weight @ (moved * (1 - moved))))
+
+
+def shrunken(estimate: float, error: float) -> float:
+    """estimate * max(0, 1 - error^2 / estimate^2): nothing for what is within one standard error of 0.
+
+    The positive-part estimate of James and Stein (1961) for one mean: what is left of the square of the estimate
+    when that of its error is taken off is the share that is no noise.
+    """
+    return estimate * (1 - (error / estimate) ** 2) if abs(estimate) > error else 0.0
+
+
+def shifted(prediction: ArrayLike, shift: float) -> NDArray[np.float32]:
+    """sigmoid(logit(p) + a) as p e^a / (1 - p + p e^a), float32; 0 stays 0 and 1 stays 1. As in teacher_augmented."""
+    p, odds = np.asarray(prediction, np.float64), np.exp(shift)
+    return (p * odds / (1 - p + p * odds)).astype(np.float32)
+
+
+def _by_request(values: NDArray[np.float64], request: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sums of the values of each request."""
+    _, number = np.unique(request, return_inverse=True)
+    sums: NDArray[np.float64] = np.bincount(number, weights=values).astype(np.float64)
+    return sums
