@@ -81,6 +81,11 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             changed("students", 1, heads=["consideration"]),
             r"`heads` is \[impression\], \[impression, consid.*saw \[consideration\]",
         ),
+        (changed("students", 1, labels="on_the_fly"), r"students.pre_ranking_click.labels: .* on the fly label those"),
+        (
+            changed("students", 1, task="conversion", correction="exploration"),
+            r"students.pre_ranking_click.correction: labels of task `conversion` are delayed",
+        ),
         (changed("students", 1, features="selected"), r"`selected` without a `selection`; declare one"),
         (changed("students", 1, selection={"rule": "union"}), r"expected one of `budget` .* and `cost_budget`"),
         (changed("students", 1, selection={"budget": 3, "cost_budget": 2}), r"expected one of `budget`"),

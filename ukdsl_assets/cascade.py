@@ -192,6 +192,8 @@ class Student(Declared):
         alone train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent
         reads the main head's logit, auxiliary the shared representation (paper, section 4.3). Tasks are of training
         alone: the checkpoint's parameters are the baseline's.
+    labels: with on_the_fly the day's checkpoint of a trained or foundation teacher labels considered rows while they
+        are read for training (paper, 4.1.2), of all days of the window; the log's labels are for evaluation alone.
     correction: with exploration the teacher's logits are shifted by what `teacher_audit` found on explored rows of
         the trailing days; what the teacher labels beyond the reach of exploration is shifted alike.
     window_days: rolling window of training days, ending with the partition's day.
@@ -212,6 +214,7 @@ class Student(Declared):
         "consideration",
     )
     loss: LossWeights = LossWeights()
+    labels: Literal["logged", "on_the_fly"] = "logged"
     correction: Literal["none", "exploration"] = "none"
     window_days: int = Field(1, ge=1)
     epochs: int = Field(1, ge=1)
@@ -353,8 +356,13 @@ class Cascade(Declared):
         return known if names == "all" else tuple(f for f in known if f.name in names)
 
     def columns_of(self, student: Student) -> tuple[Feature, ...]:
-        """The features in a student's training rows, in declared order: its own and the candidates of its selection."""
+        """The features in a student's training rows, in declared order.
+
+        Its own, the candidates of its selection, and those of a teacher that labels on the fly.
+        """
         either = {*self.features_of(student), *self.candidates_of(student)}
+        if student.labels == "on_the_fly":
+            either |= {*self.features_known_at(self.teacher(student.teacher).stage)}
         return tuple(feature for feature in self.features if feature in either)
 
     @model_validator(mode="after")

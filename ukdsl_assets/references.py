@@ -113,6 +113,10 @@ def _check_student(
         problems.append(f"{key}.teacher: stage {teacher.stage} logs no prediction of task `{student.task}`")
     if teacher.kind == "cross_domain" and student.task not in teacher.tasks:
         problems.append(f"{key}.teacher: `{teacher.name}` maps no task to `{student.task}`; add it to its `tasks`")
+    if student.labels == "on_the_fly" and teacher.kind not in ("trained", "foundation"):
+        problems.append(f"{key}.labels: `{teacher.name}` is {teacher.kind}; on the fly label those trained here")
+    if student.labels == "on_the_fly" and student.correction != "none":
+        problems.append(f"{key}.correction: labels on the fly are not corrected; expected labels: logged")
     if student.correction == "exploration" and cascade.task(student.task).delayed:
         problems.append(
             f"{key}.correction: labels of task `{student.task}` are delayed, so fresh ones would correct the teacher "

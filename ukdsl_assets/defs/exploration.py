@@ -51,9 +51,9 @@ def audited(cascade: Cascade, platform: Platform, teacher: Teacher, day: date) -
     keys, tasks = ["request_id", "candidate_id"], [task.name for task in cascade.tasks]
     columns = ["day", *keys, "propensity", *tasks]
     shown = platform.lake.scan(impressions, days).filter("explored").select(columns).collect()
-    # A trained teacher has learnt from what is not withheld. Of the others' rows those that are withheld are left to
-    # the evaluation, since the correction goes into training.
+    # A teacher that is trained here has learnt from what is not withheld. Of the others' rows those that are
+    # withheld are left to the evaluation, since the correction goes into training.
     held = withheld(shown["request_id"], cascade.withheld_share)
-    shown = shown.filter(held if teacher.kind == "trained" else ~held)
+    shown = shown.filter(held if teacher.kind in ("trained", "foundation") else ~held)
     said = platform.lake.scan(labels, days).join(shown.lazy(), on=["day", *keys], how="semi")
     return audit_on_exploration(cascade, teacher, shown.join(said.collect(), on=["day", *keys], how="inner"), day)

@@ -18,12 +18,14 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.lake.storage import to_json
 from ukdsl_assets.lake.training_state import StateFile
+from ukdsl_assets.learning import teacher_models
 from ukdsl_assets.learning.audit import (
     no_withheld_request,
     parameters_finite,
     same_predictions,
     serves_the_main_task_alone,
 )
+from ukdsl_assets.learning.on_the_fly import labelled_on_the_fly
 from ukdsl_assets.learning.students import (
     ARMS,
     Arm,
@@ -72,7 +74,7 @@ def arm_asset(cascade: Cascade, platform: Platform, student: Student, arm: Arm) 
         STUDENTS,
         f"{student.architecture.kind} of stage {student.stage} for {student.task}. {DESCRIPTIONS[arm]}",
         kinds={"lightgbm" if student.architecture.kind == "lightgbm" else "pytorch"},
-        deps=[since(rows, student.window_days)],
+        deps=[since(rows, student.window_days), *(dg.AssetKey(each) for each in loaded_teacher(cascade, student, arm))],
     )
 
     gates = gates_of(student, arm)
@@ -124,10 +126,15 @@ def train_arm(
     used = {each: platform.partition(rows, each) for each in days}
     version = max(partition.version for partition in used.values())
     readers = shard_readers(platform, rows, days, version)
+    settings = platform.settings
     key = (cascade.name, student.name, name or arm)
     previous, warm_start = newest_before(cascade, platform, student, arm, key, day)
     lineage = {str(each): partition.data_version for each, partition in used.items()}
-    settings = platform.settings
+    for teacher in loaded_teacher(cascade, student, arm):
+        found = platform.checkpoints.load(teacher[:2], day)
+        teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
+        readers = [labelled_on_the_fly(read, teaching, student.task, settings.threads) for read in readers]
+        lineage["/".join(teacher)] = found.version
     declared = to_json({"student": student.model_dump(mode="json"), "lineage": lineage, "from": warm_start}, arm)
     # An interrupted training of the same input goes on where it stood.
     state = StateFile(settings.checkpoints, key, sha256(declared).hexdigest()[:16])
@@ -160,6 +167,12 @@ def train_arm(
             "features": ", ".join(feature.name for feature in cascade.features_of(student)),
         },
     )
+
+
+def loaded_teacher(cascade: Cascade, student: Student, arm: Arm) -> list[Table]:
+    """The checkpoint of the teacher that labels an arm's rows while it is trained; none where labels are logged."""
+    on_the_fly = student.labels == "on_the_fly" and arm == "distilled"
+    return [(cascade.name, student.teacher, "teacher_checkpoint")] if on_the_fly else []
 
 
 def shard_readers(platform: Platform, table: Table, days: list[date], version: int) -> list[Reader]:

@@ -1,0 +1,74 @@
+"""Labels from the log and labels computed in training, by the same checkpoint of a teacher, make the same student."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.acceptance.graph import checks, failures, run_day, shipped, small
+from ukdsl_assets.cascade import Cascade, TrainedTeacher
+from ukdsl_assets.lake.checkpoints import Checkpoint, CheckpointStore
+from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.settings import Settings
+
+DAY = date(2026, 1, 1)
+
+
+def declared() -> Cascade:
+    teacher = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=20, minimum_leaf_rows=20)
+    logged = shipped("simulated_ads").student("pre_ranking_click")
+    logged = logged.model_copy(update={"teacher": "foundation", "requests_per_batch": 16})
+    changes: list[dict] = [
+        {"name": "from_the_log"},
+        {"name": "on_the_fly", "labels": "on_the_fly"},
+        {"name": "corrected", "correction": "exploration"},
+    ]
+    students = [logged.model_copy(update=each).model_dump(mode="json") for each in changes]
+    content = shipped("simulated_ads").model_dump(mode="json")
+    return Cascade.model_validate({**content, "teachers": [teacher.model_dump(mode="json")], "students": students})
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, dg.ExecuteInProcessResult]]:
+    settings = small(tmp_path_factory.mktemp("lake"))
+    yield settings, run_day(settings, declared(), DAY)
+
+
+def checkpoint(settings: Settings, student: str) -> Checkpoint:
+    return CheckpointStore(settings.checkpoints).load(("simulated_ads", student, "distilled"), DAY)
+
+
+def test_equal_labels_make_checkpoints_of_equal_bytes(ran: tuple[Settings, dg.ExecuteInProcessResult]) -> None:
+    settings, done = ran
+    assert not failures(done)
+    digests = []
+    for student in ("from_the_log", "on_the_fly"):
+        folder = Path(settings.checkpoints) / "simulated_ads" / student / "distilled"
+        (tensors,) = folder.rglob("*.safetensors")
+        digests.append(hashlib.sha256(tensors.read_bytes()).hexdigest())
+    assert digests[0] == digests[1]
+    teacher = CheckpointStore(settings.checkpoints).load(("simulated_ads", "foundation"), DAY)
+    lineage = {student: checkpoint(settings, student).metadata["lineage"] for student in ("from_the_log", "on_the_fly")}
+    assert lineage["on_the_fly"]["simulated_ads/foundation/teacher_checkpoint"] == teacher.version
+    assert set(lineage["from_the_log"]) == {str(DAY)}
+
+
+def test_a_corrected_student_is_taught_by_the_labels_and_the_audit(
+    ran: tuple[Settings, dg.ExecuteInProcessResult],
+) -> None:
+    settings, done = ran
+    lake = Lake(settings.tables)
+    audit = lake.scan(("simulated_ads", "foundation", "teacher_audit"), [DAY]).collect()
+    assert audit.select("task", "period").rows() == [
+        (task, period) for task in ("click", "conversion") for period in ("day", "trailing")
+    ]
+    assert ("simulated_ads/foundation/teacher_audit", "click_agrees_on_exploration") in checks(done)
+    versions = [
+        lake.partition(("simulated_ads", "foundation", name), DAY).data_version  # type: ignore[union-attr]
+        for name in ("teacher_labels", "teacher_audit")
+    ]
+    rows = lake.scan(("simulated_ads", "corrected", "teacher_augmented"), [DAY]).collect()
+    assert rows["teacher_version"].unique().to_list() == ["+".join(versions)]
