@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from tests.acceptance.graph import shipped
+from tests.reports.selected import SELECTION, selected
 from tests.reports.test_plots import DAY, evaluation, groups
 from ukdsl_assets.reports.figures_data import (
     CascadeReport,
@@ -207,3 +208,11 @@ def test_a_cascade_without_students_or_logged_predictions_has_a_report_too() -> 
     text = render_report(bare)
     assert "declares no student" in text and "No stage of this cascade logs a prediction" in text
     assert Elements(text).open == []
+
+
+def test_a_selection_has_its_section_and_a_student_without_one_has_none() -> None:
+    declared = STUDENT.model_copy(update={"selection": SELECTION, "features": "selected"})
+    text = render_report(report(student(student=declared, selection=selected())))
+    assert "Feature selection" in text
+    assert "Rule average importance chose 3 of 4 candidates" in text
+    assert "Feature selection" not in render_report(report(student()))

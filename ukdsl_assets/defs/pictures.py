@@ -28,3 +28,11 @@ def overview(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]]) -
         return {}
     picture = base64.b64encode(overview_png(students)).decode()
     return {"overview": dg.MetadataValue.md(f"![reliability and calibration](data:image/png;base64,{picture})")}
+
+
+def rankings(importance: dict[str, pl.DataFrame], union: pl.DataFrame) -> dict[str, dg.MetadataValue]:
+    """A picture of a student's importance on both sets of a day; see `selection_plots.rankings_svg`."""
+    from ukdsl_assets.reports.selection_plots import rankings_png
+
+    picture = base64.b64encode(rankings_png(importance, union)).decode()
+    return {"rankings": dg.MetadataValue.md(f"![importance on both sets](data:image/png;base64,{picture})")}

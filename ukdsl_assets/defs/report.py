@@ -9,8 +9,9 @@ from ukdsl_assets.defs.pictures import link_to_report, overview
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, day_of
 
-# What the report of a student is made of, and of the cascade itself.
+# What the report of a student is made of, of one that selects its features, and of the cascade itself.
 OF_STUDENT = ("evaluation", "calibration_by_group", "release")
+OF_SELECTION = ("feature_union", "selection_comparison")
 OF_CASCADE = ("candidate_log", "impressions", "stage_calibration")
 
 
@@ -19,12 +20,15 @@ def report_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinit
     table: Table = (cascade.name, "report")
     upstream: list[Table] = [(cascade.name, name) for name in OF_CASCADE]
     upstream += [(cascade.name, student.name, name) for student in cascade.students for name in OF_STUDENT]
+    selecting = [student for student in cascade.students if student.selection is not None]
+    upstream += [(cascade.name, student.name, name) for student in selecting for name in OF_SELECTION]
     described = spec(
         cascade,
         table,
         REPORT,
         "The day as one HTML file that needs no network and prints on A4: verdicts, the funnel, calibration of the "
-        "stages, and of every student what distillation did, reliability, segments, trends, gates and releases.",
+        "stages, and of every student what distillation did, reliability, segments, trends, selected features, gates "
+        "and releases.",
         kinds={"html"},
         deps=[dg.AssetKey(each) for each in upstream],
     )

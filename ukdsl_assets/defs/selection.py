@@ -5,6 +5,7 @@ A day's selection is what students are trained with from the next day on.
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -13,12 +14,14 @@ from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.defs.evaluation import released_before, with_truth, withheld_rows
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import SELECTION, since, spec
+from ukdsl_assets.defs.pictures import link_to_report, rankings
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.progress import training_progress
 from ukdsl_assets.defs.publishing import Events, committed, day_of, publish_frame
 from ukdsl_assets.defs.students import TrainedArm, as_selected, as_student, gates_of, shard_readers, train_arm
+from ukdsl_assets.reports.selection_section import comparison_markdown
 from ukdsl_assets.selection.choice import MEANINGS as CHOICE_MEANINGS
-from ukdsl_assets.selection.choice import choice_table
+from ukdsl_assets.selection.choice import choice_table, chosen_of
 from ukdsl_assets.selection.comparison import MEANINGS as COMPARISON_MEANINGS
 from ukdsl_assets.selection.comparison import compare_rules, marked
 from ukdsl_assets.selection.importance_tables import MEANINGS as IMPORTANCE_MEANINGS
@@ -160,7 +163,12 @@ def feature_union(cascade: Cascade, platform: Platform, student: Student) -> dg.
             elsewhere = readers_elsewhere(cascade, platform, student, day)
             results = judge_selection(cascade, student, chosen, found, held, before, elsewhere)
             inputs = platform.versions(day, *importance.values(), rows)
-            yield from publish_frame(context, platform, table, chosen, results, inputs, {}, CHOICE_MEANINGS)
+            told: dict[str, Any] = {
+                "chosen": ", ".join(chosen_of(chosen)),
+                **rankings(found, chosen),
+                **link_to_report(platform, cascade, day),
+            }
+            yield from publish_frame(context, platform, table, chosen, results, inputs, told, CHOICE_MEANINGS)
 
     return union
 
@@ -202,7 +210,9 @@ def selection_comparison(cascade: Cascade, platform: Platform, student: Student)
                 context.log.info,
             )
             inputs = platform.versions(day, union, rows)
-            yield from publish_frame(context, platform, table, compared, [], inputs, {}, COMPARISON_MEANINGS)
+            data = f"{cascade.note}, withheld requests of {day}, seed {student.seed}; NE relative to rule impression"
+            told = {"table 2": dg.MarkdownMetadataValue(comparison_markdown(compared, data))}
+            yield from publish_frame(context, platform, table, compared, [], inputs, told, COMPARISON_MEANINGS)
 
     return comparison
 

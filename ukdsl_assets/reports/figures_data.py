@@ -33,7 +33,8 @@ class StudentReport:
         groups: the day's rows of calibration_by_group, None where the day has none.
         gates: the verdicts on the distilled arm, None where the evaluation is too old to be judged again.
         decisions: decisions on this and earlier days, oldest first, at most 10.
-        outcome: "released", "refused", "newer" (a newer day stays released) or "undecided".
+        selection: what was selected, None for a student without a selection or a day without one.
+    outcome: "released", "refused", "newer" (a newer day stays released) or "undecided".
         reasons: why it was refused.
     """
 
@@ -45,6 +46,22 @@ class StudentReport:
     decisions: list[dict[str, Any]]
     outcome: str
     reasons: list[str]
+    selection: "SelectionReport | None" = None
+
+
+@dataclass(frozen=True)
+class SelectionReport:
+    """A student's feature selection on one day.
+
+    Attributes:
+        importance: by domain (IMP, CD), the day's rows of impression_importance and consideration_importance.
+        unions: feature_union of the last published days up to the day, at most 30, the day included.
+        comparison: the day's rows of selection_comparison, None where the day has none.
+    """
+
+    importance: dict[str, pl.DataFrame]
+    unions: pl.DataFrame
+    comparison: pl.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +106,25 @@ def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: 
     history = [each for each in store.release_history(key) if each["entry"]["day"] <= str(day)]
     outcome, reasons = outcome_on(day, history, store.released(key))
     gates = gates_of(cascade, student, evaluation)
-    return StudentReport(student, evaluation, trend, groups, gates, history[-SHOWN_DECISIONS:], outcome, reasons)
+    selection = read_selection(lake, key, day)
+    return StudentReport(
+        student, evaluation, trend, groups, gates, history[-SHOWN_DECISIONS:], outcome, reasons, selection
+    )
+
+
+def read_selection(lake: Lake, key: tuple[str, str], day: date) -> SelectionReport | None:
+    """A student's selection of a day; None where it is not published."""
+    union, comparison = (*key, "feature_union"), (*key, "selection_comparison")
+    published = lake.partitions(union)
+    if day not in published:
+        return None
+    days = [each for each in published if each <= day][-TREND_DAYS:]
+    importance = {
+        domain: lake.scan((*key, name), [day]).collect()
+        for domain, name in (("IMP", "impression_importance"), ("CD", "consideration_importance"))
+    }
+    compared = lake.scan(comparison, [day]).collect() if day in lake.partitions(comparison) else None
+    return SelectionReport(importance, lake.scan(union, days).collect(), compared)
 
 
 def funnel_of(cascade: Cascade, log: pl.LazyFrame, impressions: pl.LazyFrame) -> tuple[int, pl.DataFrame]:

@@ -17,6 +17,7 @@ from ukdsl_assets.lake.storage import Storage
 from ukdsl_assets.learning.groups import DECILE
 from ukdsl_assets.reports import plots
 from ukdsl_assets.reports.figures_data import VIEWS, CascadeReport, StudentReport, figures_of, read_report
+from ukdsl_assets.reports.selection_section import selection_shown
 from ukdsl_assets.settings import Settings
 
 FOLDER = Path(__file__).parent
@@ -193,6 +194,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "trend": Markup(plots.trends_svg(report.trend, cascade.gates.student_calibration)),
         "trend_days": report.trend["day"].n_unique(),
         "progressive": progressive_rows(evaluation),
+        "selection": None if report.selection is None else selection_shown(student, report.selection),
         "gates": report.gates,
         "decisions": [_decision(each) for each in reversed(report.decisions)],
     }

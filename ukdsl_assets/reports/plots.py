@@ -95,7 +95,7 @@ def funnel_svg(funnel: pl.DataFrame, requests: int) -> str:
         _few_ticks(axes.xaxis, 1, max([*rows, 10]), (1,))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("candidates (logarithmic scale)")
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def stage_calibration_svg(stages: pl.DataFrame) -> str:
@@ -117,7 +117,7 @@ def stage_calibration_svg(stages: pl.DataFrame) -> str:
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.set_xlabel("calibration: mean prediction over mean reference (1 is right, above is too high)")
         _legend(figure, axes, 3)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def reliability_svg(groups: pl.DataFrame) -> str:
@@ -134,7 +134,7 @@ def reliability_svg(groups: pl.DataFrame) -> str:
         for axes, view in zip(every, views, strict=True):
             _reliability(axes, groups, *view)
         _legend(figure, every[0], 3)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def deciles_of(groups: pl.DataFrame, arm: str, domain: str, reference: str) -> pl.DataFrame:
@@ -169,7 +169,7 @@ def segment_svg(groups: pl.DataFrame, segment: str) -> str:
         every[0].set_ylim(max(len(names), 1) - 0.5, -0.5)
         every[0].set_ylabel(_short(segment))
         _legend(figure, every[-1], 2)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def largest_groups(of_segment: pl.DataFrame) -> list[str]:
@@ -214,7 +214,7 @@ def trends_svg(trend: pl.DataFrame, bounds: tuple[float, float]) -> str:
         for axes in (change, level):
             axes.set_xticks(_positions(days, shown, 0), [f"{day:%m-%d}" for day in shown])
             axes.set_xlim(-0.5, (days[-1] - days[0]).days + 0.5 if days else 0.5)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]]) -> bytes:
@@ -262,7 +262,7 @@ def drawing(
         yield figure, list(axes.flat)
 
 
-def _svg(figure: "Figure") -> str:
+def as_svg(figure: "Figure") -> str:
     """The figure as an element for HTML: no prolog, date, namespaces or ids of groups, as wide as its place allows."""
     target = BytesIO()
     figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
