@@ -7,6 +7,7 @@ from ukdsl_assets.evidence.study import Study
 # Name of the study -> module below this package that holds its STUDY, and what it answers.
 MODULES: dict[str, tuple[str, str]] = {
     "table1": ("table1", "Table 1: calibration and NE of every way to train pre-ranking, over simulated worlds."),
+    "table2": ("table2", "Table 2: which rule selects features best, in synthetic worlds whose features are known."),
     "closed-loop": ("closed_loop", "Revenue, clicks, recall and calibration when each arm serves its own cascade."),
 }
 

@@ -1,0 +1,90 @@
+"""Rows of teacher_augmented of the synthetic world: labels of the shown, a teacher's predictions of the considered."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ukdsl_assets.architectures import MlpArchitecture
+from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.evidence.selection_world import SelectionWorld
+from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student
+
+# Considered rows of each request that are kept, of 60.
+KEPT = 15
+# Parts of the world's requests: for the teacher, for training, for importance, for the comparison of rules.
+TEACHER, TRAIN, IMPORTANCE, HELD = range(4)
+
+
+def declared(world: SelectionWorld, selection: Mapping[str, Any]) -> tuple[Cascade, Student]:
+    """The world's cascade and its selecting student, as a YAML file would declare them."""
+    features = [
+        {"name": name, "kind": "numeric", "side": "candidate", "cost": float(cost)}
+        for name, cost in zip(world.names, world.costs, strict=True)
+    ]
+    cascade = Cascade.model_validate(
+        {
+            "name": "synthetic",
+            "description": "The synthetic world of feature selection.",
+            "first_day": date(2026, 1, 1),
+            "has_truth": True,
+            "stages": [{"name": "pre_ranking"}, {"name": "ranking"}],
+            "tasks": [{"name": "click", "event": "click", "attribution_window": "P1D"}],
+            "features": features,
+            "source": {"kind": "parquet", "path": "nowhere"},
+            "teachers": [{"name": "ranker", "kind": "trained", "stage": "ranking"}],
+            "students": [
+                {
+                    "name": "click",
+                    "stage": "pre_ranking",
+                    "task": "click",
+                    "teacher": "ranker",
+                    "features": "selected",
+                    "architecture": {"kind": "mlp", "hidden": [64, 32]},
+                    "epochs": 3,
+                    "selection": dict(selection),
+                    "seed": world.seed,
+                }
+            ],
+        }
+    )
+    return cascade, cascade.students[0]
+
+
+def taught(cascade: Cascade, student: Student, world: SelectionWorld, requests: int, explored: float) -> FittedStudent:
+    """The teacher: a larger network on the labels of shown rows and of some that a randomised policy showed.
+
+    Args:
+        explored: share of the requests that showed random candidates; without any it could know nothing below the top.
+    """
+    rows = world.day(TEACHER, requests)
+    random_request = (pl.col("request_id") % 1000) < explored * 1000
+    random_row = pl.col("candidate_id") < world.regime.shown
+    rows = rows.filter(pl.when(random_request).then(random_row).otherwise("shown"))
+    teacher = student.model_copy(
+        update={
+            "architecture": MlpArchitecture(kind="mlp", hidden=(128, 64)),
+            "features": "all",
+        }
+    )
+    return fit_student(cascade, teacher, "baseline", _labelled(rows)).student
+
+
+def augmented(teacher: FittedStudent, world: SelectionWorld, part: int, requests: int) -> pl.DataFrame:
+    """Rows of one part of the world's requests as in teacher_augmented, with their truth."""
+    rows = world.day(part, requests)
+    shown = _labelled(rows.filter("shown"))
+    # Candidates are drawn alike, so the first of a request are as good as random ones.
+    considered = rows.filter(pl.col("candidate_id") < KEPT)
+    target = predict_student(teacher, considered)["impression"]
+    considered = considered.with_columns(domain=pl.lit("CD"), target=pl.Series(np.asarray(target, np.float32)))
+    columns = [*shown.columns]
+    weighted = considered.with_columns(weight=pl.lit(1.0, pl.Float32)).select(columns)
+    return pl.concat([shown, weighted]).sort("request_id", "candidate_id", "domain")
+
+
+def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
+    named = rows.with_columns(domain=pl.lit("IMP"), target=pl.col("label"), weight=pl.lit(1.0, pl.Float32))
+    return named.drop("label", "shown")
