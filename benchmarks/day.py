@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
-from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, with_truth, withheld_rows
+from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_rows
+from ukdsl_assets.defs.labels import make_closed
 from ukdsl_assets.defs.lineage import lineage_metadata
 from ukdsl_assets.defs.logs import reading_of, stage_logs
 from ukdsl_assets.defs.platform import Platform, Table
@@ -33,6 +34,7 @@ from ukdsl_assets.defs.teachers import judged
 from ukdsl_assets.learning.students import ARMS
 from ukdsl_assets.settings import PROJECT, Settings
 from ukdsl_assets.sources.judge import read_and_judge
+from ukdsl_assets.sources.open import known_until
 from ukdsl_assets.sql.context import template_context
 from ukdsl_assets.sql.render import render
 
@@ -104,10 +106,12 @@ def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
     assert read is not None
     staged = stage_logs(platform, cascade, day, read)
     for part in staged:
-        lake.commit(part, reading_of(staged))
+        lake.commit(part, reading_of(staged, known_until(cascade, platform.settings, day)))
     for model in ("impressions", "considerations", "stage_calibration"):
         audit = label_audit(cascade, platform)[1] if model == "impressions" else None
         table_of(platform, cascade, model, (name, model), day, audit=audit)
+    closed = make_closed(cascade, platform, day)
+    lake.commit(closed.staged, closed.inputs)
     for teacher in cascade.teachers:
         table_of(
             platform, cascade, "logged_teacher_labels", (name, teacher.name, "teacher_labels"), day, teacher=teacher
@@ -119,10 +123,10 @@ def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
         table_of(platform, cascade, "teacher_augmented", (*key, "teacher_augmented"), day, student=student)
         for arm in ARMS:
             platform.checkpoints.publish(train_arm(platform, cascade, student, arm, day).checkpoint)
-        held = with_truth(cascade, platform, student, withheld_rows(platform, (*key, "teacher_augmented"), day), day)
+        held = held_rows(cascade, platform, student, day)
         frames = evaluated(cascade, student, held, checkpoints_of(cascade, platform, student, day, held))
-        for name, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
-            lake.commit(lake.stage_frame((*key, name), day, frame), {})
+        for made, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
+            lake.commit(lake.stage_frame((*key, made), day, frame), {})
         decide(platform, cascade, student, day)
 
 

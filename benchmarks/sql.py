@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from ukdsl_assets.sql.run import run_model
 
 MOST_RATIO = 1.3
 DAY = date(2026, 1, 1)
+KNOWN_UNTIL = datetime(2026, 3, 8, 5, tzinfo=UTC)
 # Candidates of a request that each stage scores, and that are shown.
 SCORED, SHOWN = (300, 80, 24), 6
 Files = dict[str, list[str]]
@@ -91,7 +92,11 @@ def steps(cascade: Cascade) -> Iterator[tuple[str, RenderedModel, Values]]:
     """Name, query and values of each table, after those that it reads."""
     models = read_models(PROJECT / "dbt_like_sql")
     for name in ("impressions", "considerations", "stage_calibration"):
-        yield name, render(models[name], template_context(cascade)), parameters_for(cascade, DAY)
+        yield (
+            name,
+            render(models[name], template_context(cascade)),
+            parameters_for(cascade, DAY, known_until=KNOWN_UNTIL),
+        )
     for student in cascade.students:
         teacher = cascade.teacher(student.teacher)
         labels = render(models["logged_teacher_labels"], template_context(cascade, teacher=teacher))

@@ -71,6 +71,14 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             changed("students", 0, task="clicks"),
             r"students.retrieval_click.task: unknown name `clicks`, expected one of",
         ),
+        (
+            changed("students", 2, delayed_feedback=None),
+            r"students.pre_ranking_conversion.delayed_feedback: task `conversion`: saw None, expected correct or wait",
+        ),
+        (
+            changed("students", 0, delayed_feedback="wait"),
+            r"students.retrieval_click.delayed_feedback: task `click`: saw wait, expected nothing",
+        ),
         (changed("students", 0, teacher="oracle"), r"students.retrieval_click.teacher: unknown name `oracle`"),
         (
             changed("students", 1, features=["pair_signals", "ad"]),

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from ukdsl_assets.architectures import Architecture, TwoTowerArchitecture
 from ukdsl_assets.cross_domain import CrossDomainTeacher
 from ukdsl_assets.declared import Declared, Name
+from ukdsl_assets.declared_sources import Source
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.references import wrong_references
@@ -79,58 +80,6 @@ class Feature(Declared):
         return self
 
 
-class SimulatedSurface(Declared):
-    """Another surface of a simulated world: the same users and ads, requests and tastes of its own.
-
-    traffic: requests, as a share of the scale's.
-    click_shift: added to the logit of every click.
-    difference: share of the variance of the pairwise, placement and category effects that is this surface's own.
-    columns: column here -> the world's feature, where the names differ.
-    """
-
-    name: Name
-    traffic: Share = 1.0
-    click_shift: float = 0.0
-    difference: float = Field(0.0, ge=0, le=1)
-    columns: dict[Name, Name] = Field({})
-
-
-class SimulatedSource(Declared):
-    """The simulated ads world; `seed` chooses the world, `surface` another surface than its main one."""
-
-    kind: Literal["simulated"]
-    seed: int = Field(0, ge=0)
-    surface: SimulatedSurface | None = None
-
-
-class ParquetSource(Declared):
-    """A user's own folder: candidate_log/day=YYYY-MM-DD/*.parquet and event_log/day=YYYY-MM-DD/*.parquet.
-
-    path: local folder, if relative then to the declaration's file, or fsspec URI.
-    columns: contract column -> column in the user's files, where the names differ.
-    """
-
-    kind: Literal["parquet"]
-    path: str
-    columns: dict[str, str] = Field({})
-
-
-class KuaiRandSource(Declared):
-    """KuaiRand-Pure's logged impressions with seeded, drawn unshown candidates (semi-real).
-
-    candidates_per_impression: unshown candidates drawn per shown one.
-    session_gap: a longer pause of a user in a tab starts a new request.
-    """
-
-    kind: Literal["kuairand"]
-    seed: int = Field(0, ge=0)
-    candidates_per_impression: int = Field(8, ge=1)
-    session_gap: timedelta = timedelta(minutes=30)
-
-
-Source = Annotated[SimulatedSource | ParquetSource | KuaiRandSource, Field(discriminator="kind")]
-
-
 class LoggedTeacher(Declared):
     """The prediction that `stage` logged for what it scored: free, and served as logged."""
 
@@ -187,6 +136,9 @@ class Student(Declared):
     features: names, "all" that are known at `stage`, or "selected": what the newest selection before the day chose of
         its candidates; all of them before there is one.
     selection: how features are chosen; see `Selection`. Without `features: selected` it only tells.
+    delayed_feedback: for a task that is `delayed`, what becomes of a fresh day's labels, of which many are yet to come.
+        correct: a positive label counts as many as it stands for, by the delays of days whose windows have closed;
+        wait: labels are those of the newest day whose windows have closed, the teacher's are still the day's.
     heads: with (impression, consideration) labels train the first head, the teacher the second, which serves; with
         (impression,) one head learns from both. With (impression, dependent, auxiliary), or one of the two, labels
         alone train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent
@@ -209,6 +161,7 @@ class Student(Declared):
     architecture: Architecture = TwoTowerArchitecture()
     features: tuple[Name, ...] | Literal["all", "selected"] = "all"
     selection: Selection | None = None
+    delayed_feedback: Literal["correct", "wait"] | None = None
     heads: tuple[Literal["impression", "consideration", "dependent", "auxiliary"], ...] = (
         "impression",
         "consideration",
@@ -249,6 +202,12 @@ class Student(Declared):
             )
         if self.architecture.kind == "lightgbm" and self.loss.temperature != 1:
             raise ValueError("`loss.temperature` is for networks; leave it out or choose another architecture")
+        if self.architecture.kind == "lightgbm" and self.delayed_feedback == "correct":
+            raise ValueError(
+                "`delayed_feedback: correct` makes labels above 1, which lightgbm does not take; write wait"
+            )
+        if self.selection is not None and self.delayed_feedback == "correct":
+            raise ValueError("`selection` judges features by labels as seen; write `delayed_feedback: wait`")
         if self.architecture.kind == "lightgbm" and self.loss.listwise:
             raise ValueError("`loss.listwise` is for networks; leave it out or choose another architecture")
         return self
@@ -336,6 +295,11 @@ class Cascade(Declared):
         declared = self.stage(stage).predicts
         return tuple(task.name for task in self.tasks) if declared is None else declared
 
+    @property
+    def delayed_tasks(self) -> tuple[Task, ...]:
+        """The tasks whose labels keep arriving for days."""
+        return tuple(task for task in self.tasks if task.delayed)
+
     def features_known_at(self, stage: str) -> tuple[Feature, ...]:
         """Features that a model of this stage can use, in declared order."""
         depth = self.depth(stage)
@@ -376,6 +340,11 @@ class Cascade(Declared):
 def prediction_column(stage: str, task: str) -> str:
     """Column of the candidate log that holds a stage's logged prediction for a task."""
     return f"{stage}_{task}_prediction"
+
+
+def delay_column(task: str) -> str:
+    """Column of `impressions` that holds the seconds from a request to the event of a delayed task."""
+    return f"{task}_delay"
 
 
 def truth_column(task: str) -> str:

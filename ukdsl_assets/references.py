@@ -9,11 +9,19 @@ if TYPE_CHECKING:
 RESERVED = frozenset(
     {"request_id", "candidate_id", "requested_at", "deepest_stage", "bid", "shown", "explored", "propensity", "day"}
     | {"event", "occurred_at", "value", "target", "weight", "domain", "teacher", "teacher_version", "withheld"}
-    | {"label", "truth", "reference"}
+    | {"label", "truth", "reference", "known_until"}
 )
 # Folders of the lake beside those of teachers and students.
 TABLES = frozenset(
-    {"candidate_log", "event_log", "impressions", "considerations", "stage_calibration", "simulated_state"}
+    {
+        "candidate_log",
+        "event_log",
+        "impressions",
+        "closed_impressions",
+        "considerations",
+        "stage_calibration",
+        "simulated_state",
+    }
 )
 
 
@@ -24,7 +32,7 @@ def wrong_references(cascade: "Cascade") -> list[str]:
 
 def _repeated_names(cascade: "Cascade") -> list[str]:
     # Late, since the declaration imports this module.
-    from ukdsl_assets.cascade import prediction_column
+    from ukdsl_assets.cascade import delay_column, prediction_column
 
     problems = []
     blocks = (("stages", cascade.stages), ("tasks", cascade.tasks), ("features", cascade.features))
@@ -45,6 +53,8 @@ def _repeated_names(cascade: "Cascade") -> list[str]:
         prediction_column(stage.name, task) for stage in cascade.stages for task in cascade.predictions_of(stage.name)
     ]
     problems += [f"stages: two predictions share the column `{n}`" for n in sorted(columns) if columns.count(n) > 1][:1]
+    delays = {delay_column(t.name) for t in cascade.tasks if t.delayed} & {f.name for f in cascade.features}
+    problems += [f"features: `{name}` is the column of a task's delay; choose another name" for name in sorted(delays)]
     clash = {t.name for t in cascade.tasks} & {f.name for f in cascade.features}
     return problems + [f"features: `{name}` is also a task, whose label is a column" for name in sorted(clash)]
 
@@ -106,6 +116,14 @@ def _check_student(
     if not all(references):
         return
     _check_features(cascade, student, refer, problems)
+    delayed = cascade.task(student.task).delayed
+    if delayed != (student.delayed_feedback is not None):
+        expected = (
+            "correct or wait, since its labels keep arriving" if delayed else "nothing, since it is not `delayed`"
+        )
+        problems.append(
+            f"{key}.delayed_feedback: task `{student.task}`: saw {student.delayed_feedback}, expected {expected}"
+        )
     teacher = cascade.teacher(student.teacher)
     if teacher.stage in stages and cascade.depth(teacher.stage) < cascade.depth(student.stage):
         problems.append(f"{key}.teacher: `{teacher.name}` is of stage {teacher.stage}, before {student.stage}")

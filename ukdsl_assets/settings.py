@@ -27,7 +27,8 @@ class Settings(BaseSettings):
         PROJECT.parent / "shared" / "data" / "kuairand_pure", description="Folder of the KuaiRand-Pure logs."
     )
     as_of: AwareDatetime | None = Field(
-        None, description="Simulated clock (UTC) of reruns that shall find late events; else 05:00 after each day."
+        None,
+        description="Clock (UTC) up to which event logs are read; else 05:00 after each simulated day, now for others.",
     )
     shards: int = Field(1, ge=1, le=4096, description="Parquet shards (by hash of request_id) of each partition.")
     threads: int = Field(os.cpu_count() or 1, ge=1, description="Threads of DuckDB and LightGBM.")

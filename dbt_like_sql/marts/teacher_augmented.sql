@@ -1,6 +1,7 @@
 -- description: What a student is trained on; impressions with their label (IMP) and considered candidates with their
 --   teacher's prediction (CD). A shown candidate that the teacher labelled stands in both; of a student with a
---   dependent or auxiliary task only in IMP, since these are trained on rows without a label.
+--   dependent or auxiliary task only in IMP, since these are trained on rows without a label. Where a student
+--   waits for labels, those of IMP are of an earlier day's requests.
 -- owner: team:ranking
 -- scope: student
 -- keys: [request_id, candidate_id, domain]
@@ -16,6 +17,7 @@
 --   <bid>: {description: The bid., type: FLOAT, not_null: true, between: [0, null]}
 --   teacher: {description: Who says so; `label` for IMP., type: VARCHAR, not_null: true}
 --   teacher_version: {description: Version of the teacher that this day was built with., type: VARCHAR, not_null: true}
+--   <known_until>: {description: "When labels were read; null for CD.", type: TIMESTAMP WITH TIME ZONE}
 --   withheld: {description: Whether the request is kept from training., type: BOOLEAN, not_null: true}
 --   <feature>: {description: Feature of the student or candidate of its selection., type: declared}
 WITH considered AS (
@@ -53,13 +55,16 @@ augmented AS (
         "{{ student.task }}" AS target,
         1::FLOAT AS weight,
         'label' AS teacher
+        {% if student.labels_corrected %}
+        , known_until
+        {% endif %}
         {% if has_bid %}
         , bid
         {% endif %}
         {% for feature in student.features %}
         , "{{ feature }}"
         {% endfor %}
-    FROM impressions
+    FROM {{ student.labels }}
     WHERE
         "{{ student.task }}" IS NOT NULL
         -- A row that bypassed the student's stage may lack its features.
@@ -86,6 +91,9 @@ augmented AS (
         {% endif %}
         considered.weight,
         $teacher AS teacher
+        {% if student.labels_corrected %}
+        , NULL AS known_until
+        {% endif %}
         {% if has_bid %}
         , considered.bid
         {% endif %}
@@ -116,6 +124,9 @@ SELECT
     {% endif %}
     teacher,
     $teacher_version AS teacher_version,
+    {% if student.labels_corrected %}
+    known_until,
+    {% endif %}
     md5_number_lower(request_id::VARCHAR || $withheld_salt) % 10000 < $withheld_buckets AS withheld
     {% for feature in student.features %}
     , "{{ feature }}"

@@ -18,6 +18,14 @@
 --       task that must come first has label 0.
 --     type: FLOAT
 --     one_of: [0, 1]
+--   <delay>:
+--     description: Seconds from the request to the first event of the task within its window, where the label is 1.
+--     type: DOUBLE
+--     between: [0, null]
+--   <known_until>:
+--     description: When the event log was read; later events are in no label.
+--     type: TIMESTAMP WITH TIME ZONE
+--     not_null: true
 WITH shown AS (
     SELECT
         request_id,
@@ -51,6 +59,15 @@ outcomes AS (
             AND epoch_us(event_log.occurred_at) - epoch_us(shown.requested_at)
             BETWEEN 0 AND epoch_us($window_{{ task.name }})
         ) AS "{{ task.name }}"
+        {% if task.delay %}
+        , min(
+            CASE
+                WHEN
+                    event_log.event = $event_{{ task.name }} AND event_log.occurred_at >= shown.requested_at
+                    THEN epoch_us(event_log.occurred_at) - epoch_us(shown.requested_at)
+            END
+        ) / 1e6 AS "{{ task.delay }}"
+        {% endif %}
         {% endfor %}
     FROM shown
     INNER JOIN event_log USING (request_id, candidate_id)
@@ -86,6 +103,18 @@ SELECT
     , coalesce(outcomes."{{ task.name }}", FALSE)::FLOAT AS "{{ task.name }}"
     {% endif %}
     {% endfor %}
+    {% for task in tasks if task.delay %}
+    , CASE
+        WHEN outcomes."{{ task.name }}"
+        {% for condition in task.conditions %}
+            AND outcomes."{{ condition }}"
+        {% endfor %}
+            THEN outcomes."{{ task.delay }}"
+    END AS "{{ task.delay }}"
+    {% endfor %}
+    {% if delayed %}
+    , $known_until::TIMESTAMPTZ AS known_until
+    {% endif %}
 FROM shown
 LEFT JOIN outcomes USING (request_id, candidate_id)
 ORDER BY shown.request_id, shown.candidate_id

@@ -107,6 +107,31 @@ def table_with(calibration: float, change: float, error: float = 0.0) -> pl.Data
     return evaluate(ROWS, PREDICTIONS).with_columns(calibration=chosen, ne_change=pl.lit(change), **errors)
 
 
+def test_a_gate_on_labels_says_that_there_are_too_few_to_judge_by() -> None:
+    rare = ROWS.with_columns(target=pl.when(domain="IMP").then(0).otherwise("target").cast(pl.Float32))
+    results = judge_student(CASCADE, STUDENT, evaluate(rare, PREDICTIONS))
+    said = {each.name: each for each in results if each.message.startswith("not judged: 0.0 positive labels among 40")}
+    assert said.keys() == {"calibrated_on_impression", "normalized_entropy_on_impression_kept"}
+    assert not any(each.blocks for each in said.values())
+
+
+def test_corrected_labels_count_as_what_they_stand_for_and_order_as_seen() -> None:
+    shown = pl.col("domain") == "IMP"
+    corrected = ROWS.with_columns(target=pl.when(shown).then(pl.col("target") * 3).otherwise("target").cast(pl.Float32))
+    where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
+    plain, three = evaluate(ROWS, PREDICTIONS), evaluate(corrected, PREDICTIONS)
+    assert figure(three, "calibration", **where) == pytest.approx(figure(plain, "calibration", **where) / 3)
+    for name in ("auc", "request_auc", "auc_error"):
+        assert figure(three, name, **where) == figure(plain, name, **where)
+
+
+def test_rows_without_a_known_truth_are_judged_without_it() -> None:
+    some = ROWS.with_columns(truth=pl.when(pl.int_range(pl.len()) >= 10).then("truth"))
+    table = evaluate(some, PREDICTIONS)
+    counts = {(d, r): n for d, r, n in table.filter(arm="baseline").select("domain", "reference", "rows").rows()}
+    assert counts == {("IMP", "label"): 40, ("CD", "teacher"): 60, ("IMP", "truth"): 30, ("CD", "truth"): 60}
+
+
 def test_a_good_student_has_nothing_to_refuse() -> None:
     assert refusals(judge_student(CASCADE, STUDENT, table_with(1.0, -0.01))) == []
 

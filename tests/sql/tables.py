@@ -1,7 +1,7 @@
 """Runs the shipped models on frames, for tests."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ukdsl_assets.sql.render import RenderedModel, render
 from ukdsl_assets.sql.run import run_model
 
 DAY = date(2026, 3, 7)
+KNOWN_UNTIL = datetime(2026, 3, 8, 5, tzinfo=UTC)
 KEYS = ["request_id", "candidate_id"]
 MODELS = read_models(PROJECT / "dbt_like_sql")
 ADS = read_cascade(SHIPPED / "simulated_ads.yaml")
@@ -80,7 +81,7 @@ def values(
     cascade: Cascade = ADS, student: Student | None = None, teacher: LoggedTeacher | None = None
 ) -> dict[str, Any]:
     """All parameters of a model; the teacher's version is v1."""
-    return parameters_for(cascade, DAY, student, teacher, "v1")
+    return parameters_for(cascade, DAY, student, teacher, "v1", known_until=KNOWN_UNTIL)
 
 
 def run(

@@ -6,7 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, KEYS, SHOP, run, written
+from tests.sql.tables import ADS, DAY, KEYS, KNOWN_UNTIL, SHOP, run, written
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.sources.contract import event_log_dtypes
 
@@ -61,6 +61,24 @@ def test_a_label_is_whether_the_event_came_within_its_window(
     # Without an event the first task did not happen and those after it have no label.
     assert impressions.head(-len(cases))[tasks[0]].unique().to_list() == [0]
     assert impressions.head(-len(cases))[tasks[1]].null_count() == impressions.height - len(cases)
+
+
+def test_the_delay_of_a_delayed_task_is_that_of_its_first_event_and_null_without_its_label(tmp_path: Path) -> None:
+    log = make_logs(ADS, DAY, 40).candidate_log
+    shown = log.filter("shown").head(3)
+    happened = [
+        [("click", HOUR), ("conversion", 3 * HOUR), ("conversion", 2 * HOUR)],
+        [("click", HOUR), ("conversion", WEEK + TICK)],
+        [("conversion", HOUR)],
+    ]
+    keys = shown.select(*KEYS, "requested_at").rows()
+    rows = [(r, c, e, at + a, None) for (r, c, at), each in zip(keys, happened, strict=True) for e, a in each]
+    events = pl.DataFrame(rows, schema=event_log_dtypes(ADS), orient="row")
+    impressions = run(tmp_path, "impressions", written(tmp_path, {"candidate_log": log, "event_log": events}))
+    assert impressions["conversion_delay"].head(3).to_list() == [7200, None, None]
+    assert impressions["conversion_delay"].null_count() == len(impressions) - 1
+    assert set(impressions["known_until"]) == {KNOWN_UNTIL}
+    assert not {"click_delay"} & set(impressions.columns)
 
 
 @pytest.mark.parametrize("cascade", [ADS, SHOP], ids=["ads", "shop"])

@@ -9,6 +9,7 @@ from ukdsl_assets.cross_domain import check_cross_domain
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
 from ukdsl_assets.defs.evidence import evidence_assets, evidence_job
+from ukdsl_assets.defs.labels import label_assets
 from ukdsl_assets.defs.logs import log_assets
 from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.release import release_assets
@@ -24,6 +25,7 @@ from ukdsl_assets.settings import Settings
 FLOW = (
     log_assets,
     table_assets,
+    label_assets,
     teacher_assets,
     selection_assets,
     student_assets,

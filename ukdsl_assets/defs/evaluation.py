@@ -10,12 +10,14 @@ import polars as pl
 from ukdsl_assets.cascade import Cascade, Feature, Student, truth_column
 from ukdsl_assets.defs.gates import check_results, check_specs, told_plainly
 from ukdsl_assets.defs.keys import EVALUATION, spec
+from ukdsl_assets.defs.labels import corrected, delay_dependencies, known_delays
 from ukdsl_assets.defs.pictures import link_to_report, overview
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
 from ukdsl_assets.defs.students import as_student
 from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.learning.audit import judge_student
+from ukdsl_assets.learning.delayed_feedback import corrected_target
 from ukdsl_assets.learning.evaluation import MEANINGS, evaluate
 from ukdsl_assets.learning.groups import MEANINGS as GROUP_MEANINGS
 from ukdsl_assets.learning.groups import calibration_by_group
@@ -56,7 +58,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
             EVALUATION,
             description,
             kinds={"polars", "deltalake"},
-            deps=[dg.AssetKey(key) for key in (*tables, *arms)],
+            deps=[*(dg.AssetKey(key) for key in (*tables, *arms)), *delay_dependencies(cascade, student)],
         )
         for each, description in described.items()
     ]
@@ -66,7 +68,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
         with told_plainly():
             day, serving = day_of(context), student.served_heads[-1]
             inputs = platform.versions(day, *tables)
-            held = with_truth(cascade, platform, student, withheld_rows(platform, rows, day), day)
+            held = held_rows(cascade, platform, student, day)
             found = checkpoints_of(cascade, platform, student, day, held)
             judged, by_group = evaluated(cascade, student, held, found)
             yield from check_results(table, judge_student(cascade, student, judged))
@@ -149,17 +151,24 @@ def evaluated(
     )
 
 
-def withheld_rows(platform: Platform, table: Table, day: date) -> pl.DataFrame:
-    """The day's rows of teacher_augmented that no arm was trained on."""
-    return platform.lake.scan(table, [day]).filter("withheld").collect()
+def held_rows(cascade: Cascade, platform: Platform, student: Student, day: date) -> pl.DataFrame:
+    """The day's rows of teacher_augmented that no arm was trained on, labels corrected and the truth beside them."""
+    table: Table = (cascade.name, student.name, "teacher_augmented")
+    rows = platform.lake.scan(table, [day]).filter("withheld").collect()
+    rows = corrected(cascade, student, known_delays(platform, cascade, student, day), rows)
+    return with_truth(cascade, platform, student, rows.with_columns(target=corrected_target(rows)))
 
 
-def with_truth(cascade: Cascade, platform: Platform, student: Student, rows: pl.DataFrame, day: date) -> pl.DataFrame:
-    """The rows with a column `truth` from the log's audit column, where the source knows it."""
+def with_truth(cascade: Cascade, platform: Platform, student: Student, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with a column `truth` from the log's audit column, where it is published and the source knows it."""
     if not cascade.has_truth:
         return rows
     keys = ["request_id", "candidate_id"]
-    log = platform.lake.scan((cascade.name, "candidate_log"), [day])
+    table: Table = (cascade.name, "candidate_log")
+    days = set(rows["requested_at"].dt.date()) & set(platform.lake.partitions(table))
+    if not days:
+        return rows.with_columns(truth=pl.lit(None, pl.Float32))
+    log = platform.lake.scan(table, sorted(days))
     wanted = rows.lazy().select(keys).unique()
     truth = log.select(*keys, pl.col(truth_column(student.task)).alias("truth")).join(wanted, on=keys, how="semi")
     return rows.lazy().join(truth, on=keys, how="left", maintain_order="left").collect()

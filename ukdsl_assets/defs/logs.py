@@ -1,9 +1,10 @@
 """Group 1: the cascade's logs of a day, both audited against the contract before either is published."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
+import polars as pl
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, told_plainly
@@ -13,6 +14,7 @@ from ukdsl_assets.defs.publishing import Events, committed, day_of
 from ukdsl_assets.lake.tables import StagedPartition
 from ukdsl_assets.sources.contract import DayOfLogs
 from ukdsl_assets.sources.judge import read_and_judge
+from ukdsl_assets.sources.open import known_until
 
 CANDIDATE_GATES = {
     "contract": "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
@@ -45,6 +47,8 @@ def log_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition
         with told_plainly():
             day = day_of(context)
             rows = platform.lake.row_counts(candidates, platform.trailing(candidates, day))
+            # Taken before reading: what comes meanwhile may be missed.
+            clock = known_until(cascade, platform.settings, day)
             reader = platform.source(cascade, context.log.info)
             read, of_candidates, of_events = read_and_judge(reader, cascade, day, list(rows.values()))
             yield from check_results(candidates, of_candidates)
@@ -52,9 +56,12 @@ def log_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition
             # Both tables are judged before either is written.
             refuse_if_blocked({candidates: of_candidates, events: of_events})
             assert read is not None, "logs that cannot be read have failed a gate"
+            if platform.settings.as_of is not None:
+                # A clock that was asked for knows nothing of what came after it, whatever the source holds.
+                read = read._replace(event_log=read.event_log.filter(pl.col("occurred_at") < clock))
             staged = stage_logs(platform, cascade, day, read)
             for part in staged:
-                yield committed(context, platform, part, {}, {"source": source}, record=reading_of(staged))
+                yield committed(context, platform, part, {}, {"source": source}, record=reading_of(staged, clock))
 
     return [logs]
 
@@ -65,6 +72,6 @@ def stage_logs(platform: Platform, cascade: Cascade, day: date, read: DayOfLogs)
     return [platform.lake.stage_frame((cascade.name, name), day, frame) for name, frame in tables]
 
 
-def reading_of(staged: Sequence[StagedPartition]) -> dict[str, str]:
-    """Tells whoever reads both logs whether they are of one reading; see `tables.same_reading`."""
-    return {"reading": "-".join(part.data_version for part in staged)}
+def reading_of(staged: Sequence[StagedPartition], clock: datetime) -> dict[str, str]:
+    """Tells whoever reads both logs whether they are of one reading, and until when it knows what happened."""
+    return {"reading": "-".join(part.data_version for part in staged), "known_until": clock.isoformat()}

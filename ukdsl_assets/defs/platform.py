@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.errors import LakeError
@@ -30,9 +30,10 @@ class Platform:
         lake = Lake(settings.tables, settings.shards)
         return cls(settings, lake, CheckpointStore(settings.checkpoints), read_models(settings.sql))
 
-    def source(self, cascade: Cascade, tell: Callable[[str], None]) -> Source:
-        """The cascade's logs; `tell` gets a line of progress now and then."""
-        return open_source(cascade, self.settings, f"{self.settings.simulated_state}/{cascade.name}", tell)
+    def source(self, cascade: Cascade, tell: Callable[[str], None], as_of: datetime | None = None) -> Source:
+        """The cascade's logs; `tell` gets a line of progress now and then; `as_of` replaces the settings' clock."""
+        settings = self.settings if as_of is None else self.settings.model_copy(update={"as_of": as_of})
+        return open_source(cascade, settings, f"{settings.simulated_state}/{cascade.name}", tell)
 
     def partition(self, table: Table, day: date) -> PublishedPartition:
         """What is published for a day; its files, version and data version belong together.

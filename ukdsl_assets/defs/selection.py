@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade, Student
-from ukdsl_assets.defs.evaluation import released_before, with_truth, withheld_rows
+from ukdsl_assets.defs.evaluation import held_rows, released_before
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import SELECTION, since, spec
 from ukdsl_assets.defs.pictures import link_to_report, rankings
@@ -159,7 +159,7 @@ def feature_union(cascade: Cascade, platform: Platform, student: Student) -> dg.
             found = {domain: platform.lake.scan(key, [day]).collect() for domain, key in importance.items()}
             towers = student.architecture.kind == "two_tower"
             chosen = choice_table(scores_from(found, features), features, selection, towers)
-            held, before = withheld_rows(platform, rows, day), selected_before(platform, table, day)
+            held, before = held_rows(cascade, platform, student, day), selected_before(platform, table, day)
             elsewhere = readers_elsewhere(cascade, platform, student, day)
             results = judge_selection(cascade, student, chosen, found, held, before, elsewhere)
             inputs = platform.versions(day, *importance.values(), rows)
@@ -199,7 +199,7 @@ def selection_comparison(cascade: Cascade, platform: Platform, student: Student)
             day = day_of(context)
             days = platform.window(rows, day, selection.window_days)
             read = shard_readers(platform, rows, days, max(platform.partition(rows, each).version for each in days))
-            held = with_truth(cascade, platform, student, withheld_rows(platform, rows, day), day)
+            held = held_rows(cascade, platform, student, day)
             compared = compare_rules(
                 cascade,
                 student,

@@ -11,6 +11,7 @@ import polars as pl
 from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import STUDENTS, since, spec
+from ukdsl_assets.defs.labels import corrected_readers, delay_dependencies, known_delays, refuse_without_labels
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.progress import training_progress
 from ukdsl_assets.defs.publishing import Events, day_of
@@ -74,7 +75,11 @@ def arm_asset(cascade: Cascade, platform: Platform, student: Student, arm: Arm) 
         STUDENTS,
         f"{student.architecture.kind} of stage {student.stage} for {student.task}. {DESCRIPTIONS[arm]}",
         kinds={"lightgbm" if student.architecture.kind == "lightgbm" else "pytorch"},
-        deps=[since(rows, student.window_days), *(dg.AssetKey(each) for each in loaded_teacher(cascade, student, arm))],
+        deps=[
+            since(rows, student.window_days),
+            *(dg.AssetKey(each) for each in loaded_teacher(cascade, student, arm)),
+            *delay_dependencies(cascade, student),
+        ],
     )
 
     gates = gates_of(student, arm)
@@ -125,11 +130,15 @@ def train_arm(
     days = platform.window(rows, day, student.window_days)
     used = {each: platform.partition(rows, each) for each in days}
     version = max(partition.version for partition in used.values())
-    readers = shard_readers(platform, rows, days, version)
-    settings = platform.settings
+    refuse_without_labels(cascade, platform, student, day)
+    delays = known_delays(platform, cascade, student, day)
+    readers = corrected_readers(cascade, student, delays, shard_readers(platform, rows, days, version))
     key = (cascade.name, student.name, name or arm)
     previous, warm_start = newest_before(cascade, platform, student, arm, key, day)
-    lineage = {str(each): partition.data_version for each, partition in used.items()}
+    lineage: dict[str, Any] = {str(each): partition.data_version for each, partition in used.items()}
+    if delays is not None:
+        lineage["delays"] = delays.versions
+    settings = platform.settings
     for teacher in loaded_teacher(cascade, student, arm):
         found = platform.checkpoints.load(teacher[:2], day)
         teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
@@ -165,6 +174,7 @@ def train_arm(
             "warm_start": warm_start or "none",
             "days": ", ".join(map(str, days)),
             "features": ", ".join(feature.name for feature in cascade.features_of(student)),
+            **({"labels": delays.told} if delays is not None else {}),
         },
     )
 

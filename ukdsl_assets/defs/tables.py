@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from hashlib import sha256
 
 import dagster as dg
@@ -67,7 +67,11 @@ def check_models(cascade: Cascade, platform: Platform) -> None:
             rendered.append(render(model, template_context(cascade, teacher=teacher)))
         elif model.scope == "student" and student is not None:
             rendered.append(render(model, template_context(cascade, student)))
-    in_order(rendered, {"candidate_log", "event_log", "teacher_labels"} - {each.model.table for each in rendered})
+    in_order(
+        rendered,
+        {"candidate_log", "event_log", "teacher_labels", "closed_impressions"}
+        - {each.model.table for each in rendered},
+    )
 
 
 def sql_asset(
@@ -141,7 +145,8 @@ def make_table(
     # What a row was taught by: the labels and, where they are corrected, what they are corrected by.
     taught_by = [found["teacher_labels"].data_version, *corrected.values()] if "teacher_labels" in found else []
     shift = teacher_shift(platform, cascade, student, day) if student else None
-    values = parameters_for(cascade, day, student, teacher, "+".join(taught_by) or None, shift)
+    clock = read_at(platform, found["event_log"].table, day) if "event_log" in found else None
+    values = parameters_for(cascade, day, student, teacher, "+".join(taught_by) or None, shift, clock)
     inputs = {name: partition.files for name, partition in found.items()}
     lake, threads = platform.lake, platform.settings.threads
     files = run_sharded(rendered, inputs, values, lambda *shard: lake.new_file(table, day, *shard), threads)
@@ -160,6 +165,18 @@ def teacher_shift(platform: Platform, cascade: Cascade, student: Student, day: d
     """What is added to the teacher's logits on a day; None for a teacher that is taken at its word."""
     tables = correction_tables(cascade, student)
     return correction_of(platform.lake.scan(tables[0], [day]).collect(), student.task) if tables else None
+
+
+def read_at(platform: Platform, events: Table, day: date) -> datetime:
+    """Until when the published event log of a day knows what happened.
+
+    Raises:
+        LakeError: when its commit does not say.
+    """
+    clock = platform.lake.history(events, day)[0].metadata.get("known_until")
+    if clock is None:
+        raise LakeError(f"{'/'.join(events)}, day {day}: its commit has no `known_until`; materialize the logs again")
+    return datetime.fromisoformat(clock)
 
 
 def same_reading(platform: Platform, logs: Sequence[Table], day: date) -> None:

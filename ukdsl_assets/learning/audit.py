@@ -131,16 +131,22 @@ def same_predictions(
     )
 
 
+# With fewer positive labels neither a figure nor its standard error means anything.
+LEAST_POSITIVES = 10
+
+
 def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> list[GateResult]:
     """The gates between a distilled student and its release, from its evaluation table of the day.
 
-    Changes of NE and the calibration on labels fail only beyond two standard errors of the table.
+    Changes of NE and the calibration on labels fail only beyond two standard errors of the table; with fewer than ten
+    positive labels among the withheld impressions neither is judged.
     """
     serving = student.served_heads[-1]
     return [
         _calibrated_on_consideration(cascade, table, serving),
-        _calibrated_on_impression(cascade, student, table),
-        _entropy_kept(cascade, table, "impression", "IMP", "impression", "label"),
+        _too_few_labels("calibrated_on_impression", table) or _calibrated_on_impression(cascade, student, table),
+        _too_few_labels("normalized_entropy_on_impression_kept", table)
+        or _entropy_kept(cascade, table, "impression", "IMP", "impression", "label"),
         _entropy_kept(cascade, table, "consideration", "CD", serving, "teacher"),
     ]
 
@@ -148,6 +154,17 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
 def refusals(results: Sequence[GateResult]) -> list[str]:
     """Why a release is refused: the messages of the gates that block, with their names; empty for none."""
     return [f"{result.name}: {result.message}" for result in results if result.blocks]
+
+
+def _too_few_labels(gate: str, table: pl.DataFrame) -> GateResult | None:
+    """The verdict that there is nothing to judge by; None where there are labels enough."""
+    where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
+    rows, mean = (figure(table, column, **where) for column in ("rows", "mean_reference"))
+    positives = rows * mean if rows else 0.0
+    if positives >= LEAST_POSITIVES:
+        return None
+    message = f"not judged: {positives:.1f} positive labels among {rows:.0f} withheld impressions, fewer than "
+    return GateResult(gate, True, f"{message}{LEAST_POSITIVES}", "WARN", {"positive": positives, "rows": int(rows)})
 
 
 def _entropy_kept(
@@ -175,7 +192,8 @@ def _calibrated_on_impression(cascade: Cascade, student: Student, table: pl.Data
         passed=seen + 2 * error >= lowest and seen - 2 * error <= highest,
         severity="WARN" if cascade.task(student.task).delayed else "ERROR",
         message=f"calibration {seen:.3f} +- {error:.3f} against labels; expected {lowest} to {highest} "
-        "(gates.student_calibration) at two standard errors",
+        "(gates.student_calibration) at two standard errors"
+        + ("; labels of this task are delayed and cannot block" if cascade.task(student.task).delayed else ""),
         seen={"calibration": _finite(seen), "standard_error": _finite(error)},
     )
 

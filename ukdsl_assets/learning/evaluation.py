@@ -76,7 +76,8 @@ def comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
         references += [("IMP", "truth", "truth"), ("CD", "truth", "truth")]
     request = request_numbers(rows)
     for domain, reference, column in references:
-        chosen = (rows["domain"] == domain).to_numpy()
+        # A row of an earlier day, waited for, may have no published truth.
+        chosen = ((rows["domain"] == domain) & rows[column].is_not_null()).to_numpy()
         y, w = (rows[name].to_numpy()[chosen].astype(np.float64) for name in (column, "weight"))
         yield Comparison(domain, reference, chosen, y, w, request[chosen])
 
@@ -97,7 +98,8 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.
     the difference; that of the AUC is of its first-order expansion.
 
     Args:
-        rows: columns request_id, domain, target, weight and, if the source knows it, truth; of one day.
+        rows: columns request_id, domain, target, weight and, if the source knows it, truth; of one day. Targets of IMP
+            exceed 1 where labels are corrected for those that are yet to come.
         predictions: (arm, head) -> float32 [rows]; must hold ("baseline", "impression").
         seed: of the bootstrap.
 
@@ -108,13 +110,15 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.
     table = []
     for compared in comparisons(rows):
         y, w, chosen = compared.y, compared.w, compared.chosen
+        # A corrected label exceeds 1, which no share of a positive can; orders are judged by labels as seen.
+        seen = np.minimum(y, 1)
         mean_reference = float(w @ y / w.sum()) if w.sum() > 0 else float("nan")
         base_p = predictions["baseline", "impression"][chosen].astype(np.float64)
         base, base_entropy = normalized_entropy(base_p, y, w), w * row_entropy(base_p, y)
         for (arm, head), every in predictions.items():
             p = every[chosen].astype(np.float64)
             ne = normalized_entropy(p, y, w)
-            area, influence = auc_with_influence(p, y, w)
+            area, influence = auc_with_influence(p, seen, w)
             columns = (w * p, w * y, w * row_entropy(p, y), base_entropy, influence)
             drawn = (draws @ request_sums(compared.request, draws.shape[1], *columns)).T
             with np.errstate(invalid="ignore", divide="ignore"):
@@ -128,7 +132,7 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.
                 "ne_change_error": float(errors[1]) if np.isfinite(ne / base) else float("nan"),
                 "auc": area,
                 "auc_error": float(errors[2]),
-                "request_auc": request_auc(p, y, compared.request, w),
+                "request_auc": request_auc(p, seen, compared.request, w),
             }
             names = {"arm": arm, "head": head, "domain": compared.domain, "reference": compared.reference}
             table.append({**names, "rows": int(chosen.sum()), **figures})

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.learning.delayed_feedback import corrected_target
 from ukdsl_assets.learning.encoding import Encoder
 from ukdsl_assets.learning.losses import Lists, lists_of, smoothed, softened
 
@@ -72,8 +73,8 @@ def survey(
             weight = mine["weight"].to_numpy().astype(np.float64)
             rows[domain] += len(mine)
             weights[domain] += float(weight.sum())
-            sums[domain] += float(weight @ mine["target"].to_numpy().astype(np.float64))
-        target_sum += float(used["target"].to_numpy().sum(dtype=np.float64))
+            sums[domain] += float(weight @ corrected_target(mine).astype(np.float64))
+        target_sum += float(corrected_target(used).sum(dtype=np.float64))
         lists += _requests(used.filter(domain="CD"))
         requests.append(used["request_id"].unique())
         shards.append((_requests(used), _requests(frame)))
@@ -129,7 +130,7 @@ def targets(student: Student, rows: pl.DataFrame, outputs: int, found: Survey, o
     from ukdsl_assets.learning.trainer import Targets
 
     considered = (rows["domain"] == "CD").to_numpy()
-    target = rows["target"].to_numpy().astype(np.float32)
+    target = corrected_target(rows)
     weight = rows["weight"].to_numpy().astype(np.float64)
     loss = student.loss
     lists = _lists(student, rows, considered, offsets, found)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ukdsl_assets.cascade import SimulatedSurface
+from ukdsl_assets.declared_sources import SimulatedSurface
 from ukdsl_assets.simulation.hashing import choices, hashed, normals, uniforms
 
 USERS = 50_000

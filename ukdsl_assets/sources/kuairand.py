@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.cascade import KuaiRandSource as Declaration
+from ukdsl_assets.declared_sources import KuaiRandSource as Declaration
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.sources.contract import TIMESTAMP, DayOfLogs, candidate_log_dtypes, conform, event_log_dtypes
 from ukdsl_assets.sources.kuairand_features import add_features

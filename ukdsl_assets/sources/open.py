@@ -1,7 +1,7 @@
 """From a declaration to the source that reads its logs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
@@ -26,6 +26,22 @@ class FileSource(Source, Protocol):
     def locate(self, log: LogName, day: date, keys: pl.DataFrame) -> Mapping[tuple[Any, ...], Sequence[str]]:
         """The files that hold rows of each key (a row of `keys`, whose columns are the contract's)."""
         ...
+
+
+# A simulated day's logs are read at that time of the next day, when the schedule runs.
+CLOCK = timedelta(days=1, hours=5)
+
+
+def known_until(cascade: Cascade, settings: Settings, day: date) -> datetime:
+    """The moment (UTC) until which a reading of the day's event log knows what happened.
+
+    UKDSL_AS_OF where it is set, else 05:00 of the next day for simulated logs, and now for all others.
+    """
+    if settings.as_of is not None:
+        return settings.as_of.astimezone(UTC)
+    if cascade.source.kind == "simulated":
+        return datetime.combine(day, time(), tzinfo=UTC) + CLOCK
+    return datetime.now(UTC)
 
 
 def open_source(cascade: Cascade, settings: Settings, state_folder: str, tell: Callable[[str], None]) -> Source:

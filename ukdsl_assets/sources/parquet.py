@@ -11,7 +11,7 @@ import fsspec
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.cascade import ParquetSource as Declaration
+from ukdsl_assets.declared_sources import ParquetSource as Declaration
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.sources.contract import (
     DayOfLogs,

@@ -6,8 +6,9 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
-from ukdsl_assets.cascade import Cascade, SimulatedSurface
-from ukdsl_assets.cascade import SimulatedSource as SimulatedDeclaration
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_sources import SimulatedSource as SimulatedDeclaration
+from ukdsl_assets.declared_sources import SimulatedSurface
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.sources.contract import DayOfLogs, candidate_log_dtypes
 

@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from math import exp
 from typing import Any
 
-from ukdsl_assets.cascade import Cascade, Student, Teacher, prediction_column, truth_column
+from ukdsl_assets.cascade import Cascade, Student, Teacher, delay_column, prediction_column, truth_column
 from ukdsl_assets.sql.withheld import BUCKETS, SALT
 
 
 @dataclass(frozen=True)
 class TaskNames:
-    """A task: its label column (`name`), the labels that must be 1 for it to have one, and its audit column."""
+    """A task: its label column (`name`), the labels that must be 1 for it to have one, its audit column, and the
+    column of its event's delay (None: the task is not delayed)."""
 
     name: str
     conditions: tuple[str, ...]
     truth: str
+    delay: str | None
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class TeacherNames:
 @dataclass(frozen=True)
 class StudentNames:
     """A student: the column of its label, that of its teacher's label, those of its features and of what its
-    selection may choose from, the stages from its own on, whether its teacher labels only what has no label, and
-    whether its teacher is corrected."""
+    selection may choose from, the stages from its own on, whether its teacher labels only what has no label, whether
+    its teacher is corrected, the table that its labels are of, and whether they are to be corrected for those that are
+    yet to come."""
 
     name: str
     task: str
@@ -51,6 +54,8 @@ class StudentNames:
     teacher_label: str
     features: tuple[str, ...]
     unlabeled_only: bool
+    labels: str
+    labels_corrected: bool
     corrected: bool
 
 
@@ -73,7 +78,13 @@ def template_context(
         "has_bid": cascade.has_bid,
         "has_truth": cascade.has_truth,
         "stages": tuple(stage.name for stage in cascade.stages),
-        "tasks": tuple(TaskNames(t.name, _conditions(cascade, t.name), truth_column(t.name)) for t in cascade.tasks),
+        "tasks": tuple(
+            TaskNames(
+                t.name, _conditions(cascade, t.name), truth_column(t.name), delay_column(t.name) if t.delayed else None
+            )
+            for t in cascade.tasks
+        ),
+        "delayed": bool(cascade.delayed_tasks),
         "predictions": _predictions(cascade),
         "features": tuple(feature.name for feature in cascade.features),
         "feature_types": {feature.name: _sql_type(feature) for feature in cascade.features},
@@ -90,12 +101,14 @@ def template_context(
         reached_by = context["stages"][cascade.depth(student.stage) :]
         label = label_column(student.task)
         context["student"] = StudentNames(
-            student.name,
-            student.task,
-            reached_by,
-            label,
-            features,
+            name=student.name,
+            task=student.task,
+            reached_by=reached_by,
+            teacher_label=label,
+            features=features,
             unlabeled_only=bool(student.teacher_tasks),
+            labels="closed_impressions" if student.delayed_feedback == "wait" else "impressions",
+            labels_corrected=student.delayed_feedback == "correct",
             corrected=student.correction == "exploration",
         )
     return context
@@ -108,13 +121,14 @@ def parameters_for(
     teacher: Teacher | None = None,
     teacher_version: str | None = None,
     teacher_shift: float | None = None,
+    known_until: datetime | None = None,
 ) -> dict[str, Any]:
     """Every value that a model may bind, by the name it has after `$`.
 
     day; stages, tasks (lists of names); per stage stage_<name> and rate_<name>; per task task_<name>, event_<name>
     and window_<name>; withheld_salt and withheld_buckets (a request is withheld if its hash, in [0, 10,000), is
-    below); and where given student, teacher (names; a student's own by default), teacher_version, and
-    teacher_odds (exp of the shift of its logits).
+    below); and where given student, teacher (names; a student's own by default), teacher_version, teacher_odds (exp of
+    the shift of its logits) and known_until (with a time zone: when the event log was read).
     """
     values: dict[str, Any] = {
         "day": day,
@@ -137,6 +151,8 @@ def parameters_for(
         values["teacher_version"] = teacher_version
     if teacher_shift is not None:
         values["teacher_odds"] = exp(teacher_shift)
+    if known_until is not None:
+        values["known_until"] = known_until
     return values
 
 
@@ -147,10 +163,16 @@ def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "<task>": tuple(task.name for task in context["tasks"]),
         "<feature>": context["student"].features if "student" in context else context["features"],
         "<bid>": ("bid",) if context["has_bid"] else (),
+        "<delay>": tuple(task.delay for task in context["tasks"] if task.delay),
+        "<known_until>": ("known_until",) if _has_known_until(context) else (),
     }
     if "teacher" in context:
         found["<teacher_label>"] = tuple(label for label, _ in context["teacher"].labels)
     return found
+
+
+def _has_known_until(context: Mapping[str, Any]) -> bool:
+    return context["student"].labels_corrected if "student" in context else context["delayed"]
 
 
 def _conditions(cascade: Cascade, task: str) -> tuple[str, ...]:

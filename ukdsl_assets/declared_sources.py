@@ -1,0 +1,60 @@
+"""Where a cascade's logs come from: `source: {kind: parquet, path: ...}`; the readers are in `sources/`."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ukdsl_assets.declared import Declared, Name
+
+
+class SimulatedSurface(Declared):
+    """Another surface of a simulated world: the same users and ads, requests and tastes of its own.
+
+    traffic: requests, as a share of the scale's.
+    click_shift: added to the logit of every click.
+    difference: share of the variance of the pairwise, placement and category effects that is this surface's own.
+    columns: column here -> the world's feature, where the names differ.
+    """
+
+    name: Name
+    traffic: float = Field(1.0, gt=0, le=1)
+    click_shift: float = 0.0
+    difference: float = Field(0.0, ge=0, le=1)
+    columns: dict[Name, Name] = Field({})
+
+
+class SimulatedSource(Declared):
+    """The simulated ads world; `seed` chooses the world, `surface` another surface than its main one."""
+
+    kind: Literal["simulated"]
+    seed: int = Field(0, ge=0)
+    surface: SimulatedSurface | None = None
+
+
+class ParquetSource(Declared):
+    """A user's own folder: candidate_log/day=YYYY-MM-DD/*.parquet and event_log/day=YYYY-MM-DD/*.parquet.
+
+    path: local folder, if relative then to the declaration's file, or fsspec URI.
+    columns: contract column -> column in the user's files, where the names differ.
+    """
+
+    kind: Literal["parquet"]
+    path: str
+    columns: dict[str, str] = Field({})
+
+
+class KuaiRandSource(Declared):
+    """KuaiRand-Pure's logged impressions with seeded, drawn unshown candidates (semi-real).
+
+    candidates_per_impression: unshown candidates drawn per shown one.
+    session_gap: a longer pause of a user in a tab starts a new request.
+    """
+
+    kind: Literal["kuairand"]
+    seed: int = Field(0, ge=0)
+    candidates_per_impression: int = Field(8, ge=1)
+    session_gap: timedelta = timedelta(minutes=30)
+
+
+Source = Annotated[SimulatedSource | ParquetSource | KuaiRandSource, Field(discriminator="kind")]
