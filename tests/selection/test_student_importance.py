@@ -1,21 +1,31 @@
 """Importance of a student's features, of every architecture."""
 
+from functools import cache
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
-from ukdsl_assets.architectures import Architecture, DeepFmArchitecture, LightGbmArchitecture
+from ukdsl_assets.architectures import (
+    Architecture,
+    DeepFmArchitecture,
+    LightGbmArchitecture,
+    MlpArchitecture,
+    TwoTowerArchitecture,
+)
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.metrics import normalized_entropy
 from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student
 from ukdsl_assets.selection.importance import importance_of, student_importance
+from ukdsl_assets.selection.parts import PART
 from ukdsl_assets.selection.student_columns import row_features, row_predictor
 
 SINGLY = {feature.name: [feature.name] for feature in CASCADE.features_of(STUDENT)}
 HELD = training_rows(60, seed=1).filter(domain="CD")
 
 
+@cache
 def fitted(architecture: Architecture) -> FittedStudent:
     rate = 0.1 if architecture.kind == "lightgbm" else 0.01
     changes = {"architecture": architecture, "epochs": 6, "requests_per_batch": 16, "learning_rate": rate}
@@ -43,7 +53,14 @@ def test_the_features_that_the_truth_depends_on_are_told_from_those_it_does_not(
 
 
 @pytest.mark.parametrize(
-    "architecture", [LightGbmArchitecture(kind="lightgbm", trees=20, minimum_leaf_rows=20)], ids=str
+    "architecture",
+    [
+        LightGbmArchitecture(kind="lightgbm", trees=20, minimum_leaf_rows=20),
+        MlpArchitecture(kind="mlp", embedding=3, hidden=(20,)),
+        MlpArchitecture(kind="mlp", hidden=(33, 16, 9)),
+        TwoTowerArchitecture(),
+    ],
+    ids=lambda each: f"{each.kind}{getattr(each, 'hidden', '')}",
 )
 def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: Architecture) -> None:
     student = fitted(architecture)
@@ -74,6 +91,25 @@ def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: A
     assert np.allclose(found.per_repeat, expected.per_repeat, **near)
     assert np.allclose(found.standard_error, expected.standard_error, **near)
     assert found.base == pytest.approx(expected.base, abs=near["atol"])
+
+
+@pytest.mark.parametrize(
+    "architecture", [TwoTowerArchitecture(), MlpArchitecture(kind="mlp", hidden=(33, 16, 9))], ids=str
+)
+def test_bits_of_a_network_do_not_depend_on_the_threads(architecture: Architecture) -> None:
+    rows = training_rows(1500, considered=12, seed=2).filter(domain="CD")
+    assert len(rows) > PART
+    one, two = (
+        student_importance(fitted(architecture), rows, SINGLY, head="impression", threads=threads) for threads in (1, 2)
+    )
+    assert one.per_repeat.tobytes() == two.per_repeat.tobytes()
+    assert one.standard_error.tobytes() == two.standard_error.tobytes()
+
+
+def test_a_number_that_is_nan_makes_every_score_nan() -> None:
+    missing = pl.Series("user_profile", [[float("nan")] * 4] * len(HELD), dtype=pl.Array(pl.Float32, 4))
+    found = student_importance(fitted(TwoTowerArchitecture()), HELD.with_columns(missing), SINGLY, head="impression")
+    assert np.isnan(found.score).all() and np.isnan(found.standard_error).all() and np.isnan(found.base)
 
 
 def test_an_unknown_head_or_feature_is_refused() -> None:

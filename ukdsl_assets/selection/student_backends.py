@@ -63,18 +63,22 @@ def _compiled(
     threads: int,
     tell: Tell | None,
 ) -> tuple[Changes, NDArray[np.float64]]:
+    ids, numbers = features.ids, features.numbers
+    index = fitted.heads.index(head)
+    places = [[features.places[name] for name in group] for group in groups]
     if fitted.text is None:
-        raise NotImplementedError("none is written")
+        from ukdsl_assets.selection.network_importance import network_importance
+
+        split = [(_columns(group, "ids"), _columns(group, "numbers")) for group in places]
+        return network_importance(fitted, index, ids, numbers, split, sample, threads, tell)
     from ukdsl_assets.learning.trees import booster_of, matrix_columns
     from ukdsl_assets.selection.tree_importance import tree_importance
 
-    booster = booster_of(fitted.text, fitted.heads.index(head))
-    ids = features.ids.shape[1]
-    columns = [[place for name in group for place in _matrix_places(features, name, ids)] for group in groups]
-    return tree_importance(booster, matrix_columns(features.ids, features.numbers), columns, sample, threads, tell)
+    # Numbers stand behind ids.
+    columns = [[*_columns(group, "ids"), *(ids.shape[1] + c for c in _columns(group, "numbers"))] for group in places]
+    booster = booster_of(fitted.text, index)
+    return tree_importance(booster, matrix_columns(ids, numbers), columns, sample, threads, tell)
 
 
-def _matrix_places(features: RowFeatures, name: str, ids: int) -> range:
-    """Columns of the trees' matrix, where numbers stand behind ids."""
-    of, first, last = features.places[name]
-    return range(first, last) if of == "ids" else range(ids + first, ids + last)
+def _columns(places: Sequence[tuple[str, int, int]], of: str) -> list[int]:
+    return [column for kind, first, last in places if kind == of for column in range(first, last)]
