@@ -8,6 +8,10 @@ from ukdsl_assets.evidence.study import Study
 MODULES: dict[str, tuple[str, str]] = {
     "table1": ("table1", "Table 1: calibration and NE of every way to train pre-ranking, over simulated worlds."),
     "table2": ("table2", "Table 2: which rule selects features best, in synthetic worlds whose features are known."),
+    "teacher-audit": (
+        "teacher_audit",
+        "How far off logged teachers are, and what correcting them by exploration does.",
+    ),
     "closed-loop": ("closed_loop", "Revenue, clicks, recall and calibration when each arm serves its own cascade."),
 }
 

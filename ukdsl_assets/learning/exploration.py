@@ -75,7 +75,7 @@ def shrunken(estimate: float, error: float) -> float:
     return estimate * (1 - (error / estimate) ** 2) if abs(estimate) > error else 0.0
 
 
-def shifted(prediction: ArrayLike, shift: float) -> NDArray[np.float32]:
+def shifted(prediction: ArrayLike, shift: float | NDArray[np.float64]) -> NDArray[np.float32]:
     """sigmoid(logit(p) + a) as p e^a / (1 - p + p e^a), float32; 0 stays 0 and 1 stays 1. As in teacher_augmented."""
     p, odds = np.asarray(prediction, np.float64), np.exp(shift)
     return (p * odds / (1 - p + p * odds)).astype(np.float32)
