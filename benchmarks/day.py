@@ -23,6 +23,7 @@ from rich.table import Table as Shown
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_rows
+from ukdsl_assets.defs.exploration import audited
 from ukdsl_assets.defs.labels import make_closed
 from ukdsl_assets.defs.lineage import lineage_metadata
 from ukdsl_assets.defs.logs import reading_of, stage_logs
@@ -118,6 +119,8 @@ def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
         )
         labels = lake.scan((name, teacher.name, "teacher_labels"), [day]).collect()
         judged(cascade, platform, teacher, day, labels)
+        said = audited(cascade, platform, teacher, day)
+        lake.commit(lake.stage_frame((name, teacher.name, "teacher_audit"), day, said), {})
     for student in cascade.students:
         key = (name, student.name)
         table_of(platform, cascade, "teacher_augmented", (*key, "teacher_augmented"), day, student=student)
