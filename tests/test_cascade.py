@@ -29,6 +29,23 @@ def test_shipped_cascades_are_valid() -> None:
     assert {"simulated_ads", "kuairand"} <= read_cascades(SHIPPED).keys()
 
 
+def test_two_lines_make_a_last_stage_that_labels_alone_train_one_that_a_foundation_teacher_teaches(
+    tmp_path: Path,
+) -> None:
+    text = (SHIPPED / "simulated_last_stage.yaml").read_text()
+    tasks = "    heads: [impression, dependent, auxiliary]\n"
+    assert text.count(tasks) == 1
+    path = tmp_path / "labels_alone.yaml"
+    path.write_text(text.replace(tasks, "    heads: [impression]\n    loss: {consideration: 0}\n"))
+    taught, alone = (
+        read_cascade(each).student("ranking_click") for each in (SHIPPED / "simulated_last_stage.yaml", path)
+    )
+    assert taught.served_heads == alone.served_heads == ("impression",)
+    assert (taught.teacher_tasks, alone.teacher_tasks) == (("dependent", "auxiliary"), ())
+    same = {"heads", "loss"}
+    assert taught.model_dump(exclude=same) == alone.model_dump(exclude=same)
+
+
 def test_students_get_the_features_known_at_their_stage() -> None:
     cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
     known = {feature.name for feature in cascade.features_of(cascade.student("pre_ranking_click"))}

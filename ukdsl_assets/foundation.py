@@ -25,8 +25,8 @@ class FoundationTeacher(Declared):
     stage: Name
     architecture: FoundationArchitecture = SharedBottomArchitecture()
     window_days: int = Field(14, ge=1)
-    epochs: int = Field(1, ge=1)
-    requests_per_batch: int = Field(64, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
+    epochs: int = Field(2, ge=1)
+    requests_per_batch: int = Field(256, ge=1)
+    learning_rate: float = Field(4e-3, gt=0)
     minimum_id_rows: int = Field(5, ge=1)
     seed: int = 0

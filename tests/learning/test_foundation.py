@@ -5,15 +5,21 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from tests.learning.rows import CASCADE
 from tests.learning.test_teachers import impressions
 from ukdsl_assets.architectures import MmoeArchitecture, MultiTaskArchitecture, SharedBottomArchitecture
+from ukdsl_assets.cascade import SHIPPED, Feature, read_cascade
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.learning import teacher_models
+from ukdsl_assets.learning.encoding import Encoder
 from ukdsl_assets.learning.foundation import FittedFoundation, fit_foundation, predict_foundation
 from ukdsl_assets.learning.metrics import calibration, normalized_entropy
+from ukdsl_assets.learning.networks.build import build_network
+from ukdsl_assets.learning.networks.foundation import Foundation
+from ukdsl_assets.learning.networks.inputs import Side
 from ukdsl_assets.learning.platt import apply_platt
 from ukdsl_assets.learning.teachers import held_out
 
@@ -53,6 +59,26 @@ def test_each_task_is_calibrated_on_the_requests_that_were_left_out(teacher: Fit
         labelled = left_out[task].is_not_null()
         prediction = labels.filter(labelled)[f"{task}_prediction"].to_numpy()
         assert calibration(prediction, left_out[task].drop_nulls().to_numpy()) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_shipped_one_is_larger_than_every_student_that_it_teaches() -> None:
+    cascade = read_cascade(SHIPPED / "simulated_last_stage.yaml")
+
+    def size(network: torch.nn.Module) -> int:
+        return sum(parameter.numel() for parameter in network.parameters())
+
+    def sides(features: tuple[Feature, ...]) -> list[Side]:
+        return [Side(*Encoder(features).count(side)) for side in ("request", "candidate")]
+
+    shipped = cascade.teacher("foundation")
+    assert shipped.kind == "foundation"
+    known = sides(cascade.features_known_at(shipped.stage))
+    teacher = size(Foundation(shipped.architecture, *known, [0.1, 0.1], torch.Generator()))
+    for student in cascade.students:
+        assert student.architecture.kind != "lightgbm"
+        own = build_network(student.architecture, *sides(cascade.features_of(student)), 2, 0.1, 0)
+        assert teacher > 4 * size(own)
+        assert shipped.architecture.embedding > student.architecture.embedding
 
 
 def test_is_the_same_for_the_same_rows_and_another_for_another_seed(teacher: FittedFoundation) -> None:

@@ -12,6 +12,7 @@ MODULES: dict[str, tuple[str, str]] = {
         "teacher_audit",
         "How far off logged teachers are, and what correcting them by exploration does.",
     ),
+    "table3": ("table3", "Table 3: dependent and auxiliary tasks for the last stage, over simulated worlds."),
     "closed-loop": ("closed_loop", "Revenue, clicks, recall and calibration when each arm serves its own cascade."),
 }
 

@@ -38,7 +38,7 @@ MEANINGS = {
     "student": "the student",
     "arm": "baseline (labels only), distilled (labels and teacher) or released (the student released before this day)",
     "head": "output that predicts: trained on impressions or on considered rows",
-    "domain": "IMP: shown rows; CD: all rows that the teacher labelled",
+    "domain": "IMP: shown rows with a label; CD: all rows that the teacher labelled for the student",
     "reference": "what predictions are compared with: label, teacher or truth",
     "rows": "withheld rows compared",
     "mean_reference": "mean of the reference",

@@ -16,10 +16,10 @@ EVALUATION_HEADER = ("arm", "head", "domain", "against", "rows", "calibration", 
 
 LEGEND = (
     "IMP: shown rows, judged by head impression, which labels train. CD: all rows that the teacher scored, judged by "
-    "the last head, which the teacher trains and which serves. No one output is calibrated on both: shown rows were "
-    "chosen. NE: normalized entropy, smaller is better; the baseline is trained on labels alone with equal effort. "
-    "+-: standard error, by bootstrap over requests. Released: the student released before the day, which has not seen "
-    "any of it."
+    "the last head, which serves and which, where there are two, the teacher trains. No one output is calibrated on "
+    "both: shown rows were chosen. NE: normalized entropy, smaller is better; the baseline is trained on labels alone "
+    "with equal effort. +-: standard error, by bootstrap over requests. Released: the student released before the day, "
+    "which has not seen any of it."
 )
 
 
