@@ -63,7 +63,8 @@ def measure(
         wall = time.monotonic() - started
     result = result_of(chosen, units, " ".join(["ukdsl", *sys.argv[1:]]))
     for table in result["tables"]:
-        console.print(summary_table(table))
+        if table["lines"] and not table["folded"]:
+            console.print(summary_table(table))
     for aim in aim_lines(result):
         console.print(aim, highlight=False)
     console.print(f"{result['question']}\n{caption(result)} This call took {wall:.0f} s.", highlight=False)

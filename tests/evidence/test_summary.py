@@ -106,3 +106,10 @@ def test_an_aim_is_reached_when_two_standard_errors_lie_within_it(
 def test_the_long_form_has_every_figure() -> None:
     ((*names, mean, error, seeds),) = long_form(result_of(STUDY, units(0.2, 0.4), "ukdsl evidence coin"))
     assert (names, mean, error, seeds) == (["main", "heads", "share"], pytest.approx(0.3), pytest.approx(0.1), 2)
+
+
+def test_details_are_folded_on_the_page() -> None:
+    folded = replace(STUDY, tables=(replace(STUDY.tables[0], folded=True),))
+    page = document([(result_of(folded, units(0.2, 0.4), "ukdsl evidence coin"), "")])
+    assert "<details><summary>Sides</summary>\n\n| side | share |" in page
+    assert "| heads, expected | 30% |\n\n</details>" in page

@@ -16,7 +16,7 @@ from ukdsl_assets.simulation.production import ProductionModels
 from ukdsl_assets.simulation.world import World
 
 BASELINE, CONTROL = "baseline", "equal-effort control"
-ARMS = [BASELINE, CONTROL, "one head, weight 0.3", "two heads", "two heads, listwise", "two heads, listwise 5"]
+ARMS = [BASELINE, CONTROL, "two heads", "two heads, listwise", "two heads, listwise 5"]
 CEILINGS = ["ceiling: ranking scores everything", "ceiling: true click probability at pre-ranking"]
 
 
@@ -121,7 +121,7 @@ STUDY = Study(
     "learning from that copy; figures are of the last {judged} days and of true probabilities; head: the last",
     version=1,
     measure=measure,
-    defaults={"requests": 10_000, "days_before": 10, "days": 7, "judged": 4, "arms": ARMS, "ceilings": CEILINGS},
+    defaults={"requests": 10_000, "days_before": 10, "days": 6, "judged": 4, "arms": ARMS, "ceilings": CEILINGS},
     tables=(
         TableOf(
             "earned",

@@ -51,10 +51,12 @@ def _lines(result: Mapping[str, Any], notes: str) -> Iterator[str]:
     yield f"{caption(result)}\n\n    {result['command']}"
     for table in result["tables"]:
         if table["lines"]:
-            yield f"\n{table['title']}\n"
+            yield f"\n<details><summary>{table['title']}</summary>\n" if table["folded"] else f"\n{table['title']}\n"
             yield _line((*table["keys"], *table["figures"]))
             yield "|" + " --- |" * len(table["keys"]) + " ---: |" * len(table["figures"])
             yield from (_line(row) for row in text_rows(table))
+            if table["folded"]:
+                yield "\n</details>"
     if aims := list(aim_lines(result)):
         yield ""
         yield from (f"* {aim}" for aim in aims)

@@ -36,6 +36,7 @@ class TableOf:
 
     figures: column -> format of its mean and standard error, such as `.3f` or `+.2%`; a missing or None figure is
     left out of its mean. beside: lines shown below, for instance the paper's own figures, as column -> text.
+    folded: for details: the page shows it on a click, the terminal not at all.
     """
 
     name: str
@@ -43,6 +44,7 @@ class TableOf:
     keys: tuple[str, ...]
     figures: Mapping[str, str]
     beside: Sequence[Mapping[str, str]] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def result_of(study: Study, units: Sequence[Unit], command: str) -> dict[str, An
             "title": table.title,
             "keys": list(table.keys),
             "figures": dict(table.figures),
+            "folded": table.folded,
             "beside": [dict(each) for each in table.beside],
             "lines": summary(table, units),
         }

@@ -175,6 +175,7 @@ STUDY = Study(
             "Every head on both data sets; NE change relative to the baseline",
             keys=("arm", "head", "data", "against"),
             figures={"calibration": ".3f", "ne": ".4f", "ne_change": "+.2%", "auc": ".4f", "request_auc": ".4f"},
+            folded=True,
         ),
     ),
     aims=(*_aims("two heads"), *_aims("two heads, listwise")),
