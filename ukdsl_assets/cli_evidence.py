@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -61,7 +62,7 @@ def measure(
         started = time.monotonic()
         units = measured(chosen, wanted, f"{lake}/evidence", scratch_folder(lake), jobs, told)
         wall = time.monotonic() - started
-    result = result_of(chosen, units, " ".join(["ukdsl", *sys.argv[1:]]))
+    result = result_of(chosen, units, shlex.join(["ukdsl", *sys.argv[1:]]))
     for table in result["tables"]:
         if table["lines"] and not table["folded"]:
             console.print(summary_table(table))
@@ -69,7 +70,7 @@ def measure(
         console.print(aim, highlight=False)
     console.print(f"{result['question']}\n{caption(result)} This call took {wall:.0f} s.", highlight=False)
     if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n")
+        json_file.write_text(json.dumps(result) + "\n")
         console.print(f"All figures: {json_file}", highlight=False, soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.evidence.worlds import SEED, WORLD, barely_warmed_up
 from ukdsl_assets.evidence.arms import RECIPES, Learner
-from ukdsl_assets.evidence.closed_loop import CEILINGS, STUDY, measure, outcome, recall
+from ukdsl_assets.evidence.closed_loop import CEILINGS, OTHERS, STUDY, measure, outcome, recall
 from ukdsl_assets.evidence.serving import RankingServes, StudentServes, TruthServes
 from ukdsl_assets.evidence.simulated_days import augmented, declared
 from ukdsl_assets.evidence.units import settings_of
@@ -94,12 +94,19 @@ def test_recall_is_one_for_the_best_and_none_for_the_worst() -> None:
 
 def test_a_small_world_pairs_arms_and_ceilings_with_the_baseline(tmp_path: Path) -> None:
     barely_warmed_up(tmp_path)
-    given = {"requests": 200, "days_before": 2, "days": 2, "judged": 1, "arms": ["baseline", "two heads"]}
+    given = {
+        "requests_before": 300,
+        "requests": 200,
+        "days_before": 2,
+        "days": 2,
+        "judged": 1,
+        "arms": ["baseline", "two heads"],
+    }
     steps: list[tuple[int, int]] = []
     settings = settings_of(STUDY, SEED, given)
     rows = measure(settings, tmp_path, lambda *step: steps.append(step))["earned"]
-    assert [row["arm"] for row in rows] == ["baseline", "two heads", *CEILINGS]
-    assert steps[-1] == (10, 10)
+    assert [row["arm"] for row in rows] == ["baseline", "two heads", *OTHERS]
+    assert steps[-1] == (12, 12)
     by_arm = pl.DataFrame(rows)
     assert by_arm["revenue vs baseline"][0] == 0
     change = by_arm["revenue"] / by_arm["revenue"][0] - 1
