@@ -18,7 +18,14 @@ from ukdsl_assets.defs.pictures import link_to_report, rankings
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.progress import training_progress
 from ukdsl_assets.defs.publishing import Events, committed, day_of, publish_frame
-from ukdsl_assets.defs.students import TrainedArm, as_selected, as_student, gates_of, shard_readers, train_arm
+from ukdsl_assets.defs.students import (
+    TrainedArm,
+    as_selected,
+    as_student,
+    gates_of,
+    shard_readers,
+    train_arm,
+)
 from ukdsl_assets.reports.selection_section import comparison_markdown
 from ukdsl_assets.selection.choice import MEANINGS as CHOICE_MEANINGS
 from ukdsl_assets.selection.choice import choice_table, chosen_of

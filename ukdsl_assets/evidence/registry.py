@@ -8,6 +8,8 @@ from ukdsl_assets.evidence.study import Study
 MODULES: dict[str, tuple[str, str]] = {
     "table1": ("table1", "Table 1: calibration and NE of every way to train pre-ranking, over simulated worlds."),
     "table2": ("table2", "Table 2: which rule selects features best, in synthetic worlds whose features are known."),
+    "table2-simulated": ("table2_simulated", "Table 2 in the simulated cascade, with 62 candidate features."),
+    "table2-kuairand": ("table2_kuairand", "Table 2 on KuaiRand-Pure, where its data is present."),
     "teacher-audit": (
         "teacher_audit",
         "How far off logged teachers are, and what correcting them by exploration does.",

@@ -59,10 +59,7 @@ def taught(cascade: Cascade, student: Student, world: SelectionWorld, requests: 
     Args:
         explored: share of the requests that showed random candidates; without any it could know nothing below the top.
     """
-    rows = world.day(TEACHER, requests)
-    random_request = (pl.col("request_id") % 1000) < explored * 1000
-    random_row = pl.col("candidate_id") < world.regime.shown
-    rows = rows.filter(pl.when(random_request).then(random_row).otherwise("shown"))
+    rows = world.day(TEACHER, requests, considered=0, explored=explored)
     teacher = student.model_copy(
         update={
             "architecture": MlpArchitecture(kind="mlp", hidden=(128, 64)),
@@ -74,10 +71,9 @@ def taught(cascade: Cascade, student: Student, world: SelectionWorld, requests: 
 
 def augmented(teacher: FittedStudent, world: SelectionWorld, part: int, requests: int) -> pl.DataFrame:
     """Rows of one part of the world's requests as in teacher_augmented, with their truth."""
-    rows = world.day(part, requests)
+    rows = world.day(part, requests, KEPT)
     shown = _labelled(rows.filter("shown"))
-    # Candidates are drawn alike, so the first of a request are as good as random ones.
-    considered = rows.filter(pl.col("candidate_id") < KEPT)
+    considered = rows.filter("considered")
     target = predict_student(teacher, considered)["impression"]
     considered = considered.with_columns(domain=pl.lit("CD"), target=pl.Series(np.asarray(target, np.float32)))
     columns = [*shown.columns]
@@ -87,4 +83,4 @@ def augmented(teacher: FittedStudent, world: SelectionWorld, part: int, requests
 
 def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
     named = rows.with_columns(domain=pl.lit("IMP"), target=pl.col("label"), weight=pl.lit(1.0, pl.Float32))
-    return named.drop("label", "shown")
+    return named.drop("label", "shown", "considered")

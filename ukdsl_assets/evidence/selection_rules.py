@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade, Student
-from ukdsl_assets.evidence.study import Rows
+from ukdsl_assets.evidence.study import Rows, TableOf
 from ukdsl_assets.learning.students import fit_student
 from ukdsl_assets.selection.choice import choices
 from ukdsl_assets.selection.comparison import compare_rules
@@ -20,6 +20,32 @@ KEYS = ("data", "rule", "size")
 # Data and what predictions on it are compared with.
 PLACES = (("IMP", "label"), ("IMP", "truth"), ("CD", "teacher"), ("CD", "truth"))
 FIGURES = {"features": ".1f", **{f"{domain}, {reference}": "+.2%" for domain, reference in PLACES}}
+_PAPER = {
+    "impression": ("0", "0"),
+    "consideration": ("-0.023%", "-0.079%"),
+    "average_rank": ("+0.209%", "-0.371%"),
+    "average_importance": ("-0.009%", "-0.094%"),
+    "intersection": ("+0.018%", "-0.079%"),
+    "union": ("-0.137%", "-0.725%"),
+}
+
+
+def tables_of_rules() -> tuple[TableOf, TableOf]:
+    """The tables of `compared_rules`, the paper's own figures below the first."""
+    return (
+        TableOf(
+            "rules",
+            "NE relative to impression importance alone at equal size (below 0 is better); size union: as many as the "
+            "natural union has",
+            KEYS,
+            FIGURES,
+            beside=[
+                {"data": "paper, production", "rule": rule, "IMP, label": shown, "CD, teacher": considered}
+                for rule, (shown, considered) in _PAPER.items()
+            ],
+        ),
+        TableOf("union", "NE relative to the equal-size union", KEYS, FIGURES),
+    )
 
 
 @dataclass(frozen=True)

@@ -62,35 +62,42 @@ class SelectionWorld:
         """Names of the features, which tell the kind."""
         return tuple(f"{kind}_{at:02d}" for at, kind in enumerate(self.kinds))
 
-    def day(self, part: int, requests: int) -> pl.DataFrame:
-        """All considered candidates of some requests, 60 rows each, sorted by request_id.
+    def day(self, part: int, requests: int, considered: int, explored: float = 0.0) -> pl.DataFrame:
+        """The shown and the first `considered` candidates of some requests, sorted by request_id and candidate_id.
+
+        Candidates of a request are drawn alike, so that its first ones are as good as random ones.
 
         Args:
-            part: which requests; equal parts are equal, others share none.
+            part: which requests; the same part and numbers give the same rows, and parts share no request.
+            explored: share of the requests that show their first candidates instead of the best.
 
         Returns:
             Columns request_id, candidate_id (Int64), the features and truth (Float32), label (Float32; of the shown
-            alone one would know it) and shown (Boolean).
+            alone one would know it), shown and considered (Boolean).
         """
         rng = np.random.default_rng((self.seed, 1, part))
-        shape = (requests, CANDIDATES)
-        signal = rng.standard_normal((*shape, len(self.kinds)), dtype=np.float32)
-        score = self._score(signal) + 0.5 * rng.standard_normal(shape)
-        truth = 1 / (1 + np.exp(-self._logit(signal, score)))
-        best = np.argsort(-score, axis=1)[:, : self.regime.shown]
-        shown = np.zeros(shape, dtype=bool)
-        np.put_along_axis(shown, best, True, axis=1)
-        label = (rng.random(shape) < truth).astype(np.float32)
-        request = np.repeat(np.arange(requests, dtype=np.int64) + part * 10_000_000, CANDIDATES)
-        flat = self._measured(signal, rng).reshape(-1, len(self.kinds))
+        of_score = np.concatenate([self._of("gated"), self._of("both")])
+        early = rng.standard_normal((requests, CANDIDATES, len(of_score)), dtype=np.float32)
+        score = self._score(early) + 0.5 * rng.standard_normal((requests, CANDIDATES))
+        order = np.where(rng.random((requests, 1)) < explored, np.arange(CANDIDATES), np.argsort(-score, axis=1))
+        shown = np.zeros((requests, CANDIDATES), dtype=bool)
+        np.put_along_axis(shown, order[:, : self.regime.shown], True, axis=1)
+        first = np.arange(CANDIDATES) < considered
+        request, candidate = np.nonzero(shown | first)
+        # What the score does not read is drawn for the rows that are kept alone.
+        signal = rng.standard_normal((len(request), len(self.kinds)), dtype=np.float32)
+        signal[:, of_score] = early[request, candidate]
+        truth = 1 / (1 + np.exp(-self._logit(signal, score[request, candidate])))
+        logged = self._measured(signal, rng)
         return pl.DataFrame(
             {
-                "request_id": request,
-                "candidate_id": np.tile(np.arange(CANDIDATES, dtype=np.int64), requests),
-                **{name: flat[:, at] for at, name in enumerate(self.names)},
-                "truth": truth.ravel().astype(np.float32),
-                "label": label.ravel(),
-                "shown": shown.ravel(),
+                "request_id": request.astype(np.int64) + part * 10_000_000,
+                "candidate_id": candidate.astype(np.int64),
+                **{name: logged[:, at] for at, name in enumerate(self.names)},
+                "truth": truth.astype(np.float32),
+                "label": (rng.random(len(request)) < truth).astype(np.float32),
+                "shown": shown[request, candidate],
+                "considered": first[candidate],
             }
         )
 
@@ -98,21 +105,20 @@ class SelectionWorld:
         """What is logged: the signals; a feature with a copy, and the copy, measure one with noise of their own."""
         doubled = np.flatnonzero(self.copied != np.arange(len(self.kinds)))
         places = np.concatenate([doubled, self.copied[doubled]])
-        noise = rng.standard_normal((*signal.shape[:2], len(places)), dtype=np.float32)
+        noise = rng.standard_normal((len(signal), len(places)), dtype=np.float32)
         logged = signal.copy()
         share = np.float32(COPY_CORRELATION)
-        logged[..., places] = np.sqrt(share) * signal[..., self.copied[places]] + np.sqrt(1 - share) * noise
+        logged[:, places] = np.sqrt(share) * signal[:, self.copied[places]] + np.sqrt(1 - share) * noise
         return logged
 
     def _of(self, kind: str) -> NDArray[np.int64]:
         return np.flatnonzero([each == kind for each in self.kinds])
 
-    def _score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What serves: the gated features, and half of what matters on both sets; standardised."""
-        weight = np.zeros(len(self.kinds))
-        weight[self._of("gated")] = self.regime.gate * self.effects[self._of("gated")]
-        weight[self._of("both")] = 0.5 * self.effects[self._of("both")]
-        return np.asarray(x @ weight / np.sqrt((weight**2).sum()))
+    def _score(self, early: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What serves, of the gated features and those that matter on both sets: these count half; standardised."""
+        gated, both = self.effects[self._of("gated")], self.effects[self._of("both")]
+        weight = np.concatenate([self.regime.gate * gated, 0.5 * both])
+        return np.asarray(early @ weight / np.sqrt((weight**2).sum()))
 
     def _logit(self, x: NDArray[np.float32], score: NDArray[np.float64]) -> NDArray[np.float64]:
         everywhere = np.isin(self.kinds, ["gated", "both"])
