@@ -89,6 +89,17 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             r"students.retrieval_click.task: unknown name `clicks`, expected one of",
         ),
         (
+            changed("features", 6, hash_buckets=8),
+            r"features.6: .*`hash_buckets` is for categorical and multi_valued features",
+        ),
+        (
+            {
+                **changed("features", 8, kind="multi_valued"),
+                **changed("students", 1, architecture="lightgbm"),
+            },
+            r"students.pre_ranking_click.features: `ad`: multi_valued features are for networks",
+        ),
+        (
             changed("students", 2, delayed_feedback=None),
             r"students.pre_ranking_conversion.delayed_feedback: task `conversion`: saw None, expected correct or wait",
         ),

@@ -25,12 +25,13 @@ def test_shipped_mappings_hold() -> None:
 
 def test_students_and_trained_teachers_can_teach_with_their_features_and_tasks() -> None:
     models = models_of(CASCADES["kuairand"])
-    assert set(models) == {"foundation", "click", "long_view"}
+    assert set(models) == {"foundation", "click", "click_selected", "long_view"}
     assert models["foundation"][1] == ("is_click", "long_view")
     assert models["click"][1] == ("is_click",)
     assert "user_click_rate" in [feature.name for feature in models["foundation"][0]]
     assert "user_click_rate" not in [feature.name for feature in models["click"][0]]
-    assert set(models_of(CASCADES["simulated_ads"])) == {"retrieval_click", "pre_ranking_click"}
+    expected = {"retrieval_click", "pre_ranking_click", "pre_ranking_conversion"}
+    assert set(models_of(CASCADES["simulated_ads"])) == expected
 
 
 @pytest.mark.parametrize(

@@ -59,16 +59,24 @@ class Feature(Declared):
     """A declared input column of the logs.
 
     side: "request" if it is the same for all candidates of a request, "candidate" if it may differ between them.
-    values: type of a categorical feature's ids.
+    kind: "multi_valued" is a list of ids, whose embeddings are pooled; an id that stands twice counts twice, an empty
+        list is the zero vector.
+    values: type of the ids of a categorical or multi-valued feature.
+    hash_buckets: ids share that many embedding rows by their hash, instead of one each: nothing is kept of an id, new
+        ones land in a bucket at once, and two of n ids meet in one with a probability of 1 / hash_buckets.
+    pooling: of a multi-valued feature; most_values: the longest list, of which the tables and the trainer make room.
     width: length of a vector feature.
     known_from: first stage that has the feature (None: all); it is null on candidates that did not get there.
     cost: relative cost of serving it, for cost-aware selection.
     """
 
     name: Name
-    kind: Literal["categorical", "numeric", "vector"]
+    kind: Literal["categorical", "multi_valued", "numeric", "vector"]
     side: Literal["request", "candidate"]
     values: Literal["integer", "string"] = "integer"
+    hash_buckets: int | None = Field(None, ge=1, le=2**24)
+    pooling: Literal["mean", "sum"] = "mean"
+    most_values: int = Field(64, ge=1)
     width: int | None = Field(None, ge=1)
     known_from: Name | None = None
     cost: float = Field(1.0, ge=0)
@@ -77,7 +85,14 @@ class Feature(Declared):
     def _width_is_for_vectors(self) -> "Feature":
         if (self.kind == "vector") != (self.width is not None):
             raise ValueError("`width` is required for a vector feature and not allowed for others")
+        if self.hash_buckets is not None and not self.of_ids:
+            raise ValueError("`hash_buckets` is for categorical and multi_valued features; leave it out")
         return self
+
+    @property
+    def of_ids(self) -> bool:
+        """Whether its values are ids, each with an embedding, and not numbers."""
+        return self.kind in ("categorical", "multi_valued")
 
 
 class LoggedTeacher(Declared):

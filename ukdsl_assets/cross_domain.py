@@ -136,6 +136,8 @@ def _wrong_default(feature: "Feature", value: Default, there: str) -> Iterable[s
         "integer": value is None or type(value) is int,
         "string": value is None or isinstance(value, str),
         "numeric": type(value) in (int, float),
+        # Without a value there is the empty list.
+        "multi_valued": value is None,
         "vector": isinstance(value, tuple) and len(value) == feature.width,
     }
     if not fits[feature.values if feature.kind == "categorical" else feature.kind]:
@@ -145,4 +147,6 @@ def _wrong_default(feature: "Feature", value: Default, there: str) -> Iterable[s
 def _type_of(feature: "Feature") -> str:
     if feature.kind == "vector":
         return f"a vector of {feature.width} numbers"
+    if feature.kind == "multi_valued":
+        return f"a list of {feature.values} ids"
     return "a number" if feature.kind == "numeric" else f"a categorical of {feature.values} ids"

@@ -140,6 +140,12 @@ def _check_student(
             f"{key}.correction: labels of task `{student.task}` are delayed, so fresh ones would correct the teacher "
             "down; expected none"
         )
+    lists = [f"`{each.name}`" for each in cascade.features_of(student) if each.kind == "multi_valued"]
+    if lists and (student.architecture.kind == "lightgbm" or student.selection is not None):
+        problems.append(
+            f"{key}.features: {', '.join(lists)}: multi_valued features are for networks without a selection; name the "
+            "student's features without them"
+        )
     sides = {feature.side for feature in cascade.features_of(student)}
     own = student.features != "selected"
     if own and student.architecture.kind == "two_tower" and sides != {"request", "candidate"}:

@@ -35,6 +35,8 @@ DECLARATION = {
         {"name": "item", "kind": "categorical", "side": "candidate"},
         {"name": "price", "kind": "numeric", "side": "candidate"},
         {"name": "image", "kind": "vector", "width": 3, "side": "candidate"},
+        {"name": "tags", "kind": "multi_valued", "values": "string", "side": "candidate", "most_values": 5},
+        {"name": "interests", "kind": "multi_valued", "hash_buckets": 16, "side": "request"},
     ],
     "teachers": [{"name": "ranker", "kind": "logged", "stage": "ranking"}],
     "students": [{"name": "pre_ranking_click", "stage": "pre_ranking", "task": "click", "teacher": "ranker"}],
@@ -191,6 +193,9 @@ FAULTS: dict[str, tuple[Callable[[DayOfLogs], DayOfLogs], tuple[str, ...]]] = {
         change("candidate_log", requested_at=pl.col("requested_at") + timedelta(days=2)),
         ("requested_at", str(DAY)),
     ),
+    "too long a list": (change("candidate_log", tags=["a"] * 6), ("tags", "at most 5 ids in a list", "1 of 720 rows")),
+    "null in a list": (change("candidate_log", tags=["a", None]), ("tags", "no null inside a list", "1 of 720 rows")),
+    "number instead of a list": (change("candidate_log", tags=pl.lit(1)), ("tags", "List(String)")),
     "negative bid": (change("candidate_log", bid=-1.0), ("bid", "1 of 720 rows")),
 }
 

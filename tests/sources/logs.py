@@ -77,6 +77,10 @@ def _feature(random: np.random.Generator, feature: Feature, rows: int) -> pl.Ser
         return pl.Series(values, dtype=pl.Array(pl.Float32, feature.width))
     if feature.kind == "numeric":
         return pl.Series(random.standard_normal(rows, dtype=np.float32))
+    if feature.kind == "multi_valued":
+        lists = [random.integers(0, 20, size).tolist() for size in random.integers(0, 4, rows)]
+        of_one = pl.Int64() if feature.values == "integer" else pl.String()
+        return pl.Series(lists, dtype=pl.List(pl.Int64)).cast(pl.List(of_one))
     codes = pl.Series(random.integers(0, 20, rows))
     return codes if feature.values == "integer" else codes.cast(pl.String)
 

@@ -44,6 +44,7 @@ SHOP = Cascade.model_validate(
             {"name": "group", "kind": "numeric", "side": "request", "known_from": "sort"},
             {"name": "rate", "kind": "numeric", "side": "candidate"},
             {"name": "impressions", "kind": "vector", "width": 2, "side": "candidate"},
+            {"name": "list", "kind": "multi_valued", "values": "string", "side": "candidate"},
         ],
         "source": {"kind": "parquet", "path": "unused"},
         "teachers": [{"name": "sorter", "kind": "logged", "stage": "sort"}],

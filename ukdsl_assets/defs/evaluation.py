@@ -122,7 +122,7 @@ def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, rows
 
     def same(feature: Feature) -> bool:
         now = today.get(feature.name)
-        parts = ("kind", "values", "width", "side")
+        parts = ("kind", "values", "hash_buckets", "pooling", "width", "side")
         return now is not None and all(getattr(now, part) == getattr(feature, part) for part in parts)
 
     features = as_student(checkpoint).encoder.features

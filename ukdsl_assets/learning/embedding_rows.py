@@ -37,7 +37,8 @@ class EmbeddingRows:
         """One step of Adam on all rows that are named, the gradients of each row's mentions summed.
 
         Args:
-            named: pairs of int32 ids [n, features] and the gradient of what `look_up` gave for them, [n, columns].
+            named: pairs of int32 ids [n, features] and the gradient of what `look_up` gave for them, [n, columns]; -1
+                names no row.
         """
         self.steps += 1
         rate = learning_rate * (1 - BETA2**self.steps) ** 0.5 / (1 - BETA1**self.steps)
@@ -72,9 +73,10 @@ class EmbeddingRows:
         width = self.table.shape[1]
         mentions = torch.cat([ids.reshape(-1) for ids, _ in named])
         gradients = torch.cat([g[:, : ids.shape[1] * width].reshape(-1, width) for ids, g in named])
-        rows, places = torch.unique(mentions, return_inverse=True)
+        there = mentions >= 0
+        rows, places = torch.unique(mentions[there], return_inverse=True)
         summed = torch.zeros(len(rows), width, dtype=gradients.dtype, device=gradients.device)
-        summed.index_add_(0, places, gradients)
+        summed.index_add_(0, places, gradients[there])
         first = self.first[rows].lerp_(summed, 1 - BETA1)
         second = self.second[rows].mul_(BETA2).addcmul_(summed, summed, value=1 - BETA2)
         self.first[rows], self.second[rows] = first, second
@@ -82,9 +84,14 @@ class EmbeddingRows:
 
 
 def look_up(table: Tensor, ids: Tensor, numbers: Tensor) -> Tensor:
-    """Columns [n, features * width + numbers]: the embeddings of int32 ids [n, features], then numbers [n, numbers]."""
+    """Columns [n, features * width + numbers]: the embeddings of int32 ids [n, features], then numbers [n, numbers].
+
+    The embedding of -1 is zero.
+    """
     if table.device.type != "cpu":
-        embedded = table.index_select(0, ids.reshape(-1)).view(len(ids), ids.shape[1] * table.shape[1])
+        flat = ids.reshape(-1, 1)
+        embedded = table.index_select(0, flat[:, 0].clamp(min=0)).masked_fill(flat < 0, 0.0)
+        embedded = embedded.view(len(ids), ids.shape[1] * table.shape[1])
         return torch.cat([embedded, numbers], dim=1)
     columns = torch.empty(len(ids), ids.shape[1] * table.shape[1] + numbers.shape[1])
     _look_up(table.numpy(), ids.numpy(), numbers.numpy(), columns.numpy())
@@ -101,7 +108,7 @@ def _look_up(
         for feature in range(features):
             row = ids[i, feature]
             for column in range(width):
-                columns[i, feature * width + column] = table[row, column]
+                columns[i, feature * width + column] = table[row, column] if row >= 0 else np.float32(0)
         for number in range(numbers.shape[1]):
             columns[i, features * width + number] = numbers[i, number]
 
@@ -120,6 +127,8 @@ def _sum(
     for i in range(len(ids)):
         for feature in range(ids.shape[1]):
             row = ids[i, feature]
+            if row < 0:
+                continue
             place = places[row]
             if place < 0:
                 places[row] = count

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.cascade import Feature
 from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.lake.sharding import shard_of
+
+if TYPE_CHECKING:
+    from ukdsl_assets.learning.networks.pooling import Lists
 
 # Standardised numbers are cut here, so that one outlier of a skewed column cannot throw a tower off.
 CUT = 6.0
@@ -19,12 +23,15 @@ CUT = 6.0
 class EncodedSide:
     """Inputs of one tower.
 
-    ids: int32 [n, categorical features], rows of the embedding table.
+    ids: int32 [n, id columns], rows of the embedding table. A categorical feature takes one column, a multi-valued one
+        as many as its longest list, in ascending order behind -1 where a list is shorter.
     numbers: float32 [n, numeric columns], standardised; vectors take `width` columns.
+    lists: of each feature of ids its columns, and whether they are averaged or summed; None where each takes one.
     """
 
     ids: NDArray[np.int32]
     numbers: NDArray[np.float32]
+    lists: "Lists | None" = None
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,9 @@ class EncodedRows:
 class Encoder:
     """Which embedding row each id has, and how numbers are standardised.
 
-    Row i of the table, for i below the number of categorical features, stands for ids of feature i never trained on;
-    ids get the following rows in order of arrival and keep them for good, so that checkpoints can be warm-started.
+    Row i of the table, for i below the number of features of ids, stands for ids of feature i never trained on, null
+    among them. Then come the buckets of hashed features. Ids of the others get the following rows in order of arrival
+    and keep them for good, so that checkpoints can be warm-started.
 
     vocabularies: feature -> (ids, their rows), the ids sorted.
     scales: numeric or vector feature -> (mean, standard deviation) per column, from the first training.
@@ -56,21 +64,20 @@ class Encoder:
     scales: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
 
     @property
-    def categorical(self) -> tuple[str, ...]:
-        return tuple(f.name for f in self.features if f.kind == "categorical")
+    def of_ids(self) -> tuple[Feature, ...]:
+        """The categorical and multi-valued features."""
+        return tuple(feature for feature in self.features if feature.of_ids)
 
     @property
     def size(self) -> int:
         """Rows of the embedding table."""
-        return len(self.categorical) + sum(len(rows) for _, rows in self.vocabularies.values())
+        fixed = len(self.of_ids) + sum(feature.hash_buckets or 0 for feature in self.of_ids)
+        return fixed + sum(len(rows) for _, rows in self.vocabularies.values())
 
     def count(self, side: str) -> tuple[int, int]:
-        """Categorical features and numeric columns of one side ("request" or "candidate")."""
+        """Features of ids and numeric columns of one side ("request" or "candidate")."""
         mine = [f for f in self.features if f.side == side]
-        return (
-            sum(f.kind == "categorical" for f in mine),
-            sum(f.width or 1 for f in mine if f.kind != "categorical"),
-        )
+        return sum(f.of_ids for f in mine), sum(f.width or 1 for f in mine if not f.of_ids)
 
     def extended(self, frame: pl.DataFrame, least: int = 1) -> "Encoder":
         """An encoder that also knows the frame's ids; known ids keep their rows, scales are set once.
@@ -81,8 +88,8 @@ class Encoder:
         """
         vocabularies = dict(self.vocabularies)
         next_row = self.size
-        for name in self.categorical:
-            seen = _ids(frame[name], least)
+        for name in (feature.name for feature in self.of_ids if feature.hash_buckets is None):
+            seen = _ids(values_of(frame[name]), least)
             if name in vocabularies:
                 ids, rows = vocabularies[name]
                 new = seen.filter(~seen.is_in(ids.implode()))
@@ -95,9 +102,7 @@ class Encoder:
                 vocabularies[name] = (pl.concat([ids, new]).gather(order), np.concatenate([rows, added])[order])
             elif name not in vocabularies:
                 vocabularies[name] = (ids, rows)
-        scales = dict(self.scales) or {
-            f.name: _scale(_numbers(frame, f)) for f in self.features if f.kind != "categorical"
-        }
+        scales = dict(self.scales) or {f.name: _scale(_numbers(frame, f)) for f in self.features if not f.of_ids}
         return Encoder(self.features, vocabularies, scales)
 
     def encode(self, frame: pl.DataFrame) -> EncodedRows:
@@ -116,16 +121,35 @@ class Encoder:
 
     def _side(self, side: str, frame: pl.DataFrame) -> EncodedSide:
         mine = [f for f in self.features if f.side == side]
-        unknown = {name: row for row, name in enumerate(self.categorical)}
-        ids = [self._rows(frame[f.name], unknown[f.name]) for f in mine if f.kind == "categorical"]
-        numbers = [self._standardised(frame, f) for f in mine if f.kind != "categorical"]
+        ids = [self._columns(frame[f.name], f) for f in mine if f.of_ids]
+        numbers = [self._standardised(frame, f) for f in mine if not f.of_ids]
+        any_list = any(f.kind == "multi_valued" for f in mine)
+        means = (f.pooling == "mean" for f in mine if f.of_ids)
         return EncodedSide(
-            ids=np.stack(ids, axis=1) if ids else np.empty((len(frame), 0), np.int32),
+            ids=np.concatenate(ids, axis=1) if ids else np.empty((len(frame), 0), np.int32),
             numbers=np.concatenate(numbers, axis=1) if numbers else np.empty((len(frame), 0), np.float32),
+            lists=tuple((each.shape[1], mean) for each, mean in zip(ids, means, strict=True)) if any_list else None,
         )
 
-    def _rows(self, column: pl.Series, unknown: int) -> NDArray[np.int32]:
-        ids, rows = self.vocabularies[column.name]
+    def _columns(self, column: pl.Series, feature: Feature) -> NDArray[np.int32]:
+        """Embedding rows of a feature, int32 [rows, columns]."""
+        if feature.kind == "categorical":
+            return self._rows(column, feature).reshape(-1, 1)
+        lengths = column.list.len().fill_null(0).to_numpy().astype(np.int64)
+        padded = np.full((len(column), lengths.max(initial=0)), -1, np.int32)
+        place = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+        padded[np.repeat(np.arange(len(column)), lengths), place] = self._rows(values_of(column), feature)
+        # In one order, so that sums do not depend on that of the list.
+        return np.sort(padded, axis=1)
+
+    def _rows(self, column: pl.Series, feature: Feature) -> NDArray[np.int32]:
+        """The embedding row of each id, int32."""
+        unknown = self.of_ids.index(feature)
+        if feature.hash_buckets is not None:
+            before = sum(each.hash_buckets or 0 for each in self.of_ids[:unknown])
+            buckets = shard_of(column, feature.hash_buckets).to_numpy() + (len(self.of_ids) + before)
+            return np.where(column.is_null().to_numpy(), unknown, buckets).astype(np.int32)
+        ids, rows = self.vocabularies[feature.name]
         if not len(ids):
             return np.full(len(column), unknown, np.int32)
         found = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
@@ -165,6 +189,11 @@ def grow(table: NDArray[np.float32], size: int, seed: int, spread: float = 0.05)
     rng = np.random.default_rng((seed, len(table)))
     new = rng.normal(0, spread, (size - len(table), table.shape[1])).astype(np.float32)
     return np.concatenate([table, new])
+
+
+def values_of(column: pl.Series) -> pl.Series:
+    """The ids of a column, those of lists one after the other; an empty or null list has none."""
+    return column.filter(column.list.len() > 0).explode() if column.dtype == pl.List else column
 
 
 def _ids(column: pl.Series, least: int) -> pl.Series:

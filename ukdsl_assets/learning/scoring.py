@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.errors import ScoringError
+from ukdsl_assets.learning.encoding import values_of
 from ukdsl_assets.learning.students import FittedStudent, predictor
 from ukdsl_assets.sources.contract import conform, feature_dtype
 
@@ -22,8 +23,8 @@ Told = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Scored:
-    """What was scored: rows, seconds, their mean prediction (NaN without rows), and for each categorical feature the
-    share of rows whose id the student was not trained on."""
+    """What was scored: rows, seconds, their mean prediction (NaN without rows), and for each feature of ids the share
+    of them that the student was not trained on."""
 
     rows: int
     seconds: float
@@ -65,7 +66,8 @@ def score_files(
     predict = predictor(fitted, threads)
     started = time.monotonic()
     rows, mass = 0, 0.0
-    unknown = dict.fromkeys(fitted.encoder.categorical, 0)
+    # Ids that the student was not trained on, and all ids; of lists each id counts.
+    counts = {feature.name: np.zeros(2, np.int64) for feature in fitted.encoder.of_ids}
     temporary = target.with_name(f".{target.name}-{uuid4().hex}")
     writer = None
     try:
@@ -73,12 +75,11 @@ def score_files(
             for frame in _batches(file, columns, batch_rows):
                 where = f"{file}, rows {rows} to {rows + len(frame)}" if len(files) == 1 else str(file)
                 features = _features(fitted, frame, where)
-                if any(_not_finite(features[f.name]).any() for f in fitted.encoder.features if f.kind != "categorical"):
+                if any(_not_finite(features[f.name]).any() for f in fitted.encoder.features if not f.of_ids):
                     raise _counted(fitted, file, batch_rows)
                 prediction = predict(features)[head]
-                for name in unknown:
-                    unknown[name] += int((~features[name].is_in(fitted.encoder.vocabularies[name][0].implode())).sum())
-                    unknown[name] += features[name].null_count()
+                for name, count in counts.items():
+                    count += _unknown_ids(fitted, features[name])
                 identifiers = [frame[name] for name in IDENTIFIERS if name in frame.columns]
                 scored = pl.Series("prediction", prediction, dtype=pl.Float32)
                 table = pl.DataFrame([*identifiers, scored]).to_arrow()
@@ -94,7 +95,7 @@ def score_files(
             temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-    shares = {name: count / rows if rows else 0.0 for name, count in unknown.items()}
+    shares = {name: float(count[0] / count[1]) if count[1] else 0.0 for name, count in counts.items()}
     return Scored(rows, time.monotonic() - started, mass / rows if rows else float("nan"), shares)
 
 
@@ -172,6 +173,15 @@ def _features(fitted: FittedStudent, frame: pl.DataFrame, where: str) -> pl.Data
     return conformed.with_columns(request_id=starts.to_series().fill_null(True).cast(pl.Int64).cum_sum())
 
 
+def _unknown_ids(fitted: FittedStudent, column: pl.Series) -> tuple[int, int]:
+    """Ids of a feature that the student was not trained on, and all ids; a hashed feature knows all but null."""
+    ids = values_of(column)
+    unknown = ids.null_count()
+    if column.name in fitted.encoder.vocabularies:
+        unknown += int((~ids.is_in(fitted.encoder.vocabularies[column.name][0].implode())).sum())
+    return unknown, len(ids)
+
+
 def _not_finite(column: pl.Series) -> NDArray[np.bool_]:
     """Which rows [rows] of a numeric or vector column are null, or hold a null, a NaN or an infinity."""
     wrong = column.is_null().to_numpy().copy()
@@ -182,7 +192,7 @@ def _not_finite(column: pl.Series) -> NDArray[np.bool_]:
 
 def _counted(fitted: FittedStudent, file: Path, batch_rows: int) -> ScoringError:
     """The refusal of a file's rows that are not finite, counted over the whole file."""
-    dtypes = {f.name: feature_dtype(f) for f in fitted.encoder.features if f.kind != "categorical"}
+    dtypes = {f.name: feature_dtype(f) for f in fitted.encoder.features if not f.of_ids}
     counts, firsts, before = dict.fromkeys(dtypes, 0), dict.fromkeys(dtypes, 0), 0
     for frame in _batches(file, list(dtypes), batch_rows):
         for name, column in conform(frame, dtypes, str(file)).to_dict().items():

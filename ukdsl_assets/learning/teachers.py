@@ -156,7 +156,7 @@ def held_out(requests: pl.Series, seed: int) -> NDArray[np.bool_]:
 def _matrix(
     features: tuple[Feature, ...], codes: Mapping[str, pl.Series], rows: pl.DataFrame
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
-    """Float32 [rows, columns], their names, and the names of the categorical ones."""
+    """Float32 [rows, columns], their names, and the names of the categorical ones; lists of ids are left out."""
     parts: list[NDArray[np.float32]] = []
     columns: list[str] = []
     for feature in features:
@@ -169,6 +169,8 @@ def _matrix(
             )
             parts.append(coded.to_numpy()[:, None])
             columns.append(feature.name)
+        elif feature.kind == "multi_valued":
+            continue
         elif feature.kind == "numeric":
             parts.append(column.cast(pl.Float32).to_numpy()[:, None])
             columns.append(feature.name)

@@ -26,7 +26,6 @@ def tower_vectors(
     """
     import torch
 
-    from ukdsl_assets.learning.embedding_rows import look_up
     from ukdsl_assets.learning.networks.two_tower import TwoTower
 
     model, index = load_model(fitted), fitted.heads.index(head)
@@ -37,7 +36,7 @@ def tower_vectors(
     with torch.inference_mode():
         sides = []
         for side, tower in ((encoded.request, network.request), (encoded.candidate, network.candidate)):
-            columns = look_up(model.table, torch.from_numpy(side.ids), torch.from_numpy(side.numbers))
+            columns = model.columns(torch.from_numpy(side.ids), torch.from_numpy(side.numbers), side.lists)
             sides.append(tower(columns)[:, index])
         request, candidate = sides
         one = torch.ones_like(request[:, :1])

@@ -15,6 +15,8 @@ from ukdsl_assets.learning.embedding_rows import EmbeddingRows, look_up
 from ukdsl_assets.learning.encoding import EncodedRows
 from ukdsl_assets.learning.losses import Lists, listwise_cross_entropy, soft_label_cross_entropy
 from ukdsl_assets.learning.networks.inputs import Inputs
+from ukdsl_assets.learning.networks.pooling import Lists as ListsOfIds
+from ukdsl_assets.learning.networks.pooling import pooled
 from ukdsl_assets.learning.training_state import Keeper, Position, restore, state_of
 
 Progress = Callable[[int, int, int, float], None]
@@ -28,6 +30,10 @@ class Model:
 
     table: Tensor
     network: nn.Module
+
+    def columns(self, ids: Tensor, numbers: Tensor, lists: ListsOfIds | None) -> Tensor:
+        """One side as the network reads it: embeddings of the ids, pooled where they are lists, then numbers."""
+        return pooled(look_up(self.table, ids, numbers), ids, lists, self.table.shape[1])
 
 
 @dataclass(frozen=True)
@@ -142,8 +148,8 @@ def predict(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
         within = int(np.searchsorted(rows.offsets, rows.offsets[first] + SCORING_ROWS, side="right")) - 1
         last = max(within, first + 1)
         part = _slice(tensors, first, last)
-        request = look_up(model.table, part.request_ids, part.request_numbers)
-        candidate = look_up(model.table, part.ids, part.numbers)
+        request = model.columns(part.request_ids, part.request_numbers, part.lists_of_ids[0])
+        candidate = model.columns(part.ids, part.numbers, part.lists_of_ids[1])
         parts.append(torch.sigmoid(model.network(Inputs(request, candidate, part.request_of_row))))
         first = last
     return torch.cat(parts).cpu().numpy() if parts else np.empty((0, heads), np.float32)
@@ -176,7 +182,12 @@ def _step(
     sides = [(ids, columns) for ids, columns in ((part.request_ids, request), (part.ids, candidate)) if ids.numel()]
     for _, columns in sides:
         columns.requires_grad_()
-    inputs = Inputs(request, candidate, part.request_of_row)
+    width = model.table.shape[1]
+    inputs = Inputs(
+        pooled(request, part.request_ids, part.lists_of_ids[0], width),
+        pooled(candidate, part.ids, part.lists_of_ids[1], width),
+        part.request_of_row,
+    )
     with _autocast(precision, model.table.device):
         logits = model.network(inputs)
     logits = logits.float()
@@ -215,6 +226,7 @@ class _Rows:
     logit_scale: Tensor
     lists: tuple[Tensor, Tensor] | None
     offsets: NDArray[np.int64]
+    lists_of_ids: tuple[ListsOfIds | None, ListsOfIds | None]
 
 
 def _tensors(rows: EncodedRows, device: torch.device) -> _Rows:
@@ -232,6 +244,7 @@ def _tensors(rows: EncodedRows, device: torch.device) -> _Rows:
         logit_scale=nothing,
         lists=None,
         offsets=rows.offsets,
+        lists_of_ids=(rows.request.lists, rows.candidate.lists),
     )
 
 
@@ -259,6 +272,7 @@ def _laid_out(shard: Shard, seed: tuple[int, int, int], device: torch.device) ->
         logit_scale=moved(targets.logit_scale, at),
         lists=(moved(targets.lists.share, at), moved(targets.lists.log_value, at)) if targets.lists else None,
         offsets=offsets,
+        lists_of_ids=(rows.request.lists, rows.candidate.lists),
     )
 
 
@@ -276,4 +290,5 @@ def _slice(rows: _Rows, first: int, last: int) -> _Rows:
         logit_scale=rows.logit_scale[part],
         lists=(rows.lists[0][part], rows.lists[1][part]) if rows.lists else None,
         offsets=rows.offsets[first : last + 1] - rows.offsets[first],
+        lists_of_ids=rows.lists_of_ids,
     )

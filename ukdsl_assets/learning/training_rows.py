@@ -181,7 +181,7 @@ def _check_values(cascade: Cascade, student: Student, rows: pl.DataFrame) -> Non
             "listwise loss needs it; materialize teacher_augmented of the window's days again"
         )
     for feature in cascade.features_of(student):
-        if feature.kind != "categorical" and (nulls := rows[feature.name].null_count()):
+        if not feature.of_ids and (nulls := rows[feature.name].null_count()):
             raise TrainingError(
                 f"{student.name}: column `{feature.name}` of teacher_augmented is null in {nulls} of {len(rows)} rows; "
                 "expected a number; materialize the window's days again if the feature is new to the student"

@@ -135,7 +135,8 @@ def feature_dtype(feature: Feature) -> pl.DataType:
         return pl.Array(pl.Float32, feature.width)
     if feature.kind == "numeric":
         return pl.Float32()
-    return pl.Int64() if feature.values == "integer" else pl.String()
+    of_one = pl.Int64() if feature.values == "integer" else pl.String()
+    return pl.List(of_one) if feature.kind == "multi_valued" else of_one
 
 
 def _kept(rules: list[Rule]) -> dict[str, pl.Expr]:
@@ -163,6 +164,9 @@ def _schema_column(dtype: pl.DataType, **options: Any) -> dy.Column:
         return dy.Datetime(time_unit="us", time_zone="UTC", **options)
     if isinstance(dtype, pl.Array):
         return dy.Array(dy.Float32(), dtype.size, **options)
+    if isinstance(dtype, pl.List):
+        inner = dy.Int64(nullable=False) if dtype.inner == pl.Int64 else dy.String(nullable=False)
+        return dy.List(inner, **options)
     simple: dict[type[pl.DataType], Callable[..., dy.Column]] = {
         pl.Int64: dy.Int64,
         pl.String: dy.String,
@@ -210,6 +214,8 @@ def _cast(series: pl.Series, expected: pl.DataType) -> pl.Series | None:
     if isinstance(expected, pl.Array):
         of_floats = isinstance(seen, pl.List | pl.Array) and seen.inner in (pl.Float32, pl.Float64)
         return series.cast(expected) if of_floats else None
+    if isinstance(expected, pl.List):
+        return _cast_lists(series, expected)
     if isinstance(expected, pl.String):
         return series.cast(expected) if isinstance(seen, pl.Categorical | pl.Enum) else None
     if isinstance(expected, pl.Int64):
@@ -217,6 +223,14 @@ def _cast(series: pl.Series, expected: pl.DataType) -> pl.Series | None:
     if isinstance(expected, pl.Float32):
         return _cast_to_float(series) if seen.is_float() or seen.is_integer() else None
     return None
+
+
+def _cast_lists(series: pl.Series, expected: pl.List) -> pl.Series | None:
+    if not isinstance(series.dtype, pl.List | pl.Array):
+        return None
+    seen = series.dtype.inner
+    fits = seen.is_integer() if expected.inner == pl.Int64 else isinstance(seen, pl.String | pl.Categorical | pl.Enum)
+    return series.cast(expected) if fits or seen == pl.Null else None
 
 
 def _cast_to_float(series: pl.Series) -> pl.Series:

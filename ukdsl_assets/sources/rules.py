@@ -169,7 +169,14 @@ def _feature_rules(cascade: Cascade, feature: Feature) -> list[Rule]:
         fix = "fill it in where the log is written, or declare a later `known_from`"
         bad = column.is_null() & reached(cascade, feature.known_from)
         rules.append(Rule("contract", feature.name, expected, fix, bad))
-    if feature.kind != "categorical":
+    if feature.kind == "multi_valued":
+        expected, fix = "no null inside a list", "leave missing ids out; a list may be empty"
+        bad = column.list.eval(pl.element().is_null()).list.any()
+        rules.append(Rule("contract", feature.name, expected, fix, bad))
+        expected = f"at most {feature.most_values} ids in a list"
+        fix = "write the most telling ids alone, or declare a larger `most_values`"
+        rules.append(Rule("contract", feature.name, expected, fix, column.list.len() > feature.most_values))
+    elif feature.kind != "categorical":
         finite = column.is_finite()
         if feature.kind == "vector":
             finite = column.arr.eval(pl.element().is_finite().fill_null(False)).arr.all()

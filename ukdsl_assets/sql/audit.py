@@ -12,12 +12,14 @@ from ukdsl_assets.sql.render import RenderedModel
 SHOWN_KEYS = 3
 TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {
     "BIGINT": (pl.Int64,),
+    "BIGINT[]": (pl.List(pl.Int64),),
     "BOOLEAN": (pl.Boolean,),
     "DOUBLE": (pl.Float64,),
     "FLOAT": (pl.Float32,),
     "FLOAT[]": (pl.List(pl.Float32),),
     "TIMESTAMP WITH TIME ZONE": (pl.Datetime("us", "UTC"),),
     "VARCHAR": (pl.String,),
+    "VARCHAR[]": (pl.List(pl.String),),
 }
 
 
@@ -88,7 +90,7 @@ def _rules(name: str, column: Column, dtype: pl.DataType, parameters: Mapping[st
         rules.append(("not null", value.is_null()))
     if dtype.is_float():
         rules.append(("a finite number", ~value.is_finite()))
-    if isinstance(dtype, pl.List):
+    if dtype == pl.List(pl.Float32):
         rules.append(("finite numbers", ~value.list.eval(pl.element().is_finite()).list.all()))
     if column.between is not None:
         lowest, highest = column.between

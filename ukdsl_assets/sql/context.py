@@ -204,6 +204,7 @@ def _predictions(cascade: Cascade) -> tuple[PredictionNames, ...]:
 
 
 def _sql_type(feature: Any) -> str:
-    if feature.kind == "categorical":
-        return "BIGINT" if feature.values == "integer" else "VARCHAR"
+    if feature.of_ids:
+        of_one = "BIGINT" if feature.values == "integer" else "VARCHAR"
+        return f"{of_one}[]" if feature.kind == "multi_valued" else of_one
     return "FLOAT" if feature.kind == "numeric" else "FLOAT[]"

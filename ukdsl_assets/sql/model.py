@@ -12,7 +12,17 @@ from ukdsl_assets.errors import SqlModelError
 
 # "identifier" is the type of the cascade's request_id and candidate_id, "declared" that of a feature's declaration.
 ColumnType = Literal[
-    "identifier", "declared", "BIGINT", "BOOLEAN", "DOUBLE", "FLOAT", "FLOAT[]", "TIMESTAMP WITH TIME ZONE", "VARCHAR"
+    "identifier",
+    "declared",
+    "BIGINT",
+    "BIGINT[]",
+    "BOOLEAN",
+    "DOUBLE",
+    "FLOAT",
+    "FLOAT[]",
+    "TIMESTAMP WITH TIME ZONE",
+    "VARCHAR",
+    "VARCHAR[]",
 ]
 ListParameter = Literal["$stages", "$tasks"]
 
