@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.learning.metrics import CLIP
 
-# Kernels that call these are cached by their own file's date: touch them after a change here.
+# Kernels that call these are cached by the content of their own file: edit them too after a change here.
 LIMIT = math.log((1 - CLIP) / CLIP)
 
 

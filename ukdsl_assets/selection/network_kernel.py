@@ -23,11 +23,16 @@ def first_sums(layer, start, inputs, sums):  # type: ignore[no-untyped-def]
     """The first layer's sums [rows, units] of the rows from `start` on; inputs [rows, columns] is overwritten."""
     width = layer.embeddings.shape[1]
     for i in range(len(sums)):
-        place = 0
-        for column in range(layer.ids.shape[1]):
-            inputs[i, place : place + width] = layer.embeddings[layer.ids[start + i, column]]
-            place += width
-        inputs[i, place:] = layer.numbers[start + i]
+        out, ids, numbers = inputs[i], layer.ids[start + i], layer.numbers[start + i]
+        place = np.uint64(0)
+        for column in range(len(ids)):
+            embedding = layer.embeddings[ids[column]]
+            for unit in range(width):
+                out[place] = embedding[unit]
+                place += np.uint64(1)
+        for column in range(len(numbers)):
+            out[place] = numbers[column]
+            place += np.uint64(1)
     np.dot(inputs, layer.weight, sums)
     for i in range(len(sums)):
         for unit in range(len(layer.bias)):
@@ -38,7 +43,9 @@ def first_sums(layer, start, inputs, sums):  # type: ignore[no-untyped-def]
 def exchanged(layer, ids, numbers, start, donors, steps, changed):  # type: ignore[no-untyped-def]
     """Donor's inputs less the row's, [rows that differ, columns], flat; their places; their number."""
     width = layer.embeddings.shape[1]
-    count = place = 0
+    count = 0
+    # Unsigned: the compiler need not think of negative indices.
+    place = np.uint64(0)
     for i in range(len(donors)):
         row, donor = start + i, donors[i]
         differs = False
@@ -50,13 +57,12 @@ def exchanged(layer, ids, numbers, start, donors, steps, changed):  # type: igno
             continue
         for column in ids:
             theirs, mine = layer.embeddings[layer.ids[donor, column]], layer.embeddings[layer.ids[row, column]]
-            step = steps[place : place + width]
             for unit in range(width):
-                step[unit] = theirs[unit] - mine[unit]
-            place += width
+                steps[place] = theirs[unit] - mine[unit]
+                place += np.uint64(1)
         for column in numbers:
             steps[place] = layer.numbers[donor, column] - layer.numbers[row, column]
-            place += 1
+            place += np.uint64(1)
         changed[count] = i
         count += 1
     return count

@@ -54,7 +54,8 @@ def tell_of_compilation(compiled: Any, tell: Tell | None) -> None:
     """A line if a function of Numba is about to be compiled, which is kept for the next process."""
     if tell is None or compiled.signatures:
         return
-    source = Path(compiled.py_func.__code__.co_filename)
-    index = Path(compiled.stats.cache_path).glob(f"{source.stem}.{compiled.py_func.__name__}-*.nbi")
-    if not any(file.stat().st_mtime >= source.stat().st_mtime for file in index):
-        tell(f"importance: compiling {source.stem}, some seconds, once on this machine")
+    code = compiled.py_func.__code__
+    source = Path(code.co_filename).stem
+    kept = f"{source}.{code.co_name}-{code.co_firstlineno}.*.nbi"
+    if not any(Path(compiled.stats.cache_path).glob(kept)):
+        tell(f"importance: compiling {source}, some seconds, once on this machine")

@@ -1,0 +1,233 @@
+"""Exact permutation importance by the kernels beside scikit-learn's `permutation_importance` on the same model.
+
+    python -m benchmarks.importance [--rows 100000 1000000] [--features 4] [--rounds 2] [--threads 1]
+
+100 features: 100 numbers, or 60 numbers and 40 ids, with labels that depend on most of them; LightGBM of 200 trees of
+31 leaves, and a network 700-128-64-1 (ids embedded in 16), both trained on 100,000 other rows. One repeat. Both sides
+begin with the encoded features; ours ends with scores and standard errors of all 100. scikit-learn would take hours: it
+is run on `--features` of the 100, and its seconds are extrapolated linearly, one prediction a feature and one without.
+The sides take turns; shown are each side's fewest CPU seconds, the largest difference of a score on the features and
+permutations that scikit-learn drew, and the peak memory of a process of its own that does nothing but our side.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from sklearn.inspection import permutation_importance
+from sklearn.utils import check_random_state
+
+from ukdsl_assets.architectures import LightGbmArchitecture, MlpArchitecture
+from ukdsl_assets.cascade import SHIPPED, Cascade, Feature, Student, read_cascade
+from ukdsl_assets.learning.metrics import normalized_entropy
+from ukdsl_assets.learning.students import FittedStudent, as_checkpoint, fit_student, from_checkpoint
+from ukdsl_assets.selection.importance import Importance, as_importance, student_importance
+from ukdsl_assets.selection.sample import sample_of
+from ukdsl_assets.selection.student_backends import student_changes
+from ukdsl_assets.selection.student_columns import row_features, row_predictor
+
+HEAD = "impression"
+TRAINING_ROWS, VOCABULARY, SEED = 100_000, 500, 11
+TREES = LightGbmArchitecture(kind="lightgbm", trees=200, leaves=31)
+NETWORK = MlpArchitecture(kind="mlp", embedding=16, hidden=(128, 64))
+# Name -> architecture, ids among the 100 features, and how many times faster than scikit-learn is asked for.
+MODELS = {
+    "LightGBM 200 x 31, 100 numbers": (TREES, 0, 60),
+    "LightGBM 200 x 31, 60 numbers, 40 ids": (TREES, 40, 60),
+    "network 700-128-64-1": (NETWORK, 40, 12),
+}
+
+
+def main() -> None:
+    """Train each model once and measure both sides at each size."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--features", type=int, default=4, help="features that scikit-learn permutes")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each side")
+    parser.add_argument("--threads", type=int, default=1, help="of both sides")
+    parser.add_argument("--only-ours", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only_ours:
+        only_ours(given.only_ours, given.threads)
+        return
+    title = f"CPU seconds, {given.threads} thread, one repeat, the fewest of {given.rounds} rounds"
+    columns = ("model", "rows", "ours", "scikit-learn", "times faster", "asked", "largest difference", "our peak MB")
+    table = Table(*columns, title=title, box=box.SIMPLE)
+    for name, (_, ids, asked) in MODELS.items():
+        student = trained(name)
+        for rows in given.rows:
+            measured = compare(student, world(rows, ids, seed=2), given.features, given.rounds, given.threads)
+            table.add_row(name, f"{rows:,}", *measured.texts(asked))
+            print(f"{name}, {rows:,} rows: {measured}", flush=True)
+    Console(width=160).print(table)
+    print(
+        f"scikit-learn's seconds are of {given.features} of 100 features, times 101 / {given.features + 1}; "
+        "NE on soft labels, weighted, is the metric of both."
+    )
+
+
+def features_of(ids: int) -> tuple[Feature, ...]:
+    """100 features of the candidate, the first ones ids."""
+    kinds = ["categorical"] * ids + ["numeric"] * (100 - ids)
+    return tuple(
+        Feature.model_validate({"name": f"{kind}_{place:02}", "kind": kind, "side": "candidate"})
+        for place, kind in enumerate(kinds)
+    )
+
+
+def world(rows: int, ids: int, seed: int) -> pl.DataFrame:
+    """Rows of `teacher_augmented`: soft labels from effects of ids, slopes, and products of neighbouring numbers."""
+    random, effects = np.random.default_rng(seed), np.random.default_rng(SEED)
+    logit = np.full(rows, -1.0, np.float32)
+    columns: dict[str, NDArray[Any]] = {}
+    before = np.zeros(rows, np.float32)
+    for place, feature in enumerate(features_of(ids)):
+        strength = 0.4 * effects.exponential() if place % 3 else 0.0
+        if feature.kind == "categorical":
+            column: NDArray[Any] = random.integers(0, VOCABULARY, rows)
+            logit += strength * effects.normal(size=VOCABULARY).astype(np.float32)[column]
+        else:
+            column = random.standard_normal(rows, dtype=np.float32)
+            logit += np.float32(strength) * (column + column * before) * np.float32(0.7)
+            before = column
+        columns[feature.name] = column
+    soft = (1 / (1 + np.exp(-logit - random.standard_normal(rows, dtype=np.float32)))).astype(np.float32)
+    weight = random.exponential(size=rows).astype(np.float32)
+    return pl.DataFrame(
+        {"request_id": np.arange(rows), "candidate_id": np.zeros(rows, np.int64), **columns}
+    ).with_columns(target=pl.Series(soft), weight=pl.Series(weight), domain=pl.lit("IMP"))
+
+
+def trained(name: str) -> FittedStudent:
+    """A student of the given kind on rows that are not measured."""
+    architecture, ids, _ = MODELS[name]
+    shipped = read_cascade(SHIPPED / "simulated_ads.yaml")
+    cascade: Cascade = shipped.model_copy(update={"features": features_of(ids)})
+    student: Student = shipped.students[-1].model_copy(
+        update={
+            "architecture": architecture,
+            "features": "all",
+            "heads": (HEAD,),
+            "requests_per_batch": 512,
+            "learning_rate": 0.1 if architecture.kind == "lightgbm" else 2e-3,
+            "epochs": 2,
+        }
+    )
+    return fit_student(cascade, student, "baseline", world(TRAINING_ROWS, ids, seed=1)).student
+
+
+class Measured:
+    """Figures of one model and size."""
+
+    def __init__(self, ours: float, theirs: float, difference: float, megabytes: float) -> None:
+        self.ours, self.theirs, self.difference, self.megabytes = ours, theirs, difference, megabytes
+
+    def texts(self, asked: int) -> list[str]:
+        ratio = self.theirs / self.ours
+        return [
+            f"{self.ours:.2f}",
+            f"{self.theirs:.1f}",
+            f"{ratio:.0f}",
+            f"{asked}: {'met' if ratio >= asked else 'missed'}",
+            f"{self.difference:.1e}",
+            f"{self.megabytes:,.0f}",
+        ]
+
+    def __str__(self) -> str:
+        return f"ours {self.ours:.2f} s, scikit-learn {self.theirs:.1f} s, {self.megabytes:,.0f} MB"
+
+
+def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int, threads: int) -> Measured:
+    """Both sides in turn; the features that scikit-learn permutes are spread over all."""
+    every = {feature.name: [feature.name] for feature in fitted.encoder.features}
+    chosen = {name: every[name] for name in list(every)[:: len(every) // count][:count]}
+    features = row_features(fitted.encoder, frame)
+    target, weight = (frame[name].to_numpy() for name in ("target", "weight"))
+    model = Permutable(fitted, list(chosen), threads)
+    # Loads what is compiled or allocated once on either side.
+    student_importance(fitted, frame[:1000], every, head=HEAD, threads=threads, tell=print)
+    ours, theirs = [], []
+
+    def mine() -> Importance:
+        sample = sample_of(target, weight, features.request, repeats=1, seed=0)
+        return as_importance(every, sample, *student_changes(fitted, features, every, HEAD, sample, threads, print))
+
+    for _ in range(rounds):
+        ours.append(seconds(mine)[0])
+        used, found = seconds(lambda: model.importance(features.columns, target, weight))
+        theirs.append(used * (len(every) + 1) / (count + 1))
+    # scikit-learn seeds a generator for all columns and shuffles the order of the rows with it.
+    order = np.arange(len(frame))
+    check_random_state(check_random_state(SEED).randint(np.iinfo(np.int32).max + 1)).shuffle(order)
+    sample = sample_of(target, weight, features.request, repeats=1, seed=0)
+    sample = replace(sample, donors=order.astype(np.int32)[None])
+    same = as_importance(chosen, sample, *student_changes(fitted, features, chosen, HEAD, sample, threads, None))
+    difference = float(np.abs(same.per_repeat - found.importances).max())
+    return Measured(min(ours), min(theirs), difference, peak(fitted, frame, threads))
+
+
+class Permutable:
+    """The student as an estimator of a matrix of its permuted features; the others stand beside it."""
+
+    def __init__(self, fitted: FittedStudent, names: list[str], threads: int) -> None:
+        self.names, self.predicted = names, row_predictor(fitted, HEAD, threads)
+        self.columns: dict[str, NDArray[Any]] = {}
+
+    def fit(self, matrix: NDArray[Any], target: NDArray[Any]) -> "Permutable":
+        return self
+
+    def score(self, matrix: NDArray[Any], target: NDArray[Any], sample_weight: NDArray[Any]) -> float:
+        permuted = {name: matrix[:, [place]].astype(self.columns[name].dtype) for place, name in enumerate(self.names)}
+        return -normalized_entropy(self.predicted({**self.columns, **permuted}), target, sample_weight)
+
+    def importance(self, columns: Any, target: NDArray[Any], weight: NDArray[Any]) -> Any:
+        self.columns = dict(columns)
+        matrix = np.concatenate([columns[name].astype(np.float32) for name in self.names], axis=1)
+        return permutation_importance(
+            self, matrix, target, n_repeats=1, random_state=SEED, n_jobs=None, sample_weight=weight
+        )
+
+
+def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """CPU seconds of all threads, and what the work returned."""
+    started = time.process_time()
+    found = work()
+    return time.process_time() - started, found
+
+
+def peak(fitted: FittedStudent, frame: pl.DataFrame, threads: int) -> float:
+    """Peak resident MB of a new process that reads the rows and does our side."""
+    with tempfile.TemporaryDirectory() as folder:
+        frame.write_parquet(Path(folder) / "rows.parquet")
+        np.savez(Path(folder) / "tensors.npz", **fitted.tensors)
+        (Path(folder) / "student.json").write_text(json.dumps([as_checkpoint(fitted), fitted.text]))
+        command = [sys.executable, "-m", "benchmarks.importance", "--only-ours", folder, "--threads", str(threads)]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def only_ours(folder: Path, threads: int) -> None:
+    """Print the peak of this process."""
+    content, text = json.loads((folder / "student.json").read_text())
+    tensors = dict(np.load(folder / "tensors.npz"))
+    fitted = from_checkpoint(content, tensors, text)
+    every = {feature.name: [feature.name] for feature in fitted.encoder.features}
+    student_importance(fitted, pl.read_parquet(folder / "rows.parquet"), every, head=HEAD, threads=threads)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()
