@@ -5,6 +5,7 @@ Exact: every row of every repeat is predicted with its donor's value (UKDSL pape
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.students import FittedStudent
 from ukdsl_assets.selection.any_predictor import Columns, permuted_one_by_one
+from ukdsl_assets.selection.expectation import distinct_rows, expected_changes
 from ukdsl_assets.selection.parts import Tell
 from ukdsl_assets.selection.sample import Changes, Sample, sample_of, standard_errors
 from ukdsl_assets.selection.student_backends import student_changes
@@ -83,6 +85,7 @@ def student_importance(
     repeats: int = 1,
     seed: int = 0,
     threads: int = 1,
+    exact_values: int = 0,
     tell: Tell | None = None,
 ) -> Importance:
     """Importance of a student's features on rows of `teacher_augmented`, by the fastest exact way.
@@ -93,6 +96,8 @@ def student_importance(
             like any other, so that the rows of a request get different donors.
         head: which output of the student is judged.
         threads: the result is the same, bit by bit, whatever their number.
+        exact_values: groups of at most so many distinct (combinations of) values get the exact mean over all donors,
+            in one pass a value, as the figure of every repeat.
         tell: gets a line of progress now and then, and one when a kernel is compiled (once a machine).
 
     Returns:
@@ -108,7 +113,17 @@ def student_importance(
     check_groups(groups, features.columns)
     target, weight = (rows[name].to_numpy() for name in ("target", "weight"))
     sample = sample_of(target, weight, features.request, repeats, seed)
-    return as_importance(groups, sample, *student_changes(fitted, features, groups, head, sample, threads, tell))
+    changes, entropy = student_changes(fitted, features, groups, head, sample, threads, tell)
+
+    def alone(name: str, single: Sample) -> Changes:
+        return student_changes(fitted, features, {name: groups[name]}, head, single, threads, tell)[0]
+
+    for place, (name, members) in enumerate(groups.items()):
+        few = distinct_rows([features.columns[member] for member in members], exact_values) if exact_values else None
+        if few is not None:
+            expected = expected_changes(partial(alone, name), sample, *few)
+            changes.of_repeat[place], changes.of_cluster[place] = expected.of_repeat[0], expected.of_cluster[0]
+    return as_importance(groups, sample, changes, entropy)
 
 
 def as_importance(
