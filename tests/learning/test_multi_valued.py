@@ -93,6 +93,7 @@ def test_a_student_learns_from_lists_and_the_order_inside_one_changes_no_byte() 
     assert np.corrcoef(serving[considered], held["target"].to_numpy()[considered])[0, 1] > 0.9
 
 
+@settings(deadline=None)
 @given(LISTS, st.booleans())
 def test_pooling_is_the_mean_or_sum_of_a_lists_embeddings(lists: list[list[int]], mean: bool) -> None:
     frame = pl.DataFrame({"tags": pl.Series(lists, dtype=pl.List(pl.Int64))}).with_row_index("request_id")

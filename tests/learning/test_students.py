@@ -17,6 +17,7 @@ from ukdsl_assets.architectures import (
 )
 from ukdsl_assets.cascade import LossWeights
 from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.lake.arrays import put_back, taken_out
 from ukdsl_assets.learning.metrics import calibration, normalized_entropy
 from ukdsl_assets.learning.students import (
     FittedStudent,
@@ -73,7 +74,8 @@ def test_every_architecture_learns_with_both_arms_repeats_itself_and_survives_it
     assert serving < normalized_entropy(teacher, teacher) + 0.06
     assert serving < normalized_entropy(baseline, teacher)
     assert calibration(heads["consideration"], teacher) == pytest.approx(1, abs=0.06)
-    restored = from_checkpoint(json.loads(json.dumps(as_checkpoint(student))), student.tensors, student.text)
+    values, arrays = taken_out(as_checkpoint(student))
+    restored = from_checkpoint(put_back(json.loads(json.dumps(values)), arrays), student.tensors, student.text)
     for head, probability in heads.items():
         assert np.array_equal(predict_student(restored, held)[head], probability)
     assert all(np.isfinite(values).all() and values.size for values in parameters_of(student).values())

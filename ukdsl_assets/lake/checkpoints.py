@@ -1,6 +1,7 @@
 """Trained models by day: weights as safetensors or LightGBM text, facts about them as JSON; nothing is ever unpickled.
 
-<root>/<key...>/checkpoints/day=YYYY-MM-DD/<version>/  weights.safetensors or model.txt, then checkpoint.json
+<root>/<key...>/checkpoints/day=YYYY-MM-DD/<version>/  weights.safetensors or model.txt, then checkpoint.json;
+    before it arrays.safetensors, where the facts have columns
 <root>/<key...>/checkpoints/day=YYYY-MM-DD/current.json  names the published version of the day
 <root>/<key...>/released.json and releases/               see `releases`
 """
@@ -17,12 +18,14 @@ from typing import Any
 import numpy as np
 
 from ukdsl_assets.errors import LakeError
+from ukdsl_assets.lake.arrays import put_back, taken_out
 from ukdsl_assets.lake.releases import Key, ReleaseStore
 from ukdsl_assets.lake.staging import folder_of
 from ukdsl_assets.lake.storage import checked_key, to_json
 
 WEIGHTS = "weights.safetensors"
 TEXT = "model.txt"
+ARRAYS = "arrays.safetensors"
 FACTS = "checkpoint.json"
 CURRENT = "current.json"
 
@@ -38,7 +41,7 @@ class Checkpoint:
         key: of the model, such as ("simulated_ads", "pre_ranking_click", "distilled").
         day: the partition it belongs to.
         version: hash of the content (model and metadata), 16 hexadecimal digits.
-        metadata: as read back from JSON (tuples are lists, keys are str).
+        metadata: as read back from JSON (tuples are lists, keys are str), with its polars columns.
         tensors: name -> array, or None.
         text: a LightGBM model, or None.
     """
@@ -70,7 +73,8 @@ class CheckpointStore(ReleaseStore):
         Args:
             key: of the model.
             day: the partition.
-            metadata: JSON values only, no NaN or infinity.
+            metadata: JSON values, no NaN or infinity, and polars Series of integers or strings, which are kept as
+                arrays.
             tensors: name -> array of any shape, dtypes of safetensors; or
             text: LightGBM's text; neither for a model that is only its metadata.
 
@@ -79,8 +83,9 @@ class CheckpointStore(ReleaseStore):
         """
         if tensors is not None and text is not None:
             raise LakeError(f"{self._name(key, day)}: both tensors and text were given, expected one. Save two keys.")
-        facts = to_json(metadata, self._name(key, day))
-        files = {**_model_file(tensors, text), FACTS: facts}
+        values, arrays = taken_out(metadata)
+        columns = {ARRAYS: _to_safetensors(arrays)} if arrays else {}
+        files = {**_model_file(tensors, text), **columns, FACTS: to_json(values, self._name(key, day))}
         version = _version_of(files)
         for name, content in files.items():  # the facts come last: a checkpoint with facts is whole
             path = self._day_path(key, day, version, name)
@@ -110,7 +115,7 @@ class CheckpointStore(ReleaseStore):
                     "Materialize its checkpoint of that day first."
                 )
             version = str(pointer["version"])
-        names = (WEIGHTS, TEXT, FACTS)
+        names = (WEIGHTS, TEXT, ARRAYS, FACTS)
         read = {name: self._storage.read(self._day_path(key, day, version, name)) for name in names}
         files = {name: content for name, content in read.items() if content is not None}
         if not files:
@@ -127,7 +132,7 @@ class CheckpointStore(ReleaseStore):
             checked_key(key),
             day,
             version,
-            json.loads(files[FACTS]),
+            put_back(json.loads(files[FACTS]), _tensors_of(files[ARRAYS]) if ARRAYS in files else {}),
             _tensors_of(files[WEIGHTS]) if WEIGHTS in files else None,
             files[TEXT].decode() if TEXT in files else None,
         )
@@ -183,10 +188,14 @@ class CheckpointStore(ReleaseStore):
 
 def _model_file(tensors: Mapping[str, np.ndarray] | None, text: str | None) -> dict[str, bytes]:
     if tensors is not None:
-        from safetensors.numpy import save
-
-        return {WEIGHTS: save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})}
+        return {WEIGHTS: _to_safetensors(tensors)}
     return {} if text is None else {TEXT: text.encode()}
+
+
+def _to_safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
+    from safetensors.numpy import save
+
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def _tensors_of(content: bytes) -> dict[str, np.ndarray]:

@@ -160,18 +160,18 @@ class Encoder:
         return ((_numbers(frame, feature) - mean) / deviation).clip(-CUT, CUT)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything needed to rebuild it, as JSON values."""
+        """Everything needed to rebuild it, as JSON values and, of vocabularies, columns (see `lake.arrays`)."""
         return {
             "features": [feature.model_dump(mode="json") for feature in self.features],
             "vocabularies": {
-                name: {"ids": ids.to_list(), "rows": rows.tolist()} for name, (ids, rows) in self.vocabularies.items()
+                name: {"ids": ids, "rows": pl.Series(rows)} for name, (ids, rows) in self.vocabularies.items()
             },
             "scales": {name: [list(mean), list(deviation)] for name, (mean, deviation) in self.scales.items()},
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Encoder":
-        """The inverse of `as_json`."""
+        """The inverse of `as_json`; columns may be lists, as older checkpoints have them."""
         features = tuple(Feature.model_validate(item) for item in content["features"])
         dtypes = {f.name: pl.String if f.values == "string" else pl.Int64 for f in features}
         return cls(

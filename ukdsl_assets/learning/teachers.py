@@ -98,9 +98,9 @@ def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> 
 
 
 def as_checkpoint(fitted: FittedTeacher) -> dict[str, Any]:
-    """Everything but the models' text, as JSON values."""
+    """Everything but the models' text, as JSON values and columns of ids (see `lake.arrays`)."""
     return {
-        "codes": {name: ids.to_list() for name, ids in fitted.codes.items()},
+        "codes": dict(fitted.codes),
         "features": [feature.model_dump(mode="json") for feature in fitted.features],
         "tasks": list(fitted.models),
     }
