@@ -14,6 +14,7 @@ from ukdsl_assets.evidence.simulated_days import augmented, declared
 from ukdsl_assets.evidence.units import settings_of
 from ukdsl_assets.learning.platt import apply_platt
 from ukdsl_assets.simulation.day import SimulatedDay, simulate_day
+from ukdsl_assets.simulation.hashing import normals
 from ukdsl_assets.simulation.production import ProductionModels
 
 CASCADE, STUDENT = declared()
@@ -63,21 +64,24 @@ def test_ceilings_score_with_the_ranking_model_and_with_the_truth(
 def test_figures_are_those_counted_row_by_row(served: SimulatedDay) -> None:
     truth, bid = served.true_click, served.ads.bid
     assert truth is not None
-    revenue = clicks = best = own = ranking = kept = 0.0
+    revenue = at_bids = clicks = best = own = ranking = kept = 0.0
     for request in range(120):
         worth = {place: bid[served.slots[request, place]] * truth[request, place] for place in range(300)}
         top = sorted(worth, key=lambda place: worth[place], reverse=True)
         for position in served.shown[request]:
             place = served.ranked[request, position]
-            revenue += worth[place]
+            ad = int(served.ads.ad[served.slots[request, place]])
+            at_bids += worth[place]
+            revenue += worth[place] * np.exp(0.8 * float(normals(WORLD.stream, "auction", 0, request, ad)))
             clicks += truth[request, place]
         best += len(set(top[:24]) & set(served.ranked[request]))
         for position, place in enumerate(served.ranked[request]):
             kept += truth[request, place]
             own += served.pre_ranking_click[request, list(served.pre_ranked[request]).index(place)]
             ranking += served.ranking_click[request, position]
-    found = outcome(served)
+    found = outcome(WORLD, served)
     assert found["revenue"] == pytest.approx(revenue / 120, rel=1e-5)
+    assert found["at bids alone"] == pytest.approx(at_bids / 120, rel=1e-5)
     assert found["clicks"] == pytest.approx(clicks / 120, rel=1e-5)
     assert found["best 24 kept"] == pytest.approx(best / (120 * 24), abs=1e-9)
     assert found["own selection"] == pytest.approx(own / kept, rel=1e-5)

@@ -11,7 +11,15 @@ from ukdsl_assets.evidence.arms import Learner, recipes
 from ukdsl_assets.evidence.serving import Production, RankingServes, StudentServes, TruthServes
 from ukdsl_assets.evidence.simulated_days import augmented, declared, scale_of, warmed_up
 from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
-from ukdsl_assets.simulation.day import PRE_RANKED, RANKED, SHOWN, SimulatedDay, keep_top, simulate_day
+from ukdsl_assets.simulation.day import (
+    PRE_RANKED,
+    RANKED,
+    SHOWN,
+    SimulatedDay,
+    keep_top,
+    known_to_auction,
+    simulate_day,
+)
 from ukdsl_assets.simulation.production import ProductionModels
 from ukdsl_assets.simulation.world import World
 
@@ -51,7 +59,7 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         for day in range(before, before + days):
             served = simulate_day(world, serving, day, settings["requests"])
             if day >= before + days - settings["judged"]:
-                outcomes[name].append(outcome(served))
+                outcomes[name].append(outcome(world, served))
             if arm is not None:
                 arm.train(augmented(served, cascade, student).filter(~pl.col("withheld")))
             models.train(served, scale)
@@ -64,12 +72,14 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     return {"earned": lines, "kept": lines}
 
 
-def outcome(served: SimulatedDay) -> dict[str, float]:
+def outcome(world: World, served: SimulatedDay) -> dict[str, float]:
     """A day's figures, of true probabilities, so that the luck of clicks is in none of them.
 
-    Revenue and clicks are expectations a request: sums of bid * probability and of probability over the shown. Recall:
-    of the best k of the 300 candidates by bid * true probability, the share that the stage kept. Calibration: mean
-    prediction over mean truth on the 24 that pre-ranking handed on, of pre-ranking (its own selection) and of ranking.
+    Revenue and clicks are expectations a request. Revenue is what the auction sells: the sum over the shown of bid *
+    the factor that only the auction knows * probability. At bids alone, without the factor, better candidates can even
+    earn less, since the auction then gives way on them for a higher factor. Recall: of the best k of the 300 candidates
+    by bid * true probability, the share that the stage kept. Calibration: mean prediction over mean truth on the 24
+    that pre-ranking handed on, of pre-ranking (its own selection) and of ranking.
     """
     truth = served.true_click
     assert truth is not None
@@ -77,9 +87,11 @@ def outcome(served: SimulatedDay) -> dict[str, float]:
     shown = np.take_along_axis(served.ranked, served.shown, axis=1)
     own = np.zeros_like(truth)
     np.put_along_axis(own, served.pre_ranked, served.pre_ranking_click, axis=1)
+    factor = known_to_auction(world, served.day, served.requests, served.ads, served.shown_slots)
     kept = np.take_along_axis(truth, served.ranked, axis=1).mean()
     return {
-        "revenue": float(np.take_along_axis(worth, shown, axis=1).sum(1).mean()),
+        "revenue": float((np.take_along_axis(worth, shown, axis=1) * factor).sum(1).mean()),
+        "at bids alone": float(np.take_along_axis(worth, shown, axis=1).sum(1).mean()),
         "clicks": float(np.take_along_axis(truth, shown, axis=1).sum(1).mean()),
         "best 80 kept": recall(worth, served.pre_ranked, PRE_RANKED),
         "best 24 kept": recall(worth, served.ranked, RANKED),
@@ -110,7 +122,7 @@ def _line(name: str, means: Mapping[str, Mapping[str, float]]) -> dict[str, Any]
     changes = {
         f"{what} vs {against}": mine[what] / means[other][what] - 1
         for against, other in (("baseline", BASELINE), ("control", CONTROL), ("production", OTHERS[0]))
-        for what in ("revenue", "clicks")
+        for what in ("revenue", "at bids alone", "clicks")
         if other in means
     }
     return {"arm": name, **mine, **changes}
@@ -123,7 +135,7 @@ STUDY = Study(
     "production serves, then each serves pre-ranking in its own copy of the cascade for {days} days of {requests:,} "
     "requests, in which every model goes on learning from that copy; figures are of the last {judged} days and of "
     "true probabilities; head: the last",
-    version=1,
+    version=2,
     measure=measure,
     defaults={
         "requests_before": 10_000,
@@ -137,12 +149,14 @@ STUDY = Study(
     tables=(
         TableOf(
             "earned",
-            "Change of true revenue and clicks a request, paired by world",
+            "Change of a request's expected revenue (bid * auction's factor * true probability of the shown), of the "
+            "same at bids alone, and of clicks, paired by world",
             keys=("arm",),
             figures={
                 "revenue vs baseline": "+.2%",
                 "revenue vs control": "+.2%",
                 "revenue vs production": "+.2%",
+                "at bids alone vs baseline": "+.2%",
                 "clicks vs baseline": "+.2%",
             },
         ),

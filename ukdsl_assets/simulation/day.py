@@ -111,8 +111,7 @@ def simulate_day(world: World, models: ServingModels, day: int, requests: int, t
 
     explored = uniforms(world.stream, "explored", day, asked.number) < EXPLORED_SHARE
     pair = (day, asked.number[:, None], ads.ad[slots_24])
-    known_to_auction = np.exp(np.float32(AUCTION_SPREAD) * normals(world.stream, "auction", *pair))
-    score = ads.bid[slots_24] * known_to_auction * ranking_click
+    score = ads.bid[slots_24] * known_to_auction(world, day, asked, ads, slots_24) * ranking_click
     score[explored] = uniforms(world.stream, "exploration order", *pair)[explored]
     shown = keep_top(score, SHOWN)
     shown_slots = np.take_along_axis(slots_24, shown, axis=1)
@@ -136,6 +135,12 @@ def simulate_day(world: World, models: ServingModels, day: int, requests: int, t
         true_conversion=true_conversion,
         outcomes=_outcomes(world, day, asked, ads, shown_slots),
     )
+
+
+def known_to_auction(world: World, day: int, requests: Requests, ads: Ads, slots: np.ndarray) -> np.ndarray:
+    """The factor on the bid by which the final auction values a click, float32 [R, K] of integer slots [R, K]."""
+    draws = normals(world.stream, "auction", day, requests.number[:, None], ads.ad[slots])
+    return np.exp(np.float32(AUCTION_SPREAD) * draws)
 
 
 def keep_top(scores: np.ndarray, count: int) -> np.ndarray:
