@@ -68,6 +68,8 @@ def _by_name(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+# Kinds whose output is a linear function of a hidden layer, which another student may learn to match.
+WITH_HIDDEN_LAYER = ("mlp", "dcn_v2", "deepfm")
 NeuralArchitecture = TwoTowerArchitecture | MlpArchitecture | DcnV2Architecture | DeepFmArchitecture
 Architecture = Annotated[
     Annotated[NeuralArchitecture | LightGbmArchitecture, Field(discriminator="kind")], BeforeValidator(_by_name)

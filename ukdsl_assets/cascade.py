@@ -23,6 +23,8 @@ from ukdsl_assets.selection.declaration import Selection
 # What Dagster takes for an owner: a team or an address.
 OWNER = r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$"
 Share = Annotated[float, Field(gt=0, le=1)]
+# Heads that the teacher trains and nobody serves.
+TEACHER_TASKS = ("dependent", "auxiliary", "representation")
 Bounds = Annotated[tuple[float, float], AfterValidator(lambda pair: _ordered(pair))]
 
 SHIPPED = Path(__file__).parent / "cascades"
@@ -131,6 +133,8 @@ class LossWeights(Declared):
     """The loss of a student: impression * mean label loss + consideration * mean teacher loss + listwise * mean over
     requests of the cross entropy between the teacher's and the student's shares in a request's considered candidates.
 
+    representation: weight of head representation: of the mean over considered rows and places of the squared
+        difference to the teacher's hidden layer, which is scaled to a mean square of 1.
     listwise: a candidate's share is its bid * p over the request's sum of it (of p alone where the log has no bid), so
         that this term learns the order in which a stage keeps candidates; see `losses.listwise_cross_entropy`.
     temperature: T > 1 softens the teacher: sigmoid(its logit / T) against the student's logit / T, times T^2. The
@@ -140,6 +144,7 @@ class LossWeights(Declared):
 
     impression: float = Field(1.0, gt=0)
     consideration: float = Field(10.0, ge=0)
+    representation: float = Field(1.0, gt=0)
     listwise: float = Field(0.0, ge=0)
     temperature: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -158,7 +163,12 @@ class Student(Declared):
         (impression,) one head learns from both. With (impression, dependent, auxiliary), or one of the two, labels
         alone train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent
         reads the main head's logit, auxiliary the shared representation (paper, section 4.3). Tasks are of training
-        alone: the checkpoint's parameters are the baseline's.
+        alone: the checkpoint's parameters are the baseline's. representation is such a task too: a learned projection
+        of the shared representation matches the hidden layer of a cross-domain teacher. What another cascade's
+        teacher says of labelled rows is new here, so it trains tasks on these as well.
+    auxiliary_tasks: tasks of the teacher that head auxiliary learns, an output each; its own if left out.
+    label_tasks: further tasks of the cascade whose labels train outputs of the shared layers, in both arms; like the
+        teacher's tasks they are not served.
     labels: with on_the_fly the day's checkpoint of a trained or foundation teacher labels considered rows while they
         are read for training (paper, 4.1.2), of all days of the window; the log's labels are for evaluation alone.
     correction: with exploration the teacher's logits are shifted by what `teacher_audit` found on explored rows of
@@ -177,10 +187,12 @@ class Student(Declared):
     features: tuple[Name, ...] | Literal["all", "selected"] = "all"
     selection: Selection | None = None
     delayed_feedback: Literal["correct", "wait"] | None = None
-    heads: tuple[Literal["impression", "consideration", "dependent", "auxiliary"], ...] = (
+    heads: tuple[Literal["impression", "consideration", "dependent", "auxiliary", "representation"], ...] = (
         "impression",
         "consideration",
     )
+    auxiliary_tasks: tuple[Name, ...] = ()
+    label_tasks: tuple[Name, ...] = ()
     loss: LossWeights = LossWeights()
     labels: Literal["logged", "on_the_fly"] = "logged"
     correction: Literal["none", "exploration"] = "none"
@@ -194,12 +206,17 @@ class Student(Declared):
     @property
     def served_heads(self) -> tuple[str, ...]:
         """Heads of the distilled checkpoint; the last one serves."""
-        return tuple(head for head in self.heads if head not in ("dependent", "auxiliary"))
+        return tuple(head for head in self.heads if head not in TEACHER_TASKS)
 
     @property
     def teacher_tasks(self) -> tuple[str, ...]:
         """Tasks that the teacher trains beside the main head and that are not served; empty where it trains a head."""
-        return tuple(head for head in self.heads if head in ("dependent", "auxiliary"))
+        return tuple(head for head in self.heads if head in TEACHER_TASKS)
+
+    @property
+    def taught_tasks(self) -> tuple[str, ...]:
+        """Tasks whose teacher's labels head auxiliary learns."""
+        return self.auxiliary_tasks or (self.task,)
 
     @model_validator(mode="after")
     def _heads_are_known(self) -> "Student":
@@ -207,8 +224,16 @@ class Student(Declared):
         allowed = (("impression",),) if tasks else (("impression",), ("impression", "consideration"))
         if self.served_heads not in allowed or self.heads[0] != "impression" or not distinct:
             raise ValueError(
-                "`heads` is [impression], [impression, consideration], or impression followed by dependent, auxiliary "
-                f"or both; saw [{', '.join(self.heads)}]"
+                "`heads` is [impression], [impression, consideration], or impression followed by some of "
+                f"{', '.join(TEACHER_TASKS)}; saw [{', '.join(self.heads)}]"
+            )
+        if self.auxiliary_tasks and "auxiliary" not in self.heads:
+            raise ValueError("`auxiliary_tasks` is for head auxiliary; add it to `heads`")
+        if self.task in self.label_tasks:
+            raise ValueError(f"`label_tasks`: `{self.task}` is the student's own task")
+        if self.label_tasks and self.architecture.kind == "lightgbm":
+            raise ValueError(
+                "`label_tasks` share a network's layers, and lightgbm has none; choose another architecture"
             )
         if tasks and self.architecture.kind == "lightgbm":
             raise ValueError(
@@ -368,17 +393,12 @@ def truth_column(task: str) -> str:
 
 
 def read_cascade(path: Path) -> Cascade:
-    """Read and check one YAML declaration.
+    """Read and check one YAML declaration; `extends: OTHER.yaml` (beside it) gives the keys that it leaves out.
 
     Raises:
         DeclarationError: names the file, each wrong key, what was seen and what was expected.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise DeclarationError(f"{path}: not readable as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise DeclarationError(f"{path}: expected a mapping of keys such as `name` and `stages`, saw {content!r:.80}")
+    content = _content(path)
     try:
         return Cascade.model_validate({**content, "origin": str(path)})
     except ValidationError as error:
@@ -406,6 +426,22 @@ def read_cascades(*folders: Path | None) -> dict[str, Cascade]:
                 )
             cascades[cascade.name] = cascade
     return cascades
+
+
+def _content(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a file, those that it does not have from the file that it extends; whole keys, nothing is merged."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise DeclarationError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise DeclarationError(f"{path}: expected a mapping of keys such as `name` and `stages`, saw {content!r:.80}")
+    if (extended := content.pop("extends", None)) is None:
+        return content
+    other = path.parent / str(extended)
+    if other in (path, *above):
+        raise DeclarationError(f"{path}: extends: `{extended}` leads back to itself; expected another file")
+    return {**_content(other, (path, *above)), **content}
 
 
 def _ordered(pair: tuple[float, float]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from ukdsl_assets.architectures import WITH_HIDDEN_LAYER
 from ukdsl_assets.declared import Declared, Name
 from ukdsl_assets.errors import DeclarationError
 
@@ -64,8 +65,12 @@ def wrong_teacher(teacher: CrossDomainTeacher, cascade: "Cascade", cascades: Map
     if teacher.model not in models:
         known = ", ".join(models) or "(none)"
         return [f"model: `{teacher.model}` is no trained teacher or student of {other.name}; it has {known}"]
-    features, tasks = models[teacher.model]
+    features, tasks, has_hidden_layer = models[teacher.model]
     there = f"{other.name}/{teacher.model}"
+    if matched_task(cascade, teacher) is not None and not has_hidden_layer:
+        return [
+            f"model: {there} has no hidden layer for head representation; expected a foundation teacher or a network"
+        ]
     wrong_tasks = [
         f"tasks.{ours}: {there} predicts no task `{theirs}`, expected one of {', '.join(tasks)}"
         for ours, theirs in teacher.tasks.items()
@@ -74,15 +79,25 @@ def wrong_teacher(teacher: CrossDomainTeacher, cascade: "Cascade", cascades: Map
     return wrong_tasks + list(wrong_features(teacher, cascade, features))
 
 
-def models_of(cascade: "Cascade") -> dict[str, tuple[tuple["Feature", ...], tuple[str, ...]]]:
-    """What another cascade may be taught by: features and tasks of each trained teacher and student, by name."""
+def matched_task(cascade: "Cascade", teacher: CrossDomainTeacher) -> str | None:
+    """The task here for which students match the teacher's hidden layer; None if none does."""
+    matching = [s.task for s in cascade.students if s.teacher == teacher.name and "representation" in s.heads]
+    return matching[0] if matching else None
+
+
+def models_of(cascade: "Cascade") -> dict[str, tuple[tuple["Feature", ...], tuple[str, ...], bool]]:
+    """What another cascade may be taught by, trained teachers and students: features and tasks of each by name, and
+    whether it has a hidden layer to match."""
     tasks = tuple(task.name for task in cascade.tasks)
     trained = {
-        each.name: (cascade.features_known_at(each.stage), tasks)
+        each.name: (cascade.features_known_at(each.stage), tasks, each.kind == "foundation")
         for each in cascade.teachers
         if each.kind not in ("logged", "cross_domain")
     }
-    return trained | {each.name: (cascade.features_of(each), (each.task,)) for each in cascade.students}
+    return trained | {
+        each.name: (cascade.features_of(each), (each.task,), each.architecture.kind in WITH_HIDDEN_LAYER)
+        for each in cascade.students
+    }
 
 
 def wrong_features(teacher: CrossDomainTeacher, cascade: "Cascade", theirs: Sequence["Feature"]) -> Iterator[str]:

@@ -49,10 +49,12 @@ class KuaiRandSource(Declared):
 
     candidates_per_impression: unshown candidates drawn per shown one.
     session_gap: a longer pause of a user in a tab starts a new request.
+    tabs: scenarios whose impressions are the log, histories included; None for all 15.
     """
 
     kind: Literal["kuairand"]
     seed: int = Field(0, ge=0)
+    tabs: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     candidates_per_impression: int = Field(8, ge=1)
     session_gap: timedelta = timedelta(minutes=30)
 

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ukdsl_assets.cascade import Cascade, Student
+    from ukdsl_assets.cascade import Cascade, Student, Teacher
 
 # Names that the tables use for themselves; a stage, task, feature or event must not take them.
 RESERVED = frozenset(
     {"request_id", "candidate_id", "requested_at", "deepest_stage", "bid", "shown", "explored", "propensity", "day"}
     | {"event", "occurred_at", "value", "target", "weight", "domain", "teacher", "teacher_version", "withheld"}
-    | {"label", "truth", "reference", "known_until"}
+    | {"label", "truth", "reference", "known_until", "representation"}
 )
 # Folders of the lake beside those of teachers and students.
 TABLES = frozenset(
@@ -28,6 +28,15 @@ TABLES = frozenset(
 def wrong_references(cascade: "Cascade") -> list[str]:
     """Each problem as `key: what was seen and expected`; empty for a sound declaration."""
     return [*_repeated_names(cascade), *_unknown_references(cascade)]
+
+
+def tasks_taught(cascade: "Cascade", teacher: "Teacher") -> list[str]:
+    """The tasks that a teacher labels: what its stage logs, what is mapped to another cascade's, or all."""
+    if teacher.kind == "logged":
+        return list(cascade.predictions_of(teacher.stage))
+    if teacher.kind == "cross_domain":
+        return list(teacher.tasks)
+    return [task.name for task in cascade.tasks]
 
 
 def _repeated_names(cascade: "Cascade") -> list[str]:
@@ -146,6 +155,25 @@ def _check_student(
             f"{key}.features: {', '.join(lists)}: multi_valued features are for networks without a selection; name the "
             "student's features without them"
         )
+    taught = tasks_taught(cascade, teacher)
+    problems += [
+        f"{key}.auxiliary_tasks: `{teacher.name}` labels no task `{task}`, expected some of {', '.join(taught)}"
+        for task in student.auxiliary_tasks
+        if task not in taught
+    ]
+    if "representation" in student.heads and teacher.kind != "cross_domain":
+        problems.append(
+            f"{key}.heads: representation needs a teacher of kind cross_domain, `{teacher.name}` is {teacher.kind}"
+        )
+    if "representation" in student.heads and teacher.kind == "cross_domain":
+        matching = {s.task for s in cascade.students if s.teacher == teacher.name and "representation" in s.heads}
+        if len(matching) > 1:
+            problems.append(
+                f"{key}.heads: students of tasks {', '.join(sorted(matching))} match the hidden layer of "
+                f"`{teacher.name}`, which is of one task; declare a teacher for each"
+            )
+    for task in student.label_tasks:
+        refer(f"{key}.label_tasks", task, tasks)
     sides = {feature.side for feature in cascade.features_of(student)}
     own = student.features != "selected"
     if own and student.architecture.kind == "two_tower" and sides != {"request", "candidate"}:

@@ -1,7 +1,8 @@
 -- description: What a student is trained on; impressions with their label (IMP) and considered candidates with their
 --   teacher's prediction (CD). A shown candidate that the teacher labelled stands in both; of a student with a
---   dependent or auxiliary task only in IMP, since these are trained on rows without a label. Where a student
---   waits for labels, those of IMP are of an earlier day's requests.
+--   dependent or auxiliary task only in IMP, since these are trained on rows without a label, unless the teacher is of
+--   another cascade, for which such a label is news. Where a student waits for labels, those of IMP are of an earlier
+--   day's requests.
 -- owner: team:ranking
 -- scope: student
 -- keys: [request_id, candidate_id, domain]
@@ -19,6 +20,9 @@
 --   teacher_version: {description: Version of the teacher that this day was built with., type: VARCHAR, not_null: true}
 --   <known_until>: {description: "When labels were read; null for CD.", type: TIMESTAMP WITH TIME ZONE}
 --   withheld: {description: Whether the request is kept from training., type: BOOLEAN, not_null: true}
+--   <label_task>: {description: "IMP: label of a further task; null on CD.", type: FLOAT, one_of: [0, 1]}
+--   <taught_label>: {description: "CD: the teacher's prediction for a further task.", type: FLOAT, between: [0, 1]}
+--   <representation>: {description: "CD: hidden layer of the teacher.", type: "FLOAT[]"}
 --   <feature>: {description: Feature of the student or candidate of its selection., type: declared}
 WITH considered AS (
     {% for table, weight in [("impressions", "1::FLOAT"), ("considerations", "weight")] %}
@@ -61,6 +65,15 @@ augmented AS (
         {% if has_bid %}
         , bid
         {% endif %}
+        {% for task in student.label_tasks %}
+        , "{{ task }}"
+        {% endfor %}
+        {% for label in student.taught_labels %}
+        , NULL::FLOAT AS "{{ label }}"
+        {% endfor %}
+        {% for column in student.representation %}
+        , NULL::FLOAT[] AS "{{ column }}"
+        {% endfor %}
         {% for feature in student.features %}
         , "{{ feature }}"
         {% endfor %}
@@ -97,6 +110,15 @@ augmented AS (
         {% if has_bid %}
         , considered.bid
         {% endif %}
+        {% for task in student.label_tasks %}
+        , NULL::FLOAT AS "{{ task }}"
+        {% endfor %}
+        {% for label in student.taught_labels %}
+        , teacher_labels."{{ label }}"
+        {% endfor %}
+        {% for column in student.representation %}
+        , teacher_labels."{{ column }}"
+        {% endfor %}
         {% for feature in student.features %}
         , considered."{{ feature }}"
         {% endfor %}
@@ -128,6 +150,9 @@ SELECT
     known_until,
     {% endif %}
     md5_number_lower(request_id::VARCHAR || $withheld_salt) % 10000 < $withheld_buckets AS withheld
+    {% for column in student.label_tasks + student.taught_labels + student.representation %}
+    , "{{ column }}"
+    {% endfor %}
     {% for feature in student.features %}
     , "{{ feature }}"
     {% endfor %}

@@ -9,18 +9,21 @@ import dagster as dg
 import pytest
 
 from tests.acceptance.graph import QUIET, checks, failures, shipped, small
-from ukdsl_assets.cascade import Cascade, TrainedTeacher
+from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.defs.schedules import job_name
+from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.lake.checkpoints import CheckpointStore
 from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.learning.audit import judge_student
 
 FIRST = date(2026, 1, 1)
 SECOND = FIRST + timedelta(days=1)
-FOUNDATION = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=20, window_days=2)
+FOUNDATION = FoundationTeacher(name="foundation", kind="foundation", stage="ranking", window_days=2)
 LARGE = shipped("simulated_ads", teachers=(FOUNDATION,), students=())
 KEYS: dict[str, Any] = {
     "model": "foundation",
+    "tasks": {"click": "click", "conversion": "conversion"},
     "defaults": {"age_group": None, "device": None, "format": None, "user_profile_detail": (0.0, 0.0, 0.0, 0.0)},
 }
 LABELS = "ads_click", "teacher_labels"
@@ -36,7 +39,10 @@ def small_surface() -> Cascade:
     allowed = cascade.teachers[0].model_copy(update={**KEYS, "allow_worse_than_constant": True})
     refused = allowed.model_copy(update={"name": "refused", "allow_worse_than_constant": False})
     source = cascade.source.model_copy(update={"surface": surface})
-    return cascade.model_copy(update={"source": source, "teachers": (allowed, refused)})
+    tasks = {"auxiliary_tasks": ("click", "conversion"), "label_tasks": ("conversion",)}
+    heads = ("impression", "auxiliary", "representation")
+    student = cascade.students[0].model_copy(update={"heads": heads, **tasks})
+    return cascade.model_copy(update={"source": source, "teachers": (allowed, refused), "students": (student,)})
 
 
 SMALL = small_surface()
@@ -131,4 +137,19 @@ def test_students_learn_from_the_foreign_labels(pair: Pair) -> None:
     assert len(taught) == rows.filter(domain="CD").height > 0
     assert taught["target"].equals(taught["click_prediction"], check_names=False)
     assert set(taught["teacher_version"]) == {pair.labels[0]}
+    assert taught["conversion_prediction"].equals(taught["conversion_prediction_right"], check_names=False)
+    widths = taught["representation"].list.len().unique().to_list()
+    assert widths == [FOUNDATION.architecture.tower[-1]]
+    assert rows.filter(domain="IMP")["representation"].null_count() == rows.filter(domain="IMP").height
     assert pair.store.days((SMALL.name, "click", "distilled")) == [FIRST, SECOND]
+
+
+def test_what_is_served_is_the_main_task_alone_and_needs_not_agree_with_the_teacher(pair: Pair) -> None:
+    for done in pair.days:
+        seen = checks(done)
+        assert seen[f"{SMALL.name}/click/distilled_checkpoint", "serves_the_main_task_alone"]
+    assert pair.store.load((SMALL.name, "click", "distilled"), SECOND).metadata["heads"] == ["impression"]
+    judged = pair.lake.scan((SMALL.name, "click", "evaluation"), [SECOND]).collect()
+    told = {each.name: each for each in judge_student(SMALL, SMALL.students[0], judged)}
+    for name in ("calibrated_on_consideration", "normalized_entropy_on_consideration_kept"):
+        assert told[name].severity == "WARN"

@@ -9,8 +9,9 @@ from ukdsl_assets.cascade import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.metrics import normalized_entropy
-from ukdsl_assets.learning.teacher_audit import audit_teacher, tasks_taught, teacher_rules
+from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_rules
 from ukdsl_assets.learning.teachers import FittedTeacher, as_checkpoint, fit_teacher, from_checkpoint, predict_teacher
+from ukdsl_assets.references import tasks_taught
 
 TEACHER = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=30, minimum_leaf_rows=5)
 

@@ -73,7 +73,8 @@ def labels_asset(
             inputs = {**platform.versions(day, *sources), "/".join(found.key): f"{found.day}/{found.version}"}
             rows = rows_scored_by(cascade, platform, teacher, sources, day)
             model = foreign_model(found.metadata, found.tensors, found.text, platform.settings.threads)
-            predictions = foreign_labels(cascade, teacher, model, rows)
+            labelled = foreign_labels(cascade, teacher, model, rows)
+            predictions = labelled.select("request_id", "candidate_id", pl.col("^.*_prediction$"))
             figures = evaluate_teacher(predictions, withheld_impressions(cascade, platform, day), list(teacher.tasks))
             results = [
                 *judged(cascade, platform, teacher, day, predictions),
@@ -85,7 +86,7 @@ def labels_asset(
             yield committed(context, platform, staged, inputs, told | shown, SOURCE_MEANINGS | MEANINGS)
             yield from check_results(labels, results)
             refuse_if_blocked({labels: results})
-            staged = platform.lake.stage_frame(labels, day, predictions)
+            staged = platform.lake.stage_frame(labels, day, labelled)
             yield committed(context, platform, staged, inputs, told)
 
     return cross_domain_labels

@@ -25,8 +25,9 @@ from ukdsl_assets.lake.storage import to_json
 from ukdsl_assets.lake.training_state import StateFile
 from ukdsl_assets.learning import teacher_models
 from ukdsl_assets.learning.audit import no_withheld_request, same_predictions
-from ukdsl_assets.learning.teacher_audit import audit_teacher, tasks_taught, teacher_rules
+from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_rules
 from ukdsl_assets.learning.training_rows import Reader
+from ukdsl_assets.references import tasks_taught
 from ukdsl_assets.sql.withheld import withheld
 
 GATES = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.cascade import Cascade, Feature
-from ukdsl_assets.cross_domain import CrossDomainTeacher, wrong_features
+from ukdsl_assets.cross_domain import CrossDomainTeacher, matched_task, wrong_features
 from ukdsl_assets.errors import DeclarationError
-from ukdsl_assets.learning import students, teacher_models
+from ukdsl_assets.learning import foundation, students, teacher_models
+from ukdsl_assets.learning.foundation import FittedFoundation
 from ukdsl_assets.sources.contract import feature_dtype
 
 KEYS = ["request_id", "candidate_id"]
@@ -22,10 +24,12 @@ class ForeignModel:
     """A model of another cascade.
 
     features: what it reads. predict: rows that have them -> task there -> probabilities float32 [rows].
+    hidden: (rows, task there) -> the layer that its output reads, float32 [rows, width]; None for trees.
     """
 
     features: tuple[Feature, ...]
     predict: Callable[[pl.DataFrame], Mapping[str, NDArray[np.float32]]]
+    hidden: Callable[[pl.DataFrame, str], NDArray[np.float32]] | None
 
 
 def foreign_model(
@@ -36,20 +40,27 @@ def foreign_model(
         student = students.from_checkpoint(content, tensors or {}, text)
         task, head = content["declaration"]["task"], student.heads[-1]
         score = students.predictor(student, threads)
-        return ForeignModel(student.encoder.features, lambda rows: {task: score(rows)[head]})
+        return ForeignModel(
+            student.encoder.features,
+            lambda rows: {task: score(rows)[head]},
+            lambda rows, _: students.hidden_layer(student, rows),
+        )
     teacher = teacher_models.from_checkpoint(content, tensors, text)
 
     def predict(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
         labels = teacher_models.predict(teacher, rows, threads)
         return {task: labels[f"{task}_prediction"].to_numpy() for task in teacher_models.tasks_of(teacher)}
 
-    return ForeignModel(teacher_models.features_of(teacher), predict)
+    layer = partial(foundation.hidden_layer, teacher) if isinstance(teacher, FittedFoundation) else None
+    return ForeignModel(teacher_models.features_of(teacher), predict, layer)
 
 
 def foreign_labels(
     cascade: Cascade, teacher: CrossDomainTeacher, model: ForeignModel, rows: pl.DataFrame
 ) -> pl.DataFrame:
     """Labels of every mapped task: request_id, candidate_id and Float32 `<task>_prediction`, in the rows' order.
+
+    Where students match the teacher's hidden layer, `representation` is that of their task.
 
     Args:
         rows: of this cascade, sorted by request_id, with the features known at the teacher's stage.
@@ -63,9 +74,18 @@ def foreign_labels(
             "trained by a declaration that the mapping does not fit; train it again or change\n  "
             + "\n  ".join(f"teachers.{teacher.name}.{problem}" for problem in problems)
         )
-    predicted = model.predict(translated(teacher, model.features, rows))
-    labels = [pl.Series(f"{ours}_prediction", predicted[theirs], pl.Float32) for ours, theirs in teacher.tasks.items()]
-    return rows.select(KEYS).with_columns(labels)
+    asked = translated(teacher, model.features, rows)
+    predicted = model.predict(asked)
+    columns = [pl.Series(f"{ours}_prediction", predicted[theirs], pl.Float32) for ours, theirs in teacher.tasks.items()]
+    if (task := matched_task(cascade, teacher)) is not None:
+        if model.hidden is None:
+            raise DeclarationError(
+                f"cascade {cascade.name}, teacher {teacher.name}: the checkpoint of {teacher.cascade}/{teacher.model} "
+                "is of trees, which have no hidden layer; train it again as it is declared now"
+            )
+        layer = model.hidden(asked, teacher.tasks[task])
+        columns.append(pl.Series("representation", layer, pl.Array(pl.Float32, layer.shape[1])))
+    return rows.select(KEYS).with_columns(columns)
 
 
 def translated(teacher: CrossDomainTeacher, features: tuple[Feature, ...], rows: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 from ukdsl_assets.cascade import Cascade, Teacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.exploration import calibration_on_log_scale, logit_shift, shrunken
-from ukdsl_assets.learning.teacher_audit import tasks_taught
+from ukdsl_assets.references import tasks_taught
 
 # Half the width of a 95% interval, in standard errors.
 WIDTH = 1.96

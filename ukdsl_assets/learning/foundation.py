@@ -122,6 +122,16 @@ def predict_foundation(fitted: FittedFoundation, rows: pl.DataFrame, threads: in
     return rows.select("request_id", "candidate_id").with_columns(**labels)
 
 
+def hidden_layer(fitted: FittedFoundation, rows: pl.DataFrame, task: str) -> NDArray[np.float32]:
+    """What the output of a task's tower reads, float32 [rows, width], for rows as in `predict_foundation`."""
+    from ukdsl_assets.learning import trainer
+
+    model = load_foundation(fitted)
+    tower = f"towers.{fitted.tasks.index(task)}"
+    last: Any = model.network.get_submodule(tower)
+    return trainer.hidden_layer(model, fitted.encoder.encode(rows), output=f"{tower}.{len(last) - 1}")
+
+
 def as_checkpoint(fitted: FittedFoundation) -> dict[str, Any]:
     """Everything but the tensors, as JSON values."""
     return {

@@ -37,6 +37,11 @@ def soft_label_cross_entropy(logits: "Tensor", target: "Tensor", weight: "Tensor
     return binary_cross_entropy_with_logits(logits, target, weight=weight, reduction="sum")
 
 
+def squared_error(output: "Tensor", target: "Tensor", weight: "Tensor") -> "Tensor":
+    """Sum over rows and outputs of weight * (output - target)^2, all float32 [rows, outputs]; 0 for no rows."""
+    return (weight * (output - target).square()).sum()
+
+
 def softened(teacher: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """sigmoid(logit(teacher) / temperature), float32 [rows]; the teacher itself at temperature 1.
 

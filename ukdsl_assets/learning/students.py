@@ -1,5 +1,6 @@
 """Students: the baseline (labels only) and the distilled arm (labels and teacher), fitted and applied to frames."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,11 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from ukdsl_assets.architectures import Architecture, LightGbmArchitecture, NeuralArchitecture
+from ukdsl_assets.architectures import WITH_HIDDEN_LAYER, Architecture, LightGbmArchitecture, NeuralArchitecture
 from ukdsl_assets.cascade import Cascade, Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.encoding import EncodedRows, Encoder, grow
 from ukdsl_assets.learning.training_rows import Reader, Survey, encoded, planned_shards, survey
+from ukdsl_assets.learning.training_tasks import Output, outputs_of
 
 if TYPE_CHECKING:
     from ukdsl_assets.learning.trainer import Model, PlannedShard, Progress
@@ -55,8 +57,8 @@ def heads_of(student: Student, arm: Arm) -> tuple[str, ...]:
 
 
 def tasks_of(student: Student, arm: Arm) -> tuple[str, ...]:
-    """Tasks that the arm is trained on beside its heads and that its checkpoint lacks: dependent, auxiliary."""
-    return () if arm == "baseline" else student.teacher_tasks
+    """Tasks that the arm is trained on beside its heads and that its checkpoint lacks."""
+    return student.label_tasks if arm == "baseline" else (*student.label_tasks, *student.teacher_tasks)
 
 
 def fit_student(
@@ -90,15 +92,19 @@ def fit_student(
     domains = ("IMP",) if arm == "baseline" else ("IMP", "CD")
     readers: Sequence[Reader] = [partial(_itself, rows)] if isinstance(rows, pl.DataFrame) else rows
     encoder = previous.encoder if previous else Encoder(cascade.features_of(student))
-    heads, tasks = heads_of(student, arm), tasks_of(student, arm)
+    heads = heads_of(student, arm)
     if student.architecture.kind == "lightgbm":
         least = student.architecture.minimum_leaf_rows
         whole = [partial(_together, readers)]
         found = survey(cascade, student, domains, Encoder(cascade.features_of(student)), whole, least)
-        fitted, figures = _fit_trees(student, student.architecture, heads, domains, found, whole, threads)
+        outputs = outputs_of(student, heads, arm == "baseline")
+        fitted, figures = _fit_trees(student, student.architecture, heads, domains, outputs, found, whole, threads)
     else:
         found = survey(cascade, student, domains, encoder, readers, least=1)
-        planned = planned_shards(student, domains, len(heads) + len(tasks), found, readers)
+        outputs = outputs_of(student, heads, arm == "baseline", found.width)
+        planned = planned_shards(student, domains, outputs, found, readers)
+        # Outputs of training that the checkpoint lacks.
+        tasks = [output for output in outputs if output.kind != "head"]
         fitted, figures = _fit_network(
             student, student.architecture, heads, tasks, found, planned, previous, threads, device, progress, keeper
         )
@@ -130,6 +136,22 @@ def predictor(fitted: FittedStudent, threads: int = 1) -> Callable[[pl.DataFrame
         return {head: probabilities[:, index] for index, head in enumerate(fitted.heads)}
 
     return predicted
+
+
+def hidden_layer(fitted: FittedStudent, rows: pl.DataFrame) -> NDArray[np.float32]:
+    """What the output layer of a student's network reads, float32 [rows, width], for rows as in `predict_student`.
+
+    Raises:
+        TrainingError: for trees and two_tower, which have no such layer.
+    """
+    from ukdsl_assets.learning import trainer
+
+    if fitted.architecture.kind not in WITH_HIDDEN_LAYER:
+        raise TrainingError(
+            f"a model of architecture {fitted.architecture.kind} has no hidden layer before its output; expected one "
+            f"of {', '.join(WITH_HIDDEN_LAYER)}"
+        )
+    return trainer.hidden_layer(load_model(fitted), fitted.encoder.encode(rows), output="heads")
 
 
 def load_model(fitted: FittedStudent) -> "Model":
@@ -214,7 +236,7 @@ def _fit_network(
     student: Student,
     architecture: NeuralArchitecture,
     heads: tuple[str, ...],
-    tasks: tuple[str, ...],
+    tasks: Sequence[Output],
     found: Survey,
     planned: "Sequence[PlannedShard]",
     previous: FittedStudent | None,
@@ -232,12 +254,14 @@ def _fit_network(
     torch.set_num_threads(threads)
     on = device_of(device)
     before = previous.tensors[EMBEDDING] if previous else np.empty((0, table_width(architecture)), np.float32)
-    base_rate = min(max(found.mean_target, 1e-6), 1 - 1e-6)
+    # Where labels alone train the main head, it starts at their mean, whatever level a teacher has.
+    mean = found.mean_target if student.served_heads == student.heads else found.mean_label
+    base_rate = min(max(mean, 1e-6), 1 - 1e-6)
     network = _network(architecture, found.encoder, heads, base_rate, student.seed)
     if previous:
         layers = {name: value for name, value in previous.tensors.items() if name != EMBEDDING}
         network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in layers.items()})
-    taught = WithTeacherTasks(network, tasks) if tasks else network
+    taught = _with_tasks(network, tasks, len(heads), mean, found) if tasks else network
     model = Model(torch.from_numpy(grow(before, found.encoder.size, student.seed)).to(on), taught.to(on))
     loss = train(
         model,
@@ -256,6 +280,24 @@ def _fit_network(
     return FittedStudent(tensors, found.encoder, architecture, heads), {"loss": loss, "steps": steps}
 
 
+def _with_tasks(network: Any, tasks: Sequence[Output], heads: int, mean: float, found: Survey) -> Any:
+    """The network with the tasks of training, each at the level of its own targets."""
+    from ukdsl_assets.learning.networks.teacher_tasks import WithTeacherTasks
+
+    kinds, levels = [], []
+    main = _log_odds(mean)
+    for task in tasks:
+        kinds += [task.kind] * task.width
+        own = 0.0 if task.kind == "representation" else _log_odds(found.means[task.domains[0], task.column]) - main
+        levels += [own] * task.width
+    return WithTeacherTasks(network, kinds, heads, levels)
+
+
+def _log_odds(mean: float) -> float:
+    p = min(max(mean, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))
+
+
 def _network(
     architecture: NeuralArchitecture, encoder: Encoder, heads: tuple[str, ...], base_rate: float, seed: int
 ) -> Any:
@@ -271,13 +313,14 @@ def _fit_trees(
     architecture: LightGbmArchitecture,
     heads: tuple[str, ...],
     domains: Sequence[str],
+    outputs: Sequence[Output],
     found: Survey,
     readers: Sequence[Reader],
     threads: int,
 ) -> tuple[FittedStudent, dict[str, Any]]:
     from ukdsl_assets.learning.trees import fit_trees
 
-    shard = encoded(student, domains, len(heads), found, readers[0])
+    shard = encoded(student, domains, outputs, found, readers[0])
     text = fit_trees(
         architecture,
         shard.rows,

@@ -8,17 +8,9 @@ import polars as pl
 from ukdsl_assets.cascade import Cascade, Teacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.audit import judge_teacher, labels_valid
+from ukdsl_assets.references import tasks_taught
 
 KEYS = ["request_id", "candidate_id"]
-
-
-def tasks_taught(cascade: Cascade, teacher: Teacher) -> list[str]:
-    """The tasks that a teacher labels: what its stage logs, what is mapped to another cascade's, or all."""
-    if teacher.kind == "logged":
-        return list(cascade.predictions_of(teacher.stage))
-    if teacher.kind == "cross_domain":
-        return list(teacher.tasks)
-    return [task.name for task in cascade.tasks]
 
 
 def teacher_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:

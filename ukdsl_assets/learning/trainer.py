@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.embedding_rows import EmbeddingRows, look_up
 from ukdsl_assets.learning.encoding import EncodedRows
-from ukdsl_assets.learning.losses import Lists, listwise_cross_entropy, soft_label_cross_entropy
+from ukdsl_assets.learning.losses import Lists, listwise_cross_entropy, soft_label_cross_entropy, squared_error
 from ukdsl_assets.learning.networks.inputs import Inputs
 from ukdsl_assets.learning.networks.pooling import Lists as ListsOfIds
 from ukdsl_assets.learning.networks.pooling import pooled
@@ -40,16 +40,19 @@ class Model:
 class Targets:
     """What each row teaches each output of the network.
 
-    target: float32 [rows, outputs] in [0, 1]; weight: float32 [rows, outputs] >= 0, 0 where the row does not train
+    target: float32 [rows, outputs], in [0, 1] but for the last `squared` outputs, whose targets are numbers under
+    squared error; weight: float32 [rows, outputs] >= 0, 0 where the row does not train
     the output, already times its domain's loss weight and over the domain's total, so that the loss is a sum;
     logit_scale: float32 [rows], factor of the logits before the loss (1 / temperature).
-    lists: the requests' considered candidates as lists, which train the last output; None without a listwise term.
+    lists: the requests' considered candidates as lists, which train output `listed`; None without a listwise term.
     """
 
     target: NDArray[np.float32]
     weight: NDArray[np.float32]
     logit_scale: NDArray[np.float32]
     lists: Lists | None = None
+    listed: int = 0
+    squared: int = 0
 
 
 class Shard(NamedTuple):
@@ -136,9 +139,30 @@ def train(
     return mean
 
 
-@torch.inference_mode()
 def predict(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
     """Probabilities [rows, heads] in the order of the rows; empty input gives shape [0, heads]."""
+    parts = _applied(model, rows, lambda inputs: torch.sigmoid(model.network(inputs)))
+    return torch.cat(parts).cpu().numpy() if parts else np.empty((0, heads), np.float32)
+
+
+def hidden_layer(model: Model, rows: EncodedRows, output: str) -> NDArray[np.float32]:
+    """What the network's output layer reads, float32 [rows, width]; [0, 0] for no rows.
+
+    Args:
+        output: name of that layer, a module of the network; AttributeError if it has none.
+    """
+    seen: list[Tensor] = []
+    hook = model.network.get_submodule(output).register_forward_pre_hook(lambda _, read: seen.append(read[0]))
+    try:
+        _applied(model, rows, model.network)
+    finally:
+        hook.remove()
+    return torch.cat(seen).cpu().numpy() if seen else np.empty((0, 0), np.float32)
+
+
+@torch.inference_mode()
+def _applied(model: Model, rows: EncodedRows, function: Callable[[Inputs], Tensor]) -> list[Tensor]:
+    """The function's values of batches of whole requests, in order."""
     model.network.eval()
     tensors = _tensors(rows, model.table.device)
     parts: list[Tensor] = []
@@ -150,9 +174,9 @@ def predict(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
         part = _slice(tensors, first, last)
         request = model.columns(part.request_ids, part.request_numbers, part.lists_of_ids[0])
         candidate = model.columns(part.ids, part.numbers, part.lists_of_ids[1])
-        parts.append(torch.sigmoid(model.network(Inputs(request, candidate, part.request_of_row))))
+        parts.append(function(Inputs(request, candidate, part.request_of_row)))
         first = last
-    return torch.cat(parts).cpu().numpy() if parts else np.empty((0, heads), np.float32)
+    return parts
 
 
 def device_of(name: str) -> torch.device:
@@ -191,11 +215,14 @@ def _step(
     with _autocast(precision, model.table.device):
         logits = model.network(inputs)
     logits = logits.float()
-    loss = soft_label_cross_entropy(logits * part.logit_scale[:, None], part.target, part.weight * batches)
+    of, weight = logits.shape[1] - part.squared, part.weight * batches
+    loss = soft_label_cross_entropy(logits[:, :of] * part.logit_scale[:, None], part.target[:, :of], weight[:, :of])
+    if part.squared:
+        loss = loss + squared_error(logits[:, of:], part.target[:, of:], weight[:, of:])
     if part.lists is not None:
         share, log_value = part.lists
-        last = logits[:, -1]
-        loss = loss + listwise_cross_entropy(last, share * batches, log_value, part.request_of_row, len(request))
+        own = logits[:, part.listed]
+        loss = loss + listwise_cross_entropy(own, share * batches, log_value, part.request_of_row, len(request))
     optimizer.param_groups[0]["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -225,6 +252,8 @@ class _Rows:
     weight: Tensor
     logit_scale: Tensor
     lists: tuple[Tensor, Tensor] | None
+    listed: int
+    squared: int
     offsets: NDArray[np.int64]
     lists_of_ids: tuple[ListsOfIds | None, ListsOfIds | None]
 
@@ -243,6 +272,8 @@ def _tensors(rows: EncodedRows, device: torch.device) -> _Rows:
         weight=nothing,
         logit_scale=nothing,
         lists=None,
+        listed=0,
+        squared=0,
         offsets=rows.offsets,
         lists_of_ids=(rows.request.lists, rows.candidate.lists),
     )
@@ -271,6 +302,8 @@ def _laid_out(shard: Shard, seed: tuple[int, int, int], device: torch.device) ->
         weight=moved(targets.weight, at),
         logit_scale=moved(targets.logit_scale, at),
         lists=(moved(targets.lists.share, at), moved(targets.lists.log_value, at)) if targets.lists else None,
+        listed=targets.listed,
+        squared=targets.squared,
         offsets=offsets,
         lists_of_ids=(rows.request.lists, rows.candidate.lists),
     )
@@ -289,6 +322,8 @@ def _slice(rows: _Rows, first: int, last: int) -> _Rows:
         weight=rows.weight[part],
         logit_scale=rows.logit_scale[part],
         lists=(rows.lists[0][part], rows.lists[1][part]) if rows.lists else None,
+        listed=rows.listed,
+        squared=rows.squared,
         offsets=rows.offsets[first : last + 1] - rows.offsets[first],
         lists_of_ids=rows.lists_of_ids,
     )

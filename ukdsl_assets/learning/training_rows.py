@@ -14,6 +14,7 @@ from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.delayed_feedback import corrected_target
 from ukdsl_assets.learning.encoding import Encoder
 from ukdsl_assets.learning.losses import Lists, lists_of, smoothed, softened
+from ukdsl_assets.learning.training_tasks import REPRESENTATION, TARGET, Output, taught_column
 
 if TYPE_CHECKING:
     from ukdsl_assets.learning.trainer import PlannedShard, Shard, Targets
@@ -27,9 +28,10 @@ class Survey:
     """What one pass over the shards of an arm found.
 
     encoder: knows all ids. weights: domain -> sum of weights. mean_label: weighted mean of the IMP targets.
-    mean_target: of all rows. requests: distinct ids trained on. shards: of each, the requests used and
-    the requests of both domains. lists: requests with rows of CD. kept: the rows themselves where there is but one
-    shard.
+    mean_target: of all rows. means: weighted mean of each column of targets in the domain that it trains.
+    requests: distinct ids trained on. shards: of each, the requests used and the requests of both domains. lists:
+    requests with rows of CD. width, scale: places of the teacher's hidden layer and the root of their mean square; 0
+    and 1 where the student does not learn it. kept: the rows themselves where there is but one shard.
     """
 
     encoder: Encoder
@@ -37,9 +39,12 @@ class Survey:
     weights: dict[str, float]
     mean_label: float
     mean_target: float
+    means: dict[tuple[str, str], float]
     requests: pl.Series
     shards: tuple[tuple[int, int], ...]
     lists: int
+    width: int
+    scale: float
     kept: pl.DataFrame | None
 
 
@@ -60,6 +65,11 @@ def survey(
     rows = dict.fromkeys(domains, 0)
     weights, sums = dict.fromkeys(domains, 0.0), dict.fromkeys(domains, 0.0)
     target_sum, lists = 0.0, 0
+    width, places, squares = 0, 0, 0.0
+    columns = [(domain, TARGET) for domain in domains] + [("IMP", task) for task in student.label_tasks]
+    columns += [("CD", taught_column(student, task)) for task in student.taught_tasks if "CD" in domains]
+    totals = {column: np.zeros(2) for column in columns}
+    wanted = "CD" in domains and REPRESENTATION in student.heads
     frame = used = pl.DataFrame()
     for read in readers:
         frame = read()
@@ -74,8 +84,17 @@ def survey(
             rows[domain] += len(mine)
             weights[domain] += float(weight.sum())
             sums[domain] += float(weight @ corrected_target(mine).astype(np.float64))
+        for domain, column in totals:
+            known = used.filter(pl.col("domain") == domain, pl.col(column).is_not_null())
+            weight = known["weight"].to_numpy().astype(np.float64)
+            value = corrected_target(known) if column == TARGET else known[column].to_numpy()
+            totals[domain, column] += weight @ value.astype(np.float64), weight.sum()
         target_sum += float(corrected_target(used).sum(dtype=np.float64))
         lists += _requests(used.filter(domain="CD"))
+        if wanted:
+            layer = hidden_layer(student, used.filter(domain="CD"), width)
+            width, places = layer.shape[1], places + layer.size
+            squares += float(np.square(layer, dtype=np.float64).sum())
         requests.append(used["request_id"].unique())
         shards.append((_requests(used), _requests(frame)))
     for domain in domains:
@@ -90,15 +109,18 @@ def survey(
         weights=weights,
         mean_label=sums["IMP"] / weights["IMP"] if weights["IMP"] else 0.0,
         mean_target=target_sum / sum(rows.values()),
+        means={column: float(total / weight) if weight else 0.0 for column, (total, weight) in totals.items()},
         requests=pl.concat(requests).unique().sort(),
         shards=tuple(shards),
         lists=lists,
+        width=width,
+        scale=(squares / places) ** 0.5 if squares else 1.0,
         kept=used if len(readers) == 1 else None,
     )
 
 
 def planned_shards(
-    student: Student, domains: Sequence[str], outputs: int, found: Survey, readers: Sequence[Reader]
+    student: Student, domains: Sequence[str], outputs: Sequence[Output], found: Survey, readers: Sequence[Reader]
 ) -> list["PlannedShard"]:
     """The shards for the trainer: as many batches as both domains' requests make, whichever of them the arm uses."""
     from ukdsl_assets.learning.trainer import PlannedShard
@@ -110,7 +132,9 @@ def planned_shards(
     return planned
 
 
-def encoded(student: Student, domains: Sequence[str], outputs: int, found: Survey, read: Reader) -> "Shard":
+def encoded(
+    student: Student, domains: Sequence[str], outputs: Sequence[Output], found: Survey, read: Reader
+) -> "Shard":
     """One shard as arrays."""
     from ukdsl_assets.learning.trainer import Shard
 
@@ -119,10 +143,13 @@ def encoded(student: Student, domains: Sequence[str], outputs: int, found: Surve
     return Shard(rows, targets(student, frame, outputs, found, rows.offsets))
 
 
-def targets(student: Student, rows: pl.DataFrame, outputs: int, found: Survey, offsets: NDArray[np.int64]) -> "Targets":
-    """Rows of IMP train the first output, rows of CD all others (the first, if there is no other).
+def targets(
+    student: Student, rows: pl.DataFrame, outputs: Sequence[Output], found: Survey, offsets: NDArray[np.int64]
+) -> "Targets":
+    """What rows teach each output: those of its domains that have its target.
 
-    In every output that it trains, a domain's weights sum to its loss weight over all rows of the training.
+    In every output that it trains, a domain's weights sum to its loss weight over all rows of the training (to less by
+    the rows that lack a further task's label); those of a representation are shared by its places.
 
     Args:
         offsets: int64 [requests + 1], where the rows of each request are, as in EncodedRows.
@@ -131,7 +158,8 @@ def targets(student: Student, rows: pl.DataFrame, outputs: int, found: Survey, o
 
     considered = (rows["domain"] == "CD").to_numpy()
     target = corrected_target(rows)
-    weight = rows["weight"].to_numpy().astype(np.float64)
+    given = rows["weight"].to_numpy().astype(np.float64)
+    weight = given.copy()
     loss = student.loss
     lists = _lists(student, rows, considered, offsets, found)
     target[~considered] = smoothed(target[~considered], found.mean_label, loss.label_smoothing)
@@ -141,15 +169,51 @@ def targets(student: Student, rows: pl.DataFrame, outputs: int, found: Survey, o
     for domain, chosen in (("IMP", ~considered), ("CD", considered)):
         if found.weights.get(domain):
             weight[chosen] *= factors[domain] / found.weights[domain]
-    trains = np.zeros((2, outputs), np.float32)
-    trains[0, 0] = 1
-    trains[1, min(1, outputs - 1) :] = 1
+    columns, weights = [], []
+    for output in outputs:
+        mine = considered * ("CD" in output.domains) + ~considered * ("IMP" in output.domains)
+        if output.kind == "representation":
+            layer = np.zeros((len(rows), output.width), np.float32)
+            layer[mine] = hidden_layer(student, rows.filter(mine), output.width) / found.scale
+            share = loss.representation / (found.weights["CD"] * output.width)
+            columns.append(layer)
+            weights.append(np.repeat((given * mine * share)[:, None], output.width, axis=1))
+        elif output.column == TARGET:
+            columns.append(target[:, None])
+            weights.append((weight * mine)[:, None])
+        else:
+            further = rows[output.column].cast(pl.Float32).fill_null(np.nan).to_numpy()
+            mine = mine & np.isfinite(further)
+            softer = softened(further, loss.temperature) if output.domains == ("CD",) else further
+            columns.append(np.where(mine, softer, 0)[:, None])
+            weights.append((weight * mine)[:, None])
+    squared = sum(output.width for output in outputs if output.kind == "representation")
+    taught = [place for place, output in enumerate(outputs) if "CD" in output.domains and output.column == TARGET]
     return Targets(
-        target=np.repeat(target[:, None], outputs, axis=1),
-        weight=weight.astype(np.float32)[:, None] * trains[considered.astype(np.int64)],
+        target=np.concatenate(columns, axis=1).astype(np.float32),
+        weight=np.concatenate(weights, axis=1).astype(np.float32),
         logit_scale=np.where(considered, 1 / loss.temperature, 1).astype(np.float32),
         lists=lists,
+        listed=taught[-1] if taught else 0,
+        squared=squared,
     )
+
+
+def hidden_layer(student: Student, rows: pl.DataFrame, width: int) -> NDArray[np.float32]:
+    """The teacher's hidden layer of rows of CD, float32 [rows, width]; of any width where 0 is given.
+
+    Raises:
+        TrainingError: a row lacks it, or has another width: the teacher's network has changed within the window.
+    """
+    column = rows[REPRESENTATION].cast(pl.List(pl.Float32))
+    seen = column.list.len().fill_null(0).unique().sort().to_list()
+    expected = width or (seen[-1] if seen else 0)
+    if seen not in ([], [expected]):
+        raise TrainingError(
+            f"{student.name}: rows of column `{REPRESENTATION}` of teacher_augmented have {seen} places; expected "
+            f"{expected} in each; materialize the window's days again"
+        )
+    return column.cast(pl.Array(pl.Float32, expected)).to_numpy().reshape(len(rows), expected)
 
 
 def _lists(

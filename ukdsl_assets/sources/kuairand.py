@@ -79,8 +79,10 @@ class KuaiRandSource:
 
     @cached_property
     def impressions(self) -> pl.DataFrame:
-        """The whole log without its exact duplicates, by time."""
+        """The log of the declared tabs without its exact duplicates, by time."""
         log = pl.concat([pl.read_parquet(self.folder / name) for name in LOGS]).unique(maintain_order=True)
+        if self.declared.tabs is not None:
+            log = log.filter(pl.col("tab").is_in(self.declared.tabs))
         occurred_at = pl.from_epoch("time_ms", "ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         return log.select("user_id", "video_id", "tab", "is_click", "long_view", occurred_at=occurred_at).select(
             pl.all(), day=pl.col("occurred_at").dt.date()

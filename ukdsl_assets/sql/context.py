@@ -45,8 +45,9 @@ class TeacherNames:
 class StudentNames:
     """A student: the column of its label, that of its teacher's label, those of its features and of what its
     selection may choose from, the stages from its own on, whether its teacher labels only what has no label, whether
-    its teacher is corrected, the table that its labels are of, and whether they are to be corrected for those that are
-    yet to come."""
+    its teacher is corrected, the table that its labels are of, whether they are to be corrected for those that are yet
+    to come, and columns that only training reads: further tasks' labels, the teacher's labels of further tasks, and
+    (none or one) the teacher's hidden layer."""
 
     name: str
     task: str
@@ -57,6 +58,9 @@ class StudentNames:
     labels: str
     labels_corrected: bool
     corrected: bool
+    label_tasks: tuple[str, ...]
+    taught_labels: tuple[str, ...]
+    representation: tuple[str, ...]
 
 
 def label_column(task: str) -> str:
@@ -99,17 +103,21 @@ def template_context(
     if student is not None:
         features = tuple(feature.name for feature in cascade.columns_of(student))
         reached_by = context["stages"][cascade.depth(student.stage) :]
-        label = label_column(student.task)
+        # Another cascade's teacher has not seen the labels of here, so its own add to them.
+        foreign = cascade.teacher(student.teacher).kind == "cross_domain"
         context["student"] = StudentNames(
             name=student.name,
             task=student.task,
             reached_by=reached_by,
-            teacher_label=label,
+            teacher_label=label_column(student.task),
             features=features,
-            unlabeled_only=bool(student.teacher_tasks),
+            unlabeled_only=bool(student.teacher_tasks) and not foreign,
             labels="closed_impressions" if student.delayed_feedback == "wait" else "impressions",
             labels_corrected=student.delayed_feedback == "correct",
             corrected=student.correction == "exploration",
+            label_tasks=student.label_tasks,
+            taught_labels=tuple(label_column(task) for task in student.taught_tasks if task != student.task),
+            representation=("representation",) if "representation" in student.heads else (),
         )
     return context
 
@@ -166,6 +174,10 @@ def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "<delay>": tuple(task.delay for task in context["tasks"] if task.delay),
         "<known_until>": ("known_until",) if _has_known_until(context) else (),
     }
+    if "student" in context:
+        found["<label_task>"] = context["student"].label_tasks
+        found["<taught_label>"] = context["student"].taught_labels
+        found["<representation>"] = context["student"].representation
     if "teacher" in context:
         found["<teacher_label>"] = tuple(label for label, _ in context["teacher"].labels)
     return found

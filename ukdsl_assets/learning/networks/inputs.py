@@ -84,6 +84,17 @@ class Heads(nn.Module):
         """One more head, last, equal to the first."""
         self.weight, self.bias = longer(self.weight), longer(self.bias)
 
+    def zero_heads(self, count: int) -> None:
+        """The last `count` heads say 0, until they learn."""
+        with torch.no_grad():
+            self.weight[-count:] = 0
+            self.bias[-count:] = 0
+
+    def shift_head(self, head: int, by: float) -> None:
+        """Add to the logit of a head, the first being 0."""
+        with torch.no_grad():
+            self.bias[head] += by
+
     def drop_head(self) -> None:
         """The inverse of `add_head`."""
         self.weight, self.bias = shorter(self.weight), shorter(self.bias)
@@ -100,6 +111,14 @@ class WithHeads(nn.Module):
     def add_head(self) -> None:
         """One more head, last, equal to the first."""
         self.heads.add_head()
+
+    def zero_heads(self, count: int) -> None:
+        """The last `count` heads say 0, until they learn."""
+        self.heads.zero_heads(count)
+
+    def shift_head(self, head: int, by: float) -> None:
+        """Add to the logit of a head, the first being 0."""
+        self.heads.shift_head(head, by)
 
     def drop_head(self) -> None:
         """The inverse of `add_head`."""

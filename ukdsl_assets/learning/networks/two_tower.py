@@ -54,6 +54,16 @@ class TwoTower(nn.Module):
             tower.heads.append(deepcopy(tower.heads[0]))
         self.bias = longer(self.bias)
 
+    def zero_heads(self, count: int) -> None:
+        """The last `count` heads have no bias; their vectors stay: two zero vectors would have no gradient."""
+        with torch.no_grad():
+            self.bias[-count:] = 0
+
+    def shift_head(self, head: int, by: float) -> None:
+        """Add to the logit of a head, the first being 0."""
+        with torch.no_grad():
+            self.bias[head] += by
+
     def drop_head(self) -> None:
         """The inverse of `add_head`."""
         for tower in (self.request, self.candidate):
