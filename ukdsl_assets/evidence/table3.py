@@ -149,7 +149,7 @@ STUDY = Study(
     "CD: ranked and not shown; head: the main task, which alone is served",
     version=1,
     measure=measure,
-    defaults={"requests": 10_000, "days": 12, "taught": 4, "judged": 3, "arms": list(ARMS)},
+    defaults={"requests": 5_000, "days": 12, "taught": 4, "judged": 3, "arms": list(ARMS)},
     tables=(
         TableOf(
             "ne",

@@ -185,7 +185,7 @@ def _shard(cascade: Cascade, teacher: FoundationTeacher, found: _Survey, read: R
 
     frame = _taught(teacher, read())
     labels = frame.select(pl.col(task.name).fill_null(0).cast(pl.Float32) for task in cascade.tasks)
-    target = np.ascontiguousarray(labels.to_numpy())
+    target = np.array(labels.to_numpy(), order="C")
     weight = np.full(target.shape, 1 / found.rows, np.float32)
     return Shard(found.encoder.encode(frame), Targets(target, weight, np.ones(len(frame), np.float32)))
 

@@ -67,7 +67,7 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
                 f"teacher {teacher.name}, task {task.name}: {int(label.sum())} positives among {len(label)} rows; "
                 "expected both outcomes; widen window_days or check the event log"
             )
-        matrix, columns, categorical = _matrix(features, codes, rows)
+        matrix, columns, categorical = feature_matrix(features, codes, rows)
         validation = held_out(rows["request_id"], teacher.seed)
         data = lightgbm.Dataset(
             matrix[~validation], label[~validation], feature_name=columns, categorical_feature=categorical
@@ -89,9 +89,9 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
 
 def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
     """Labels of every task: request_id, candidate_id and Float32 `<task>_prediction` in (0, 1), in the rows' order."""
-    matrix, _, _ = _matrix(fitted.features, fitted.codes, rows)
+    matrix, _, _ = feature_matrix(fitted.features, fitted.codes, rows)
     predictions = {
-        f"{task}_prediction": np.asarray(_booster(text).predict(matrix, num_threads=threads), np.float32)
+        f"{task}_prediction": np.asarray(booster_of(text).predict(matrix, num_threads=threads), np.float32)
         for task, text in fitted.models.items()
     }
     return rows.select("request_id", "candidate_id").with_columns(**{k: pl.Series(v) for k, v in predictions.items()})
@@ -117,7 +117,7 @@ def from_checkpoint(content: Mapping[str, Any], text: str) -> FittedTeacher:
     )
 
 
-def _booster(text: str) -> "lightgbm.Booster":
+def booster_of(text: str) -> "lightgbm.Booster":
     import lightgbm
 
     return lightgbm.Booster(model_str=text)
@@ -153,7 +153,7 @@ def held_out(requests: pl.Series, seed: int) -> NDArray[np.bool_]:
     return requests.is_in(unique.filter(pl.Series(chosen)).implode()).to_numpy()
 
 
-def _matrix(
+def feature_matrix(
     features: tuple[Feature, ...], codes: Mapping[str, pl.Series], rows: pl.DataFrame
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
     """Float32 [rows, columns], their names, and the names of the categorical ones; lists of ids are left out."""
