@@ -154,7 +154,8 @@ class Student(Declared):
     """A model of an early stage, trained daily as `baseline` (labels only) and `distilled` (labels and teacher).
 
     features: names, "all" that are known at `stage`, or "selected": what the newest selection before the day chose of
-        its candidates; all of them before there is one.
+        its candidates; all of them before there is one. What two_tower and mlp know of features that stay is kept;
+        other architectures start anew on a day whose features differ.
     selection: how features are chosen; see `Selection`. Without `features: selected` it only tells.
     delayed_feedback: for a task that is `delayed`, what becomes of a fresh day's labels, of which many are yet to come.
         correct: a positive label counts as many as it stands for, by the delays of days whose windows have closed;

@@ -26,6 +26,7 @@ from ukdsl_assets.learning.audit import (
     same_predictions,
     serves_the_main_task_alone,
 )
+from ukdsl_assets.learning.carry import continued
 from ukdsl_assets.learning.on_the_fly import labelled_on_the_fly
 from ukdsl_assets.learning.students import (
     ARMS,
@@ -34,7 +35,6 @@ from ukdsl_assets.learning.students import (
     FittedStudent,
     as_checkpoint,
     baseline_shapes,
-    can_continue,
     fit_student,
     from_checkpoint,
     parameters_of,
@@ -199,15 +199,13 @@ def shard_readers(platform: Platform, table: Table, days: list[date], version: i
 def newest_before(
     cascade: Cascade, platform: Platform, student: Student, arm: Arm, key: Table, day: date
 ) -> tuple[FittedStudent | None, str | None]:
-    """The newest checkpoint strictly before the day that still fits the declaration, and its name."""
+    """The newest checkpoint strictly before the day, as far as it fits the declaration, and its name."""
     before = platform.checkpoints.newest_before(key, day)
     if before is None:
         return None, None
     found = platform.checkpoints.load(key, before)
-    previous = as_student(found)
-    if not can_continue(previous, cascade, student, arm):
-        return None, None
-    return previous, f"{before}/{found.version}"
+    previous = continued(as_student(found), cascade, student, arm)
+    return (None, None) if previous is None else (previous, f"{before}/{found.version}")
 
 
 def as_selected(platform: Platform, cascade: Cascade, student: Student, day: date) -> Student:

@@ -80,7 +80,7 @@ class Encoder:
         return sum(f.of_ids for f in mine), sum(f.width or 1 for f in mine if not f.of_ids)
 
     def extended(self, frame: pl.DataFrame, least: int = 1) -> "Encoder":
-        """An encoder that also knows the frame's ids; known ids keep their rows, scales are set once.
+        """An encoder that also knows the frame's ids; known ids keep their rows, a feature's scale is set once.
 
         Args:
             frame: has a column for every feature; null ids are left to the unknown row.
@@ -102,7 +102,8 @@ class Encoder:
                 vocabularies[name] = (pl.concat([ids, new]).gather(order), np.concatenate([rows, added])[order])
             elif name not in vocabularies:
                 vocabularies[name] = (ids, rows)
-        scales = dict(self.scales) or {f.name: _scale(_numbers(frame, f)) for f in self.features if not f.of_ids}
+        unscaled = (f for f in self.features if not f.of_ids and f.name not in self.scales)
+        scales = {**self.scales, **{f.name: _scale(_numbers(frame, f)) for f in unscaled}}
         return Encoder(self.features, vocabularies, scales)
 
     def encode(self, frame: pl.DataFrame) -> EncodedRows:
