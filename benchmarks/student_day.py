@@ -1,0 +1,169 @@
+"""A student's day by batch size: rows per CPU second, and how good the student is on withheld requests.
+
+    python -m benchmarks.student_day [--lake FOLDER] [--world 1] [--seeds 3] \
+        [--batch 64:0.004 256:0.006:2 512:0.008:2]
+
+The pre-ranking student of simulated_ads, distilled: about 240,000 rows a day, two towers. Each way (requests a batch :
+learning rate : epochs) trains two days, the second warm-started from the first, and is timed and judged on the second.
+The ways take turns. Rows of the day per CPU second, on one thread: of the loop alone, and of all from the Parquet file
+to the parameters. With --lake the simulated days are kept for the next run.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+from rich.table import Table as Shown
+
+from benchmarks.day import table_of
+from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
+from ukdsl_assets.defs.evaluation import with_truth, withheld_rows
+from ukdsl_assets.defs.logs import reading_of, stage_logs
+from ukdsl_assets.defs.platform import Platform, Table
+from ukdsl_assets.defs.students import shard_readers
+from ukdsl_assets.learning.metrics import calibration, normalized_entropy
+from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student
+from ukdsl_assets.learning.training_rows import Reader
+from ukdsl_assets.settings import Settings
+
+# The declaration's batch, and larger ones with as many epochs as they need to learn as much.
+WAYS = ["64:0.004", "256:0.006:2", "512:0.008:2"]
+STUDENT, TEACHER, ASKED = "pre_ranking_click", "ranking_logged", 600_000
+
+
+class Way(NamedTuple):
+    """Requests of a batch, the learning rate and epochs that go with it."""
+
+    requests: int
+    learning_rate: float
+    epochs: int = 1
+
+
+class Seen(NamedTuple):
+    """One training: rows per CPU second of the loop and of the whole fit, and figures on withheld rows."""
+
+    loop: float
+    whole: float
+    figures: dict[str, float]
+
+
+def main() -> None:
+    """Make the days, run the ways in turn, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lake", type=Path)
+    parser.add_argument("--world", type=int, default=1, help="seed of the simulated world; 100 and up are for tuning")
+    parser.add_argument("--seeds", type=int, default=3, help="student seeds")
+    parser.add_argument("--batch", nargs="+", default=WAYS, help="requests:learning rate[:epochs]")
+    given = parser.parse_args()
+    ways = [Way(int(requests), float(rate), *map(int, more)) for requests, rate, *more in map(split, given.batch)]
+    with tempfile.TemporaryDirectory() as folder:
+        platform = Platform.open(Settings(lake=str(given.lake or folder), scale="default"))
+        cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
+        cascade = cascade.model_copy(update={"source": cascade.source.model_copy(update={"seed": given.world})})
+        compare(platform, cascade, ways, given.seeds)
+
+
+def split(way: str) -> list[str]:
+    return way.split(":")
+
+
+def compare(platform: Platform, cascade: Cascade, ways: Sequence[Way], seeds: int) -> None:
+    """Every way with every seed, interleaved."""
+    table: Table = (cascade.name, STUDENT, "teacher_augmented")
+    days = [cascade.first_day, cascade.first_day + timedelta(days=1)]
+    for day in days:
+        if platform.lake.partition(table, day) is None:
+            make_day(platform, cascade, table, day)
+    readers = [shard_readers(platform, table, [day], platform.partition(table, day).version) for day in days]
+    held = with_truth(cascade, platform, cascade.student(STUDENT), withheld_rows(platform, table, days[-1]), days[-1])
+    seen: dict[Way, list[Seen]] = {way: [] for way in ways}
+    for seed in range(seeds):
+        for way in ways:
+            changed = {"requests_per_batch": way.requests, "learning_rate": way.learning_rate}
+            changed |= {"epochs": way.epochs, "seed": seed}
+            student = cascade.student(STUDENT).model_copy(update=changed)
+            seen[way].append(two_days(cascade, student, readers, held))
+    show(seen, sum(len(read()) for read in readers[-1]), len(held))
+
+
+def make_day(platform: Platform, cascade: Cascade, table: Table, day: date) -> None:
+    """The day's logs and tables up to the student's training rows."""
+    read = platform.source(cascade, print).read(day)
+    staged = stage_logs(platform, cascade, day, read)
+    for part in staged:
+        platform.lake.commit(part, reading_of(staged))
+    for model in ("impressions", "considerations"):
+        table_of(platform, cascade, model, (cascade.name, model), day)
+    teacher = cascade.teacher(TEACHER)
+    table_of(
+        platform, cascade, "logged_teacher_labels", (cascade.name, TEACHER, "teacher_labels"), day, teacher=teacher
+    )
+    table_of(platform, cascade, "teacher_augmented", table, day, student=cascade.student(STUDENT))
+
+
+def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Reader]], held: pl.DataFrame) -> Seen:
+    """Train the first day, then time and judge the second."""
+    before = fit_student(cascade, student, "distilled", readers[0]).student
+    at: list[tuple[int, float]] = []
+    start = time.process_time()
+    fit = fit_student(
+        cascade,
+        student,
+        "distilled",
+        readers[1],
+        before,
+        progress=lambda done, of, rows, loss: at.append((rows, time.process_time())),
+    )
+    # A row counts once, however many epochs see it.
+    whole = at[-1][0] / student.epochs / (time.process_time() - start)
+    loop = (at[-1][0] - at[0][0]) / student.epochs / (at[-1][1] - at[0][1])
+    return Seen(loop, whole, judged(fit.student, held))
+
+
+def judged(fitted: FittedStudent, held: pl.DataFrame) -> dict[str, float]:
+    """NE and calibration: considered rows by the serving head, shown rows by the head of impressions."""
+    heads = predict_student(fitted, held)
+    figures = {}
+    for domain, head, reference in (
+        ("CD", fitted.heads[-1], "target"),
+        ("CD", fitted.heads[-1], "truth"),
+        ("IMP", fitted.heads[0], "target"),
+    ):
+        chosen = (held["domain"] == domain).to_numpy()
+        p, y, w = (column[chosen] for column in (heads[head], held[reference].to_numpy(), held["weight"].to_numpy()))
+        against = "truth" if reference == "truth" else {"CD": "teacher", "IMP": "label"}[domain]
+        figures[f"{domain} NE, {against}"] = normalized_entropy(p, y, w)
+        figures[f"{domain} calibration, {against}"] = calibration(p, y, w)
+    return figures
+
+
+def show(seen: dict[Way, list[Seen]], rows: int, held: int) -> None:
+    """The fastest of each way, and the mean of its figures over seeds with a standard error."""
+    first = next(iter(seen.values()))
+    table = Shown(title=f"{rows:,} rows of a day, {held:,} withheld, {len(first)} student seeds, one thread")
+    table.add_column("")
+    for way in seen:
+        table.add_column(f"{way.requests} a batch\nrate {way.learning_rate:g}\nepochs {way.epochs}", justify="right")
+    for name, of in (("rows per CPU second, loop", "loop"), ("rows per CPU second, with reading", "whole")):
+        table.add_row(name, *(f"{max(getattr(each, of) for each in runs):,.0f}" for runs in seen.values()))
+    for name in first[0].figures:
+        cells = []
+        for runs in seen.values():
+            values = np.array([each.figures[name] for each in runs])
+            error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+            cells.append(f"{values.mean():.4f} +- {error:.4f}")
+        table.add_row(name, *cells)
+    console = Console(width=120)
+    console.print(table)
+    console.print(f"Asked: {ASKED:,} rows per second and core, with an accuracy no worse than that of small batches.")
+
+
+if __name__ == "__main__":
+    main()
