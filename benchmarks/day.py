@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
-from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_rows
+from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_shards
 from ukdsl_assets.defs.exploration import audited
 from ukdsl_assets.defs.labels import make_closed
 from ukdsl_assets.defs.lineage import lineage_metadata
@@ -126,8 +126,8 @@ def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
         table_of(platform, cascade, "teacher_augmented", (*key, "teacher_augmented"), day, student=student)
         for arm in ARMS:
             platform.checkpoints.publish(train_arm(platform, cascade, student, arm, day).checkpoint)
-        held = held_rows(cascade, platform, student, day)
-        frames = evaluated(cascade, student, held, checkpoints_of(cascade, platform, student, day, held))
+        shards = held_shards(cascade, platform, student, day)
+        frames = evaluated(cascade, student, shards, checkpoints_of(cascade, platform, student, day))
         for made, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
             lake.commit(lake.stage_frame((*key, made), day, frame), {})
         decide(platform, cascade, student, day)

@@ -24,7 +24,7 @@ from rich.table import Table as Shown
 
 from benchmarks.day import table_of
 from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
-from ukdsl_assets.defs.evaluation import with_truth, withheld_rows
+from ukdsl_assets.defs.evaluation import held_rows
 from ukdsl_assets.defs.logs import reading_of, stage_logs
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.students import shard_readers
@@ -82,7 +82,7 @@ def compare(platform: Platform, cascade: Cascade, ways: Sequence[Way], seeds: in
         if platform.lake.partition(table, day) is None:
             make_day(platform, cascade, table, day)
     readers = [shard_readers(platform, table, [day], platform.partition(table, day).version) for day in days]
-    held = with_truth(cascade, platform, cascade.student(STUDENT), withheld_rows(platform, table, days[-1]), days[-1])
+    held = held_rows(cascade, platform, cascade.student(STUDENT), days[-1])
     seen: dict[Way, list[Seen]] = {way: [] for way in ways}
     for seed in range(seeds):
         for way in ways:

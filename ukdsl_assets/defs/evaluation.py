@@ -1,10 +1,11 @@
 """Group 6: calibration, normalized entropy and AUC of every arm and head on the day's withheld requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade, Feature, Student, truth_column
@@ -21,7 +22,7 @@ from ukdsl_assets.learning.delayed_feedback import corrected_target
 from ukdsl_assets.learning.evaluation import MEANINGS, evaluate
 from ukdsl_assets.learning.groups import MEANINGS as GROUP_MEANINGS
 from ukdsl_assets.learning.groups import calibration_by_group
-from ukdsl_assets.learning.students import ARMS, predict_student
+from ukdsl_assets.learning.students import ARMS, predictor
 from ukdsl_assets.reports.tables import evaluation_markdown, groups_markdown, trends
 
 GATES = {
@@ -30,6 +31,8 @@ GATES = {
     "normalized_entropy_on_impression_kept": "Its NE on impressions exceeds the baseline's by at most the bound.",
     "normalized_entropy_on_consideration_kept": "Its NE on considered rows exceeds it by at most the bound.",
 }
+# What predictions are compared with, and by.
+COMPARED = ("request_id", "candidate_id", "domain", "target", "weight", "truth")
 
 
 def evaluation_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
@@ -68,9 +71,8 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
         with told_plainly():
             day, serving = day_of(context), student.served_heads[-1]
             inputs = platform.versions(day, *tables)
-            held = held_rows(cascade, platform, student, day)
-            found = checkpoints_of(cascade, platform, student, day, held)
-            judged, by_group = evaluated(cascade, student, held, found)
+            found = checkpoints_of(cascade, platform, student, day)
+            judged, by_group = evaluated(cascade, student, held_shards(cascade, platform, student, day), found)
             yield from check_results(table, judge_student(cascade, student, judged))
             inputs |= {arm: each.version for arm, each in found.items()}
             staged, staged_groups = (
@@ -91,9 +93,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
     return evaluation
 
 
-def checkpoints_of(
-    cascade: Cascade, platform: Platform, student: Student, day: date, rows: pl.DataFrame
-) -> dict[str, Checkpoint]:
+def checkpoints_of(cascade: Cascade, platform: Platform, student: Student, day: date) -> dict[str, Checkpoint]:
     """The day's checkpoint of each arm, and under `released` what was released before the day, if it can predict."""
     key = (cascade.name, student.name)
     found = {str(arm): platform.checkpoints.load((*key, arm), day) for arm in ARMS}
@@ -102,7 +102,8 @@ def checkpoints_of(
         return found
     of = date.fromisoformat(before["day"])
     released = platform.checkpoints.load((*key, before["arm"]), of, before["checkpoint"])
-    return {**found, "released": released} if can_predict(released, cascade, student, rows) else found
+    columns = platform.lake.scan((*key, "teacher_augmented"), [day]).collect_schema().names()
+    return {**found, "released": released} if can_predict(released, cascade, student, columns) else found
 
 
 def released_before(history: Sequence[Mapping[str, Any]], day: date) -> Mapping[str, Any] | None:
@@ -116,8 +117,8 @@ def released_before(history: Sequence[Mapping[str, Any]], day: date) -> Mapping[
     return next((entry for entry in reversed(days) if entry["day"] == newest), None)
 
 
-def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, rows: pl.DataFrame) -> bool:
-    """Whether a checkpoint of an earlier declaration is of today's task and its features are in today's rows."""
+def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, columns: Sequence[str]) -> bool:
+    """Whether a checkpoint of an earlier declaration is of today's task and its features are among today's columns."""
     today = {feature.name: feature for feature in cascade.features_of(student)}
 
     def same(feature: Feature) -> bool:
@@ -127,23 +128,29 @@ def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, rows
 
     features = as_student(checkpoint).encoder.features
     declared = checkpoint.metadata["declaration"]["task"] == student.task
-    return declared and all(feature.name in rows.columns and same(feature) for feature in features)
+    return declared and all(feature.name in columns and same(feature) for feature in features)
 
 
 def evaluated(
-    cascade: Cascade, student: Student, held: pl.DataFrame, found: Mapping[str, Checkpoint]
+    cascade: Cascade, student: Student, shards: Iterable[pl.DataFrame], found: Mapping[str, Checkpoint]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tables evaluation and calibration_by_group of checkpoints by arm; the first has the version of each."""
-    predictions = {
-        (str(arm), head): probability
-        for arm, checkpoint in found.items()
-        for head, probability in predict_student(as_student(checkpoint), held).items()
-    }
+    """The tables evaluation and calibration_by_group of checkpoints by arm; the first has the version of each.
+
+    Args:
+        shards: of `held_shards`; kept of each are its predictions and what they are compared with.
+    """
+    features = {feature.name for feature in cascade.features_of(student)}
+    segments = [name for name in cascade.segments if name in features]
+    predictors = {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in found.items()}
+    kept, parts = [], []
+    for shard in shards:
+        kept.append(shard.select(name for name in (*COMPARED, *segments) if name in shard.columns))
+        parts.append({(arm, head): p for arm, predict in predictors.items() for head, p in predict(shard).items()})
+    held = pl.concat(kept)
+    predictions = {each: np.concatenate([part[each] for part in parts]) for each in parts[0]}
     versions = {str(arm): checkpoint.version for arm, checkpoint in found.items()}
     names = {"cascade": cascade.name, "note": cascade.note, "student": student.name}
     of_whom = [pl.lit(value).alias(name) for name, value in names.items()]
-    features = {feature.name for feature in cascade.features_of(student)}
-    segments = [name for name in cascade.segments if name in features]
     table = evaluate(held, predictions, student.seed)
     return (
         table.select(*of_whom, pl.all(), pl.col("arm").replace_strict(versions).alias("checkpoint")),
@@ -153,14 +160,29 @@ def evaluated(
 
 def held_rows(cascade: Cascade, platform: Platform, student: Student, day: date) -> pl.DataFrame:
     """The day's rows of teacher_augmented that no arm was trained on, labels corrected and the truth beside them."""
+    return pl.concat(held_shards(cascade, platform, student, day))
+
+
+def held_shards(cascade: Cascade, platform: Platform, student: Student, day: date) -> Iterator[pl.DataFrame]:
+    """`held_rows` one shard at a time."""
     table: Table = (cascade.name, student.name, "teacher_augmented")
-    rows = platform.lake.scan(table, [day]).filter("withheld").collect()
-    rows = corrected(cascade, student, known_delays(platform, cascade, student, day), rows)
-    return with_truth(cascade, platform, student, rows.with_columns(target=corrected_target(rows)))
+    delays, shards = known_delays(platform, cascade, student, day), platform.lake.shard_count(table, [day])
+    for shard in range(shards):
+        rows = platform.lake.scan(table, [day], part=(shard, shards)).filter("withheld").collect()
+        rows = corrected(cascade, student, delays, rows)
+        rows = rows.with_columns(target=corrected_target(rows))
+        yield with_truth(cascade, platform, student, rows, (shard, shards))
 
 
-def with_truth(cascade: Cascade, platform: Platform, student: Student, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with a column `truth` from the log's audit column, where it is published and the source knows it."""
+def with_truth(
+    cascade: Cascade, platform: Platform, student: Student, rows: pl.DataFrame, part: tuple[int, int]
+) -> pl.DataFrame:
+    """The rows with a column `truth` from the log's audit column, where it is published and the source knows it.
+
+    Args:
+        part: (k, n), the shard that the rows are of their table's n; of a log with as many shards the same one is
+            read, since a request's rows are in the same shard of every table.
+    """
     if not cascade.has_truth:
         return rows
     keys = ["request_id", "candidate_id"]
@@ -168,7 +190,8 @@ def with_truth(cascade: Cascade, platform: Platform, student: Student, rows: pl.
     days = set(rows["requested_at"].dt.date()) & set(platform.lake.partitions(table))
     if not days:
         return rows.with_columns(truth=pl.lit(None, pl.Float32))
-    log = platform.lake.scan(table, sorted(days))
+    counts = {platform.lake.shard_count(table, [each]) for each in days}
+    logged = platform.lake.scan(table, sorted(days), part=part if counts == {part[1]} else (0, 1))
     wanted = rows.lazy().select(keys).unique()
-    truth = log.select(*keys, pl.col(truth_column(student.task)).alias("truth")).join(wanted, on=keys, how="semi")
+    truth = logged.select(*keys, pl.col(truth_column(student.task)).alias("truth")).join(wanted, on=keys, how="semi")
     return rows.lazy().join(truth, on=keys, how="left", maintain_order="left").collect()

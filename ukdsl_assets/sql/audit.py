@@ -24,10 +24,10 @@ TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {
 
 
 def audit_model(rendered: RenderedModel, files: Sequence[str], parameters: Mapping[str, Any]) -> list[GateResult]:
-    """Gates `keys_unique` and `column_rules`, counted in one pass; offending keys are looked up only on failure.
+    """Gates `keys_unique` and `column_rules`, counted one file at a time; offending keys are looked up only on failure.
 
     Args:
-        files: Parquet files that together are one partition.
+        files: Parquet files that together are one partition; rows of one key are in one file.
         parameters: the bound values, for rules such as `one_of: $stages`.
     """
     rows = pl.scan_parquet(list(files), glob=False, hive_partitioning=False)
@@ -42,13 +42,12 @@ def audit_model(rendered: RenderedModel, files: Sequence[str], parameters: Mappi
         for said, broken in _rules(name, column, schema[name], parameters)
     }
     keys = list(rendered.model.keys)
-    # Models order their rows by their keys, so a repeated key stands beside its twin.
+    # Models order each file's rows by their keys, so a repeated key stands beside its twin.
     repeated = pl.all_horizontal(pl.col(key).eq_missing(pl.col(key).shift(1)) for key in keys)
     rules["keys"] = repeated & (pl.int_range(pl.len()) > 0)
-    counts = rows.select(
-        pl.len().alias("rows"), *(broken.sum().alias(said) for said, broken in rules.items())
-    ).collect()
-    seen = counts.row(0, named=True)
+    counted = [pl.len().alias("rows"), *(broken.sum().alias(said) for said, broken in rules.items())]
+    parts = [pl.scan_parquet(file, glob=False, hive_partitioning=False).select(counted).collect() for file in files]
+    seen = pl.concat(parts).sum().row(0, named=True)
     twins = seen["keys"]
     failed = {said: seen[said] for said in rules if said != "keys" and seen[said]}
     examples = {said: _examples(rows, keys, rules[said]) for said in [*failed, *(["keys"] if twins else [])]}

@@ -1,0 +1,193 @@
+"""Days of growing size, shard by shard: CPU seconds a row and peak memory of tables, training and evaluation.
+
+    python -m benchmarks.scale [--factors 1 4 16] [--lake FOLDER]      (--factors 1 4 16 64 for the whole table)
+
+1x is the default day of simulated_ads as the pre-ranking student needs it: 240,000 candidates that ranking scored,
+which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
+Each step of each size runs in a process of its own, on one thread; peak memory is that process's. Reading and auditing
+the source's logs, which hold a day in memory, are not measured here, and neither is the logged teacher's audit. With
+--lake the simulated day is kept for the next run.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table as Shown
+
+from benchmarks.day import table_of
+from benchmarks.student_day import STUDENT, TEACHER
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_shards
+from ukdsl_assets.defs.logs import reading_of, stage_logs
+from ukdsl_assets.defs.platform import Platform
+from ukdsl_assets.defs.students import shard_readers, train_arm
+from ukdsl_assets.lake.sharding import split
+from ukdsl_assets.learning.students import ARMS, fit_student, predict_student
+from ukdsl_assets.settings import PROJECT, Settings
+
+SHARDS = 4
+MOST_COST = 1.15
+STEPS = ("tables", "training", "evaluation")
+WARM_UP_ROWS = 4096
+
+
+def main() -> None:
+    """Make the days and measure every step of each, or one step when asked by the process that measures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--factors", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--lake", type=Path, help="keeps the simulated day")
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.step:
+        print(json.dumps(measured(platform_of(given.lake), given.step)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        source = platform_of(given.lake or Path(folder) / "day")
+        seen = {}
+        for factor in given.factors:
+            with tempfile.TemporaryDirectory(dir=folder) as lake:
+                write_logs(source, platform_of(Path(lake)), factor)
+                seen[factor] = {step: in_a_process(Path(lake), step) for step in STEPS}
+        show(seen)
+
+
+def platform_of(lake: Path) -> Platform:
+    """One thread, so that CPU seconds are comparable."""
+    return Platform.open(Settings(lake=str(lake), scale="default", threads=1, shards=SHARDS))
+
+
+def cascade_of() -> Cascade:
+    return read_cascade(SHIPPED / "simulated_ads.yaml")
+
+
+def write_logs(source: Platform, platform: Platform, factor: int) -> None:
+    """The default day's logs `factor` times over, of what reached ranking, as if each copy were other requests."""
+    cascade = cascade_of()
+    name, day = cascade.name, cascade.first_day
+    if source.lake.partition((name, "event_log"), day) is None:
+        staged = stage_logs(source, cascade, day, source.source(cascade, print).read(day))
+        for part in staged:
+            source.lake.commit(part, reading_of(staged))
+    logs = {
+        "candidate_log": source.lake.scan((name, "candidate_log"), [day]).filter(deepest_stage="ranking"),
+        "event_log": source.lake.scan((name, "event_log"), [day]),
+    }
+    step = logs["candidate_log"].select(pl.col("request_id").max() + 1).collect().item()
+    copies = []
+    for table, rows in logs.items():
+        frame, paths = rows.drop("day").collect(), []
+        for copy in range(factor):
+            fresh = frame.with_columns(pl.col("request_id") + copy * step)
+            for shard, part in enumerate(split(fresh, SHARDS)):
+                path = platform.lake.new_file((name, table), day, copy * SHARDS + shard, factor * SHARDS)
+                part.write_parquet(path, compression="zstd")
+                paths.append(path)
+        copies.append(platform.lake.stage_files((name, table), day, paths))
+    for part in copies:
+        platform.lake.commit(part, reading_of(copies))
+
+
+def in_a_process(lake: Path, step: str) -> dict[str, float]:
+    """What a fresh process measured of the step."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--lake", str(lake), "--step", step]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def measured(platform: Platform, step: str) -> dict[str, float]:
+    """Rows of teacher_augmented, CPU seconds of the step, peak memory of the process in MiB."""
+    cascade = cascade_of()
+    key, day = (cascade.name, STUDENT), cascade.first_day
+    steps: dict[str, Callable[[Platform, Cascade], Any]] = {
+        "tables": make_tables,
+        "training": train_both,
+        "evaluation": evaluate_both,
+    }
+    if step != "tables":
+        warm_up(platform, cascade)
+    start = time.process_time()
+    steps[step](platform, cascade)
+    cpu = time.process_time() - start
+    rows = platform.partition((*key, "teacher_augmented"), day).rows
+    return {"rows": rows, "cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+
+
+def warm_up(platform: Platform, cascade: Cascade) -> None:
+    """Loads libraries and kernels on a few rows: that costs the same for a day of any size."""
+    table, day = (cascade.name, STUDENT, "teacher_augmented"), cascade.first_day
+    readers = shard_readers(platform, table, [day], platform.partition(table, day).version)
+    few = readers[0]().head(WARM_UP_ROWS)
+    predict_student(fit_student(cascade, cascade.student(STUDENT), "distilled", few).student, few)
+
+
+def make_tables(platform: Platform, cascade: Cascade) -> None:
+    """From the logs to the student's rows, each table audited and committed."""
+    day, name, teacher = cascade.first_day, cascade.name, cascade.teacher(TEACHER)
+    table_of(platform, cascade, "impressions", (name, "impressions"), day)
+    table_of(platform, cascade, "considerations", (name, "considerations"), day)
+    table_of(platform, cascade, "logged_teacher_labels", (name, TEACHER, "teacher_labels"), day, teacher=teacher)
+    student = cascade.student(STUDENT)
+    table_of(platform, cascade, "teacher_augmented", (name, STUDENT, "teacher_augmented"), day, student=student)
+
+
+def train_both(platform: Platform, cascade: Cascade) -> None:
+    for arm in ARMS:
+        trained = train_arm(platform, cascade, cascade.student(STUDENT), arm, cascade.first_day)
+        platform.checkpoints.publish(trained.checkpoint)
+
+
+def evaluate_both(platform: Platform, cascade: Cascade) -> None:
+    student, day = cascade.student(STUDENT), cascade.first_day
+    shards = held_shards(cascade, platform, student, day)
+    evaluated(cascade, student, shards, checkpoints_of(cascade, platform, student, day))
+
+
+def show(seen: dict[int, dict[str, dict[str, float]]]) -> None:
+    """Cost and peak memory of each step by size, over those of the smallest."""
+    table = Shown(title=f"simulated_ads, {STUDENT}, {SHARDS} shards for each 1x, one thread")
+    for column in ("day", "rows", "step", "CPU us a row", "over the smallest", "peak MiB", "over the smallest"):
+        table.add_column(column, justify="left" if column == "step" else "right")
+    smallest = seen[min(seen)]
+    for factor, steps in seen.items():
+        for step, figures in (steps | {"all": together(steps)}).items():
+            base = (smallest | {"all": together(smallest)})[step]
+            cost, first = (each["cpu"] / each["rows"] for each in (figures, base))
+            table.add_row(
+                f"{factor}x",
+                f"{figures['rows']:,.0f}",
+                step,
+                f"{cost * 1e6:.2f}",
+                f"{cost / first:.2f}x",
+                f"{figures['peak']:,.0f}",
+                f"{figures['peak'] / base['peak']:.2f}x",
+            )
+        table.add_section()
+    console = Console(width=110)
+    console.print(table)
+    console.print(f"Asked: a cost per row within {MOST_COST}x of the smallest, peak memory bounded by the shard.")
+
+
+def together(steps: dict[str, dict[str, float]]) -> dict[str, float]:
+    """All steps: their CPU seconds summed, the highest of their peaks."""
+    values = list(steps.values())
+    return {
+        "rows": values[0]["rows"],
+        "cpu": sum(each["cpu"] for each in values),
+        "peak": max(each["peak"] for each in values),
+    }
+
+
+if __name__ == "__main__":
+    main()
