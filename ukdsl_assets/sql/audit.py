@@ -1,6 +1,7 @@
 """Judges a model's files by the header of its SQL file: keys are unique, every column keeps its type and rules."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -27,7 +28,8 @@ def audit_model(rendered: RenderedModel, files: Sequence[str], parameters: Mappi
     """Gates `keys_unique` and `column_rules`, counted one file at a time; offending keys are looked up only on failure.
 
     Args:
-        files: Parquet files that together are one partition; rows of one key are in one file.
+        files: Parquet files that together are one partition; rows of one key are in one file, or end it and begin the
+            next.
         parameters: the bound values, for rules such as `one_of: $stages`.
     """
     rows = pl.scan_parquet(list(files), glob=False, hive_partitioning=False)
@@ -45,10 +47,16 @@ def audit_model(rendered: RenderedModel, files: Sequence[str], parameters: Mappi
     # Models order each file's rows by their keys, so a repeated key stands beside its twin.
     repeated = pl.all_horizontal(pl.col(key).eq_missing(pl.col(key).shift(1)) for key in keys)
     rules["keys"] = repeated & (pl.int_range(pl.len()) > 0)
-    counted = [pl.len().alias("rows"), *(broken.sum().alias(said) for said, broken in rules.items())]
-    parts = [pl.scan_parquet(file, glob=False, hive_partitioning=False).select(counted).collect() for file in files]
-    seen = pl.concat(parts).sum().row(0, named=True)
-    twins = seen["keys"]
+    ends = [pl.struct(keys).first().alias("first key"), pl.struct(keys).last().alias("last key")]
+    counts = [pl.len().alias("rows"), *(broken.sum().alias(said) for said, broken in rules.items())]
+    parts = [
+        pl.scan_parquet(file, glob=False, hive_partitioning=False).select(*counts, *ends).collect() for file in files
+    ]
+    parts = [part for part in parts if part.item(0, "rows")] or parts[:1]
+    seen = pl.concat(parts).select(pl.exclude("first key", "last key").sum()).row(0, named=True)
+    twins = seen["keys"] + sum(
+        before.item(0, "last key") == after.item(0, "first key") for before, after in pairwise(parts)
+    )
     failed = {said: seen[said] for said in rules if said != "keys" and seen[said]}
     examples = {said: _examples(rows, keys, rules[said]) for said in [*failed, *(["keys"] if twins else [])]}
     told = "; ".join(f"{said} broken by {count} rows, e.g. {examples[said]}" for said, count in failed.items())
