@@ -24,16 +24,16 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as Shown
 
-from benchmarks.day import table_of
-from benchmarks.student_day import STUDENT, TEACHER
+from benchmarks.student_day import STUDENT, make_logs, make_tables
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_shards
-from ukdsl_assets.defs.logs import reading_of, stage_logs
+from ukdsl_assets.defs.logs import reading_of
 from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.students import shard_readers, train_arm
 from ukdsl_assets.lake.sharding import split
 from ukdsl_assets.learning.students import ARMS, fit_student, predict_student
 from ukdsl_assets.settings import PROJECT, Settings
+from ukdsl_assets.sources.open import known_until
 
 SHARDS = 4
 MOST_COST = 1.15
@@ -57,7 +57,7 @@ def main() -> None:
         for factor in given.factors:
             with tempfile.TemporaryDirectory(dir=folder) as lake:
                 write_logs(source, platform_of(Path(lake)), factor)
-                seen[factor] = {step: in_a_process(Path(lake), step) for step in STEPS}
+                seen[factor] = {step: in_a_process(Path(lake), step, factor) for step in STEPS}
         show(seen)
 
 
@@ -75,9 +75,7 @@ def write_logs(source: Platform, platform: Platform, factor: int) -> None:
     cascade = cascade_of()
     name, day = cascade.name, cascade.first_day
     if source.lake.partition((name, "event_log"), day) is None:
-        staged = stage_logs(source, cascade, day, source.source(cascade, print).read(day))
-        for part in staged:
-            source.lake.commit(part, reading_of(staged))
+        make_logs(source, cascade, day)
     logs = {
         "candidate_log": source.lake.scan((name, "candidate_log"), [day]).filter(deepest_stage="ranking"),
         "event_log": source.lake.scan((name, "event_log"), [day]),
@@ -93,17 +91,19 @@ def write_logs(source: Platform, platform: Platform, factor: int) -> None:
                 part.write_parquet(path, compression="zstd")
                 paths.append(path)
         copies.append(platform.lake.stage_files((name, table), day, paths))
-    for part in copies:
-        platform.lake.commit(part, reading_of(copies))
+    for staged in copies:
+        platform.lake.commit(staged, reading_of(copies, known_until(cascade, platform.settings, day)))
 
 
-def in_a_process(lake: Path, step: str) -> dict[str, float]:
-    """What a fresh process measured of the step."""
+def in_a_process(lake: Path, step: str, factor: int) -> dict[str, float]:
+    """What a fresh process measured of the step; told as soon as it is known."""
     command = [sys.executable, "-m", "benchmarks.scale", "--lake", str(lake), "--step", step]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    seen = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"{factor}x {step}: {seen['rows']:,} rows, {seen['cpu']:.1f} CPU s, {seen['peak']:,.0f} MiB", flush=True)
+    return seen
 
 
 def measured(platform: Platform, step: str) -> dict[str, float]:
@@ -111,7 +111,7 @@ def measured(platform: Platform, step: str) -> dict[str, float]:
     cascade = cascade_of()
     key, day = (cascade.name, STUDENT), cascade.first_day
     steps: dict[str, Callable[[Platform, Cascade], Any]] = {
-        "tables": make_tables,
+        "tables": lambda platform, cascade: make_tables(platform, cascade, day),
         "training": train_both,
         "evaluation": evaluate_both,
     }
@@ -130,16 +130,6 @@ def warm_up(platform: Platform, cascade: Cascade) -> None:
     readers = shard_readers(platform, table, [day], platform.partition(table, day).version)
     few = readers[0]().head(WARM_UP_ROWS)
     predict_student(fit_student(cascade, cascade.student(STUDENT), "distilled", few).student, few)
-
-
-def make_tables(platform: Platform, cascade: Cascade) -> None:
-    """From the logs to the student's rows, each table audited and committed."""
-    day, name, teacher = cascade.first_day, cascade.name, cascade.teacher(TEACHER)
-    table_of(platform, cascade, "impressions", (name, "impressions"), day)
-    table_of(platform, cascade, "considerations", (name, "considerations"), day)
-    table_of(platform, cascade, "logged_teacher_labels", (name, TEACHER, "teacher_labels"), day, teacher=teacher)
-    student = cascade.student(STUDENT)
-    table_of(platform, cascade, "teacher_augmented", (name, STUDENT, "teacher_augmented"), day, student=student)
 
 
 def train_both(platform: Platform, cascade: Cascade) -> None:

@@ -32,6 +32,7 @@ from ukdsl_assets.learning.metrics import calibration, normalized_entropy
 from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.settings import Settings
+from ukdsl_assets.sources.open import known_until
 
 # The declaration's batch, and larger ones with as many epochs as they need to learn as much.
 WAYS = ["64:0.004", "256:0.006:2", "512:0.008:2"]
@@ -80,7 +81,8 @@ def compare(platform: Platform, cascade: Cascade, ways: Sequence[Way], seeds: in
     days = [cascade.first_day, cascade.first_day + timedelta(days=1)]
     for day in days:
         if platform.lake.partition(table, day) is None:
-            make_day(platform, cascade, table, day)
+            make_logs(platform, cascade, day)
+            make_tables(platform, cascade, day)
     readers = [shard_readers(platform, table, [day], platform.partition(table, day).version) for day in days]
     held = held_rows(cascade, platform, cascade.student(STUDENT), days[-1])
     seen: dict[Way, list[Seen]] = {way: [] for way in ways}
@@ -93,19 +95,21 @@ def compare(platform: Platform, cascade: Cascade, ways: Sequence[Way], seeds: in
     show(seen, sum(len(read()) for read in readers[-1]), len(held))
 
 
-def make_day(platform: Platform, cascade: Cascade, table: Table, day: date) -> None:
-    """The day's logs and tables up to the student's training rows."""
-    read = platform.source(cascade, print).read(day)
-    staged = stage_logs(platform, cascade, day, read)
+def make_logs(platform: Platform, cascade: Cascade, day: date) -> None:
+    """Simulate the day, after those before it, and publish its logs."""
+    staged = stage_logs(platform, cascade, day, platform.source(cascade, print).read(day))
     for part in staged:
-        platform.lake.commit(part, reading_of(staged))
+        platform.lake.commit(part, reading_of(staged, known_until(cascade, platform.settings, day)))
+
+
+def make_tables(platform: Platform, cascade: Cascade, day: date) -> None:
+    """From the day's logs to the student's rows, each table audited and published."""
     for model in ("impressions", "considerations"):
         table_of(platform, cascade, model, (cascade.name, model), day)
-    teacher = cascade.teacher(TEACHER)
-    table_of(
-        platform, cascade, "logged_teacher_labels", (cascade.name, TEACHER, "teacher_labels"), day, teacher=teacher
-    )
-    table_of(platform, cascade, "teacher_augmented", table, day, student=cascade.student(STUDENT))
+    labels, teacher = (cascade.name, TEACHER, "teacher_labels"), cascade.teacher(TEACHER)
+    table_of(platform, cascade, "logged_teacher_labels", labels, day, teacher=teacher)
+    student = cascade.student(STUDENT)
+    table_of(platform, cascade, "teacher_augmented", (cascade.name, STUDENT, "teacher_augmented"), day, student=student)
 
 
 def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Reader]], held: pl.DataFrame) -> Seen:
