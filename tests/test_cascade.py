@@ -8,6 +8,7 @@ import yaml
 
 from ukdsl_assets.cascade import SHIPPED, prediction_column, read_cascade, read_cascades, truth_column
 from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.settings import PROJECT
 
 
 def declared(tmp_path: Path, **changes: Any) -> Path:
@@ -44,6 +45,13 @@ def test_two_lines_make_a_last_stage_that_labels_alone_train_one_that_a_foundati
     assert (taught.teacher_tasks, alone.teacher_tasks) == (("dependent", "auxiliary"), ())
     same = {"heads", "loss"}
     assert taught.model_dump(exclude=same) == alone.model_dump(exclude=same)
+
+
+def test_the_example_of_architectures_has_a_student_of_each() -> None:
+    cascade = read_cascades(PROJECT / "examples" / "architectures")["architectures"]
+    assert [each.architecture.kind for each in cascade.students] == [each.name for each in cascade.students]
+    assert {each.name for each in cascade.students} == {"two_tower", "mlp", "dcn_v2", "deepfm", "lightgbm"}
+    assert cascade.source.seed != read_cascade(SHIPPED / "simulated_ads.yaml").source.seed  # type: ignore[union-attr]
 
 
 def test_students_get_the_features_known_at_their_stage() -> None:

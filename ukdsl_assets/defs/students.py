@@ -1,5 +1,6 @@
 """Group 5: both arms of every student, trained on a rolling window and warm-started."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -27,6 +28,7 @@ from ukdsl_assets.learning.audit import (
     serves_the_main_task_alone,
 )
 from ukdsl_assets.learning.carry import continued
+from ukdsl_assets.learning.code_version import code_version
 from ukdsl_assets.learning.on_the_fly import labelled_on_the_fly
 from ukdsl_assets.learning.students import (
     ARMS,
@@ -144,9 +146,8 @@ def train_arm(
         teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
         readers = [labelled_on_the_fly(read, teaching, student.task, settings.threads) for read in readers]
         lineage["/".join(teacher)] = found.version
-    declared = to_json({"student": student.model_dump(mode="json"), "lineage": lineage, "from": warm_start}, arm)
     # An interrupted training of the same input goes on where it stood.
-    state = StateFile(settings.checkpoints, key, sha256(declared).hexdigest()[:16])
+    state = StateFile(settings.checkpoints, key, fingerprint(cascade, student, arm, lineage, warm_start))
     fit = fit_student(
         cascade, student, arm, readers, previous, settings.training_threads, settings.device, progress, state
     )
@@ -183,6 +184,25 @@ def loaded_teacher(cascade: Cascade, student: Student, arm: Arm) -> list[Table]:
     """The checkpoint of the teacher that labels an arm's rows while it is trained; none where labels are logged."""
     on_the_fly = student.labels == "on_the_fly" and arm == "distilled"
     return [(cascade.name, student.teacher, "teacher_checkpoint")] if on_the_fly else []
+
+
+def fingerprint(
+    cascade: Cascade, student: Student, arm: Arm, lineage: Mapping[str, Any], warm_start: str | None
+) -> str:
+    """Hash of everything that a training depends on: declarations, rows, where it starts from, and the code.
+
+    Args:
+        lineage: data versions of what is read; warm_start: the checkpoint that it continues.
+    """
+    declared = {
+        "arm": arm,
+        "student": student.model_dump(mode="json"),
+        "features": [feature.model_dump(mode="json") for feature in cascade.features_of(student)],
+        "lineage": lineage,
+        "from": warm_start,
+        "code": code_version(),
+    }
+    return sha256(to_json(declared, f"{student.name} {arm}")).hexdigest()[:16]
 
 
 def shard_readers(platform: Platform, table: Table, days: list[date], version: int) -> list[Reader]:

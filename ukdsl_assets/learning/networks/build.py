@@ -6,7 +6,7 @@ from torch import nn
 from ukdsl_assets.architectures import NeuralArchitecture
 from ukdsl_assets.learning.networks.dcn_v2 import DcnV2
 from ukdsl_assets.learning.networks.deepfm import DeepFm
-from ukdsl_assets.learning.networks.inputs import Side
+from ukdsl_assets.learning.networks.inputs import Shape, Side
 from ukdsl_assets.learning.networks.mlp import Mlp
 from ukdsl_assets.learning.networks.two_tower import TwoTower
 
@@ -24,7 +24,7 @@ def build_network(
         seed: of the layers' initial weights.
     """
     generator = torch.Generator().manual_seed(seed)
-    return NETWORKS[architecture.kind](architecture, request, candidate, heads, base_rate, generator)
+    return NETWORKS[architecture.kind](architecture, Shape(request, candidate, heads, base_rate), generator)
 
 
 def table_width(architecture: NeuralArchitecture) -> int:

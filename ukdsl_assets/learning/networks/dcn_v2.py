@@ -4,29 +4,22 @@ import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.architectures import DcnV2Architecture
-from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, WithHeads, linear
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Shape, WithHeads, linear
 
 
 class DcnV2(WithHeads):
     """x[l + 1] = x[0] * (W[l] x[l] + b[l]) + x[l] on both sides' columns; heads read the last x and the layers."""
 
-    def __init__(
-        self,
-        architecture: DcnV2Architecture,
-        request: Side,
-        candidate: Side,
-        heads: int,
-        base_rate: float,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, architecture: DcnV2Architecture, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
+        request, candidate = shape.request, shape.candidate
         left, right = request.width(architecture.embedding), candidate.width(architecture.embedding)
         self.deep = Deep(left, right, architecture.hidden, generator)
         self.first_cross = JoinedLinear(left, right, left + right, generator)
         self.crosses = nn.ModuleList(
             linear(left + right, left + right, generator) for _ in range(architecture.crosses - 1)
         )
-        self.heads = Heads(left + right + architecture.hidden[-1], heads, base_rate, generator)
+        self.heads = Heads(left + right + architecture.hidden[-1], shape.heads, shape.base_rate, generator)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""

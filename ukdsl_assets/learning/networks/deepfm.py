@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ukdsl_assets.architectures import DeepFmArchitecture
-from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Side, WithHeads
+from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Shape, WithHeads
 
 
 class DeepFm(WithHeads):
@@ -15,22 +15,15 @@ class DeepFm(WithHeads):
     The last column of the embedding table is an id's own weight; the columns before it are its embedding.
     """
 
-    def __init__(
-        self,
-        architecture: DeepFmArchitecture,
-        request: Side,
-        candidate: Side,
-        heads: int,
-        base_rate: float,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, architecture: DeepFmArchitecture, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
+        request, candidate = shape.request, shape.candidate
         width, hidden = architecture.embedding + 1, architecture.hidden
         # An id's weight is a column like any other to the layers: cutting it out would cost a copy of all columns.
         self.deep = Deep(request.width(width), candidate.width(width), hidden, generator)
         numeric = request.numeric + candidate.numeric
         self.linear = JoinedLinear(request.numeric, candidate.numeric, 1, generator) if numeric else None
-        self.heads = Heads(hidden[-1], heads, base_rate, generator)
+        self.heads = Heads(hidden[-1], shape.heads, shape.base_rate, generator)
         self.request, self.candidate, self.width = request.categorical, candidate.categorical, width
 
     def forward(self, inputs: Inputs) -> Tensor:

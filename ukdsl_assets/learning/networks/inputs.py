@@ -34,6 +34,15 @@ class Side(NamedTuple):
         return self.categorical * embedding + self.numeric
 
 
+class Shape(NamedTuple):
+    """What a network is built for: the sides it reads, its outputs, and the mean target that they start from."""
+
+    request: Side
+    candidate: Side
+    heads: int
+    base_rate: float
+
+
 class JoinedLinear(nn.Module):
     """A linear layer on [request columns, candidate columns] whose request half is computed once a request.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.architectures import TwoTowerArchitecture
-from ukdsl_assets.learning.networks.inputs import Inputs, Side, linear, longer, shorter
+from ukdsl_assets.learning.networks.inputs import Inputs, Shape, linear, longer, shorter
 
 
 class Tower(nn.Module):
@@ -32,20 +32,13 @@ class Tower(nn.Module):
 class TwoTower(nn.Module):
     """logit[row, head] = <request vector, candidate vector> / sqrt(output) + both sides' biases + the head's bias."""
 
-    def __init__(
-        self,
-        architecture: TwoTowerArchitecture,
-        request: Side,
-        candidate: Side,
-        heads: int,
-        base_rate: float,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, architecture: TwoTowerArchitecture, shape: Shape, generator: torch.Generator) -> None:
         super().__init__()
+        heads, odds = shape.heads, shape.base_rate / (1 - shape.base_rate)
         width, hidden, output = architecture.embedding, architecture.hidden, architecture.output
-        self.request = Tower(request.width(width), hidden, output, heads, generator)
-        self.candidate = Tower(candidate.width(width), hidden, output, heads, generator)
-        self.bias = nn.Parameter(torch.full((heads,), math.log(base_rate / (1 - base_rate))))
+        self.request = Tower(shape.request.width(width), hidden, output, heads, generator)
+        self.candidate = Tower(shape.candidate.width(width), hidden, output, heads, generator)
+        self.bias = nn.Parameter(torch.full((heads,), math.log(odds)))
         self.scale = 1 / math.sqrt(output)
 
     def add_head(self) -> None:
