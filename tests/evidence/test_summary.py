@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from tests.evidence.coin import STUDY
 from ukdsl_assets.errors import EvidenceError
@@ -16,6 +17,7 @@ from ukdsl_assets.evidence.document import document, read_results
 from ukdsl_assets.evidence.study import Aim, TableOf
 from ukdsl_assets.evidence.summary import aim_lines, caption, long_form, mean_and_error, result_of, summary, text_rows
 from ukdsl_assets.evidence.units import Unit, settings_of
+from ukdsl_assets.reports.tables import summary_table
 
 
 def units(*shares: float | None) -> list[Unit]:
@@ -113,3 +115,12 @@ def test_details_are_folded_on_the_page() -> None:
     page = document([(result_of(folded, units(0.2, 0.4), "ukdsl evidence coin"), "")])
     assert "<details><summary>Sides</summary>\n\n| side | share |" in page
     assert "| heads, expected | 30% |\n\n</details>" in page
+
+
+def test_a_narrow_terminal_breaks_headers_and_not_figures() -> None:
+    (table,) = result_of(STUDY, units(0.2, 0.4), "ukdsl evidence coin")["tables"]
+    wide = {**table, "figures": {"share of the falls on a side": ".1%"}, "beside": []}
+    wide["lines"] = [{**line, "share of the falls on a side": line["share"]} for line in table["lines"]]
+    console = Console(width=34, record=True)
+    console.print(summary_table(wide))
+    assert "30.0\u00a0+-\u00a010.0%" in console.export_text()

@@ -178,6 +178,6 @@ STUDY = Study(
     aims=tuple(
         Aim(f"{arm}: +1% revenue or better than {other}", "earned", {"arm": arm}, f"revenue vs {other}", low=0.01)
         for arm in ("two heads", "two heads, listwise")
-        for other in ("baseline", "control")
+        for other in ("baseline", "control", "production")
     ),
 )

@@ -83,9 +83,10 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     for name in summary["keys"]:
         table.add_column(name)
     for name in summary["figures"]:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     for row in text_rows(summary):
-        table.add_row(*map(escape, row))
+        # Headers may be broken at their spaces, figures not.
+        table.add_row(*(escape(cell.replace(" +- ", "\u00a0+-\u00a0")) for cell in row))
     return table
 
 
