@@ -39,29 +39,40 @@ def first_sums(layer, start, inputs, sums):  # type: ignore[no-untyped-def]
             sums[i, unit] += layer.bias[unit]
 
 
+@njit(cache=True, nogil=True)
+def copied(table, places, columns):  # type: ignore[no-untyped-def]
+    """Rows of a table at `places`, column by column: [columns, rows]."""
+    for i in range(len(places)):
+        row = table[places[i]]
+        for column in range(len(row)):
+            columns[column, i] = row[column]
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def exchanged(layer, ids, numbers, start, donors, steps, changed):  # type: ignore[no-untyped-def]
-    """Donor's inputs less the row's, [rows that differ, columns], flat; their places; their number."""
+def exchanged(layer, ids, numbers, own, given, own_numbers, given_numbers, rows, steps, changed):  # type: ignore[no-untyped-def]
+    """Donor's inputs less the row's, [rows that differ, columns], flat; their places; their number.
+
+    own, given: ids [columns, rows] of the rows and of their donors; own_numbers, given_numbers likewise.
+    """
     width = layer.embeddings.shape[1]
     count = 0
     # Unsigned: the compiler need not think of negative indices.
     place = np.uint64(0)
-    for i in range(len(donors)):
-        row, donor = start + i, donors[i]
+    for i in range(rows):
         differs = False
         for column in ids:
-            differs |= layer.ids[row, column] != layer.ids[donor, column]
+            differs |= own[column, i] != given[column, i]
         for column in numbers:
-            differs |= layer.numbers[row, column] != layer.numbers[donor, column]
+            differs |= own_numbers[column, i] != given_numbers[column, i]
         if not differs:
             continue
         for column in ids:
-            theirs, mine = layer.embeddings[layer.ids[donor, column]], layer.embeddings[layer.ids[row, column]]
+            theirs, mine = layer.embeddings[given[column, i]], layer.embeddings[own[column, i]]
             for unit in range(width):
                 steps[place] = theirs[unit] - mine[unit]
                 place += np.uint64(1)
         for column in numbers:
-            steps[place] = layer.numbers[donor, column] - layer.numbers[row, column]
+            steps[place] = given_numbers[column, i] - own_numbers[column, i]
             place += np.uint64(1)
         changed[count] = i
         count += 1
@@ -149,6 +160,11 @@ def network_changes(  # type: ignore[no-untyped-def]
     after, logit = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float64)
     change = np.empty(BLOCK, np.float64)
     half = width // 2
+    repeats, kinds, numeric = len(donors), layer.ids.shape[1], layer.numbers.shape[1]
+    own, own_numbers = np.empty((kinds, BLOCK), np.int32), np.empty((numeric, BLOCK), np.float32)
+    given = np.empty((repeats, kinds, BLOCK), np.int32)
+    given_numbers = np.empty((repeats, numeric, BLOCK), np.float32)
+    gave = np.empty((repeats, BLOCK), np.int32)
     for start in range(first, last, BLOCK):
         rows = min(BLOCK, last - start)
         first_sums(layer, start, inputs[:rows], sums[:rows])
@@ -162,6 +178,13 @@ def network_changes(  # type: ignore[no-untyped-def]
         else:
             dense_logits(dense, units, here, there, after)
         part = slice(start, start + rows)
+        copied(layer.ids, np.arange(start, start + rows), own)
+        copied(layer.numbers, np.arange(start, start + rows), own_numbers)
+        for repeat in range(repeats):
+            copied(layer.ids, donors[repeat, part], given[repeat])
+            copied(layer.numbers, donors[repeat, part], given_numbers[repeat])
+            for i in range(rows):
+                gave[repeat, i] = cluster[donors[repeat, start + i]]
         base = entropy[start - first : start - first + rows]
         for i in range(rows):
             logit[i] = after[i]
@@ -173,8 +196,9 @@ def network_changes(  # type: ignore[no-untyped-def]
             low, span = groups.low[group], groups.span[group]
             begin = groups.weight_start[group]
             matrix = groups.weight[begin : begin + taken * span].reshape(taken, span)
-            for repeat in range(len(donors)):
-                count = exchanged(layer, ids, numbers, start, donors[repeat, part], steps, changed)
+            for repeat in range(repeats):
+                theirs = given[repeat], own_numbers, given_numbers[repeat]
+                count = exchanged(layer, ids, numbers, own, *theirs, rows, steps, changed)
                 units = flat[: count * span].reshape(count, span)
                 np.dot(steps[: count * taken].reshape(count, taken), matrix, units)
                 moved(sums, changed, low, units)
@@ -196,6 +220,6 @@ def network_changes(  # type: ignore[no-untyped-def]
                     target[part],
                     weight[part],
                     cluster[part],
-                    cluster[donors[repeat, part]],
+                    gave[repeat, :rows],
                     of_cluster[group],
                 )
