@@ -5,8 +5,9 @@
 1x is the default day of simulated_ads as the pre-ranking student needs it: 240,000 candidates that ranking scored,
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
 Each step of each size runs in a process of its own, on one thread; peak memory is that process's. Reading and auditing
-the source's logs, which hold a day in memory, are not measured here, and neither is the logged teacher's audit. With
---lake the simulated day is kept for the next run.
+the source's logs, which hold a day in memory, are not measured here, and neither is the logged teacher's audit.
+Evaluation keeps a few numbers of each withheld row: AUC and the bootstrap need them together. With --lake the simulated
+day is kept for the next run.
 """
 
 import argparse

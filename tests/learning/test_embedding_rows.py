@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ukdsl_assets.learning.embedding_rows import EmbeddingRows, look_up
+from ukdsl_assets.learning.embedding_rows import EmbeddingRows, _torch_look_up, look_up
 
 BATCHES = [torch.tensor(ids, dtype=torch.int32) for ids in ([3, 1, 3, 3], [0, 7], [1, 3], [7, 7, 7, 2, 1])]
 
@@ -79,3 +79,9 @@ def test_columns_are_the_embeddings_of_the_ids_then_the_numbers() -> None:
         torch.cat([table()[8]] * 2 + [torch.tensor([2.0])]),
     ]
     assert torch.equal(columns, torch.stack(expected))
+
+
+def test_the_look_up_of_a_gpu_agrees() -> None:
+    ids, numbers = torch.tensor([[3, -1, 0], [8, 8, 2]], dtype=torch.int32), torch.tensor([[0.5], [2.0]])
+    assert torch.equal(_torch_look_up(table(), ids, numbers), look_up(table(), ids, numbers))
+    assert look_up(table(), ids, numbers)[0, 4:8].tolist() == [0, 0, 0, 0]

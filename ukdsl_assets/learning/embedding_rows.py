@@ -89,13 +89,16 @@ def look_up(table: Tensor, ids: Tensor, numbers: Tensor) -> Tensor:
     The embedding of -1 is zero.
     """
     if table.device.type != "cpu":
-        flat = ids.reshape(-1, 1)
-        embedded = table.index_select(0, flat[:, 0].clamp(min=0)).masked_fill(flat < 0, 0.0)
-        embedded = embedded.view(len(ids), ids.shape[1] * table.shape[1])
-        return torch.cat([embedded, numbers], dim=1)
+        return _torch_look_up(table, ids, numbers)
     columns = torch.empty(len(ids), ids.shape[1] * table.shape[1] + numbers.shape[1])
     _look_up(table.numpy(), ids.numpy(), numbers.numpy(), columns.numpy())
     return columns
+
+
+def _torch_look_up(table: Tensor, ids: Tensor, numbers: Tensor) -> Tensor:
+    flat = ids.reshape(-1, 1)
+    embedded = table.index_select(0, flat[:, 0].clamp(min=0)).masked_fill(flat < 0, 0.0)
+    return torch.cat([embedded.view(len(ids), ids.shape[1] * table.shape[1]), numbers], dim=1)
 
 
 @njit(cache=True, nogil=True)
