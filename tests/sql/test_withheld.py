@@ -1,7 +1,7 @@
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ukdsl_assets.sql.withheld import BUCKETS, SALT, withheld
@@ -12,6 +12,7 @@ integers = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30)
 strings = st.lists(st.text(st.characters(codec="utf-8"), max_size=12), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(st.one_of(integers, strings), st.floats(0, 1))
 def test_python_and_sql_withhold_the_same_requests(ids: list[int] | list[str], share: float) -> None:
     series = pl.Series("id", ids)
@@ -39,3 +40,9 @@ def test_a_larger_share_withholds_the_same_requests_and_more() -> None:
 
 def test_no_requests_are_no_flags() -> None:
     assert withheld(pl.Series([], dtype=pl.Int64), 0.2).to_list() == []
+
+
+def test_of_no_request_there_are_no_flags() -> None:
+    for dtype in (pl.Int64, pl.String):
+        found = withheld(pl.Series([], dtype=dtype), 0.2)
+        assert found.dtype == pl.Boolean and len(found) == 0

@@ -20,7 +20,9 @@ def withheld(request_ids: pl.Series, share: float) -> pl.Series:
     """
     unique = request_ids.unique()
     flags = [_bucket(request_id) < share * BUCKETS for request_id in unique]
-    return request_ids.replace_strict(unique, flags, return_dtype=pl.Boolean).alias("withheld")
+    # Without rows polars returns the ids' own type.
+    found = request_ids.replace_strict(unique, flags, return_dtype=pl.Boolean)
+    return found.cast(pl.Boolean).alias("withheld")
 
 
 def _bucket(request_id: int | str) -> int:
