@@ -1,6 +1,8 @@
 """The foundation teacher: learns every task, is calibrated, repeats itself, survives its checkpoint, labels rows."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,6 +16,7 @@ from ukdsl_assets.cascade import SHIPPED, Feature, read_cascade
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.lake.arrays import put_back, taken_out
+from ukdsl_assets.lake.training_state import StateFile
 from ukdsl_assets.learning import teacher_models
 from ukdsl_assets.learning.encoding import Encoder
 from ukdsl_assets.learning.foundation import FittedFoundation, fit_foundation, predict_foundation
@@ -124,6 +127,26 @@ def test_shards_are_read_one_at_a_time_and_teach_the_same_rows(teacher: FittedFo
     assert both.encoder.size == teacher.encoder.size
     one, two = (predict_foundation(each, ROWS, 1)["click_prediction"].to_numpy() for each in (teacher, both))
     assert np.corrcoef(one, two)[0, 1] > 0.9
+
+
+def test_an_interrupted_training_ends_with_the_bytes_of_an_uninterrupted_one(
+    teacher: FittedFoundation, tmp_path: Path
+) -> None:
+    def stop(done: int, *_: object) -> None:
+        if done == 9:
+            raise KeyboardInterrupt
+
+    def fit(progress: Callable[..., None] | None = None) -> FittedFoundation:
+        keeper = StateFile(str(tmp_path), ("shop", "foundation"), "fingerprint", every_seconds=0)
+        return fit_foundation(CASCADE, TEACHER, [lambda: ROWS], progress=progress, keeper=keeper)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(stop)
+    steps: list[int] = []
+    resumed = fit(lambda done, *_: steps.append(done))
+    assert steps[0] == 9
+    assert all(value.tobytes() == resumed.tensors[name].tobytes() for name, value in teacher.tensors.items())
+    assert resumed.lines == teacher.lines
 
 
 def test_a_task_without_both_outcomes_is_refused() -> None:
