@@ -219,3 +219,24 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match="no such folder"):
         read_cascades(tmp_path / "absent")
+
+
+def test_a_declaration_takes_the_keys_that_it_leaves_out_from_the_one_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text((SHIPPED / "simulated_ads.yaml").read_text())
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: other.yaml\nname: mine\ngates: {volume: [0.1, 9]}\n")
+    other, found = read_cascade(tmp_path / "other.yaml"), read_cascade(mine)
+    assert found.name == "mine" and found.origin == str(mine)
+    assert found.gates.volume == (0.1, 9.0)
+    changed = {"name", "gates", "origin"}
+    assert found.model_dump(exclude=changed) == other.model_dump(exclude=changed)
+
+
+def test_declarations_that_extend_nothing_or_each_other_are_refused(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("extends: two.yaml\nname: one\n")
+    with pytest.raises(DeclarationError, match=r"two.yaml: not readable as YAML"):
+        read_cascade(one)
+    two.write_text("extends: one.yaml\nname: two\n")
+    with pytest.raises(DeclarationError, match=r"two.yaml: extends: `one.yaml` leads back to itself"):
+        read_cascade(one)

@@ -85,7 +85,7 @@ def test_wrong_mappings_name_both_cascades_and_the_key(changes: dict[str, Any], 
 
 def test_a_task_that_the_teacher_does_not_label_cannot_be_taught() -> None:
     content = TARGET.model_dump()
-    content["students"] = [{**content["students"][0], "task": "conversion"}]
+    content["students"] = [{**content["students"][0], "task": "conversion", "label_tasks": []}]
     with pytest.raises(ValueError, match="`ads_click` maps no task to `conversion`"):
         Cascade.model_validate(content)
     content["teachers"] = [{**MAPPING, "tasks": {"clicks": "click"}}]

@@ -204,3 +204,18 @@ def test_the_first_day_has_no_history(source: KuaiRandSource) -> None:
 def test_days_outside_the_declared_ones_are_refused(source: KuaiRandSource, day: date) -> None:
     with pytest.raises(SourceError, match="2022-04-25 to 2022-05-08"):
         source.read(day)
+
+
+@needs_data
+def test_a_tabs_cascade_knows_its_own_tab_alone(source: KuaiRandSource) -> None:
+    cascade = read_cascade(SHIPPED / "kuairand_tab6.yaml")
+    mine = KuaiRandSource(cascade, FOLDER).read(DAY)
+    assert mine.candidate_log["tab"].unique().to_list() == [6]
+    whole = source.read(DAY).candidate_log.filter("shown", tab=6)
+    shown = mine.candidate_log.filter("shown")
+    keys = ["user_id", "video_id", "requested_at"]
+    assert_frame_equal(shown.select(keys).sort(keys), whole.select(keys).sort(keys))
+    # Histories are of this tab, so no longer than those of all tabs.
+    both = shown.select(*keys, "user_impressions").join(whole.select(*keys, "user_impressions"), on=keys)
+    assert (both["user_impressions"] <= both["user_impressions_right"]).all()
+    assert (both["user_impressions"] < both["user_impressions_right"]).any()

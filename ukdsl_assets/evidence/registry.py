@@ -15,6 +15,11 @@ MODULES: dict[str, tuple[str, str]] = {
         "How far off logged teachers are, and what correcting them by exploration does.",
     ),
     "table3": ("table3", "Table 3: dependent and auxiliary tasks for the last stage, over simulated worlds."),
+    "cross-domain": ("cross_domain", "Small tabs of KuaiRand-Pure taught by the model of the largest, by arm."),
+    "cross-domain-simulated": (
+        "cross_domain_simulated",
+        "A simulated surface taught by one with 100 times its traffic.",
+    ),
     "closed-loop": ("closed_loop", "Revenue, clicks, recall and calibration when each arm serves its own cascade."),
 }
 
