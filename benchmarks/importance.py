@@ -214,7 +214,9 @@ def peak(fitted: FittedStudent, frame: pl.DataFrame, threads: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         frame.write_parquet(Path(folder) / "rows.parquet")
         np.savez(Path(folder) / "tensors.npz", **fitted.tensors)
-        (Path(folder) / "student.json").write_text(json.dumps([as_checkpoint(fitted), fitted.text]))
+        (Path(folder) / "student.json").write_text(
+            json.dumps([as_checkpoint(fitted), fitted.text], default=pl.Series.to_list)
+        )
         command = [sys.executable, "-m", "benchmarks.importance", "--only-ours", folder, "--threads", str(threads)]
         return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
