@@ -74,7 +74,9 @@ def test_vacuum_spares_what_is_live(shop: Path) -> None:
     assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
     done = ukdsl(shop, "vacuum", "--older-than-hours", "0")
     assert done.returncode == 0, done.stderr
-    assert "Removed 9 file(s) of 9 table(s)" in done.stdout
+    # Each table had its one file replaced.
+    tables = len(list((shop / "lake" / "tables").rglob("_delta_log")))
+    assert tables > 5 and f"Removed {tables} file(s) of {tables} table(s)" in done.stdout
     assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.graph import checks, failures, run_day, shipped, small
 from ukdsl_assets.cascade import Cascade, TrainedTeacher
-from ukdsl_assets.lake.checkpoints import Checkpoint, CheckpointStore
+from ukdsl_assets.lake.checkpoints import WEIGHTS, Checkpoint, CheckpointStore
 from ukdsl_assets.lake.tables import Lake
 from ukdsl_assets.settings import Settings
 
@@ -47,8 +47,8 @@ def test_equal_labels_make_checkpoints_of_equal_bytes(ran: tuple[Settings, dg.Ex
     digests = []
     for student in ("from_the_log", "on_the_fly"):
         folder = Path(settings.checkpoints) / "simulated_ads" / student / "distilled"
-        (tensors,) = folder.rglob("*.safetensors")
-        digests.append(hashlib.sha256(tensors.read_bytes()).hexdigest())
+        (weights,) = folder.rglob(WEIGHTS)
+        digests.append(hashlib.sha256(weights.read_bytes()).hexdigest())
     assert digests[0] == digests[1]
     teacher = CheckpointStore(settings.checkpoints).load(("simulated_ads", "foundation"), DAY)
     lineage = {student: checkpoint(settings, student).metadata["lineage"] for student in ("from_the_log", "on_the_fly")}

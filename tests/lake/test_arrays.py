@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ukdsl_assets.lake.arrays import put_back, taken_out
@@ -34,7 +34,6 @@ def same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
-@settings(deadline=None)
 @given(TEXTS, NUMBERS, METADATA)
 def test_what_was_taken_out_comes_back(texts: pl.Series, numbers: pl.Series, other: Any) -> None:
     metadata = {"texts": texts, "deep": [{"numbers": numbers}], "other": {"other": other}}

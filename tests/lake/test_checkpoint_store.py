@@ -124,7 +124,7 @@ def test_the_newest_before_is_strictly_before(store: CheckpointStore) -> None:
     assert store.days((*KEY[:2], "baseline")) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_flipped_bit_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     store = CheckpointStore(str(tmp_path_factory.mktemp("models")))

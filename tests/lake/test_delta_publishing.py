@@ -119,7 +119,7 @@ contract_frames = dataframes(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=contract_frames.filter(lambda frame: frame.width > 0))
 def test_any_frame_comes_back_and_its_data_version_follows_from_its_rows(
     tmp_path_factory: pytest.TempPathFactory, frame: pl.DataFrame

@@ -84,7 +84,7 @@ def test_a_release_that_was_killed_before_the_pointer_is_finished_by_doing_it_ag
     assert len(store.release_history(KEY)) == 2
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(days=st.lists(st.integers(1, 4), min_size=1, max_size=8))
 def test_in_any_order_the_last_release_of_the_latest_day_is_released(
     tmp_path_factory: pytest.TempPathFactory, days: list[int]

@@ -51,7 +51,7 @@ def test_rows_without_a_request_are_kept_in_the_first_shard(tmp_path: Path) -> N
     assert staged.files[0].rows >= 2
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     ids=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30) | st.lists(st.text(max_size=8), max_size=30),
     shards=st.integers(1, 4096),

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
@@ -18,7 +18,6 @@ SECONDS = st.lists(st.floats(0, WINDOW.total_seconds() - 1), max_size=30)
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-@settings(deadline=None)
 @given(SECONDS, SECONDS)
 def test_the_share_seen_is_the_share_of_delays_up_to_now_never_zero_and_never_falling(
     delays: list[float], elapsed: list[float]

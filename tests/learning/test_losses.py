@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ukdsl_assets.learning.losses import (
@@ -75,7 +75,6 @@ def listwise(requests: list[list[Row]], factor: float = 1.0, scale: float = 1.0)
     return float(listwise_cross_entropy(logits, share, log_value, request_of_row, len(requests)))
 
 
-@settings(deadline=None)
 @given(REQUESTS, st.floats(0.1, 2))
 def test_listwise_cross_entropy_is_its_formula(requests: list[list[Row]], scale: float) -> None:
     naive = 0.0
@@ -88,7 +87,6 @@ def test_listwise_cross_entropy_is_its_formula(requests: list[list[Row]], scale:
     assert listwise(requests, scale=scale) == pytest.approx(naive, rel=1e-3, abs=1e-4)
 
 
-@settings(deadline=None)
 @given(REQUESTS, st.floats(0.01, 100))
 def test_a_common_factor_of_bids_changes_no_listwise_loss(requests: list[list[Row]], factor: float) -> None:
     assert listwise(requests, factor) == pytest.approx(listwise(requests), rel=1e-3, abs=1e-4)

@@ -93,7 +93,6 @@ def test_a_student_learns_from_lists_and_the_order_inside_one_changes_no_byte() 
     assert np.corrcoef(serving[considered], held["target"].to_numpy()[considered])[0, 1] > 0.9
 
 
-@settings(deadline=None)
 @given(LISTS, st.booleans())
 def test_pooling_is_the_mean_or_sum_of_a_lists_embeddings(lists: list[list[int]], mean: bool) -> None:
     frame = pl.DataFrame({"tags": pl.Series(lists, dtype=pl.List(pl.Int64))}).with_row_index("request_id")
@@ -133,7 +132,7 @@ def test_null_and_empty_lists_have_no_id_and_an_id_of_later_is_unknown() -> None
     assert encoder.encode(frame[1:3]).candidate.ids.shape == (2, 0)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.none() | st.text(max_size=5), min_size=1, max_size=20))
 def test_hashed_ids_need_no_vocabulary_and_keep_their_bucket(words: list[str | None]) -> None:
     features = (TAGS, HASHED)

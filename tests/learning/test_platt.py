@@ -14,7 +14,7 @@ def drawn(rows: int = 500, seed: int = 0) -> np.ndarray:
     return sigmoid(np.random.default_rng(seed).normal(-3, 1, rows)).astype(np.float32)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.3, 2), st.floats(-2, 2), st.integers(0, 9))
 def test_the_line_behind_the_targets_is_found(slope: float, intercept: float, seed: int) -> None:
     p = drawn(seed=seed)

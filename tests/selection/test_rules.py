@@ -21,7 +21,7 @@ BUDGETS = st.one_of(
 
 
 @given(scores=any_scores(), budget=BUDGETS, data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_rule_keeps_to_the_budget_repeats_nothing_and_ignores_the_order_of_declaration(
     scores: Scores, budget: Budget, data: st.DataObject
 ) -> None:
@@ -35,14 +35,14 @@ def test_every_rule_keeps_to_the_budget_repeats_nothing_and_ignores_the_order_of
 
 
 @given(scores=any_scores(), size=st.integers(1, 12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_number_of_features_is_filled_by_every_rule(scores: Scores, size: int) -> None:
     for name, rule in RULES.items():
         assert len(rule(scores, Budget(features=size))) == min(size, len(scores.names)), name
 
 
 @given(scores=any_scores(), size=st.integers(1, 6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_unions_and_intersections_hold_what_their_names_say(scores: Scores, size: int) -> None:
     budget = Budget(features=size)
     shown, considered = (set(RULES[name](scores, budget)) for name in ("impression", "consideration"))
@@ -53,7 +53,7 @@ def test_unions_and_intersections_hold_what_their_names_say(scores: Scores, size
 
 
 @given(scores=any_scores(), size=st.integers(1, 6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_features_that_were_not_measured_come_last(scores: Scores, size: int) -> None:
     for name in ("impression", "consideration"):
         chosen = RULES[name](scores, Budget(features=size))
@@ -119,7 +119,7 @@ def test_rounding_of_a_sum_of_costs_is_no_breach() -> None:
 
 
 @given(scores=any_scores(8), limit=st.sampled_from([0.1, 0.6, 1.5, 4.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_knapsack_is_the_best_of_all_selections(scores: Scores, limit: float) -> None:
     values, reach = member_values(scores), Budget(cost=limit).reach
     chosen = knapsack(scores.names, scores.cluster, values, scores.cost, reach)

@@ -45,7 +45,7 @@ def test_a_clean_log_of_a_shipped_cascade_passes_every_gate(shipped: str) -> Non
     assert not failed([*results, *events])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), requests=st.integers(1, 30), candidates=st.integers(1, 20))
 def test_clean_logs_pass_whatever_their_values_and_order(
     shop: Cascade, seed: int, requests: int, candidates: int

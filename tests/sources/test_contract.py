@@ -216,7 +216,7 @@ def faulty(draw: st.DrawFn, log: pl.DataFrame) -> pl.DataFrame:
     return log
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["ads", "shop"])
 def test_the_schema_of_the_candidate_log_agrees_with_the_audit(
@@ -229,7 +229,7 @@ def test_the_schema_of_the_candidate_log_agrees_with_the_audit(
     assert candidate_log_schema(cascade).is_valid(log) == all(gate.passed for gate in audited)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_the_schema_of_the_event_log_agrees_with_the_audit(shop: Cascade, data: st.DataObject) -> None:
     logs = make_logs(shop, DAY, requests=4, candidates=3)

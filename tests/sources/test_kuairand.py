@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -80,7 +80,6 @@ def test_requests_are_the_sessions_of_a_naive_walk(rows: list[tuple[int, int, in
     assert in_time["requested_at"].is_sorted()
 
 
-@settings(deadline=None)
 @given(impressions, st.integers(1, 5), st.integers(0, 9))
 def test_draws_are_distinct_videos_that_others_were_shown(
     rows: list[tuple[int, int, int, int]], per_impression: int, seed: int

@@ -1,7 +1,7 @@
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ukdsl_assets.sql.withheld import BUCKETS, SALT, withheld
@@ -12,7 +12,6 @@ integers = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30)
 strings = st.lists(st.text(st.characters(codec="utf-8"), max_size=12), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(st.one_of(integers, strings), st.floats(0, 1))
 def test_python_and_sql_withhold_the_same_requests(ids: list[int] | list[str], share: float) -> None:
     series = pl.Series("id", ids)

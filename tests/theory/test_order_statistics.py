@@ -39,7 +39,7 @@ def test_five_agree_with_the_published_table() -> None:
     assert expected_order_statistics([3, 4, 5], 5) == pytest.approx([0, 0.49502, 1.16296], abs=5e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(1, 300))
 def test_they_rise_are_antisymmetric_and_sum_to_zero(n: int) -> None:
     z = expected_order_statistics(np.arange(1, n + 1), n)
@@ -48,7 +48,7 @@ def test_they_rise_are_antisymmetric_and_sum_to_zero(n: int) -> None:
     assert z.sum() == pytest.approx(0, abs=1e-11)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(1, 400))
 def test_the_mean_of_the_top_is_that_of_its_order_statistics(n: int) -> None:
     k = np.arange(1, n + 1)
