@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ukdsl_assets.reports.plots import as_svg, drawing
 from ukdsl_assets.selection.choice import chosen_of
@@ -95,7 +96,7 @@ def _height(union: pl.DataFrame) -> float:
 
 def _rankings(figure: "Figure", every: "list[Axes]", importance: dict[str, pl.DataFrame], union: pl.DataFrame) -> None:
     from matplotlib.patches import Patch
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FixedLocator
 
     best = pl.min_horizontal("impression_rank", "consideration_rank")
     mean = pl.col("impression_rank") + pl.col("consideration_rank")
@@ -126,11 +127,30 @@ def _rankings(figure: "Figure", every: "list[Axes]", importance: dict[str, pl.Da
         most = float((score + error).max(initial=0.0))
         axes.set_xlim(min(float((score - error).min(initial=0.0)), 0) - 0.02 * most, 1.28 * most or 1.0)
         axes.set_title(title)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("rise of NE when permuted")
+        # One feature often outweighs all others, whose bars should still be seen.
+        axes.set_xscale("function", functions=(_root, _square))
+        axes.xaxis.set_major_locator(FixedLocator(_ticks(most)))
+        axes.set_xlabel("rise of NE when permuted (square-root scale)")
         axes.grid(axis="y", visible=False)
     every[0].set_yticks(range(len(names)), names)
     every[0].set_ylim(len(names) - 0.4, -0.6)
     handles = [Patch(color=colour, label=label) for colour, label in ((CHOSEN, "chosen"), (LEFT_OUT, "left out"))]
     handles.append(Patch(facecolor="none", edgecolor=ALONE, linewidth=1.4, label="first in one ranking alone"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
+
+
+def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sign(values) * np.sqrt(np.abs(values)))
+
+
+def _square(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sign(values) * np.square(values))
+
+
+def _ticks(most: float) -> list[float]:
+    """0 and two round numbers up to `most`, one about a tenth of the other."""
+    if not most > 0:
+        return [0.0]
+    power = 10.0 ** np.floor(np.log10(most))
+    large = max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
+    return [0.0, float(f"{large / 10:.1g}"), float(f"{large:.1g}")]
