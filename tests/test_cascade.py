@@ -125,6 +125,10 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             changed("students", 1, heads=["consideration"]),
             r"`heads` is \[impression\], \[impression, consid.*saw \[consideration\]",
         ),
+        (
+            changed("students", 1, heads=["impression", "auxiliary"], loss={"listwise": 0.5}),
+            r"`loss.listwise` orders what serves",
+        ),
         (changed("students", 1, labels="on_the_fly"), r"students.pre_ranking_click.labels: .* on the fly label those"),
         (
             changed("students", 1, task="conversion", correction="exploration"),

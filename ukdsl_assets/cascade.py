@@ -241,6 +241,8 @@ class Student(Declared):
                 f"`heads`: {' and '.join(tasks)} share a network's layers, and lightgbm has none; choose another "
                 "architecture or heads"
             )
+        if tasks and self.loss.listwise:
+            raise ValueError("`loss.listwise` orders what serves, and these heads' teacher trains tasks that do not")
         if self.architecture.kind == "lightgbm" and self.loss.temperature != 1:
             raise ValueError("`loss.temperature` is for networks; leave it out or choose another architecture")
         if self.architecture.kind == "lightgbm" and self.delayed_feedback == "correct":

@@ -12,6 +12,7 @@ from ukdsl_assets.evidence.summary import text_rows
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation import figure
 
+UNDEFINED = "not measured"
 EVALUATION_HEADER = ("arm", "head", "domain", "against", "rows", "calibration", "NE", "NE vs baseline", "AUC")
 
 LEGEND = (
@@ -169,12 +170,12 @@ def trends(serving: str, evaluation: pl.DataFrame) -> dict[str, float]:
 
 def _with_error(value: float, error: float) -> str:
     """1.004 +- .012"""
-    return f"{value:.3f} +- {_short(error, 3)}"
+    return f"{value:.3f} +- {_short(error, 3)}" if math.isfinite(value) else UNDEFINED
 
 
 def _percent(value: float, error: float) -> str:
     """-1.98 +- .17%"""
-    return f"{100 * value:+.2f} +- {_short(100 * error, 2)}%"
+    return f"{100 * value:+.2f} +- {_short(100 * error, 2)}%" if math.isfinite(value) else UNDEFINED
 
 
 def _change(row: Mapping[str, Any]) -> str:
