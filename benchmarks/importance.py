@@ -32,7 +32,8 @@ from sklearn.inspection import permutation_importance
 from sklearn.utils import check_random_state
 
 from ukdsl_assets.architectures import LightGbmArchitecture, MlpArchitecture
-from ukdsl_assets.cascade import SHIPPED, Cascade, Feature, Student, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, Feature, read_cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.learning.metrics import normalized_entropy
 from ukdsl_assets.learning.students import FittedStudent, as_checkpoint, fit_student, from_checkpoint
 from ukdsl_assets.selection.importance import Importance, as_importance, student_importance

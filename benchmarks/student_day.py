@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from benchmarks.day import table_of
-from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.evaluation import held_rows
 from ukdsl_assets.defs.logs import reading_of, stage_logs
 from ukdsl_assets.defs.platform import Platform, Table

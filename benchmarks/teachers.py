@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ukdsl_assets.architectures import MmoeArchitecture
-from ukdsl_assets.cascade import SHIPPED, Cascade, TrainedTeacher, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.learning import foundation, teachers
 from ukdsl_assets.learning.students import fit_student

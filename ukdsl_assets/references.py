@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ukdsl_assets.cascade import Cascade, Student, Teacher
+    from ukdsl_assets.cascade import Cascade
+    from ukdsl_assets.declared_students import Student
+    from ukdsl_assets.declared_teachers import Teacher
 
 # Names that the tables use for themselves; a stage, task, feature or event must not take them.
 RESERVED = frozenset(

@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 
 from tests.acceptance.graph import checks, failures, run_day, shipped, small
-from ukdsl_assets.cascade import Cascade, TrainedTeacher
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.lake.checkpoints import WEIGHTS, Checkpoint, CheckpointStore
 from ukdsl_assets.lake.tables import Lake
 from ukdsl_assets.settings import Settings

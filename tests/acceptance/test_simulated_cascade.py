@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from tests.acceptance.graph import checks, failures, run_day, shipped, small, versions
-from ukdsl_assets.cascade import Cascade, TrainedTeacher, truth_column
+from ukdsl_assets.cascade import Cascade, truth_column
+from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.defs.evaluation import released_before
 from ukdsl_assets.lake.checkpoints import CheckpointStore
 from ukdsl_assets.lake.tables import Lake

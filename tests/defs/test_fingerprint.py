@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs import students
 from ukdsl_assets.defs.students import fingerprint
 from ukdsl_assets.learning.code_version import code_version

@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.declared_students import Student
 
 CASCADE: Cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
 STUDENT: Student = CASCADE.student("pre_ranking_click")

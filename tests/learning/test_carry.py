@@ -6,7 +6,8 @@ import pytest
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.architectures import DeepFmArchitecture, MlpArchitecture
-from ukdsl_assets.cascade import Feature, Student
+from ukdsl_assets.cascade import Feature
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.learning.carry import carried, carried_encoder, continued
 from ukdsl_assets.learning.encoding import Encoder
 from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student

@@ -15,7 +15,7 @@ from ukdsl_assets.architectures import (
     MlpArchitecture,
     TwoTowerArchitecture,
 )
-from ukdsl_assets.cascade import LossWeights
+from ukdsl_assets.declared_students import LossWeights
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.lake.arrays import put_back, taken_out
 from ukdsl_assets.learning.metrics import calibration, normalized_entropy

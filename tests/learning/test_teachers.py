@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tests.learning.rows import CASCADE
-from ukdsl_assets.cascade import TrainedTeacher
+from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.metrics import normalized_entropy

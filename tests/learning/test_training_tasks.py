@@ -6,7 +6,7 @@ import pytest
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.architectures import MlpArchitecture
-from ukdsl_assets.cascade import Student
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.audit import serves_the_main_task_alone
 from ukdsl_assets.learning.metrics import normalized_entropy

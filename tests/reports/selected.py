@@ -5,7 +5,8 @@ from datetime import date
 import polars as pl
 
 from tests.selection.scored import scored
-from ukdsl_assets.cascade import Feature, Student
+from ukdsl_assets.cascade import Feature
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.reports.figures_data import SelectionReport
 from ukdsl_assets.selection.choice import choice_table
 from ukdsl_assets.selection.declaration import Selection

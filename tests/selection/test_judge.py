@@ -6,7 +6,8 @@ import pytest
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
 from tests.selection.scored import scored
-from ukdsl_assets.cascade import Cascade, Feature, Student
+from ukdsl_assets.cascade import Cascade, Feature
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.selection.choice import choice_table
 from ukdsl_assets.selection.declaration import Selection

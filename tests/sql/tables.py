@@ -7,7 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, LoggedTeacher, Student, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.declared_students import Student
+from ukdsl_assets.declared_teachers import LoggedTeacher
 from ukdsl_assets.settings import PROJECT
 from ukdsl_assets.sources.contract import DayOfLogs
 from ukdsl_assets.sql.context import parameters_for, template_context

@@ -8,7 +8,8 @@ import pytest
 from tests.sources.logs import make_logs
 from tests.sql.models import HEADER, ORDER, model_of
 from tests.sql.tables import ADS, DAY, KEYS, SHOP, STUDENT, models_of, rendered, run_all, values
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.sql.audit import audit_model
 from ukdsl_assets.sql.render import RenderedModel

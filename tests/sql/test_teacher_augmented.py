@@ -5,7 +5,8 @@ import pytest
 
 from tests.sources.logs import make_logs
 from tests.sql.tables import ADS, DAY, KEYS, SHOP, STUDENT, rendered, run, run_all, written
-from ukdsl_assets.cascade import Cascade, Student, prediction_column
+from ukdsl_assets.cascade import Cascade, prediction_column
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.learning.exploration import shifted
 from ukdsl_assets.sql.context import parameters_for
 from ukdsl_assets.sql.run import run_model

@@ -8,7 +8,8 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Feature, Student, truth_column
+from ukdsl_assets.cascade import Cascade, Feature, truth_column
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.gates import check_results, check_specs, told_plainly
 from ukdsl_assets.defs.keys import EVALUATION, spec
 from ukdsl_assets.defs.labels import corrected, delay_dependencies, known_delays

@@ -5,7 +5,8 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Teacher
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_teachers import Teacher
 from ukdsl_assets.defs.gates import check_results, check_specs, told_plainly
 from ukdsl_assets.defs.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.platform import Platform, Table

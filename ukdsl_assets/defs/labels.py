@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, Student, delay_column
+from ukdsl_assets.cascade import Cascade, delay_column
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.gates import check_specs, told_plainly
 from ukdsl_assets.defs.keys import TABLES, since, spec
 from ukdsl_assets.defs.platform import Platform, Table

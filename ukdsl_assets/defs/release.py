@@ -8,7 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.gates import check_results, check_specs, result, told_plainly
 from ukdsl_assets.defs.keys import RELEASE, spec
 from ukdsl_assets.defs.pictures import link_to_report

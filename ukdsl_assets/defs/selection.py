@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.evaluation import held_rows, released_before
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import SELECTION, since, spec

@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import STUDENTS, since, spec
 from ukdsl_assets.defs.labels import corrected_readers, delay_dependencies, known_delays, refuse_without_labels

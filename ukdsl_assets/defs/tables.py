@@ -8,7 +8,9 @@ from hashlib import sha256
 import dagster as dg
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, LoggedTeacher, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
+from ukdsl_assets.declared_teachers import LoggedTeacher
 from ukdsl_assets.defs.gates import check_specs, told_plainly
 from ukdsl_assets.defs.keys import TABLES, TEACHERS, spec
 from ukdsl_assets.defs.lineage import lineage_metadata

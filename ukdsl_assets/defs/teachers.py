@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, LoggedTeacher, Teacher, TrainedTeacher
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_teachers import LoggedTeacher, Teacher, TrainedTeacher
 from ukdsl_assets.defs.exploration import audit_asset
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import TEACHERS, since, spec

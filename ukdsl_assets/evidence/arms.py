@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.learning.platt import apply_platt, fit_platt, logit, shift_to_mean, sigmoid
 from ukdsl_assets.learning.students import Arm, FittedStudent, fit_student, predict_student
 

@@ -14,8 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.architectures import MlpArchitecture
-from ukdsl_assets.cascade import Cascade, LossWeights, Student, TrainedTeacher
+from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.cross_domain import CrossDomainTeacher
+from ukdsl_assets.declared_students import LossWeights, Student
+from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.evidence.cross_domain_rows import (
     FIRST_JUDGED,
     KEYS,

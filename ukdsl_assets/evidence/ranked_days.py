@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Student, truth_column
+from ukdsl_assets.cascade import Cascade, truth_column
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.evidence.simulated_days import scale_of, warmed_up
 from ukdsl_assets.simulation.day import CLOCK, SimulatedDay, simulate_day
 from ukdsl_assets.simulation.logs import candidate_log, event_log, midnight_of

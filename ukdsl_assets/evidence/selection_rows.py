@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.architectures import MlpArchitecture
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.evidence.selection_world import SelectionWorld
 from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.evidence.study import Rows, TableOf
 from ukdsl_assets.learning.students import fit_student
 from ukdsl_assets.selection.choice import choices

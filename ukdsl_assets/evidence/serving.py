@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.evidence.arms import Learner
 from ukdsl_assets.evidence.simulated_days import feature_of
 from ukdsl_assets.learning.towers import tower_vectors

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.simulation.day import SimulatedDay, simulate_day
 from ukdsl_assets.simulation.logs import FEATURES, REQUESTS_A_DAY
 from ukdsl_assets.simulation.production import ProductionModels

@@ -8,7 +8,9 @@ from typing import Any
 import polars as pl
 
 from ukdsl_assets.architectures import MlpArchitecture
-from ukdsl_assets.cascade import SHIPPED, Cascade, Student, TrainedTeacher, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.declared_students import Student
+from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.evidence.selection_rules import Parts, compared_rules, measured_scores, tables_of_rules
 from ukdsl_assets.evidence.study import Rows, Study, Told
 from ukdsl_assets.learning.teachers import fit_teacher, predict_teacher
@@ -97,7 +99,7 @@ STUDY = Study(
     name="table2-kuairand",
     question="Which rule selects features best on KuaiRand-Pure? (Table 2)",
     data="KuaiRand-Pure (semi-real: unshown candidates are drawn), its first {days} days for the teacher, the last "
-    "{student_days} of them for the click student as a network; {budget} of the 31 features that pre-ranking knows are "
+    "{student_days} of them for the click student as a network; {budget} of the 34 features that pre-ranking knows are "
     "chosen; half of the withheld requests for importance, half to judge; label: clicks, teacher: boosted trees; IMP "
     "by head impression, CD by head consideration; a seed draws candidates and starts trainings, the impressions are "
     "the same",

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.architectures import MlpArchitecture
-from ukdsl_assets.cascade import Cascade, Feature, Student
+from ukdsl_assets.cascade import Cascade, Feature
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.evidence.selection_rules import Parts, compared_rules, measured_scores, tables_of_rules
 from ukdsl_assets.evidence.simulated_days import augmented, declared
 from ukdsl_assets.evidence.study import Rows, Study, Told

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, Student, read_cascade
+from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.evidence.simulated_days import feature_of, scale_of, warmed_up
 from ukdsl_assets.evidence.study import Rows, Study, TableOf, Told
 from ukdsl_assets.learning.exploration import shifted

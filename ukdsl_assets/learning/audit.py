@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation import figure
 from ukdsl_assets.learning.metrics import calibration

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, Feature, Student
+from ukdsl_assets.cascade import Cascade, Feature
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.learning.encoding import Encoder, grow
 from ukdsl_assets.learning.students import EMBEDDING, Arm, FittedStudent, can_continue
 

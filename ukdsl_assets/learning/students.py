@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from ukdsl_assets.architectures import WITH_HIDDEN_LAYER, Architecture, LightGbmArchitecture, NeuralArchitecture
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.encoding import EncodedRows, Encoder, grow
 from ukdsl_assets.learning.training_rows import Reader, Survey, encoded, planned_shards, survey

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Teacher
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_teachers import Teacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.audit import judge_teacher, labels_valid
 from ukdsl_assets.references import tasks_taught

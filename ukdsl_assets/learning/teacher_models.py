@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, Feature, TrainedTeacher
+from ukdsl_assets.cascade import Cascade, Feature
+from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.learning import foundation, teachers
 from ukdsl_assets.learning.foundation import FittedFoundation

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, Feature, TrainedTeacher
+from ukdsl_assets.cascade import Cascade, Feature
+from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
 
 if TYPE_CHECKING:

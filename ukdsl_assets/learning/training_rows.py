@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.delayed_feedback import corrected_target
 from ukdsl_assets.learning.encoding import Encoder

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ukdsl_assets.cascade import Student
+from ukdsl_assets.declared_students import Student
 
 # Columns of teacher_augmented.
 TARGET, REPRESENTATION = "target", "representation"

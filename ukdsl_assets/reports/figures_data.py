@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints import CheckpointStore
 from ukdsl_assets.lake.tables import Lake

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from ukdsl_assets.cascade import Student
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.reports import selection_plots
 from ukdsl_assets.reports.figures_data import SelectionReport
 from ukdsl_assets.selection.choice import SIZES, chosen_of

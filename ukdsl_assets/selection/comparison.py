@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.learning.bootstrap import replicate_weights, request_sums, standard_error
 from ukdsl_assets.learning.evaluation import comparisons
 from ukdsl_assets.learning.metrics import normalized_entropy, row_entropy

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade, Feature, Student
+from ukdsl_assets.cascade import Cascade, Feature
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.selection.choice import budget_of, chosen_of
 from ukdsl_assets.selection.clusters import numeric_columns

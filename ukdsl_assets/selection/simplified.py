@@ -1,6 +1,7 @@
 """The simplified student: all candidate features, on labelled and teacher-labelled rows (paper, 4.2, step 3)."""
 
-from ukdsl_assets.cascade import Cascade, Student
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_students import Student
 from ukdsl_assets.selection.declaration import Selection
 
 

@@ -6,7 +6,9 @@ from datetime import date, datetime
 from math import exp
 from typing import Any
 
-from ukdsl_assets.cascade import Cascade, Student, Teacher, delay_column, prediction_column, truth_column
+from ukdsl_assets.cascade import Cascade, delay_column, prediction_column, truth_column
+from ukdsl_assets.declared_students import Student
+from ukdsl_assets.declared_teachers import Teacher
 from ukdsl_assets.sql.withheld import BUCKETS, SALT
 
 
