@@ -134,6 +134,20 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             changed("students", 1, task="conversion", correction="exploration"),
             r"students.pre_ranking_click.correction: labels of task `conversion` are delayed",
         ),
+        (
+            changed(
+                "students", 1, labels="on_the_fly", heads=["impression", "auxiliary"], auxiliary_tasks=["conversion"]
+            ),
+            r"auxiliary_tasks: labels on the fly are of the student's own task",
+        ),
+        (
+            changed("students", 1, teacher="pre_ranking_logged"),
+            r"is what pre_ranking itself logged; expected one of a later stage",
+        ),
+        (
+            changed("students", 1, selection={"budget": 2, "architecture": "lightgbm"}, label_tasks=["conversion"]),
+            r"selection.architecture: the student's heads or loss have parts for networks",
+        ),
         (changed("students", 1, features="selected"), r"`selected` without a `selection`; declare one"),
         (changed("students", 1, selection={"rule": "union"}), r"expected one of `budget` .* and `cost_budget`"),
         (changed("students", 1, selection={"budget": 3, "cost_budget": 2}), r"expected one of `budget`"),

@@ -54,8 +54,10 @@ def parse_day(cascade: Cascade, text: str) -> date:
     Raises:
         DeclarationError: for what is no day, or none that the cascade has.
     """
-    if ".." in text:
-        raise DeclarationError(f"--day: expected one day such as 2026-01-01, saw {text!r}")
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise DeclarationError(f"--day: expected one day such as 2026-01-01, saw {text!r}") from None
     return parse_days(cascade, text)[0]
 
 

@@ -52,7 +52,7 @@ class Student(Declared):
         teacher says of labelled rows is new here, so it trains tasks on these as well.
     auxiliary_tasks: tasks of the teacher that head auxiliary learns, an output each; its own if left out.
     label_tasks: further tasks of the cascade whose labels train outputs of the shared layers, in both arms; like the
-        teacher's tasks they are not served.
+        teacher's tasks they are not served. Labels of a delayed task are taken as seen.
     labels: with on_the_fly the day's checkpoint of a trained or foundation teacher labels considered rows while they
         are read for training (paper, 4.1.2), of all days of the window; the log's labels are for evaluation alone.
     correction: with exploration the teacher's logits are shifted by what `teacher_audit` found on explored rows of

@@ -140,18 +140,33 @@ def _check_student(
         problems.append(f"{key}.teacher: `{teacher.name}` is of stage {teacher.stage}, before {student.stage}")
     if teacher.kind == "logged" and student.task not in cascade.predictions_of(teacher.stage):
         problems.append(f"{key}.teacher: stage {teacher.stage} logs no prediction of task `{student.task}`")
+    if teacher.kind == "logged" and teacher.stage == student.stage:
+        problems.append(
+            f"{key}.teacher: `{teacher.name}` is what {student.stage} itself logged; expected one of a later stage"
+        )
     if teacher.kind == "cross_domain" and student.task not in teacher.tasks:
         problems.append(f"{key}.teacher: `{teacher.name}` maps no task to `{student.task}`; add it to its `tasks`")
     if student.labels == "on_the_fly" and teacher.kind not in ("trained", "foundation"):
         problems.append(f"{key}.labels: `{teacher.name}` is {teacher.kind}; on the fly label those trained here")
     if student.labels == "on_the_fly" and student.correction != "none":
         problems.append(f"{key}.correction: labels on the fly are not corrected; expected labels: logged")
+    if student.labels == "on_the_fly" and {*student.auxiliary_tasks} - {student.task}:
+        problems.append(
+            f"{key}.auxiliary_tasks: labels on the fly are of the student's own task; expected `{student.task}` alone, "
+            "or labels: logged"
+        )
+    if student.correction == "exploration" and teacher.kind in ("trained", "foundation"):
+        problems.append(
+            f"{key}.correction: `{teacher.name}` is {teacher.kind} on all but withheld rows, which must not go into "
+            "training by way of a correction; expected none, or a logged teacher"
+        )
     if student.correction == "exploration" and cascade.task(student.task).delayed:
         problems.append(
             f"{key}.correction: labels of task `{student.task}` are delayed, so fresh ones would correct the teacher "
             "down; expected none"
         )
-    lists = [f"`{each.name}`" for each in cascade.features_of(student) if each.kind == "multi_valued"]
+    used = {*cascade.features_of(student), *cascade.candidates_of(student)}
+    lists = [f"`{each.name}`" for each in cascade.features if each in used and each.kind == "multi_valued"]
     if lists and (student.architecture.kind == "lightgbm" or student.selection is not None):
         problems.append(
             f"{key}.features: {', '.join(lists)}: multi_valued features are for networks without a selection; name the "
@@ -215,7 +230,9 @@ def _check_features(cascade: "Cascade", student: "Student", refer: Any, problems
             )
         if selection.budget == 1:
             problems.append(f"{key}.budget: two_tower needs a feature of each side, saw 1; expected at least 2")
-    network_only = student.loss.temperature != 1 or student.loss.listwise or student.teacher_tasks
+    network_only = (
+        student.loss.temperature != 1 or student.loss.listwise or student.teacher_tasks or student.label_tasks
+    )
     if simplified.kind == "lightgbm" and network_only:
         problems.append(
             f"{key}.architecture: the student's heads or loss have parts for networks; choose another than lightgbm"

@@ -25,11 +25,13 @@ def declared() -> Cascade:
     changes: list[dict] = [
         {"name": "from_the_log"},
         {"name": "on_the_fly", "labels": "on_the_fly"},
-        {"name": "corrected", "correction": "exploration"},
+        {"name": "corrected", "teacher": "ranking_logged", "correction": "exploration"},
     ]
     students = [logged.model_copy(update=each).model_dump(mode="json") for each in changes]
+    ranker = shipped("simulated_ads").teacher("ranking_logged")
+    teachers = [each.model_dump(mode="json") for each in (teacher, ranker)]
     content = shipped("simulated_ads").model_dump(mode="json")
-    return Cascade.model_validate({**content, "teachers": [teacher.model_dump(mode="json")], "students": students})
+    return Cascade.model_validate({**content, "teachers": teachers, "students": students})
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +64,13 @@ def test_a_corrected_student_is_taught_by_the_labels_and_the_audit(
 ) -> None:
     settings, done = ran
     lake = Lake(settings.tables)
-    audit = lake.scan(("simulated_ads", "foundation", "teacher_audit"), [DAY]).collect()
+    audit = lake.scan(("simulated_ads", "ranking_logged", "teacher_audit"), [DAY]).collect()
     assert audit.select("task", "period").rows() == [
         (task, period) for task in ("click", "conversion") for period in ("day", "trailing")
     ]
-    assert ("simulated_ads/foundation/teacher_audit", "click_agrees_on_exploration") in checks(done)
+    assert ("simulated_ads/ranking_logged/teacher_audit", "click_agrees_on_exploration") in checks(done)
     versions = [
-        lake.partition(("simulated_ads", "foundation", name), DAY).data_version  # type: ignore[union-attr]
+        lake.partition(("simulated_ads", "ranking_logged", name), DAY).data_version  # type: ignore[union-attr]
         for name in ("teacher_labels", "teacher_audit")
     ]
     rows = lake.scan(("simulated_ads", "corrected", "teacher_augmented"), [DAY]).collect()

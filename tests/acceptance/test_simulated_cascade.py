@@ -17,6 +17,7 @@ from ukdsl_assets.lake.tables import Lake
 from ukdsl_assets.learning.evaluation import figure
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.selection.declaration import Selection
+from ukdsl_assets.selection.halves import halves
 from ukdsl_assets.settings import Settings
 from ukdsl_assets.sql.withheld import withheld
 
@@ -226,7 +227,10 @@ def test_importance_is_of_withheld_rows_and_both_trainings_go_on_from_yesterdays
     held = week.lake.scan((CASCADE.name, "selecting", "teacher_augmented"), DAYS[-1:]).filter("withheld").collect()
     for name, domain in (("impression_importance", "IMP"), ("consideration_importance", "CD")):
         table = week.lake.scan((CASCADE.name, "selecting", name), DAYS[-1:]).collect()
-        assert table["rows"].unique().to_list() == [held.filter(domain=domain).height]
+        measured, judged = halves(held.filter(domain=domain), week.cascade.student("selecting").seed)
+        assert table["rows"].unique().to_list() == [measured.height]
+        compared = week.lake.scan((CASCADE.name, "selecting", "selection_comparison"), DAYS[-1:]).collect()
+        assert compared.filter(domain=domain)["rows"].unique().to_list() == [judged.height]
         assert table["trainings"].unique().to_list() == [2]
     for training in range(2):
         key = (CASCADE.name, "selecting", f"simplified_{training}")

@@ -8,6 +8,7 @@ import pytest
 from tests.sources.logs import make_logs
 from tests.sql.tables import DAY, run_all
 from ukdsl_assets.cascade import SHIPPED, read_cascade
+from ukdsl_assets.declared_teachers import LoggedTeacher
 from ukdsl_assets.evidence.ranked_days import KEYS, augmented, ranked
 from ukdsl_assets.evidence.table3 import ARMS, BASELINE, BOTH, STUDY, TEACHER, tables_of
 from ukdsl_assets.learning.evaluation import evaluate
@@ -37,8 +38,8 @@ def test_augmented_rows_are_those_of_the_sql_model(tmp_path: Path) -> None:
     # Of random logs, with the logged teacher's labels in the place of a foundation teacher's.
     logs = make_logs(CASCADE, DAY, 60)
     declared = STUDENT.model_copy(update={"teacher": "logged"})
-    logged = {"name": "logged", "kind": "logged", "stage": "ranking"}
-    cascade = type(CASCADE).model_validate({**CASCADE.model_dump(), "teachers": [logged], "students": [declared]})
+    logged = LoggedTeacher(name="logged", kind="logged", stage="ranking")
+    cascade = CASCADE.model_copy(update={"teachers": (logged,), "students": (declared,)})
     tables = run_all(tmp_path, logs, cascade, cascade.students[0])
     every = pl.concat([tables["impressions"], tables["considerations"]], how="diagonal_relaxed")
     every = every.filter(deepest_stage="ranking").sort(KEYS)

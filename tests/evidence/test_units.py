@@ -47,9 +47,9 @@ def test_a_failed_unit_names_its_seed_and_leaves_the_others_stored(tmp_path: Pat
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"drawn": 1}, "no setting `drawn`; expected some of draws, chance"),
-        ({"draws": "many"}, r"setting `draws`: saw 'many' \(str\), expected a int"),
-        ({"draws": 1.5}, r"saw 1.5 \(float\), expected a int"),
+        ({"drawn": 1}, "no setting `drawn`; expected one of draws, chance"),
+        ({"draws": "many"}, r"setting `draws`: saw 'many' \(str\), expected type int"),
+        ({"draws": 1.5}, r"saw 1.5 \(float\), expected type int"),
     ],
 )
 def test_wrong_settings_are_refused(given: dict[str, object], message: str) -> None:

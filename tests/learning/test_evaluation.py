@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from tests.learning.rows import CASCADE, STUDENT
+from ukdsl_assets.cascade import SHIPPED, read_cascade
 from ukdsl_assets.learning.audit import (
     judge_student,
     no_withheld_request,
@@ -110,9 +111,18 @@ def table_with(calibration: float, change: float, error: float = 0.0) -> pl.Data
 def test_a_gate_on_labels_says_that_there_are_too_few_to_judge_by() -> None:
     rare = ROWS.with_columns(target=pl.when(domain="IMP").then(0).otherwise("target").cast(pl.Float32))
     results = judge_student(CASCADE, STUDENT, evaluate(rare, PREDICTIONS))
-    said = {each.name: each for each in results if each.message.startswith("not judged: 0.0 positive labels among 40")}
+    said = {each.name: each for each in results if each.message.startswith("not judged: 0 positive labels among 40")}
     assert said.keys() == {"calibrated_on_impression", "normalized_entropy_on_impression_kept"}
     assert not any(each.blocks for each in said.values())
+
+
+def test_a_day_without_considered_rows_releases_nothing() -> None:
+    table = evaluate(ROWS.filter(domain="IMP"), {key: every[:40] for key, every in PREDICTIONS.items()})
+    surface = read_cascade(SHIPPED / "simulated_small_surface.yaml")
+    for cascade, student in ((CASCADE, STUDENT), (surface, surface.student("click"))):
+        results = judge_student(cascade, student, table)
+        said = [each.name for each in results if each.blocks and "no withheld considered row" in each.message]
+        assert said == ["calibrated_on_consideration", "normalized_entropy_on_consideration_kept"]
 
 
 def test_corrected_labels_count_as_what_they_stand_for_and_order_as_seen() -> None:

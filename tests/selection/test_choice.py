@@ -38,6 +38,15 @@ def test_a_budget_that_buys_no_feature_of_a_side_is_told() -> None:
         chosen_by(dear, FEATURES, Budget(cost=3), RULES["impression"], towers=True)
 
 
+def test_a_side_gives_way_to_the_other_only_as_far_as_both_fit() -> None:
+    # The best of the request alone would take the whole budget.
+    costs = scored([5, 4, 0, 3, 2], [5, 4, 0, 3, 2], cost=[5, 5, 5, 10, 1])
+    assert chosen_by(costs, FEATURES, Budget(cost=10), RULES["impression"], towers=True) == ("a", "e")
+    # The best candidate fits beside no feature of the request, another one does.
+    dear = scored([5, 4, 0, 3, 2], [5, 4, 0, 3, 2], cost=[10, 7, 7, 9, 3])
+    assert chosen_by(dear, FEATURES, Budget(cost=10), RULES["impression"], towers=True) == ("b", "e")
+
+
 def test_the_table_has_what_each_rule_would_choose_and_the_place_of_what_the_declared_one_did() -> None:
     selection = Selection(rule="average_importance", budget=2)
     table = choice_table(SCORES, FEATURES, selection, towers=False)

@@ -102,6 +102,15 @@ def test_a_feature_known_only_of_shown_rows_is_taken_for_an_outcome() -> None:
     assert constant.passed
 
 
+def test_a_few_unshown_rows_of_one_value_are_no_sign_of_a_leak() -> None:
+    rows = training_rows(60)
+    few = pl.concat([rows.filter(domain="IMP"), rows.filter(domain="CD").head(20)])
+    shown = few.filter(domain="IMP").select("request_id", "candidate_id").with_columns(seen=True)
+    marked = few.join(shown, on=["request_id", "candidate_id"], how="left")
+    values = marked.with_columns(format=pl.when("seen").then("candidate_id").otherwise(-1)).drop("seen")
+    assert no_leakage(0.5, importance(), values, FEATURES).passed
+
+
 @pytest.mark.parametrize("columns, passed", [({"country", "ad"}, True), ({"ad"}, False)])
 def test_a_dropped_feature_must_stay_where_another_student_reads_it(columns: set[str], passed: bool) -> None:
     chosen = table("ad", "user_segment", "hour")

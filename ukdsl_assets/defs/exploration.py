@@ -57,4 +57,6 @@ def audited(cascade: Cascade, platform: Platform, teacher: Teacher, day: date) -
     held = withheld(shown["request_id"], cascade.withheld_share)
     shown = shown.filter(held if teacher.kind in ("trained", "foundation") else ~held)
     said = platform.lake.scan(labels, days).join(shown.lazy(), on=["day", *keys], how="semi")
-    return audit_on_exploration(cascade, teacher, shown.join(said.collect(), on=["day", *keys], how="inner"), day)
+    # Sums must not depend on the order in which threads join.
+    rows = shown.join(said.collect(), on=["day", *keys], how="inner").sort("day", *keys)
+    return audit_on_exploration(cascade, teacher, rows, day)

@@ -30,6 +30,7 @@ from ukdsl_assets.sql.audit import audit_model
 from ukdsl_assets.sql.context import parameters_for, template_context
 from ukdsl_assets.sql.render import render
 from ukdsl_assets.sql.run import run_sharded
+from ukdsl_assets.sql.withheld import withheld
 
 NAME = "closed_impressions"
 GATES = {
@@ -155,10 +156,16 @@ def known_delays(platform: Platform, cascade: Cascade, student: Student, day: da
     first = day - timedelta(days=DELAY_DAYS - 1)
     days = [each for each in platform.lake.partitions(table) if first <= each <= day]
     column = delay_column(student.task)
+    if not days:
+        return KnownDelays(np.empty(0), {})
     # A rerun with a later clock may find the same closed day for several partitions.
     rows = platform.lake.scan(table, days, columns=["request_id", "candidate_id", column]).drop_nulls(column)
-    seconds = rows.unique().collect()[column].sort().to_numpy() if days else np.empty(0)
-    return KnownDelays(seconds, {str(each): platform.partition(table, each).data_version for each in days})
+    found = rows.unique().collect()
+    # Delays go into training, so withheld requests tell none.
+    found = found.filter(~withheld(found["request_id"], cascade.withheld_share))
+    return KnownDelays(
+        found[column].sort().to_numpy(), {str(each): platform.partition(table, each).data_version for each in days}
+    )
 
 
 def corrected(cascade: Cascade, student: Student, delays: KnownDelays | None, rows: pl.DataFrame) -> pl.DataFrame:

@@ -32,6 +32,7 @@ from ukdsl_assets.selection.choice import MEANINGS as CHOICE_MEANINGS
 from ukdsl_assets.selection.choice import choice_table, chosen_of
 from ukdsl_assets.selection.comparison import MEANINGS as COMPARISON_MEANINGS
 from ukdsl_assets.selection.comparison import compare_rules, marked
+from ukdsl_assets.selection.halves import halves
 from ukdsl_assets.selection.importance_tables import MEANINGS as IMPORTANCE_MEANINGS
 from ukdsl_assets.selection.importance_tables import importance_tables, scores_from
 from ukdsl_assets.selection.judge import RULES, judge_selection
@@ -105,7 +106,8 @@ def importance(cascade: Cascade, platform: Platform, student: Student) -> dg.Ass
             cascade,
             tables[domain],
             SELECTION,
-            f"How much NE rises when a candidate feature of {student.name} is permuted over withheld {where[domain]}.",
+            f"How much NE rises when a candidate feature of {student.name} is permuted over withheld {where[domain]}; "
+            "one half of the withheld requests, the other judges the choice.",
             kinds={"numba", "deltalake"},
             deps=[
                 dg.AssetKey((cascade.name, student.name, "simplified_student")), since(rows, selection.window_days)
@@ -125,7 +127,7 @@ def importance(cascade: Cascade, platform: Platform, student: Student) -> dg.Ass
             days = platform.window(rows, day, selection.window_days)
             made = importance_tables(
                 [as_student(each) for each in found],
-                withheld_of(platform, rows, days),
+                halves(withheld_of(platform, rows, days), student.seed)[0],
                 features,
                 selection,
                 student.seed,
@@ -192,9 +194,9 @@ def selection_comparison(cascade: Cascade, platform: Platform, student: Student)
         cascade,
         table,
         SELECTION,
-        f"NE on withheld rows of {student.name} trained anew with what each rule chose, relative to impression "
-        "importance alone (paper, table 2); IMP against labels, CD against the teacher, both against the truth where "
-        "it is known.",
+        f"NE on the other half of the withheld rows of {student.name} trained anew with what each rule chose, relative "
+        "to impression importance alone (paper, table 2); IMP against labels, CD against the teacher, both against the "
+        "truth where it is known.",
         kinds={"polars", "deltalake"},
         deps=[
             dg.AssetKey(union), since(rows, selection.window_days), *([dg.AssetKey(log)] if cascade.has_truth else [])
@@ -207,7 +209,7 @@ def selection_comparison(cascade: Cascade, platform: Platform, student: Student)
             day = day_of(context)
             days = platform.window(rows, day, selection.window_days)
             read = shard_readers(platform, rows, days, max(platform.partition(rows, each).version for each in days))
-            held = held_rows(cascade, platform, student, day)
+            held = halves(held_rows(cascade, platform, student, day), student.seed)[1]
             compared = compare_rules(
                 cascade,
                 student,
@@ -218,7 +220,8 @@ def selection_comparison(cascade: Cascade, platform: Platform, student: Student)
                 context.log.info,
             )
             inputs = platform.versions(day, union, rows)
-            data = f"{cascade.note}, withheld requests of {day}, seed {student.seed}; NE relative to rule impression"
+            judged = f"half of the withheld requests of {day}, by which no rule chose"
+            data = f"{cascade.note}, {judged}, seed {student.seed}; NE relative to rule impression"
             told = {"table 2": dg.MarkdownMetadataValue(comparison_markdown(compared, data))}
             yield from publish_frame(context, platform, table, compared, [], inputs, told, COMPARISON_MEANINGS)
 

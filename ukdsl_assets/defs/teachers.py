@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -26,6 +27,7 @@ from ukdsl_assets.lake.storage import to_json
 from ukdsl_assets.lake.training_state import StateFile
 from ukdsl_assets.learning import teacher_models
 from ukdsl_assets.learning.audit import no_withheld_request, same_predictions
+from ukdsl_assets.learning.code_version import code_version
 from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_rules
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.references import tasks_taught
@@ -109,17 +111,30 @@ def train_teacher(
     readers = impression_readers(cascade, platform, teacher, days)
     # An interrupted training of the same input goes on where it stood.
     declared = {"declaration": teacher.model_dump(mode="json"), "note": cascade.note}
-    of_input = sha256(to_json({**declared, "lineage": lineage}, teacher.name)).hexdigest()[:16]
+    of_input = sha256(
+        to_json(
+            {
+                **declared,
+                "lineage": lineage,
+                "features": [each.model_dump(mode="json") for each in cascade.features_known_at(teacher.stage)],
+                "tasks": [each.model_dump(mode="json") for each in cascade.tasks],
+                "code": code_version(),
+            },
+            teacher.name,
+        )
+    ).hexdigest()[:16]
     state = StateFile(settings.checkpoints, key, of_input)
     threads = settings.threads if teacher.kind == "trained" else settings.training_threads
-    fitted = teacher_models.fit(cascade, teacher, readers, threads, settings.device, progress, state)
+    seen: list[pl.Series] = []
+    recorded = [partial(_recorded, read, seen) for read in readers]
+    fitted = teacher_models.fit(cascade, teacher, recorded, threads, settings.device, progress, state)
     content = {**declared, "lineage": lineage, "figures": fitted.figures, **teacher_models.as_checkpoint(fitted)}
     if isinstance(fitted, teacher_models.FittedTeacher):
         saved = platform.checkpoints.save(key, day, content, text=fitted.text)
     else:
         saved = platform.checkpoints.save(key, day, content, tensors=fitted.tensors)
     state.clear()
-    results = judge_checkpoint(cascade, platform, saved, fitted, readers)
+    results = judge_checkpoint(cascade, platform, saved, fitted, readers[0](), pl.concat(seen).unique())
     return saved, results, {**fitted.figures, "days": len(days)}
 
 
@@ -148,20 +163,31 @@ def judge_checkpoint(
     platform: Platform,
     saved: Checkpoint,
     fitted: teacher_models.Fitted,
-    readers: Sequence[Reader],
+    rows: pl.DataFrame,
+    requests: pl.Series,
 ) -> list[GateResult]:
-    """The gates of a trained teacher that was saved and not yet published; `readers` read what it was trained on."""
+    """The gates of a trained teacher that was saved and not yet published.
+
+    Args:
+        rows: some that it was trained on; requests: distinct ids of all that the training read.
+    """
     again = platform.checkpoints.load(saved.key, saved.day, saved.version)
-    sample, threads = readers[0]().head(COMPARED_ROWS), platform.settings.threads
+    sample, threads = rows.head(COMPARED_ROWS), platform.settings.threads
     first, second = (
         teacher_models.predict(each, sample, threads).drop("request_id", "candidate_id").to_dict(as_series=False)
         for each in (fitted, teacher_models.from_checkpoint(again.metadata, again.tensors, again.text))
     )
-    requests = pl.concat([read()["request_id"].unique() for read in readers]).unique()
     return [
         same_predictions(_arrays(first), _arrays(second)),
         no_withheld_request(requests, withheld(requests, cascade.withheld_share)),
     ]
+
+
+def _recorded(read: Reader, seen: list[pl.Series]) -> pl.DataFrame:
+    """What the reader reads, whose requests are noted."""
+    rows = read()
+    seen.append(rows["request_id"].unique())
+    return rows
 
 
 def _arrays(columns: dict[str, list[float]]) -> dict[str, NDArray[np.float32]]:

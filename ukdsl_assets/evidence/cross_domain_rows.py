@@ -23,6 +23,9 @@ KEYS = ["request_id", "candidate_id"]
 # The last four days of KuaiRand-Pure are judged, those before are trained on.
 FIRST_JUDGED = date(2022, 5, 5)
 
+# Raise it when the rows change for the same declaration.
+ROWS_VERSION = 1
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -44,7 +47,8 @@ def kuairand_cascade(tab: int, unshown: int) -> Cascade:
 
 def kuairand_candidates(cascade: Cascade, folder: Path, scratch: Path) -> pl.DataFrame:
     """All declared days of a tab, `day` and `user` beside the columns of `Surface`; kept in `scratch`."""
-    declared = sha256(cascade.source.model_dump_json().encode()).hexdigest()[:12]
+    # All that the rows depend on but the code.
+    declared = sha256(f"{ROWS_VERSION} {folder.resolve()} {cascade.model_dump_json()}".encode()).hexdigest()[:12]
     kept = scratch / f"{cascade.name}-{declared}.parquet"
     if kept.is_file():
         return pl.read_parquet(kept)

@@ -16,6 +16,7 @@ from ukdsl_assets.evidence.study import Rows, Study, Told
 from ukdsl_assets.learning.teachers import fit_teacher, predict_teacher
 from ukdsl_assets.selection.choice import budget_of
 from ukdsl_assets.selection.declaration import Selection
+from ukdsl_assets.selection.halves import halves
 from ukdsl_assets.selection.simplified import selection_of
 from ukdsl_assets.settings import Settings
 from ukdsl_assets.sources.contract import DayOfLogs
@@ -47,9 +48,7 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     column = next(name for name in predictions.columns if name.startswith(student.task))
     rows = augmented(student, labelled, judged, predictions.rename({column: "target"}))
     rows = rows.with_columns(withheld=withheld(rows["request_id"], cascade.withheld_share))
-    half = (pl.col("request_id").hash(settings["seed"]) % 2) == 0
-    held = rows.filter("withheld")
-    parts = Parts(rows.filter(~pl.col("withheld")), held.filter(half), held.filter(~half))
+    parts = Parts(rows.filter(~pl.col("withheld")), *halves(rows.filter("withheld"), settings["seed"]))
     scores = measured_scores(cascade, student, parts)
     told(len(days) + 1, len(days) + 2)
     compared, _ = compared_rules("KuaiRand", cascade, student, scores, budget_of(selection_of(student)), parts)

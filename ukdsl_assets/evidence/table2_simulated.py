@@ -15,6 +15,7 @@ from ukdsl_assets.evidence.simulated_days import augmented, declared
 from ukdsl_assets.evidence.study import Rows, Study, Told
 from ukdsl_assets.selection.choice import budget_of
 from ukdsl_assets.selection.declaration import Selection
+from ukdsl_assets.selection.halves import halves
 from ukdsl_assets.selection.simplified import selection_of
 from ukdsl_assets.simulation.day import simulate_day
 from ukdsl_assets.simulation.production import ProductionModels
@@ -64,9 +65,7 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         for day in range(days - 2, days)
     )
     # Withheld requests are halved: importance is measured on one half, rules are judged on the other.
-    half = (pl.col("request_id").hash(seed) % 2) == 0
-    held = rows.filter("withheld")
-    parts = Parts(rows.filter(~pl.col("withheld")), held.filter(half), held.filter(~half))
+    parts = Parts(rows.filter(~pl.col("withheld")), *halves(rows.filter("withheld"), seed))
     scores = measured_scores(cascade, student, parts)
     told(days + 1, days + 2)
     compared, _ = compared_rules("simulated ads", cascade, student, scores, budget_of(selection_of(student)), parts)

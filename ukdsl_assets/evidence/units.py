@@ -36,18 +36,23 @@ def settings_of(study: Study, seed: int, given: Mapping[str, Any]) -> dict[str, 
     """The study's defaults with the given settings in place of some of them, and the seed.
 
     Raises:
-        EvidenceError: a setting that the study does not have, or a value of another type.
+        EvidenceError: a setting that the study does not have, or a value of another type or below 1 (of a number that
+            is at least 1 by default).
     """
     chosen = dict(study.defaults)
     for name, value in given.items():
         if name not in study.defaults:
             known = ", ".join(study.defaults) or "(none)"
-            raise EvidenceError(f"{study.name}: no setting `{name}`; expected some of {known}")
+            raise EvidenceError(f"{study.name}: no setting `{name}`; expected one of {known}")
         kind = type(study.defaults[name])
         chosen[name] = float(value) if kind is float and type(value) is int else value
         if type(chosen[name]) is not kind:
             seen = type(value).__name__
-            raise EvidenceError(f"{study.name}: setting `{name}`: saw {value!r} ({seen}), expected a {kind.__name__}")
+            raise EvidenceError(
+                f"{study.name}: setting `{name}`: saw {value!r} ({seen}), expected type {kind.__name__}"
+            )
+        if kind is int and value < 1 <= study.defaults[name]:
+            raise EvidenceError(f"{study.name}: setting `{name}`: saw {value}, expected at least 1")
     return {**chosen, "seed": seed}
 
 

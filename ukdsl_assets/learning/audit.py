@@ -142,7 +142,8 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
 
     Changes of NE and the calibration on labels fail only beyond two standard errors of the table; with fewer than ten
     positive labels among the withheld impressions neither is judged. A student whose served head labels alone train
-    need not agree with another cascade's teacher, whose level is its own: that only tells.
+    need not agree with another cascade's teacher, whose level is its own: that only tells. Without any withheld
+    considered row the gates on them fail, whoever teaches: nothing is released that nothing was judged by.
     """
     serving = student.served_heads[-1]
     foreign = cascade.teacher(student.teacher).kind == "cross_domain" and student.teacher_tasks
@@ -154,6 +155,9 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
         _entropy_kept(cascade, table, "consideration", "CD", serving, "teacher"),
     ]
     told = ("calibrated_on_consideration", "normalized_entropy_on_consideration_kept")
+    if not figure(table, "rows", arm="distilled", head=serving, domain="CD", reference="teacher"):
+        nothing = "no withheld considered row to judge by; materialize a day with more requests"
+        return [GateResult(each.name, False, nothing) if each.name in told else each for each in results]
     return [replace(each, severity="WARN") if foreign and each.name in told else each for each in results]
 
 
@@ -169,7 +173,7 @@ def _too_few_labels(gate: str, table: pl.DataFrame) -> GateResult | None:
     positives = rows * mean if rows else 0.0
     if positives >= LEAST_POSITIVES:
         return None
-    message = f"not judged: {positives:.1f} positive labels among {rows:.0f} withheld impressions, fewer than "
+    message = f"not judged: {positives:.0f} positive labels among {rows:.0f} withheld impressions, fewer than "
     return GateResult(gate, True, f"{message}{LEAST_POSITIVES}", "WARN", {"positive": positives, "rows": int(rows)})
 
 

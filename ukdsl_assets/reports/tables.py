@@ -103,7 +103,8 @@ def decision_on(day: str, history: Iterable[Mapping[str, Any]]) -> str:
 def headline(serving: str, evaluation: pl.DataFrame) -> str:
     """What distillation did to one student, in one line: considered rows by the serving head, impressions by theirs.
 
-    A second line is the progressive validation, where a student had been released before the day.
+    Further lines are the same against the truth where it is known, and the progressive validation, where a student had
+    been released before the day.
     """
 
     def row(arm: str, head: str, domain: str, reference: str) -> dict[str, Any]:
@@ -115,6 +116,12 @@ def headline(serving: str, evaluation: pl.DataFrame) -> str:
         f"Considered rows: calibration {before['calibration']:.3f} -> {after['calibration']:.3f} against the teacher, "
         f"NE {_change(after)}. Impressions: NE {_change(shown)} against labels."
     ]
+    if len(evaluation.filter(arm="baseline", domain="CD", reference="truth")):
+        was, now = row("baseline", "impression", "CD", "truth"), row("distilled", serving, "CD", "truth")
+        lines.append(
+            f"Against the true probabilities, considered rows: calibration {was['calibration']:.3f} -> "
+            f"{now['calibration']:.3f}, NE {_change(now)}."
+        )
     heads = evaluation.filter(arm="released")["head"].unique()
     if len(heads):
         # It may have been released before the student got its present heads.

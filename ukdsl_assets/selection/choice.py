@@ -52,11 +52,24 @@ def chosen_by(scores: Scores, features: Sequence[Feature], budget: Budget, rule:
     for wanted in ("request", "candidate") if towers else ():
         if any(side[name] == wanted for name in chosen):
             continue
-        others = [name for name in rule(scores, Budget(features=len(side))) if side[name] == wanted]
-        added = next((name for name in others if budget.kept(scores, [name])), None)
-        while added and chosen and not budget.kept(scores, [*chosen, added]):
+        ranked = rule(scores, Budget(features=len(side)))
+        others = [name for name in ranked if side[name] != wanted]
+        # It must leave room for some feature of the other side, and takes the place of the last choices of that.
+        added = next(
+            (
+                name
+                for name in ranked
+                if side[name] == wanted and any(budget.kept(scores, [each, name]) for each in others)
+            ),
+            None,
+        )
+        if added is None:
+            continue
+        while len(chosen) > 1 and not budget.kept(scores, [*chosen, added]):
             chosen.pop()
-        chosen += [added] if added else []
+        if not budget.kept(scores, [*chosen, added]):
+            chosen = [next(each for each in others if budget.kept(scores, [each, added]))]
+        chosen.append(added)
     missing = {"request", "candidate"} - {side[name] for name in chosen}
     if towers and missing:
         raise SelectionError(

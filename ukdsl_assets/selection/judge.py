@@ -23,6 +23,8 @@ RULES = {
 }
 # |correlation| with the label from which a feature is taken for the label itself.
 OUTCOME_CORRELATION = 0.95
+# A feature of few values may be one value on fewer unshown rows by chance.
+FEWEST_UNSHOWN = 100
 
 
 def judge_selection(
@@ -116,7 +118,7 @@ def no_leakage(
         if found >= OUTCOME_CORRELATION:
             suspects.setdefault(feature.name, f"it is the label (correlation {found:.3f})")
         distinct = [part[feature.name].n_unique() for part in (shown, unshown)]
-        if feature.side == "candidate" and distinct[0] > 1 and distinct[1] == 1:
+        if feature.side == "candidate" and distinct[0] > 1 and distinct[1] == 1 and len(unshown) >= FEWEST_UNSHOWN:
             suspects.setdefault(feature.name, f"it is one value on all {len(unshown)} rows that were not shown")
     told = "; ".join(f"`{name}`: {why}" for name, why in suspects.items())
     return GateResult(

@@ -24,7 +24,7 @@ class Scores:
     cost: float64 [features] >= 0.
     cluster: int64 [features], the number in [0, clusters) of the features that are permuted together.
     cluster_impression, cluster_consideration: float64 [clusters], scores of whole clusters.
-    likeness: float64 [features, features], |correlation| on considered rows.
+    likeness: float64 [features, features] in [0, 1] on considered rows, see `clusters.likeness`.
     """
 
     names: tuple[str, ...]
