@@ -49,7 +49,7 @@ def test_wrong_arguments_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("UKDSL_LAKE", str(tmp_path))
     for arguments, message in (
         (["table1", "--set", "requests"], "expected NAME=VALUE, saw 'requests'"),
-        (["table1", "--set", "request=5"], "no setting `request`; expected some of requests, days"),
+        (["table1", "--set", "request=5"], "no setting `request`; expected one of requests, days"),
         (["table1", "--json", f"{tmp_path}/none/x.json"], "no folder"),
         (["document", "--from", str(tmp_path), "--output", f"{tmp_path}/x.md"], r"no \*.json here"),
     ):
