@@ -99,7 +99,8 @@ class Gates(Declared):
     volume, label_rate: today's rows and label rate over the median of the trailing seven days.
     late_stage_present: least share of requests with a prediction of the last stage that logs any.
     teacher_calibration: on withheld impressions; teacher_exploration: on exploration rows. Both are judged at two
-        standard errors and block from 100 positive labels on; below that they only tell.
+        standard errors and block from 100 positive labels on; below that they only tell. The 95% interval of
+        `teacher_audit` is held against teacher_exploration too, and only tells.
     student_calibration: distilled student on withheld considered rows against its teacher, and on withheld
         impressions against labels (there at two standard errors).
     normalized_entropy: most that the distilled student's NE may exceed the baseline's, as a fraction, per domain.

@@ -6,13 +6,12 @@ import dagster as dg
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.defs.gates import check_results, result, told_plainly
+from ukdsl_assets.defs.gates import check_results, told_plainly
 from ukdsl_assets.defs.keys import EVIDENCE
 from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.progress import told_now_and_then
-from ukdsl_assets.defs.theory import Events
+from ukdsl_assets.defs.publishing import Events, committed_whole
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.lake.whole import publish_whole
 
 TABLE = (EVIDENCE, "table1")
 # Few, so that it is done in minutes; the command measures ten. Worlds that either has measured are not measured again.
@@ -52,16 +51,8 @@ def evidence_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             verdict = GateResult("aims_reached", reached, " ".join(aim_lines(found)), "WARN")
             yield from check_results(TABLE, [verdict])
             frame = pl.DataFrame(long_form(found), schema=dict(zip(MEANINGS, DTYPES, strict=True)), orient="row")
-            published = publish_whole(platform.settings.tables, TABLE, frame, {"run_id": context.run.run_id})
-            columns = [dg.TableColumn(name, str(dtype), MEANINGS[name]) for name, dtype in frame.schema.items()]
-            metadata: dict[str, Any] = {
-                "dagster/row_count": published.rows,
-                "dagster/table_name": "/".join(TABLE),
-                "dagster/uri": published.uri,
-                "dagster/column_schema": dg.TableSchema(columns),
-                "evidence": dg.MetadataValue.md(section(found)),
-            }
-            yield result(TABLE, published.data_version, metadata)
+            shown = {"evidence": dg.MetadataValue.md(section(found))}
+            yield committed_whole(context, platform, TABLE, frame, MEANINGS, shown)
 
     return [table1]
 

@@ -11,6 +11,7 @@ from ukdsl_assets.defs.gates import check_results, refuse_if_blocked, result
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.lake.tables import StagedPartition
+from ukdsl_assets.lake.whole import publish_whole
 
 Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
 
@@ -77,6 +78,27 @@ def committed(
         "shards": len(published.files),
     }
     return result(staged.table, published.data_version, {**shown, **metadata})
+
+
+def committed_whole(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    table: Table,
+    frame: pl.DataFrame,
+    descriptions: Mapping[str, str],
+    metadata: Mapping[str, Any],
+) -> dg.MaterializeResult:
+    """Commit a table without days, which was judged before, and describe it; `descriptions` are of its columns."""
+    published = publish_whole(platform.settings.tables, table, frame, {"run_id": context.run.run_id})
+    columns = [dg.TableColumn(name, str(dtype), descriptions[name]) for name, dtype in frame.schema.items()]
+    shown: dict[str, Any] = {
+        "dagster/row_count": published.rows,
+        "dagster/table_name": "/".join(table),
+        "dagster/uri": published.uri,
+        "dagster/column_schema": dg.TableSchema(columns),
+        "delta_version": published.version,
+    }
+    return result(table, published.data_version, {**shown, **metadata})
 
 
 def day_of(context: dg.AssetExecutionContext) -> date:

@@ -1,22 +1,21 @@
 """Group theory, of no day and no cascade: section 3 of the paper as tables and a figure, its claims as checks."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.defs.gates import check_results, refuse_if_blocked, result, told_plainly
+from ukdsl_assets.defs.gates import check_results, refuse_if_blocked, told_plainly
 from ukdsl_assets.defs.keys import THEORY
 from ukdsl_assets.defs.platform import Platform
+from ukdsl_assets.defs.publishing import Events, committed_whole
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.storage import Storage
-from ukdsl_assets.lake.whole import publish_whole
 from ukdsl_assets.theory.claims import BIAS_CLAIMS, STAGE_CLAIMS, judge_bias, judge_stages
 
-Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
 # Draws of all candidates for each setting.
 REPEATS, SEED = 20_000, 1
 PRINTED = ("figures", "two_stage_calibration.pdf")
@@ -84,16 +83,7 @@ def theory_asset(
             frame, meanings, results = make()
             yield from check_results(table, results)
             refuse_if_blocked({table: results})
-            published = publish_whole(platform.settings.tables, table, frame, {"run_id": context.run.run_id})
-            columns = [dg.TableColumn(column, str(dtype), meanings[column]) for column, dtype in frame.schema.items()]
-            metadata: dict[str, Any] = {
-                "dagster/row_count": published.rows,
-                "dagster/table_name": "/".join(table),
-                "dagster/uri": published.uri,
-                "dagster/column_schema": dg.TableSchema(columns),
-                "delta_version": published.version,
-            }
-            yield result(table, published.data_version, metadata | show(platform, frame))
+            yield committed_whole(context, platform, table, frame, meanings, show(platform, frame))
 
     return theory
 

@@ -24,7 +24,7 @@ MEANINGS = {
     "positives": "of them with a positive label",
     "mean_prediction": "mean of what the teacher says, rows weighted by 1 / propensity",
     "mean_label": "mean label, weighted likewise",
-    "calibration": "mean prediction over mean label; null without a positive label",
+    "calibration": "mean prediction over mean label; null without labels of both kinds",
     "calibration_low": "lower end of its 95% interval, over requests",
     "calibration_high": "upper end",
     "logit_shift": "what added to the teacher's logits makes the means agree",
