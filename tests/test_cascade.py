@@ -87,10 +87,10 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"stagess": []}, r"stagess: Extra inputs are not permitted"),
-        ({"first_day": "soon"}, r"first_day: .*date.* \(saw 'soon'\)"),
+        ({"stagess": []}, r"stagess: unknown key; did you mean `stages`\?"),
+        ({"first_day": "soon"}, r"first_day: expected a day .* \(saw 'soon'\)"),
         ({"withheld_share": 1.5}, r"withheld_share: .*less than 1 \(saw 1.5\)"),
-        ({"source": {"kind": "oracle"}}, r"source: .*'simulated', 'parquet', 'kuairand'"),
+        ({"source": {"kind": "oracle"}}, r"source.kind: expected one of simulated, parquet, kuairand \(saw 'oracle'\)"),
         ({"last_day": "2025-01-01"}, r"last_day: 2025-01-01 is before first_day"),
         (
             changed("students", 0, task="clicks"),
@@ -98,7 +98,7 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         ),
         (
             changed("features", 6, hash_buckets=8),
-            r"features.6: .*`hash_buckets` is for categorical and multi_valued features",
+            r"features.user_profile: .*`hash_buckets` is for categorical and multi_valued features",
         ),
         (
             {
@@ -153,7 +153,7 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         (changed("students", 1, selection={"budget": 3, "cost_budget": 2}), r"expected one of `budget`"),
         (
             changed("students", 1, selection={"budget": 3, "rule": "luck"}),
-            r"'cost_aware'.* \(saw 'luck'\)",
+            r"selection.rule: expected one of .*cost_aware.* \(saw 'luck'\)",
         ),
         (changed("students", 1, selection={"budget": 3, "rule": "cost_aware"}), r"rule cost_aware needs `cost_budget`"),
         (changed("students", 1, selection={"budget": 40}), r"selection.budget: 40 of 11 candidates leaves nothing to"),
@@ -180,11 +180,14 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         (changed("teachers", 0, stage="retrieval", name="a"), r"unknown name `pre_ranking_logged`"),
         (changed("stages", 2, predicts=[]), r"teachers.ranking_logged: stage ranking logs no prediction"),
         (changed("teachers", 1, stage="retrieval"), r"`ranking_logged` is of stage retrieval, before pre_ranking"),
-        (changed("tasks", 0, attribution_window="PT0S"), r"tasks.0.attribution_window: .*greater than"),
+        (changed("tasks", 0, attribution_window="PT0S"), r"tasks.click.attribution_window: expected more than"),
         (changed("tasks", 1, given="view"), r"tasks.conversion.given: unknown name `view`"),
         (changed("tasks", 0, given="conversion"), r"tasks.click.given: the conditions lead back to `click`"),
         ({"gates": {"volume": [2.0, 0.5]}}, r"gates.volume: .*expected \[lowest, highest\]"),
-        (changed("students", 0, loss={"impression": 0}), r"students.0.loss.impression: .*greater than 0"),
+        (
+            changed("students", 0, loss={"impression": 0}),
+            r"students.retrieval_click.loss.impression: expected more than 0",
+        ),
         (changed("features", 0, name="country"), r"features: `country` is declared twice"),
         (changed("features", 0, name="audit_true_click"), r"`audit_true_click` is reserved"),
         (changed("features", 0, name="ranking_click_prediction"), r"`ranking_click_prediction` is reserved"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ukdsl_assets.declared import Declared, Name
 from ukdsl_assets.declared_sources import Source
@@ -17,6 +17,7 @@ from ukdsl_assets.declared_students import Student
 from ukdsl_assets.declared_teachers import Teacher
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.references import wrong_references
+from ukdsl_assets.wrong_declaration import WrongDeclarationError, wrong_keys
 
 # What Dagster takes for an owner: a team or an address.
 OWNER = r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$"
@@ -214,7 +215,7 @@ class Cascade(Declared):
     def _references_hold(self) -> "Cascade":
         problems = wrong_references(self)
         if problems:
-            raise ValueError("; ".join(problems))
+            raise WrongDeclarationError(problems)
         return self
 
 
@@ -239,11 +240,15 @@ def read_cascade(path: Path) -> Cascade:
     Raises:
         DeclarationError: names the file, each wrong key, what was seen and what was expected.
     """
-    content = _content(path)
+    files = _files(path)
+    content = {key: value for _, each in reversed(files) for key, value in each.items()}
     try:
         return Cascade.model_validate({**content, "origin": str(path)})
     except ValidationError as error:
-        lines = [f"  {_where(item['loc'])}: {item['msg']}{_saw(item)}" for item in error.errors()]
+        lines = []
+        for key, line in wrong_keys(Cascade, content, error):
+            file = next((file for file, each in files if key in each), path)
+            lines.append(f"  {line}" + (f" (in {file})" if file != path else ""))
         raise DeclarationError(f"{path}: {len(lines)} wrong key(s)\n" + "\n".join(lines)) from None
 
 
@@ -269,8 +274,8 @@ def read_cascades(*folders: Path | None) -> dict[str, Cascade]:
     return cascades
 
 
-def _content(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The keys of a file, those that it does not have from the file that it extends; whole keys, nothing is merged."""
+def _files(path: Path, above: tuple[Path, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
+    """The keys of a file, then those of the file that it extends and so on; whole keys, nothing is merged."""
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
@@ -278,11 +283,11 @@ def _content(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DeclarationError(f"{path}: expected a mapping of keys such as `name` and `stages`, saw {content!r:.80}")
     if (extended := content.pop("extends", None)) is None:
-        return content
+        return [(path, content)]
     other = path.parent / str(extended)
     if other in (path, *above):
         raise DeclarationError(f"{path}: extends: `{extended}` leads back to itself; expected another file")
-    return {**_content(other, (path, *above)), **content}
+    return [(path, content), *_files(other, (path, *above))]
 
 
 def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
@@ -296,13 +301,3 @@ def _by_name(items: Sequence[Any], name: str) -> Any:
         if item.name == name:
             return item
     raise KeyError(name)
-
-
-def _where(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "(file)"
-
-
-def _saw(item: Any) -> str:
-    if item["type"] in ("missing", "value_error") or isinstance(item["input"], dict | list | BaseModel):
-        return ""
-    return f" (saw {item['input']!r})"

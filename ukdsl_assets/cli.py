@@ -23,7 +23,7 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.cli_common import CascadeName, complaints, console, find_cascade, parse_day, parse_days, read_settings
 from ukdsl_assets.cli_evidence import evidence
 from ukdsl_assets.cli_report import report
-from ukdsl_assets.errors import DeclarationError, ScoringError, UkdslError
+from ukdsl_assets.errors import DeclarationError, ScoringError, UkdslError, did_you_mean
 from ukdsl_assets.settings import TRAILING_DAYS, Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -147,8 +147,11 @@ def score(
     settings = read_settings()
     _, declared = find_cascade(settings, cascade)
     if student not in [each.name for each in declared.students]:
-        known = ", ".join(each.name for each in declared.students) or "(none)"
-        raise DeclarationError(f"{cascade} has no student `{student}`; declared are {known}")
+        names = [each.name for each in declared.students]
+        known = ", ".join(names) or "(none)"
+        raise DeclarationError(
+            f"{cascade} has no student `{student}`; declared are {known}{did_you_mean(student, names)}"
+        )
     store, key = CheckpointStore(settings.checkpoints), (cascade, student)
     if day is not None:
         found = store.load((*key, "distilled"), parse_day(declared, day))

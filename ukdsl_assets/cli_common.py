@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
-from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.errors import DeclarationError, did_you_mean
 from ukdsl_assets.settings import Settings
 
 # Wide enough for every table where the output is no terminal, such as a file.
@@ -43,7 +43,8 @@ def find_cascade(settings: Settings, name: str) -> tuple[dict[str, Cascade], Cas
     cascades = read_cascades(SHIPPED, settings.cascades)
     if name not in cascades:
         raise DeclarationError(
-            f"no cascade `{name}`; declared are {', '.join(cascades)}. Set UKDSL_CASCADES to a folder of your own YAML"
+            f"no cascade `{name}`; declared are {', '.join(cascades)}{did_you_mean(name, cascades)}. Set "
+            "UKDSL_CASCADES to a folder of your own YAML"
         )
     return cascades, cascades[name]
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ukdsl_assets.architectures import WITH_HIDDEN_LAYER
 from ukdsl_assets.declared import Declared, Name
-from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.errors import DeclarationError, did_you_mean
 
 if TYPE_CHECKING:
     from ukdsl_assets.cascade import Cascade, Feature
@@ -60,11 +60,13 @@ def wrong_teacher(teacher: CrossDomainTeacher, cascade: "Cascade", cascades: Map
     other = cascades.get(teacher.cascade)
     if other is None or other is cascade:
         others = ", ".join(name for name in cascades if name != cascade.name) or "(no other is declared)"
-        return [f"cascade: expected another declared cascade, {others}; saw `{teacher.cascade}`"]
+        near = did_you_mean(teacher.cascade, [name for name in cascades if name != cascade.name])
+        return [f"cascade: expected another declared cascade, {others}; saw `{teacher.cascade}`{near}"]
     models = models_of(other)
     if teacher.model not in models:
         known = ", ".join(models) or "(none)"
-        return [f"model: `{teacher.model}` is no trained teacher or student of {other.name}; it has {known}"]
+        near = did_you_mean(teacher.model, models)
+        return [f"model: `{teacher.model}` is no trained teacher or student of {other.name}; it has {known}{near}"]
     features, tasks, has_hidden_layer = models[teacher.model]
     there = f"{other.name}/{teacher.model}"
     if matched_task(cascade, teacher) is not None and not has_hidden_layer:
@@ -73,6 +75,7 @@ def wrong_teacher(teacher: CrossDomainTeacher, cascade: "Cascade", cascades: Map
         ]
     wrong_tasks = [
         f"tasks.{ours}: {there} predicts no task `{theirs}`, expected one of {', '.join(tasks)}"
+        f"{did_you_mean(theirs, tasks)}"
         for ours, theirs in teacher.tasks.items()
         if theirs not in tasks
     ]
@@ -113,7 +116,10 @@ def wrong_features(teacher: CrossDomainTeacher, cascade: "Cascade", theirs: Sequ
     for key, mapping in (("features", teacher.features), ("defaults", teacher.defaults)):
         for name in mapping:
             if name not in names:
-                yield f"{key}.{name}: {there} has no feature `{name}`, expected some of {', '.join(names)}"
+                yield (
+                    f"{key}.{name}: {there} has no feature `{name}`, expected some of {', '.join(names)}"
+                    f"{did_you_mean(name, names)}"
+                )
     for name in sorted(teacher.features.keys() & teacher.defaults.keys()):
         yield f"defaults.{name}: is mapped under `features` too; expected one of the two"
     for feature in theirs:
@@ -126,7 +132,7 @@ def wrong_features(teacher: CrossDomainTeacher, cascade: "Cascade", theirs: Sequ
         elif feature.name in teacher.features:
             yield (
                 f"features.{feature.name}: {cascade.name} has no feature `{ours}` at stage {teacher.stage}, expected "
-                f"one of {', '.join(known)}"
+                f"one of {', '.join(known)}{did_you_mean(ours, known)}"
             )
         else:
             yield (

@@ -1,6 +1,14 @@
 """What can go wrong, by name. Every message says what, where, seen, expected, and the fix."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Literal
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` for the known word that is nearest to this one, an empty text if none is near."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 class UkdslError(Exception):

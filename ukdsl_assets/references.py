@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ukdsl_assets.errors import did_you_mean
+
 if TYPE_CHECKING:
     from ukdsl_assets.cascade import Cascade
     from ukdsl_assets.declared_students import Student
@@ -77,7 +79,8 @@ def _unknown_references(cascade: "Cascade") -> list[str]:
 
     def refer(key: str, name: str | None, known: list[str]) -> bool:
         if name is not None and name not in known:
-            problems.append(f"{key}: unknown name `{name}`, expected one of {', '.join(known) or '(none declared)'}")
+            expected = ", ".join(known) or "(none declared)"
+            problems.append(f"{key}: unknown name `{name}`, expected one of {expected}{did_you_mean(name, known)}")
             return False
         return True
 
@@ -175,6 +178,7 @@ def _check_student(
     taught = tasks_taught(cascade, teacher)
     problems += [
         f"{key}.auxiliary_tasks: `{teacher.name}` labels no task `{task}`, expected some of {', '.join(taught)}"
+        f"{did_you_mean(task, taught)}"
         for task in student.auxiliary_tasks
         if task not in taught
     ]
