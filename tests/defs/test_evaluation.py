@@ -36,5 +36,5 @@ def test_shards_are_judged_as_the_whole_day(found: dict[str, Checkpoint], ends: 
     whole, by_group = evaluated(CASCADE, STUDENT, [ROWS], found)
     parts, parts_by_group = evaluated(CASCADE, STUDENT, iter(shards), found)
     assert whole["rows"].sum() == 3 * len(ROWS)  # the baseline's head and both of the distilled arm
-    assert_frame_equal(parts, whole, rel_tol=1e-4)
-    assert_frame_equal(parts_by_group, by_group, rel_tol=1e-3)
+    assert_frame_equal(parts, whole, rel_tol=1e-5)
+    assert_frame_equal(parts_by_group, by_group, rel_tol=1e-5)

@@ -85,7 +85,7 @@ def test_errors_are_those_of_each_replicate_computed_on_repeated_rows() -> None:
         PREDICTIONS[key][chosen].astype(float) for key in (("distilled", "consideration"), ("baseline", "impression"))
     )
     calibrations, changes = [], []
-    for draw in replicate_weights(10, seed=3):
+    for draw in replicate_weights(pl.Series(range(10)), seed=3):
         drawn = w * draw[np.arange(60) // 6]
         calibrations.append(calibration(p, y, drawn))
         changes.append(normalized_entropy(p, y, drawn) / normalized_entropy(base, y, drawn) - 1)

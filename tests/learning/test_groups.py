@@ -7,9 +7,12 @@ import polars as pl
 import pytest
 
 from ukdsl_assets.learning.bootstrap import replicate_weights
-from ukdsl_assets.learning.groups import COLUMNS, calibration_by_group, deciles, segment_values
+from ukdsl_assets.learning.groups import COLUMNS, calibration_by_group, calibration_by_group_of_shards
 from ukdsl_assets.learning.metrics import calibration
+from ukdsl_assets.learning.scored import Scored
+from ukdsl_assets.learning.totals import totals_of
 
+PARTS = (slice(0, 50), slice(50, 50), slice(50, 109))
 RNG = np.random.default_rng(0)
 ROWS = pl.DataFrame(
     {
@@ -49,22 +52,48 @@ def test_a_group_is_what_its_rows_alone_say() -> None:
     assert row["mean_reference"] == pytest.approx(w @ y / w.sum())
     assert row["calibration"] == pytest.approx(calibration(p, y, w))
     request = ROWS["request_id"].to_numpy()[chosen]
-    drawn = [calibration(p, y, w * draw[request]) for draw in replicate_weights(50, seed=5)]
+    drawn = [calibration(p, y, w * draw[request]) for draw in replicate_weights(pl.Series(range(50)), seed=5)]
     assert row["calibration_error"] == pytest.approx(np.std(drawn, ddof=1))
 
 
+def deciles(prediction: list[float], weight: list[float]) -> list[str]:
+    """The decile of each row of a domain of its own, in the order of the rows."""
+    seen = []
+    for place in range(len(prediction)):
+        # The row in question alone has a reference, so that it tells the decile it is in.
+        rows = pl.DataFrame(
+            {
+                "request_id": range(len(prediction)),
+                "domain": "CD",
+                "target": [float(each == place) for each in range(len(prediction))],
+                "weight": weight,
+            }
+        )
+        table = calibration_by_group(rows, {("baseline", "impression"): np.array(prediction, np.float32)})
+        seen += table.filter(pl.col("mean_reference") > 0, by="decile")["group"].to_list()
+    return seen
+
+
 def test_deciles_hold_a_tenth_of_the_weight_and_keep_ties_together() -> None:
-    assert deciles(np.arange(10, 0, -1).astype(np.float32), np.ones(10)).tolist() == list(range(10, 0, -1))
-    assert deciles(np.array([0.1, 0.2], np.float32), np.array([1.0, 9.0])).tolist() == [1, 6]
-    assert set(deciles(np.full(7, 0.3, np.float32), np.ones(7)).tolist()) == {6}
+    falling = [place / 20 for place in range(10, 0, -1)]
+    assert deciles(falling, [1.0] * 10) == [f"{place:02}" for place in range(10, 0, -1)]
+    assert deciles([0.1, 0.2], [1.0, 9.0]) == ["01", "06"]
+    assert deciles([0.3] * 7, [1.0] * 7) == ["06"] * 7
 
 
-def test_rare_values_of_a_segment_share_a_group() -> None:
+def test_rare_values_of_a_segment_share_a_group_whatever_the_shards() -> None:
     values = pl.Series("tag", [*range(60), *range(49)])
-    seen = segment_values(values)
-    assert seen.n_unique() == 51
-    assert seen.to_list()[:49] == [str(value) for value in range(49)]
-    assert (seen == "(other)").sum() == 10
+    rows = pl.DataFrame({"request_id": range(109), "domain": "CD", "target": 0.5, "weight": 1.0, "tag": values})
+    p = {("baseline", "impression"): np.full(109, 0.5, np.float32)}
+    shards = [lambda part=part: Scored(rows[part], {k: v[part] for k, v in p.items()}) for part in PARTS]
+    for table in (
+        calibration_by_group(rows, p, ["tag"]),
+        calibration_by_group_of_shards(shards, totals_of(shards), ["tag"]),
+    ):
+        counts = dict(table.filter(by="tag").select("group", "rows").rows())
+        assert len(counts) == 51
+        assert {counts[str(value)] for value in range(49)} == {2}
+        assert counts["(other)"] == 10
 
 
 def test_without_positives_a_group_has_no_calibration_and_without_rows_there_is_no_group() -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade, Feature, truth_column
@@ -20,10 +21,12 @@ from ukdsl_assets.defs.students import as_student
 from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.learning.audit import judge_student
 from ukdsl_assets.learning.delayed_feedback import corrected_target
-from ukdsl_assets.learning.evaluation import MEANINGS, evaluate
+from ukdsl_assets.learning.evaluation import MEANINGS, evaluate_shards
 from ukdsl_assets.learning.groups import MEANINGS as GROUP_MEANINGS
-from ukdsl_assets.learning.groups import calibration_by_group
+from ukdsl_assets.learning.groups import calibration_by_group_of_shards
+from ukdsl_assets.learning.scored import Scored, ScoredShards, kept_on_disk
 from ukdsl_assets.learning.students import ARMS, predictor
+from ukdsl_assets.learning.totals import totals_of
 from ukdsl_assets.reports.tables import evaluation_markdown, groups_markdown, trends
 
 GATES = {
@@ -138,25 +141,39 @@ def evaluated(
     """The tables evaluation and calibration_by_group of checkpoints by arm; the first has the version of each.
 
     Args:
-        shards: of `held_shards`; kept of each are its predictions and what they are compared with.
+        shards: of `held_shards`; predictions and what they are compared with wait on disk.
     """
     features = {feature.name for feature in cascade.features_of(student)}
     segments = [name for name in cascade.segments if name in features]
-    predictors = {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in found.items()}
-    kept, parts = [], []
-    for shard in shards:
-        kept.append(shard.select(name for name in (*COMPARED, *segments) if name in shard.columns))
-        parts.append({(arm, head): p for arm, predict in predictors.items() for head, p in predict(shard).items()})
-    held = pl.concat(kept)
-    predictions = {each: np.concatenate([part[each] for part in parts]) for each in parts[0]}
     versions = {str(arm): checkpoint.version for arm, checkpoint in found.items()}
     names = {"cascade": cascade.name, "note": cascade.note, "student": student.name}
     of_whom = [pl.lit(value).alias(name) for name, value in names.items()]
-    table = evaluate(held, predictions, student.seed)
+    with TemporaryDirectory() as folder:
+        scored = scored_shards(shards, found, [*COMPARED, *segments], Path(folder))
+        totals = totals_of(scored)
+        table = evaluate_shards(scored, totals, student.seed)
+        by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed)
     return (
         table.select(*of_whom, pl.all(), pl.col("arm").replace_strict(versions).alias("checkpoint")),
-        calibration_by_group(held, predictions, segments, student.seed).select(*of_whom, pl.all()),
+        by_group.select(*of_whom, pl.all()),
     )
+
+
+def scored_shards(
+    shards: Iterable[pl.DataFrame], found: Mapping[str, Checkpoint], columns: Sequence[str], folder: Path
+) -> ScoredShards:
+    """The shards with the predictions of every checkpoint, each kept in the folder, which exists.
+
+    Args:
+        columns: what is kept of each, of those that are there.
+    """
+    predictors = {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in found.items()}
+    kept = []
+    for number, shard in enumerate(shards):
+        predictions = {(arm, head): p for arm, predict in predictors.items() for head, p in predict(shard).items()}
+        rows = shard.select(name for name in columns if name in shard.columns)
+        kept.append(kept_on_disk(Scored(rows, predictions), folder / f"{number}.parquet"))
+    return kept
 
 
 def held_rows(cascade: Cascade, platform: Platform, student: Student, day: date) -> pl.DataFrame:

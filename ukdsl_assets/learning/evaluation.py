@@ -1,16 +1,14 @@
 """The evaluation table: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.learning.bootstrap import replicate_weights, request_sums, standard_error
-from ukdsl_assets.learning.metrics import auc_with_influence, calibration, normalized_entropy, request_auc, row_entropy
-
-Predictions = Mapping[tuple[str, str], NDArray[np.float32]]
+from ukdsl_assets.learning.bootstrap import request_sums, standard_error
+from ukdsl_assets.learning.comparisons import Comparison, comparisons, draws_of
+from ukdsl_assets.learning.metrics import row_entropy
+from ukdsl_assets.learning.scored import Predictions, ScoredShards, whole
+from ukdsl_assets.learning.totals import Key, Totals, totals_of
 
 # The columns of the table and of `ukdsl run --json`.
 COLUMNS = {
@@ -54,90 +52,90 @@ MEANINGS = {
 }
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One domain against one reference.
-
-    chosen: Boolean [all rows]; y, w, request: reference, weight and number of the request, [chosen rows].
-    """
-
-    domain: str
-    reference: str
-    chosen: NDArray[np.bool_]
-    y: NDArray[np.float64]
-    w: NDArray[np.float64]
-    request: NDArray[np.int64]
-
-
-def comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
-    """IMP against labels and CD against the teacher; both against the truth where `rows` has it. Rows as `evaluate`."""
-    references = [("IMP", "label", "target"), ("CD", "teacher", "target")]
-    if "truth" in rows.columns and rows["truth"].is_not_null().any():
-        references += [("IMP", "truth", "truth"), ("CD", "truth", "truth")]
-    request = request_numbers(rows)
-    for domain, reference, column in references:
-        # A row of an earlier day, waited for, may have no published truth.
-        chosen = ((rows["domain"] == domain) & rows[column].is_not_null()).to_numpy()
-        y, w = (rows[name].to_numpy()[chosen].astype(np.float64) for name in (column, "weight"))
-        yield Comparison(domain, reference, chosen, y, w, request[chosen])
-
-
-def request_numbers(rows: pl.DataFrame) -> NDArray[np.int64]:
-    """Position of each row's request among the sorted distinct requests, int64 [rows]."""
-    return rows["request_id"].rank("dense").to_numpy().astype(np.int64) - 1
-
-
 def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.DataFrame:
-    """Judge predictions on the rows of `teacher_augmented` that are withheld.
-
-    IMP is judged against labels, CD against the teacher, weighted by `weight`; both also against the truth where
-    `rows` has a column `truth` that is not all null. A head's NE is compared with the baseline's only head on the
-    same domain and reference (ne_change = NE / baseline's NE - 1); the baseline's own change is 0.
-
-    Standard errors are by bootstrap over requests, the same draws for all arms, so that a change's error is that of
-    the difference; that of the AUC is of its first-order expansion.
+    """`evaluate_shards` of rows that are in memory together.
 
     Args:
         rows: columns request_id, domain, target, weight and, if the source knows it, truth; of one day. Targets of IMP
             exceed 1 where labels are corrected for those that are yet to come.
         predictions: (arm, head) -> float32 [rows]; must hold ("baseline", "impression").
         seed: of the bootstrap.
+    """
+    shards = whole(rows, predictions)
+    return evaluate_shards(shards, totals_of(shards), seed)
+
+
+def evaluate_shards(shards: ScoredShards, totals: dict[Key, Totals], seed: int = 0) -> pl.DataFrame:
+    """Judge predictions on the rows of `teacher_augmented` that are withheld; in memory is one shard at a time.
+
+    IMP is judged against labels, CD against the teacher, weighted by `weight`; both also against the truth where
+    `rows` has a column `truth` that is not all null. A head's NE is compared with the baseline's only head on the
+    same domain and reference (ne_change = NE / baseline's NE - 1); the baseline's own change is 0.
+
+    Standard errors are by bootstrap over requests, the same draws for all arms, so that a change's error is that of
+    the difference; that of the AUC is of its first-order expansion. For the AUC, predictions of one of `score_bins`
+    are ties.
+
+    Args:
+        shards: rows and predictions as in `evaluate`.
+        totals: `totals_of` the shards.
+        seed: of the bootstrap.
 
     Returns:
         Columns arm, head, domain, reference, rows and all figures of `COLUMNS`; figures are NaN where undefined.
     """
-    draws = replicate_weights(rows["request_id"].n_unique(), seed)
+    drawn = _drawn(shards, totals, seed)
     table = []
-    for compared in comparisons(rows):
-        y, w, chosen = compared.y, compared.w, compared.chosen
-        # A corrected label exceeds 1, which no share of a positive can; orders are judged by labels as seen.
-        seen = np.minimum(y, 1)
-        mean_reference = float(w @ y / w.sum()) if w.sum() > 0 else float("nan")
-        base_p = predictions["baseline", "impression"][chosen].astype(np.float64)
-        base, base_entropy = normalized_entropy(base_p, y, w), w * row_entropy(base_p, y)
-        for (arm, head), every in predictions.items():
-            p = every[chosen].astype(np.float64)
-            ne = normalized_entropy(p, y, w)
-            area, influence = auc_with_influence(p, seen, w)
-            columns = (w * p, w * y, w * row_entropy(p, y), base_entropy, influence)
-            drawn = (draws @ request_sums(compared.request, draws.shape[1], *columns)).T
-            with np.errstate(invalid="ignore", divide="ignore"):
-                errors = standard_error(np.stack([drawn[0] / drawn[1], drawn[2] / drawn[3], drawn[4]], axis=1))
-            figures = {
-                "mean_reference": mean_reference,
-                "calibration": calibration(p, y, w),
-                "calibration_error": float(errors[0]),
-                "ne": ne,
-                "ne_change": ne / base - 1,
-                "ne_change_error": float(errors[1]) if np.isfinite(ne / base) else float("nan"),
-                "auc": area,
-                "auc_error": float(errors[2]),
-                "request_auc": request_auc(p, seen, compared.request, w),
-            }
-            names = {"arm": arm, "head": head, "domain": compared.domain, "reference": compared.reference}
-            table.append({**names, "rows": int(chosen.sum()), **figures})
+    for (domain, reference, arm, head), of_rows in totals.items():
+        base = totals[domain, reference, "baseline", "impression"].normalized_entropy
+        change = of_rows.normalized_entropy / base - 1
+        prediction, target, entropy, base_entropy, area = drawn[domain, reference, arm, head].T
+        with np.errstate(invalid="ignore", divide="ignore"):
+            errors = standard_error(np.stack([prediction / target, entropy / base_entropy, area], axis=1))
+        figures = {
+            "mean_reference": of_rows.mean_reference,
+            "calibration": of_rows.calibration,
+            "calibration_error": float(errors[0]),
+            "ne": of_rows.normalized_entropy,
+            "ne_change": change,
+            "ne_change_error": float(errors[1]) if np.isfinite(change) else float("nan"),
+            "auc": of_rows.outcomes.auc(),
+            "auc_error": float(errors[2]),
+            "request_auc": of_rows.request_auc,
+        }
+        names = {"arm": arm, "head": head, "domain": domain, "reference": reference}
+        table.append({**names, "rows": of_rows.rows, **figures})
     texts = dict.fromkeys(("arm", "head", "domain", "reference"), pl.String)
     return pl.DataFrame(table, schema={**texts, "rows": pl.Int64, **dict.fromkeys(figures, pl.Float64)})
+
+
+def _drawn(shards: ScoredShards, totals: dict[Key, Totals], seed: int) -> dict[Key, NDArray[np.float64]]:
+    """What figures are made of in each replicate, float64 [replicates, 5], see `_sums`."""
+    drawn: dict[Key, NDArray[np.float64]] = {}
+    for read in shards:
+        rows, predictions = read()
+        draws = draws_of(rows, seed)
+        for compared in comparisons(rows):
+            base = predictions["baseline", "impression"][compared.chosen].astype(np.float64)
+            base_entropy = compared.w * row_entropy(base, compared.y)
+            for (arm, head), every in predictions.items():
+                key = (compared.domain, compared.reference, arm, head)
+                sums = _sums(compared, every[compared.chosen], base_entropy, totals[key], draws.shape[1])
+                drawn[key] = drawn.get(key, 0) + draws @ sums
+    return drawn
+
+
+def _sums(
+    compared: Comparison,
+    prediction: NDArray[np.float32],
+    base_entropy: NDArray[np.float64],
+    totals: Totals,
+    requests: int,
+) -> NDArray[np.float64]:
+    """Of each request: prediction, reference, entropy, the baseline's, influence on the AUC; float64 [requests, 5]."""
+    y, w, p = compared.y, compared.w, prediction.astype(np.float64)
+    influence = totals.outcomes.influence(prediction, compared.seen, w)
+    return request_sums(compared.request, requests, w * p, w * y, w * row_entropy(p, y), base_entropy, influence)
 
 
 def figure(table: pl.DataFrame, column: str, **where: str) -> float:

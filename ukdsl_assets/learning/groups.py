@@ -1,17 +1,18 @@
 """Calibration by group: where on the scale of predictions, and for which requests and candidates, a student is off."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.learning.bootstrap import replicate_weights, standard_error
-from ukdsl_assets.learning.evaluation import Comparison, Predictions, comparisons
-
-# Names of groups, and the position of each row's name: int64 [rows].
-Groups = tuple[list[str], NDArray[np.int64]]
+from ukdsl_assets.learning.bootstrap import REPLICATES, standard_error
+from ukdsl_assets.learning.comparisons import Comparison, comparisons, draws_of
+from ukdsl_assets.learning.score_bins import bins_of
+from ukdsl_assets.learning.scored import Predictions, ScoredShards, whole
+from ukdsl_assets.learning.totals import Key, Totals, totals_of
 
 DECILE = "decile"
 _DECILES = [f"{number:02}" for number in range(1, 11)]
@@ -45,83 +46,110 @@ MEANINGS = {
 def calibration_by_group(
     rows: pl.DataFrame, predictions: Predictions, segments: Sequence[str] = (), seed: int = 0
 ) -> pl.DataFrame:
+    """`calibration_by_group_of_shards` of rows that are in memory together; arguments as in `evaluation.evaluate`."""
+    shards = whole(rows, predictions)
+    return calibration_by_group_of_shards(shards, totals_of(shards), segments, seed)
+
+
+def calibration_by_group_of_shards(
+    shards: ScoredShards, totals: dict[Key, Totals], segments: Sequence[str] = (), seed: int = 0
+) -> pl.DataFrame:
     """Calibration of each arm and head within deciles of its predictions and within segments.
 
     Args:
-        rows, predictions, seed: as in `evaluation.evaluate`.
-        segments: categorical columns of `rows`. The 50 values with the most rows are groups, the others are
+        shards, totals, seed: as in `evaluation.evaluate_shards`; in memory is one shard at a time.
+        segments: categorical columns of the rows. The 50 values with the most rows are groups, the others are
             together `(other)`, null is `(none)`.
 
     Returns:
         The columns of `COLUMNS`, one row a group that has rows, groups in the order of their text; figures are NaN
-        where undefined, such as the calibration of a group whose reference sums to 0.
+        where undefined, such as the calibration of a group whose reference sums to 0. A decile holds a tenth of the
+        weight, to the width of one of `score_bins`.
     """
-    draws = replicate_weights(rows["request_id"].n_unique(), seed)
-    values = {name: segment_values(rows[name]) for name in segments}
+    values = {name: common_values(shards, name) for name in segments}
+    names = {DECILE: _DECILES, **{name: sorted({*each, OTHER}) for name, each in values.items()}}
+    tenths = {key: of_rows.outcomes.parts(len(_DECILES)) for key, of_rows in totals.items()}
+    found = {(key, by): _Groups.empty(len(each)) for key in totals for by, each in names.items()}
+    for read in shards:
+        rows, predictions = read()
+        draws = draws_of(rows, seed)
+        of_segment = {name: _positions(rows[name], names[name]) for name in segments}
+        for compared in comparisons(rows):
+            for (arm, head), every in predictions.items():
+                key, p = (compared.domain, compared.reference, arm, head), every[compared.chosen]
+                found[key, DECILE].add(draws, compared, p, tenths[key][bins_of(p)])
+                for name, position in of_segment.items():
+                    found[key, name].add(draws, compared, p, position[compared.chosen])
     table: list[dict[str, Any]] = []
-    for compared in comparisons(rows):
-        chosen = {name: _grouping(each.filter(pl.Series(compared.chosen))) for name, each in values.items()}
-        for (arm, head), every in predictions.items():
-            p = every[compared.chosen]
-            names = {"arm": arm, "head": head, "domain": compared.domain, "reference": compared.reference}
-            groups = {DECILE: (_DECILES, deciles(p, compared.w) - 1), **chosen}
-            for by, each in groups.items():
-                table += _table(draws, compared, p, each, {**names, "by": by})
+    for ((domain, reference, arm, head), by), group in found.items():
+        who = {"arm": arm, "head": head, "domain": domain, "reference": reference, "by": by}
+        table += group.table(names[by], who)
     return pl.DataFrame(table, schema=COLUMNS)
 
 
-def deciles(prediction: NDArray[np.float32], weight: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The tenth of the weight, 1 to 10, in which the middle of each prediction's ties lies, int64 [rows].
-
-    Equal predictions are in one decile, so that some deciles may have no rows.
-    """
-    if not len(prediction):
-        return np.empty(0, np.int64)
-    distinct, position = np.unique(prediction, return_inverse=True)
-    tied = np.bincount(position, weight, len(distinct))
-    middle = (np.cumsum(tied) - tied / 2) / tied.sum()
-    return np.asarray(np.minimum(middle * len(_DECILES), len(_DECILES) - 1).astype(np.int64)[position] + 1)
+def common_values(shards: ScoredShards, segment: str) -> list[str]:
+    """The values of a segment, as text, that are groups of their own: those with the most rows, at most 50."""
+    counts = pl.DataFrame(schema={"value": pl.String, "len": pl.UInt32})
+    for read in shards:
+        counted = _text(read().rows[segment]).to_frame().group_by("value").len()
+        counts = pl.concat([counts, counted]).group_by("value").agg(pl.col("len").sum())
+    return counts.sort("len", "value", descending=[True, False])["value"].head(MOST_VALUES).to_list()
 
 
-def segment_values(column: pl.Series) -> pl.Series:
-    """The values of a segment as text, String [rows], with rare ones together."""
-    text = column.cast(pl.String).fill_null(NONE).alias("value")
-    common = text.to_frame().group_by("value").len().sort("len", "value", descending=[True, False])["value"]
-    if len(common) <= MOST_VALUES:
-        return text
-    kept = pl.when(pl.col("value").is_in(common.head(MOST_VALUES).implode())).then("value").otherwise(pl.lit(OTHER))
-    return text.to_frame().select(kept)["value"]
+def _text(segment: pl.Series) -> pl.Series:
+    return segment.cast(pl.String).fill_null(NONE).alias("value")
 
 
-def _grouping(values: pl.Series) -> Groups:
-    """The sorted distinct values, and which of them each row has."""
-    if not len(values):
-        return [], np.empty(0, np.int64)
-    return values.unique().sort().to_list(), values.rank("dense").to_numpy().astype(np.int64) - 1
+def _positions(segment: pl.Series, names: Sequence[str]) -> NDArray[np.int64]:
+    """Which of the sorted names each row belongs to, int64 [rows]."""
+    places = {name: place for place, name in enumerate(names)}
+    text = _text(segment)
+    return text.replace_strict(places, default=places[OTHER], return_dtype=pl.Int64).to_numpy()
 
 
-def _table(
-    draws: NDArray[np.float64], compared: Comparison, p: NDArray[np.float32], groups: Groups, names: dict[str, str]
-) -> list[dict[str, Any]]:
-    found, position = groups
-    requests, count = draws.shape[1], len(found)
-    rows = np.bincount(position, minlength=count)
-    # One sum a request and group: the groups of a request are drawn together.
-    cell = compared.request * count + position
-    predicted, reference = (
-        np.bincount(cell, each, requests * count).reshape(requests, count)
-        for each in (compared.w * p, compared.w * compared.y)
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        weight = np.bincount(position, compared.w, count)
-        mean_prediction, mean_reference = predicted.sum(0) / weight, reference.sum(0) / weight
-        defined = mean_reference > 0
-        figures = {
-            "mean_prediction": mean_prediction,
-            "mean_reference": mean_reference,
-            "calibration": np.where(defined, mean_prediction / mean_reference, np.nan),
-            "calibration_error": np.where(defined, standard_error(draws @ predicted / (draws @ reference)), np.nan),
-        }
-    columns = {"group": found, "rows": rows.tolist(), **{name: each.tolist() for name, each in figures.items()}}
-    table = [names | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return [row for row in table if row["rows"]]
+@dataclass
+class _Groups:
+    """Sums over the rows of each group of one kind, [groups], and over those drawn, [replicates, groups]."""
+
+    rows: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    drawn: NDArray[np.float64]
+    drawn_reference: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, count: int) -> "_Groups":
+        drawn = (np.zeros((REPLICATES, count)) for _ in range(2))
+        return cls(np.zeros(count, np.int64), *(np.zeros(count) for _ in range(3)), *drawn)
+
+    def add(
+        self, draws: NDArray[np.float64], compared: Comparison, p: NDArray[np.float32], position: NDArray[np.int64]
+    ) -> None:
+        requests, count = draws.shape[1], len(self.rows)
+        # One sum a request and group: the groups of a request are drawn together.
+        cell = compared.request * count + position
+        predicted, reference = (
+            np.bincount(cell, each, requests * count).reshape(requests, count)
+            for each in (compared.w * p, compared.w * compared.y)
+        )
+        self.rows += np.bincount(position, minlength=count)
+        self.weight += np.bincount(position, compared.w, count)
+        self.predicted += predicted.sum(0)
+        self.reference += reference.sum(0)
+        self.drawn += draws @ predicted
+        self.drawn_reference += draws @ reference
+
+    def table(self, names: Sequence[str], who: dict[str, str]) -> list[dict[str, Any]]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean_prediction, mean_reference = self.predicted / self.weight, self.reference / self.weight
+            defined = mean_reference > 0
+            figures = {
+                "mean_prediction": mean_prediction,
+                "mean_reference": mean_reference,
+                "calibration": np.where(defined, mean_prediction / mean_reference, np.nan),
+                "calibration_error": np.where(defined, standard_error(self.drawn / self.drawn_reference), np.nan),
+            }
+        columns = {"group": names, "rows": self.rows.tolist(), **{n: each.tolist() for n, each in figures.items()}}
+        table = [who | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return [row for row in table if row["rows"]]

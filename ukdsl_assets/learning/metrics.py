@@ -49,10 +49,15 @@ def normalized_entropy(prediction: ArrayLike, reference: ArrayLike, weight: Arra
     """
     _, y, w = _columns(prediction, reference, weight)
     total = float(w.sum())
-    base = float(w @ y) / total if total > 0 else float("nan")
-    if not 0 < base < 1:
+    base = constant_entropy(float(w @ y) / total if total > 0 else float("nan"))
+    return cross_entropy(prediction, reference, weight) / base
+
+
+def constant_entropy(mean: float) -> float:
+    """Entropy in nats of predicting the mean of the reference for every row; NaN unless 0 < mean < 1."""
+    if not 0 < mean < 1:
         return float("nan")
-    return cross_entropy(prediction, reference, weight) / -(base * np.log(base) + (1 - base) * np.log1p(-base))
+    return float(-(mean * np.log(mean) + (1 - mean) * np.log1p(-mean)))
 
 
 def auc(prediction: ArrayLike, reference: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -109,8 +114,21 @@ def request_auc(
         NaN where no request has both outcomes, or with a NaN in the input. Requests without both are left out.
     """
     p, y, w = _columns(prediction, reference, weight)
-    if not len(p) or np.isnan(p).any() or np.isnan(y).any():
-        return float("nan")
+    inside, share = request_auc_sums(p, y, request, w)
+    return inside / share if share != 0 else float("nan")
+
+
+def request_auc_sums(
+    p: NDArray[np.float64], y: NDArray[np.float64], request: NDArray[np.int64], w: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Sum of share * AUC and sum of share over requests, whose ratio is `request_auc`; arrays as there.
+
+    Both are NaN with a NaN in the input, and 0 where no request has both outcomes.
+    """
+    if not len(p):
+        return 0.0, 0.0
+    if np.isnan(p).any() or np.isnan(y).any():
+        return float("nan"), float("nan")
     order = np.lexsort((p, request))
     codes, positive, negative = request[order], (w * y)[order], (w * (1 - y))[order]
     starts = _starts(p[order], codes)
@@ -125,7 +143,7 @@ def request_auc(
     both = pairs - itself > 1e-12 * pairs
     inside = (wins - itself / 2)[both] / (pairs - itself)[both]
     share = np.add.reduceat(w[order], first)[both]
-    return float(share @ inside / share.sum()) if both.any() else float("nan")
+    return float(share @ inside), float(share.sum())
 
 
 def _starts(*keys: NDArray[np.generic]) -> NDArray[np.int64]:

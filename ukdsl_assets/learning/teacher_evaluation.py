@@ -7,8 +7,8 @@ import polars as pl
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.learning.bootstrap import replicate_weights, request_sums, standard_error
-from ukdsl_assets.learning.evaluation import request_numbers
+from ukdsl_assets.learning.bootstrap import request_sums, standard_error
+from ukdsl_assets.learning.comparisons import draws_of, request_numbers
 from ukdsl_assets.learning.metrics import auc_with_influence, calibration, normalized_entropy, row_entropy
 
 MEANINGS = {
@@ -42,7 +42,7 @@ def evaluate_teacher(labels: pl.DataFrame, impressions: pl.DataFrame, tasks: lis
         rows = joined.filter(pl.col(task).is_not_null())
         p, y = (rows[name].to_numpy().astype(np.float64) for name in (f"{task}_prediction", task))
         area, influence = auc_with_influence(p, y)
-        draws = replicate_weights(rows["request_id"].n_unique(), seed)
+        draws = draws_of(rows, seed)
         sums = request_sums(request_numbers(rows), draws.shape[1], p, y, np.ones_like(y), row_entropy(p, y), influence)
         drawn = (draws @ sums).T
         with np.errstate(invalid="ignore", divide="ignore"):

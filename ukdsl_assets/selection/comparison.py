@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_students import Student
-from ukdsl_assets.learning.bootstrap import replicate_weights, request_sums, standard_error
-from ukdsl_assets.learning.evaluation import comparisons
+from ukdsl_assets.learning.bootstrap import request_sums, standard_error
+from ukdsl_assets.learning.comparisons import comparisons, draws_of
 from ukdsl_assets.learning.metrics import normalized_entropy, row_entropy
 from ukdsl_assets.learning.students import fit_student, predict_student
 from ukdsl_assets.selection.choice import COLUMNS
@@ -103,7 +103,7 @@ def compared(held: pl.DataFrame, predictions: RulePredictions, seed: int = 0) ->
         predictions: (rule, size) -> domain -> float32 [rows of held]; must hold `BASELINE`.
         seed: of the bootstrap over requests; all rules are drawn alike.
     """
-    draws = replicate_weights(held["request_id"].n_unique(), seed)
+    draws = draws_of(held, seed)
     rows = []
     for each in comparisons(held):
         base = predictions[BASELINE][each.domain][each.chosen].astype(np.float64)
