@@ -6,13 +6,11 @@
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
 Each step of each size runs in a process of its own, on one thread; peak memory is that process's. Reading and auditing
 the source's logs, which hold a day in memory, are not measured here, and neither is the logged teacher's audit.
-Evaluation keeps a few numbers of each withheld row: AUC and the bootstrap need them together. With --lake the simulated
-day is kept for the next run.
+With --lake the simulated day is kept for the next run.
 """
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -122,7 +120,13 @@ def measured(platform: Platform, step: str) -> dict[str, float]:
     steps[step](platform, cascade)
     cpu = time.process_time() - start
     rows = platform.partition((*key, "teacher_augmented"), day).rows
-    return {"rows": rows, "cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+    return {"rows": rows, "cpu": cpu, "peak": peak_memory()}
+
+
+def peak_memory() -> float:
+    """This process's own, in MiB: what getrusage tells is at least that of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
 
 
 def warm_up(platform: Platform, cascade: Cascade) -> None:
