@@ -118,6 +118,15 @@ def test_figures_are_published_and_the_gates_decide_on_the_labels(pair: Pair) ->
         assert pair.lake.scan((SMALL.name, *LABELS), [day]).collect()["click_prediction"].is_between(0, 1).all()
 
 
+def test_who_learns_fresh_labels_of_a_delayed_task_says_so(pair: Pair) -> None:
+    expected = "conversion: as seen, not corrected: labels that are yet to come count as 0"
+    assert pair.store.facts((LARGE.name, "foundation"), FIRST)["labels"].startswith(expected)
+    for arm in ("baseline", "distilled"):
+        assert pair.store.facts((SMALL.name, "click", arm), FIRST)["labels"].startswith(expected)
+    described = pair.defs.resolve_asset_graph().get(dg.AssetKey((LARGE.name, "foundation", "teacher_checkpoint")))
+    assert f"Labels of {expected}" in (described.description or "")
+
+
 def test_the_newest_checkpoint_up_to_the_day_teaches_and_no_later_one(pair: Pair) -> None:
     assert pair.store.days((LARGE.name, "foundation")) == [FIRST, SECOND]
     version = pair.store.load((LARGE.name, "foundation"), FIRST).version

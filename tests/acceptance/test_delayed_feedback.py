@@ -1,5 +1,7 @@
 """Labels that come late, through the whole graph: corrected, waited for, and picked up by a rerun."""
 
+import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -10,8 +12,11 @@ from tests.acceptance.graph import failures, run_day
 from tests.acceptance.test_parquet_cascade import DAY, declare, write
 from tests.sources.logs import make_logs
 from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.cli_show import show
 from ukdsl_assets.lake.checkpoints import CheckpointStore
 from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.reports.figures_data import read_report
+from ukdsl_assets.reports.html import render_report
 from ukdsl_assets.settings import Settings
 from ukdsl_assets.sources.contract import DayOfLogs
 
@@ -48,11 +53,21 @@ def at_five_after(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(5), tzinfo=UTC)
 
 
+@dataclass(frozen=True)
+class Ran:
+    """Two days in a folder, what failed, and what the evaluation of a day and student says of its labels."""
+
+    folder: Path
+    lake: Lake
+    failures: dict[str, str]
+    labels: dict[tuple[date, str], str]
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Lake, dict[str, str]]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Two days, each known only up to its own clock; on the second the first day's windows have closed."""
     folder = tmp_path_factory.mktemp("delayed")
-    both, said = declare(folder, tasks=TASKS, students=STUDENTS), {}
+    both, said, told = declare(folder, tasks=TASKS, students=STUDENTS), {}, {}
     for day, students in ((DAY, both.students[:1]), (NEXT, both.students)):
         clock = at_five_after(day)
         for each in (DAY, day):
@@ -60,16 +75,21 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Lake, dict[str,
             # What a log that is still being written holds at that time.
             write(folder, each, known._replace(event_log=known.event_log.filter(pl.col("occurred_at") < clock)))
         settings = Settings(lake=str(folder / "lake"), threads=2, as_of=clock)
-        said |= failures(run_day(settings, both.model_copy(update={"students": students}), day))
-    return folder, Lake(str(folder / "lake" / "tables")), said
+        done = run_day(settings, both.model_copy(update={"students": students}), day)
+        said |= failures(done)
+        for student in students:
+            for event in done.asset_materializations_for_node(f"shop__{student.name}__evaluation"):
+                if event.asset_key.path[-1] == "evaluation":
+                    told[day, student.name] = str(event.metadata["labels"].value)
+    return Ran(folder, Lake(str(folder / "lake" / "tables")), said, told)
 
 
-def test_both_ways_run(ran: tuple[Path, Lake, dict[str, str]]) -> None:
-    assert ran[2] == {}
+def test_both_ways_run(ran: Ran) -> None:
+    assert ran.failures == {}
 
 
-def test_closed_labels_are_final_and_fresh_ones_are_too_few(ran: tuple[Path, Lake, dict[str, str]]) -> None:
-    lake = ran[1]
+def test_closed_labels_are_final_and_fresh_ones_are_too_few(ran: Ran) -> None:
+    lake = ran.lake
     closed = lake.scan(("shop", "closed_impressions"), [NEXT]).collect()
     fresh = lake.scan(("shop", "impressions"), [DAY]).collect()
     assert closed.select(KEYS).equals(fresh.select(KEYS))
@@ -79,15 +99,15 @@ def test_closed_labels_are_final_and_fresh_ones_are_too_few(ran: tuple[Path, Lak
     assert lake.scan(("shop", "closed_impressions"), [DAY]).collect().is_empty()
 
 
-def test_who_waits_trains_on_closed_labels_and_the_days_own_teacher(ran: tuple[Path, Lake, dict[str, str]]) -> None:
-    rows = ran[1].scan(("shop", "wait", "teacher_augmented"), [NEXT]).collect()
+def test_who_waits_trains_on_closed_labels_and_the_days_own_teacher(ran: Ran) -> None:
+    rows = ran.lake.scan(("shop", "wait", "teacher_augmented"), [NEXT]).collect()
     days = rows.select("domain", pl.col("requested_at").dt.date().alias("of")).unique().sort("domain").rows()
     assert days == [("CD", NEXT), ("IMP", DAY)]
     assert rows.filter(domain="IMP")["target"].mean() == HALF
 
 
-def test_who_corrects_uses_the_delays_of_closed_days_alone(ran: tuple[Path, Lake, dict[str, str]]) -> None:
-    folder, lake, _ = ran
+def test_who_corrects_uses_the_delays_of_closed_days_alone(ran: Ran) -> None:
+    folder, lake = ran.folder, ran.lake
     rows = lake.scan(("shop", "correct", "teacher_augmented"), [NEXT]).collect()
     assert set(rows["requested_at"].dt.date()) == {NEXT}
     assert set(rows.filter(domain="IMP")["known_until"]) == {at_five_after(NEXT)}
@@ -102,8 +122,26 @@ def test_who_corrects_uses_the_delays_of_closed_days_alone(ran: tuple[Path, Lake
     assert label == pytest.approx(0.5, abs=0.2)
 
 
-def test_a_rerun_picks_up_the_events_that_came_late(ran: tuple[Path, Lake, dict[str, str]]) -> None:
-    folder, lake, _ = ran
+def test_what_became_of_the_labels_is_told_wherever_the_student_is(
+    ran: Ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_seen = "order: as seen, since no attribution window with a positive label has closed yet"
+    assert ran.labels[DAY, "correct"].startswith(as_seen)
+    assert re.match(r"order: corrected by \d+ delays of 2 closed day\(s\)", ran.labels[NEXT, "correct"])
+    assert ran.labels[NEXT, "wait"] == "order: those of the newest day whose attribution windows have closed"
+    store = CheckpointStore(str(ran.folder / "lake" / "checkpoints"))
+    cascade = declare(ran.folder, tasks=TASKS, students=STUDENTS[:1])
+    settings = Settings(lake=str(ran.folder / "lake"))
+    for day in (DAY, NEXT):
+        labels = ran.labels[day, "correct"]
+        assert store.facts(("shop", "correct", "distilled"), day)["labels"] == labels
+        assert f"Labels of {labels}." in render_report(read_report(settings, cascade, day))
+        show(settings, cascade, [day], None)
+        assert f"Labels of {labels}." in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_rerun_picks_up_the_events_that_came_late(ran: Ran) -> None:
+    folder, lake = ran.folder, ran.lake
     cascade = declare(folder, tasks=TASKS, students=STUDENTS[:1])
     before = lake.scan(("shop", "correct", "teacher_augmented"), [DAY]).filter(domain="IMP").collect()
     settings = Settings(lake=str(folder / "lake"), threads=2, as_of=at_five_after(NEXT))

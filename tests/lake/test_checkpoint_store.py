@@ -204,6 +204,15 @@ def test_a_sweep_removes_old_versions_that_are_neither_current_nor_named_by_a_de
     assert publish(store, MONDAY, 3.0) == forgotten, "what was swept can be made again"
 
 
+def test_facts_are_those_of_the_published_version_and_none_where_none_is(store: CheckpointStore) -> None:
+    assert store.facts(KEY, MONDAY) == {}
+    store.publish(store.save(KEY, MONDAY, {"labels": "old"}, weights(1.0)))
+    store.publish(store.save(KEY, MONDAY, {"labels": "as seen"}, weights(2.0)))
+    store.save(KEY, MONDAY, {"labels": "not published"}, weights(3.0))
+    assert store.facts(KEY, MONDAY) == {"labels": "as seen"}
+    assert store.facts(KEY, TUESDAY) == {}
+
+
 def test_a_sweep_takes_the_rest_of_a_killed_save_and_an_empty_store_has_none(store: CheckpointStore) -> None:
     assert store.sweep() == {}
     version = store.save(KEY, MONDAY, {}, weights()).version

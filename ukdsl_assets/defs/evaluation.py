@@ -13,7 +13,7 @@ from ukdsl_assets.cascade import Cascade, Feature, truth_column
 from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.gates import check_results, check_specs, told_plainly
 from ukdsl_assets.defs.keys import EVALUATION, spec
-from ukdsl_assets.defs.labels import corrected, delay_dependencies, known_delays
+from ukdsl_assets.defs.labels import corrected, delay_dependencies, known_delays, told_of_labels
 from ukdsl_assets.defs.pictures import link_to_report, overview
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
@@ -89,6 +89,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
             told: dict[str, Any] = {
                 "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
                 **overview({student.name: drawn}),
+                **told_of_labels(cascade, student, known_delays(platform, cascade, student, day)),
                 **link_to_report(platform, cascade, day),
                 **trends(serving, judged),
             }

@@ -21,7 +21,7 @@ from ukdsl_assets.defs.tables import SQL_GATES, MadeTable
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.lake.sharding import split
-from ukdsl_assets.learning.delayed_feedback import DELAY_DAYS, newest_closed_day, with_label_factor
+from ukdsl_assets.learning.delayed_feedback import DELAY_DAYS, newest_closed_day, told_as_seen, with_label_factor
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.sources.contract import DayOfLogs, candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.sources.judge import judge_logs
@@ -144,7 +144,10 @@ class KnownDelays:
     def told(self) -> str:
         """What became of the day's labels, for people."""
         if not len(self.seconds):
-            return "as seen: no attribution window with a positive label has closed yet"
+            return (
+                "as seen, since no attribution window with a positive label has closed yet: labels that are yet to "
+                "come count as 0, so the student is trained and judged too low"
+            )
         return f"corrected by {len(self.seconds)} delays of {len(self.versions)} closed day(s)"
 
 
@@ -166,6 +169,19 @@ def known_delays(platform: Platform, cascade: Cascade, student: Student, day: da
     return KnownDelays(
         found[column].sort().to_numpy(), {str(each): platform.partition(table, each).data_version for each in days}
     )
+
+
+def told_of_labels(cascade: Cascade, student: Student, delays: KnownDelays | None) -> dict[str, str]:
+    """What became of a student's delayed labels, and of those of its further tasks, for people; empty without such.
+
+    Args:
+        delays: of `known_delays`.
+    """
+    own = [f"{student.task}: {delays.told}"] if delays is not None else []
+    if student.delayed_feedback == "wait":
+        own = [f"{student.task}: those of the newest day whose attribution windows have closed"]
+    told = [*own, *told_as_seen(cascade, student.label_tasks).values()]
+    return {"labels": "; ".join(told)} if told else {}
 
 
 def corrected(cascade: Cascade, student: Student, delays: KnownDelays | None, rows: pl.DataFrame) -> pl.DataFrame:

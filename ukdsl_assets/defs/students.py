@@ -13,7 +13,13 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import STUDENTS, since, spec
-from ukdsl_assets.defs.labels import corrected_readers, delay_dependencies, known_delays, refuse_without_labels
+from ukdsl_assets.defs.labels import (
+    corrected_readers,
+    delay_dependencies,
+    known_delays,
+    refuse_without_labels,
+    told_of_labels,
+)
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.progress import training_progress
 from ukdsl_assets.defs.publishing import Events, day_of
@@ -152,7 +158,8 @@ def train_arm(
     fit = fit_student(
         cascade, student, arm, readers, previous, settings.training_threads, settings.device, progress, state
     )
-    content = {**record(cascade, student, arm, fit), "lineage": lineage, "warm_start": warm_start}
+    labels = told_of_labels(cascade, student, delays)
+    content = {**record(cascade, student, arm, fit), "lineage": lineage, "warm_start": warm_start, **labels}
     tensors = None if fit.student.text else fit.student.tensors
     saved = platform.checkpoints.save(key, day, content, tensors=tensors, text=fit.student.text)
     state.clear()
@@ -176,7 +183,7 @@ def train_arm(
             "warm_start": warm_start or "none",
             "days": ", ".join(map(str, days)),
             "features": ", ".join(feature.name for feature in cascade.features_of(student)),
-            **({"labels": delays.told} if delays is not None else {}),
+            **labels,
         },
     )
 

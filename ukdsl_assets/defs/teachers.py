@@ -28,6 +28,7 @@ from ukdsl_assets.lake.training_state import StateFile
 from ukdsl_assets.learning import teacher_models
 from ukdsl_assets.learning.audit import no_withheld_request, same_predictions
 from ukdsl_assets.learning.code_version import code_version
+from ukdsl_assets.learning.delayed_feedback import told_as_seen
 from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_rules
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.references import tasks_taught
@@ -76,12 +77,14 @@ def trained_checkpoint(
     """Trees or a network, trained on the impressions of a rolling window that are not withheld."""
     table: Table = (cascade.name, teacher.name, "teacher_checkpoint")
     impressions: Table = (cascade.name, "impressions")
+    as_seen = told_as_seen(cascade, tasks_taught(cascade, teacher))
     described = spec(
         cascade,
         table,
         TEACHERS,
         f"{MODELS[teacher.kind]} for {', '.join(tasks_taught(cascade, teacher))} on {teacher.window_days} days of "
-        f"impressions, with every feature known at {teacher.stage}.",
+        f"impressions, with every feature known at {teacher.stage}."
+        + "".join(f" Labels of {told}." for told in as_seen.values()),
         kinds=KINDS[teacher.kind],
         deps=[since(impressions, teacher.window_days)],
     )
@@ -95,7 +98,7 @@ def trained_checkpoint(
             yield from check_results(table, results)
             refuse_if_blocked({table: results})
             platform.checkpoints.publish(saved)
-            yield result(table, saved.version, {"checkpoint": saved.version, **figures})
+            yield result(table, saved.version, {"checkpoint": saved.version, **figures, **as_seen})
 
     return checkpoint
 
@@ -129,6 +132,7 @@ def train_teacher(
     recorded = [partial(_recorded, read, seen) for read in readers]
     fitted = teacher_models.fit(cascade, teacher, recorded, threads, settings.device, progress, state)
     content = {**declared, "lineage": lineage, "figures": fitted.figures, **teacher_models.as_checkpoint(fitted)}
+    content |= told_as_seen(cascade, tasks_taught(cascade, teacher))
     if isinstance(fitted, teacher_models.FittedTeacher):
         saved = platform.checkpoints.save(key, day, content, text=fitted.text)
     else:

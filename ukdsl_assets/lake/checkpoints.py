@@ -137,6 +137,12 @@ class CheckpointStore(ReleaseStore):
             files[TEXT].decode() if TEXT in files else None,
         )
 
+    def facts(self, key: Key, day: dt.date) -> dict[str, Any]:
+        """What the published checkpoint's JSON says, without its model and columns; not verified, {} if none is."""
+        pointer = self._read_json(self._day_path(key, day, CURRENT))
+        found = None if pointer is None else self._read_json(self._day_path(key, day, str(pointer["version"]), FACTS))
+        return found or {}
+
     def days(self, key: Key) -> list[dt.date]:
         """The days with a published checkpoint, in order; empty when there are none."""
         pattern = self._storage.path(*checked_key(key), "checkpoints", "day=*", CURRENT)

@@ -3,14 +3,26 @@
 A click of long ago has had its time to convert; one of this morning has not, and its label 0 may yet become 1.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.cascade import Cascade
+
 # Delays of that many closed days are pooled.
 DELAY_DAYS = 28
+
+
+def told_as_seen(cascade: Cascade, tasks: Iterable[str]) -> dict[str, str]:
+    """What to know of a model that learns fresh labels of delayed tasks as they are, under `labels`; empty if none."""
+    delayed = [name for name in tasks if cascade.task(name).delayed]
+    if not delayed:
+        return {}
+    told = "as seen, not corrected: labels that are yet to come count as 0, so the model predicts too low"
+    return {"labels": f"{', '.join(delayed)}: {told}"}
 
 
 def newest_closed_day(known_until: datetime, day: date, window: timedelta) -> date:

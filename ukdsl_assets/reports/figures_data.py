@@ -35,7 +35,8 @@ class StudentReport:
         gates: the verdicts on the distilled arm, None where the evaluation is too old to be judged again.
         decisions: decisions on this and earlier days, oldest first, at most 10.
         selection: what was selected, None for a student without a selection or a day without one.
-    outcome: "released", "refused", "newer" (a newer day stays released) or "undecided".
+        labels: what became of labels that come late, empty where there are none.
+        outcome: "released", "refused", "newer" (a newer day stays released) or "undecided".
         reasons: why it was refused.
     """
 
@@ -48,6 +49,7 @@ class StudentReport:
     outcome: str
     reasons: list[str]
     selection: "SelectionReport | None" = None
+    labels: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: 
     outcome, reasons = outcome_on(day, history, store.released(key))
     gates = gates_of(cascade, student, evaluation)
     selection = read_selection(lake, key, day)
+    labels = store.facts((*key, "distilled"), day).get("labels", "")
     return StudentReport(
-        student, evaluation, trend, groups, gates, history[-SHOWN_DECISIONS:], outcome, reasons, selection
+        student, evaluation, trend, groups, gates, history[-SHOWN_DECISIONS:], outcome, reasons, selection, labels
     )
 
 

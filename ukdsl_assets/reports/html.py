@@ -177,6 +177,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "name": student.name,
         "about": f"{student.architecture.kind} of stage {student.stage} for task {student.task}, taught by "
         f"{teacher.name} ({kinds[teacher.kind]} at stage {teacher.stage})",
+        "labels": report.labels,
         "stage": student.stage,
         "seed": student.seed,
         "heads": ", ".join(student.heads),
