@@ -116,6 +116,32 @@ def test_a_gate_on_labels_says_that_there_are_too_few_to_judge_by() -> None:
     assert not any(each.blocks for each in said.values())
 
 
+@pytest.mark.parametrize(("positives", "released"), [(0, False), (9, False), (10, True), (20, True)])
+def test_a_student_that_only_labels_can_judge_is_not_released_without_them(positives: int, released: bool) -> None:
+    surface = read_cascade(SHIPPED / "simulated_small_surface.yaml")
+    taught_beside, taught_directly = (
+        surface.student("click"),
+        surface.student("click").model_copy(update={"heads": ("impression",)}),
+    )
+    labels = pl.when(domain="IMP").then(pl.int_range(pl.len()) < positives).otherwise("target").cast(pl.Float32)
+    same = dict.fromkeys(
+        (("baseline", "impression"), ("distilled", "impression")), PREDICTIONS["baseline", "impression"]
+    )
+    # Calibrated, and no worse than the baseline, wherever there is something to measure.
+    fine = pl.when(pl.col("calibration").is_finite()).then(1.0).otherwise("calibration")
+    table = evaluate(ROWS.with_columns(target=labels), same).with_columns(calibration=fine)
+    reasons = refusals(judge_student(surface, taught_beside, table))
+    assert (reasons == []) == released
+    if not released:
+        (reason,) = reasons
+        assert reason.startswith(
+            f"normalized_entropy_on_impression_kept: not judged: {positives} positive labels among 40 withheld "
+            "impressions, fewer than 10; agreement with another cascade's teacher only tells"
+        )
+    # What the teacher trains directly must agree with it, and is judged by that.
+    assert refusals(judge_student(surface, taught_directly, table)) == []
+
+
 def test_a_day_without_considered_rows_releases_nothing() -> None:
     table = evaluate(ROWS.filter(domain="IMP"), {key: every[:40] for key, every in PREDICTIONS.items()})
     surface = read_cascade(SHIPPED / "simulated_small_surface.yaml")

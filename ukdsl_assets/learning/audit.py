@@ -142,15 +142,16 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
 
     Changes of NE and the calibration on labels fail only beyond two standard errors of the table; with fewer than ten
     positive labels among the withheld impressions neither is judged. A student whose served head labels alone train
-    need not agree with another cascade's teacher, whose level is its own: that only tells. Without any withheld
-    considered row the gates on them fail, whoever teaches: nothing is released that nothing was judged by.
+    need not agree with another cascade's teacher, whose level is its own: that only tells, so that with fewer than ten
+    positive labels its gate of NE on impressions fails. Without any withheld considered row the gates on them fail,
+    whoever teaches: nothing is released that nothing was judged by.
     """
     serving = student.served_heads[-1]
-    foreign = cascade.teacher(student.teacher).kind == "cross_domain" and student.teacher_tasks
+    foreign = cascade.teacher(student.teacher).kind == "cross_domain" and bool(student.teacher_tasks)
     results = [
         _calibrated_on_consideration(cascade, table, serving),
         _too_few_labels("calibrated_on_impression", table) or _calibrated_on_impression(cascade, student, table),
-        _too_few_labels("normalized_entropy_on_impression_kept", table)
+        _too_few_labels("normalized_entropy_on_impression_kept", table, needed=foreign)
         or _entropy_kept(cascade, table, "impression", "IMP", "impression", "label"),
         _entropy_kept(cascade, table, "consideration", "CD", serving, "teacher"),
     ]
@@ -166,15 +167,28 @@ def refusals(results: Sequence[GateResult]) -> list[str]:
     return [f"{result.name}: {result.message}" for result in results if result.blocks]
 
 
-def _too_few_labels(gate: str, table: pl.DataFrame) -> GateResult | None:
-    """The verdict that there is nothing to judge by; None where there are labels enough."""
+def _too_few_labels(gate: str, table: pl.DataFrame, needed: bool = False) -> GateResult | None:
+    """The verdict that there is nothing to judge by; None where there are labels enough.
+
+    Args:
+        needed: whether no other gate can refuse the student; it then blocks.
+    """
     where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
     rows, mean = (figure(table, column, **where) for column in ("rows", "mean_reference"))
     positives = rows * mean if rows else 0.0
     if positives >= LEAST_POSITIVES:
         return None
-    message = f"not judged: {positives:.0f} positive labels among {rows:.0f} withheld impressions, fewer than "
-    return GateResult(gate, True, f"{message}{LEAST_POSITIVES}", "WARN", {"positive": positives, "rows": int(rows)})
+    message = (
+        f"not judged: {positives:.0f} positive labels among {rows:.0f} withheld impressions, fewer than "
+        f"{LEAST_POSITIVES}"
+    )
+    seen = {"positive": positives, "rows": int(rows)}
+    if needed:
+        message += (
+            "; agreement with another cascade's teacher only tells, so nothing judges this student: materialize a day "
+            "with more requests, or raise withheld_share"
+        )
+    return GateResult(gate, not needed, message, "ERROR" if needed else "WARN", seen)
 
 
 def _entropy_kept(
