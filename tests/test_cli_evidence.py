@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from tests.evidence.worlds import barely_warmed_up
 from ukdsl_assets.cli import app
+from ukdsl_assets.cli_evidence import TYPES
 from ukdsl_assets.errors import EvidenceError
+from ukdsl_assets.evidence.registry import MODULES, study
 
 SMALL = [
     *("--set", "requests=200", "--set", "days=2", "--set", "judged=1"),
@@ -45,11 +47,27 @@ def test_a_study_is_measured_told_taken_up_again_and_made_a_page(
     assert f" {cell} |" in page.read_text()
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_help_of_a_study_lists_its_settings_with_type_default_and_meaning(name: str) -> None:
+    chosen = study(name)
+    assert chosen.meanings.keys() == chosen.defaults.keys()
+    said = " ".join(ukdsl(name, "--help").split())
+    assert f"Settings of {name}, e.g. --set {next(iter(chosen.defaults))}=" in said
+    for setting, default in chosen.defaults.items():
+        kind = TYPES[type(default)]
+        assert f"│ {setting} │ {kind} │ {default if isinstance(default, int | float) else ''}" in said
+        assert chosen.meanings[setting].split()[0] in said
+    assert f"Without --worlds {chosen.seeds} seeds are measured." in said
+
+
 def test_wrong_arguments_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UKDSL_LAKE", str(tmp_path))
     for arguments, message in (
         (["table1", "--set", "requests"], "expected NAME=VALUE, saw 'requests'"),
-        (["table1", "--set", "request=5"], "no setting `request`; expected one of requests, days"),
+        (
+            ["table1", "--set", "request=5"],
+            r"no setting `request`; expected one of requests, days, .*; did you mean `requests`\?",
+        ),
         (["table1", "--json", f"{tmp_path}/none/x.json"], "no folder"),
         (["document", "--from", str(tmp_path), "--output", f"{tmp_path}/x.md"], r"no \*.json here"),
     ):

@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +96,27 @@ def test_the_release_asset_tells_the_command_and_where_the_checkpoint_is(made: M
     done = ukdsl(made.lake, *arguments)
     assert done.returncode == 0, done.stderr
     assert pq.ParquetFile(out).metadata.num_rows == 20_000
+
+
+def test_ids_of_another_space_are_told_with_what_that_may_mean(made: Made, tmp_path: Path) -> None:
+    vocabularies = as_student(made.released).encoder.vocabularies
+    trained = [pl.col(name).is_in(vocabularies[name][0].implode()) for name in ("ad", "advertiser")]
+    rows = pl.read_parquet(made.candidates).filter(*trained)
+    native, foreign = tmp_path / "native.parquet", tmp_path / "foreign.parquet"
+    told = ("Most ids of", "ids of another space", f"it is of {DAY}", "Compare some values")
+    rows.write_parquet(native)
+    done = score(replace(made, candidates=native), tmp_path / "scores.parquet")
+    assert done.returncode == 0, done.stderr
+    assert not any(each in done.stdout for each in told)
+    # Another identifier of the same ads, and a few new countries.
+    new = pl.when(pl.int_range(pl.len()) % 10 == 0).then(10_000).otherwise("country").cast(rows["country"].dtype)
+    rows.with_columns(pl.col("ad") + 1_000_000, country=new).write_parquet(foreign)
+    done = score(replace(made, candidates=foreign), tmp_path / "out.parquet")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "ad 100.00%" in said and "country 10." in said
+    assert "Most ids of ad are unknown or null" in said
+    assert all(each in said for each in told)
 
 
 @pytest.mark.parametrize(

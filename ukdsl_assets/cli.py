@@ -138,7 +138,7 @@ def score(
 ) -> None:
     """Score candidates with the released student (or a day's): one prediction a row, in the input's order."""
     from ukdsl_assets.lake.checkpoints import CheckpointStore
-    from ukdsl_assets.learning.scoring import score_files
+    from ukdsl_assets.learning.scoring import score_files, told_of_unknown
     from ukdsl_assets.learning.students import from_checkpoint
 
     settings = read_settings()
@@ -177,10 +177,8 @@ def score(
         done = score_files(fitted, source, target, chosen, record, settings.training_threads, told=told)
     speed = f"{done.rows:,} rows in {done.seconds:.1f} s ({done.rows / max(done.seconds, 1e-9):,.0f} a second)"
     console.print(f"{name}\n{speed}, mean prediction {done.mean:.5f}: {target}", highlight=False, soft_wrap=True)
-    strange = {name: share for name, share in done.unknown.items() if share > 0}
-    if strange:
-        shares = ", ".join(f"{name} {share:.2%}" for name, share in strange.items())
-        console.print(f"Rows with an id that the student was not trained on: {shares}", highlight=False)
+    for line in told_of_unknown(done.unknown, str(found.day)):
+        console.print(line, highlight=False)
 
 
 app.command()(report)

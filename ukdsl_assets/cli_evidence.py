@@ -9,12 +9,35 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperCommand
 
 from ukdsl_assets.cli_common import complaints, console, read_settings
 from ukdsl_assets.errors import EvidenceError
 from ukdsl_assets.evidence.registry import MODULES, study
 
+# What a setting's type is called.
+TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list"}
+
 evidence = typer.Typer(no_args_is_help=True, help="Measure the platform's claims over many seeds (docs/evidence.md).")
+
+
+class StudyCommand(TyperCommand):
+    """The command of one study; its help ends with the study's own settings, which are read when help is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help of the options and the settings below it."""
+        super().format_help(ctx, formatter)
+        chosen = study(str(self.name))
+        first, value = next(iter(chosen.defaults.items()))
+        table = Table(title=f"Settings of {chosen.name}, e.g. --set {first}={value}", title_justify="left")
+        for column in ("name", "type", "default", "meaning"):
+            table.add_column(column, overflow="fold")
+        for name, default in chosen.defaults.items():
+            table.add_row(name, TYPES[type(default)], escape(json.dumps(default)), escape(chosen.meanings[name]))
+        console.print(table)
+        console.print(f"{chosen.question}\nWithout --worlds {chosen.seeds} seeds are measured.", highlight=False)
 
 
 def measure(
@@ -75,7 +98,7 @@ def measure(
 
 
 for _name, (_, _question) in MODULES.items():
-    evidence.command(_name, help=_question)(measure)
+    evidence.command(_name, cls=StudyCommand, help=_question)(measure)
 
 
 @evidence.command("document")

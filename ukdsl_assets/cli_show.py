@@ -22,8 +22,10 @@ def show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path
     # Late, as in all commands: `ukdsl --help` needs none of it.
     from ukdsl_assets.lake.checkpoints import CheckpointStore
     from ukdsl_assets.lake.storage import Storage
+    from ukdsl_assets.lake.tables import Lake
     from ukdsl_assets.reports.html import report_place
     from ukdsl_assets.reports.results import evaluation_of
+    from ukdsl_assets.reports.selection_section import selection_sentences
     from ukdsl_assets.reports.tables import LEGEND, decision_on, evaluation_table, headline
 
     evaluation = evaluation_of(settings, cascade, days)
@@ -31,13 +33,16 @@ def show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path
     store = CheckpointStore(settings.checkpoints)
     refused = False
     for student in cascade.students:
-        last = evaluation.filter(student=student.name, day=days[-1])
+        key, last = (cascade.name, student.name), evaluation.filter(student=student.name, day=days[-1])
         title = f"{cascade.name}{note}, {student.name}, {days[-1]}: withheld requests, seed {student.seed}"
         console.print(evaluation_table(title, last))
         console.print(headline(student.served_heads[-1], last), highlight=False)
-        if labels := store.facts((cascade.name, student.name, "distilled"), days[-1]).get("labels"):
+        if student.selection is not None:
+            union = Lake(settings.tables, settings.shards).scan((*key, "feature_union"), days[-1:]).collect()
+            console.print(" ".join(selection_sentences(student, union)[:2]), highlight=False)
+        if labels := store.facts((*key, "distilled"), days[-1]).get("labels"):
             console.print(f"Labels of {labels}.", highlight=False)
-        decision = decision_on(str(days[-1]), store.release_history((cascade.name, student.name)))
+        decision = decision_on(str(days[-1]), store.release_history(key))
         console.print(f"{decision}\n", highlight=False)
         refused |= decision.startswith("Refused")
     console.print(LEGEND)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.graph import checks, failures, run_day, shipped, small, versions
 from ukdsl_assets.cascade import Cascade, truth_column
+from ukdsl_assets.cli_show import show
 from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.defs.evaluation import released_before
 from ukdsl_assets.lake.checkpoints import CheckpointStore
@@ -212,6 +213,16 @@ def test_a_student_is_trained_with_what_was_selected_the_day_before_and_at_first
             features = week.store.load((*key, arm), day).metadata["encoder"]["features"]
             assert {feature["name"] for feature in features} == names
     assert [len(chosen_of(union)) for union in unions] == [5] * 3
+
+
+def test_the_terminal_names_the_chosen_features(week: Week, capsys: pytest.CaptureFixture[str]) -> None:
+    show(week.settings, week.cascade, DAYS, None)
+    said = " ".join(capsys.readouterr().out.split())
+    chosen = chosen_of(week.lake.scan((CASCADE.name, "selecting", "feature_union"), DAYS[-1:]).collect())
+    assert "Rule grouped permutation chose 5 of 11 candidates, at a cost of 5; allowed are 5 features." in said
+    assert f"In the order of choice: {', '.join(chosen)}." in said
+    # Other students have nothing to choose.
+    assert said.count("In the order of choice") == 1
 
 
 def test_the_rules_are_compared_on_shown_and_considered_rows_with_every_label_that_is_known(week: Week) -> None:

@@ -27,6 +27,7 @@ STUDY = Study(
     version=1,
     measure=measure,
     defaults={"draws": 400, "chance": 0.3},
+    meanings={"draws": "how often it is thrown", "chance": "of heads"},
     tables=(
         TableOf(
             "main",

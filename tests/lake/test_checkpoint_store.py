@@ -97,7 +97,9 @@ def test_other_weights_metadata_or_kind_are_other_versions(store: CheckpointStor
 def test_a_saved_checkpoint_is_found_by_day_only_once_published(store: CheckpointStore) -> None:
     checkpoint = store.save(KEY, MONDAY, {}, weights())
     assert store.days(KEY) == []
-    with pytest.raises(LakeError, match=r"day 2026-01-05: no checkpoint is published .* Materialize its checkpoint"):
+    with pytest.raises(
+        LakeError, match=r"day 2026-01-05: no checkpoint is published .* ukdsl run simulated_ads --days 2026-01-05"
+    ):
         store.load(KEY, MONDAY)
     assert store.load(KEY, MONDAY, checkpoint.version).version == checkpoint.version
     store.publish(checkpoint)

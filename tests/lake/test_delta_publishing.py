@@ -96,12 +96,14 @@ def test_an_empty_day_is_published_and_is_not_a_missing_one(lake: Lake) -> None:
 @pytest.mark.parametrize("days", [[TUESDAY], [MONDAY, TUESDAY]])
 def test_reading_a_missing_day_says_how_to_make_it(lake: Lake, days: list[dt.date]) -> None:
     publish(lake, MONDAY, impressions(1))
-    with pytest.raises(LakeError, match=r"simulated_ads/impressions has no day 2026-01-06 .*--partition 2026-01-06"):
+    with pytest.raises(
+        LakeError, match=r"simulated_ads/impressions has no day 2026-01-06 .*ukdsl run simulated_ads --days 2026-01-06"
+    ):
         lake.scan(TABLE, days)
 
 
 def test_reading_no_day_an_unknown_table_or_an_unknown_version_is_refused(lake: Lake) -> None:
-    with pytest.raises(LakeError, match=r"Materialize it first: dg launch --assets simulated_ads/impressions"):
+    with pytest.raises(LakeError, match=r"Make it first: ukdsl run simulated_ads --days 2026-01-05"):
         lake.scan(TABLE, [MONDAY])
     version = publish(lake, MONDAY, impressions(1))
     with pytest.raises(LakeError, match="simulated_ads/impressions: no day was asked for, expected at least one"):

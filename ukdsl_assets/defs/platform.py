@@ -43,7 +43,10 @@ class Platform:
         """
         found = self.lake.partition(table, day)
         if found is None:
-            raise LakeError(f"{'/'.join(table)} has no day {day} below {self.settings.lake}; materialize it first")
+            raise LakeError(
+                f"{'/'.join(table)} has no day {day} below {self.settings.lake}. Make it first: ukdsl run {table[0]} "
+                f"--days {day}"
+            )
         return found
 
     def versions(self, day: date, *tables: Table) -> dict[str, str]:

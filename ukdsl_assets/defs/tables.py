@@ -177,7 +177,10 @@ def read_at(platform: Platform, events: Table, day: date) -> datetime:
     """
     clock = platform.lake.history(events, day)[0].metadata.get("known_until")
     if clock is None:
-        raise LakeError(f"{'/'.join(events)}, day {day}: its commit has no `known_until`; materialize the logs again")
+        raise LakeError(
+            f"{'/'.join(events)}, day {day}: its commit has no `known_until`. Make the day again: ukdsl run "
+            f"{events[0]} --days {day}"
+        )
     return datetime.fromisoformat(clock)
 
 
@@ -191,7 +194,7 @@ def same_reading(platform: Platform, logs: Sequence[Table], day: date) -> None:
     if len(readings) > 1:
         raise LakeError(
             f"{' and '.join('/'.join(table) for table in logs)}, day {day}: published from different readings of the "
-            "source, since a run was stopped between the two; materialize both again"
+            f"source, since a run was stopped between the two. Make the day again: ukdsl run {logs[0][0]} --days {day}"
         )
 
 

@@ -146,6 +146,15 @@ STUDY = Study(
         "arms": ARMS,
         "others": OTHERS,
     },
+    meanings={
+        "requests_before": "requests a day while production serves",
+        "days_before": "days that every arm learns from before it serves",
+        "requests": "requests a day while an arm serves",
+        "days": "days that each arm serves",
+        "judged": "last of them, which count",
+        "arms": "ways to train what serves, of evidence/arms.py",
+        "others": "what else serves: production's own pre-ranking, and ceilings",
+    },
     tables=(
         TableOf(
             "earned",

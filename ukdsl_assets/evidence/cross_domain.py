@@ -37,6 +37,13 @@ from ukdsl_assets.learning.teachers import FittedTeacher, fit_teacher, predict_t
 from ukdsl_assets.settings import Settings
 
 TABS = (0, 6, 4, 2)
+# Settings of all students and arms, and what they are.
+OF_STUDENTS = {
+    "weight": "weight of the teacher's loss in every arm",
+    "epochs": "passes over the rows of each training",
+    "learning_rate": "of each training's first step; it falls linearly to 0",
+    "requests_per_batch": "batch size in requests",
+}
 NONE, RECALIBRATED = "none (baseline)", "direct, recalibrated"
 # What each arm declares; the baseline is the arm of labels alone.
 ARMS: dict[str, dict[str, Any]] = {
@@ -265,6 +272,11 @@ STUDY = Study(
         "epochs": 1,
         "learning_rate": 3e-3,
         "requests_per_batch": 32,
+    },
+    meanings={
+        "trees": "most trees of the teacher",
+        "unshown": "candidates drawn beside each shown one",
+        **OF_STUDENTS,
     },
     tables=(TEACHERS, IMPRESSIONS),
     aims=aims_of([(f"tab {tab}", task) for tab in TABS for task in ("is_click", "long_view")]),

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ukdsl_assets.evidence.cross_domain import CONSIDERED, IMPRESSIONS, TEACHERS, Teacher, aims_of, compared
+from ukdsl_assets.evidence.cross_domain import (
+    CONSIDERED,
+    IMPRESSIONS,
+    OF_STUDENTS,
+    TEACHERS,
+    Teacher,
+    aims_of,
+    compared,
+)
 from ukdsl_assets.evidence.cross_domain_rows import simulated_source, simulated_surface
 from ukdsl_assets.evidence.study import Rows, Study, Told
 
@@ -37,6 +45,12 @@ STUDY = Study(
         "epochs": 2,
         "learning_rate": 2e-3,
         "requests_per_batch": 16,
+    },
+    meanings={
+        "trees": "most trees of the teacher",
+        "days": "days that teacher and students are trained on",
+        "judged_requests": "requests of the next day on which all are judged",
+        **OF_STUDENTS,
     },
     tables=(TEACHERS, IMPRESSIONS, CONSIDERED),
     aims=aims_of([("simulated", "click_mlp"), ("simulated", "click_dcn_v2")]),

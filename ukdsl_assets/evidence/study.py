@@ -12,6 +12,7 @@ To add one, write a module beside this one with
         version=1,
         measure=measure,
         defaults={"requests": 10_000},
+        meanings={"requests": "requests a day"},
         tables=(TableOf("main", "Calibration by arm", keys=("arm",), figures={"calibration": ".3f"}),),
     )
 
@@ -71,7 +72,8 @@ class Study:
     measure: (settings with `seed`, a folder that is kept between calls for whatever is dear to make again, progress as
         (steps done, steps in all)) -> table name -> rows of JSON values. A pure function of the settings, defined at
         the top of a module (it is sent to processes by name), on one thread.
-    defaults: its settings beside the seed, JSON values. seeds: how many are measured where nothing else is asked for.
+    defaults: its settings beside the seed, JSON values. meanings: what each of them is, for `--help`.
+    seeds: how many are measured where nothing else is asked for.
     aims: what the figures should be, told as reached or not beside them.
     """
 
@@ -81,6 +83,7 @@ class Study:
     version: int
     measure: Callable[[Mapping[str, Any], Path, Told], Rows]
     defaults: Mapping[str, Any]
+    meanings: Mapping[str, str]
     tables: tuple[TableOf, ...]
     seeds: int = 10
     aims: tuple[Aim, ...] = ()

@@ -145,6 +145,12 @@ STUDY = Study(
     version=1,
     measure=measure,
     defaults={"requests": 10_000, "days": 14, "judged": 7, "arms": ARMS},
+    meanings={
+        "requests": "requests a day",
+        "days": "days that every arm is trained for",
+        "judged": "last days whose withheld requests count",
+        "arms": "ways to train, of evidence/arms.py",
+    },
     tables=(
         TableOf(
             "calibration",

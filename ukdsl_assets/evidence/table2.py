@@ -91,6 +91,14 @@ STUDY = Study(
         "held_rows": 20_000,
         "budget": 24,
     },
+    meanings={
+        "requests": "requests that the student and what importance is measured of are trained on",
+        "teacher_requests": "requests that the teacher is trained on",
+        "explored": "share of the teacher's requests that showed random candidates",
+        "importance_rows": "rows of each set that importance is measured on",
+        "held_rows": "rows of each set that rules are judged on",
+        "budget": "features to choose",
+    },
     tables=(
         *tables_of_rules(),
         TableOf(

@@ -105,5 +105,12 @@ STUDY = Study(
     version=1,
     measure=measure,
     defaults={"days": 6, "student_days": 3, "epochs": 2, "budget": 12, "importance_rows": 20_000},
+    meanings={
+        "days": "days, from the first on, that the teacher is trained on",
+        "student_days": "last of them, whose rows train the student, measure importance and judge",
+        "epochs": "passes over the rows of each training",
+        "budget": "features to choose",
+        "importance_rows": "most rows of each set that importance is measured on",
+    },
     tables=tables_of_rules(),
 )

@@ -156,5 +156,12 @@ STUDY = Study(
     version=1,
     measure=measure,
     defaults={"requests": 4_000, "days": 5, "epochs": 2, "budget": 16, "importance_rows": 20_000},
+    meanings={
+        "requests": "requests a day",
+        "days": "days: the last two train and judge, those before fill the counters",
+        "epochs": "passes over the rows of each training",
+        "budget": "features to choose",
+        "importance_rows": "most rows of each set that importance is measured on",
+    },
     tables=tables_of_rules(),
 )

@@ -151,6 +151,13 @@ STUDY = Study(
     version=1,
     measure=measure,
     defaults={"requests": 5_000, "days": 12, "taught": 4, "judged": 3, "arms": list(ARMS)},
+    meanings={
+        "requests": "requests a day",
+        "days": "days in all; before the teacher teaches, labels alone train",
+        "taught": "last days on which the teacher teaches",
+        "judged": "last days whose withheld requests count",
+        "arms": "ways to train the last stage",
+    },
     tables=(
         TableOf(
             "ne",

@@ -210,6 +210,12 @@ STUDY = Study(
     version=1,
     measure=measure,
     defaults={"requests": 10_000, "days": 28, "trained": 7, "judged": 3},
+    meanings={
+        "requests": "requests a day",
+        "days": "days served, whose explored rows audit the teachers",
+        "trained": "last days that students are trained on",
+        "judged": "last days whose withheld requests count",
+    },
     tables=(
         TableOf(
             "teacher",

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ukdsl_assets.errors import EvidenceError
+from ukdsl_assets.errors import EvidenceError, did_you_mean
 from ukdsl_assets.evidence.study import Rows, Study
 from ukdsl_assets.lake.storage import Storage, to_json
 
@@ -43,7 +43,8 @@ def settings_of(study: Study, seed: int, given: Mapping[str, Any]) -> dict[str, 
     for name, value in given.items():
         if name not in study.defaults:
             known = ", ".join(study.defaults) or "(none)"
-            raise EvidenceError(f"{study.name}: no setting `{name}`; expected one of {known}")
+            near = did_you_mean(name, study.defaults)
+            raise EvidenceError(f"{study.name}: no setting `{name}`; expected one of {known}{near}")
         kind = type(study.defaults[name])
         chosen[name] = float(value) if kind is float and type(value) is int else value
         if type(chosen[name]) is not kind:

@@ -112,7 +112,7 @@ class CheckpointStore(ReleaseStore):
             if pointer is None:
                 raise LakeError(
                     f"{self._name(key, day)}: no checkpoint is published below {self.root}. "
-                    "Materialize its checkpoint of that day first."
+                    f"Make it first: ukdsl run {key[0]} --days {day}"
                 )
             version = str(pointer["version"])
         names = (WEIGHTS, TEXT, ARRAYS, FACTS)

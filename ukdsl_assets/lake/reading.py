@@ -148,7 +148,7 @@ class LakeReader:
             raise LakeError(
                 f"{name} has no day {', '.join(map(str, missing))}"
                 f"{'' if version is None else f' in version {version}'} below {self.root}. "
-                f"Materialize it first: dg launch --assets {name} --partition {missing[0]}"
+                f"Make it first: ukdsl run {table[0]} --days {missing[0]}"
             )
         schema = to_polars(opened.schema())
         frames = [

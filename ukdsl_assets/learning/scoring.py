@@ -16,6 +16,8 @@ from ukdsl_assets.learning.students import FittedStudent, predictor
 from ukdsl_assets.sources.contract import conform, feature_dtype
 
 BATCH_ROWS = 65_536
+# Above this share of unknown ids a feature says little, and something is likely to be wrong.
+MOSTLY_UNKNOWN = 0.5
 IDENTIFIERS = ("request_id", "candidate_id")
 # Called with rows done, rows in all and seconds since the start.
 Told = Callable[[int, int, float], None]
@@ -30,6 +32,28 @@ class Scored:
     seconds: float
     mean: float
     unknown: Mapping[str, float]
+
+
+def told_of_unknown(unknown: Mapping[str, float], trained: str) -> list[str]:
+    """What to know of ids that the student was not trained on, a line each; empty where all ids are known.
+
+    Args:
+        unknown: of `Scored`; trained: the day of the checkpoint.
+    """
+    strange = {name: share for name, share in unknown.items() if share > 0}
+    if not strange:
+        return []
+    shares = ", ".join(f"{name} {share:.2%}" for name, share in strange.items())
+    told = [f"Rows with an id that the student was not trained on: {shares}"]
+    if most := [name for name, share in strange.items() if share > MOSTLY_UNKNOWN]:
+        told.append(
+            f"Most ids of {', '.join(most)} are unknown or null, so the predictions hardly use them. That usually "
+            "means ids of another space than the training logs' (another identifier, a hash, another surface), a "
+            "renamed or shifted column under the feature's name, a checkpoint that is older than the candidates (it is "
+            f"of {trained}), or candidates that seldom get as far as the student's stage. Compare some values with "
+            "that day's candidate log; if they are the same kind of id, run more or newer days and score again."
+        )
+    return told
 
 
 def score_files(
