@@ -31,7 +31,7 @@ from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.release import decide
 from ukdsl_assets.defs.students import train_arm
 from ukdsl_assets.defs.tables import label_audit, make_table, upstream_table
-from ukdsl_assets.defs.teachers import judged
+from ukdsl_assets.defs.teacher_labels import judged
 from ukdsl_assets.learning.students import ARMS
 from ukdsl_assets.settings import PROJECT, Settings
 from ukdsl_assets.sources.judge import read_and_judge
@@ -117,8 +117,7 @@ def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
         table_of(
             platform, cascade, "logged_teacher_labels", (name, teacher.name, "teacher_labels"), day, teacher=teacher
         )
-        labels = lake.scan((name, teacher.name, "teacher_labels"), [day]).collect()
-        judged(cascade, platform, teacher, day, labels)
+        judged(cascade, platform, teacher, day, platform.partition((name, teacher.name, "teacher_labels"), day).files)
         said = audited(cascade, platform, teacher, day)
         lake.commit(lake.stage_frame((name, teacher.name, "teacher_audit"), day, said), {})
     for student in cascade.students:

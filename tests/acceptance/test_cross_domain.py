@@ -62,7 +62,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    settings = small(tmp_path_factory.mktemp("pair"))
+    settings = small(tmp_path_factory.mktemp("pair"), shards=2)
     defs = build_defs(settings, {LARGE.name: LARGE, SMALL.name: SMALL})
     lake = Lake(settings.tables)
 

@@ -37,3 +37,22 @@ def training_rows(requests: int = 200, considered: int = 12, shown: int = 3, see
     taught = base.with_columns(domain=pl.lit("CD"), target=pl.Series(truth.astype(np.float32)))
     rows = pl.concat([labels, taught]).with_columns(weight=pl.lit(1.0, pl.Float32))
     return rows.sort("request_id", "candidate_id", "domain")
+
+
+def impressions(rows: int = 3000, seed: int = 0) -> pl.DataFrame:
+    """Shown rows whose click depends on the ad and on one pair signal; conversion only where clicked."""
+    rng = np.random.default_rng(seed)
+    columns: dict[str, pl.Series] = {}
+    for feature in CASCADE.features:
+        if feature.kind == "categorical":
+            columns[feature.name] = pl.Series(rng.integers(0, 10, rows))
+        else:
+            values = rng.normal(size=(rows, feature.width or 1)).astype(np.float32)
+            columns[feature.name] = pl.Series(values, dtype=pl.Array(pl.Float32, feature.width or 1))
+    logit = -1 + 0.3 * (columns["ad"].to_numpy() - 5) + columns["pair_signals"].to_numpy()[:, 0]
+    click = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.float32)
+    conversion = np.where(click == 1, rng.random(rows) < 0.3, np.nan)
+    keys = {"request_id": np.arange(rows) // 3, "candidate_id": np.arange(rows), "explored": np.arange(rows) % 2 == 0}
+    keys |= {"deepest_stage": np.full(rows, "ranking")}
+    labels = {"click": click, "conversion": pl.Series(conversion.astype(np.float32)).fill_nan(None)}
+    return pl.DataFrame({**keys, **columns, **labels})

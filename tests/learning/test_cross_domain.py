@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from tests.learning.rows import CASCADE as ADS
-from tests.learning.rows import STUDENT, training_rows
-from tests.learning.test_teachers import TEACHER, impressions
+from tests.learning.rows import STUDENT, impressions, training_rows
+from tests.learning.test_teachers import TEACHER
 from ukdsl_assets.cascade import SHIPPED, read_cascade
 from ukdsl_assets.cross_domain import CrossDomainTeacher
 from ukdsl_assets.errors import DeclarationError

@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from tests.learning.rows import CASCADE
-from tests.learning.test_teachers import impressions
+from tests.learning.rows import CASCADE, impressions
 from ukdsl_assets.architectures import MmoeArchitecture, MultiTaskArchitecture, SharedBottomArchitecture
 from ukdsl_assets.cascade import SHIPPED, Feature, read_cascade
 from ukdsl_assets.errors import TrainingError

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from tests.learning.rows import CASCADE
-from tests.learning.test_teachers import TEACHER, impressions
+from tests.learning.rows import CASCADE, impressions
+from tests.learning.test_teachers import TEACHER
 from ukdsl_assets.learning.on_the_fly import labelled_on_the_fly
 from ukdsl_assets.learning.teachers import fit_teacher, predict_teacher
 

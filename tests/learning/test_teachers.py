@@ -4,35 +4,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.learning.rows import CASCADE
+from tests.learning.rows import CASCADE, impressions
 from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.metrics import normalized_entropy
-from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_rules
+from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_rules, teacher_sums
 from ukdsl_assets.learning.teachers import FittedTeacher, as_checkpoint, fit_teacher, from_checkpoint, predict_teacher
 from ukdsl_assets.references import tasks_taught
 
 TEACHER = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=30, minimum_leaf_rows=5)
-
-
-def impressions(rows: int = 3000, seed: int = 0) -> pl.DataFrame:
-    """Shown rows whose click depends on the ad and on one pair signal; conversion only where clicked."""
-    rng = np.random.default_rng(seed)
-    columns: dict[str, pl.Series] = {}
-    for feature in CASCADE.features:
-        if feature.kind == "categorical":
-            columns[feature.name] = pl.Series(rng.integers(0, 10, rows))
-        else:
-            values = rng.normal(size=(rows, feature.width or 1)).astype(np.float32)
-            columns[feature.name] = pl.Series(values, dtype=pl.Array(pl.Float32, feature.width or 1))
-    logit = -1 + 0.3 * (columns["ad"].to_numpy() - 5) + columns["pair_signals"].to_numpy()[:, 0]
-    click = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.float32)
-    conversion = np.where(click == 1, rng.random(rows) < 0.3, np.nan)
-    keys = {"request_id": np.arange(rows) // 3, "candidate_id": np.arange(rows), "explored": np.arange(rows) % 2 == 0}
-    keys |= {"deepest_stage": np.full(rows, "ranking")}
-    labels = {"click": click, "conversion": pl.Series(conversion.astype(np.float32)).fill_nan(None)}
-    return pl.DataFrame({**keys, **columns, **labels})
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +62,8 @@ def audited(scale: float, rows: int = 3000) -> dict[str, GateResult]:
 
 def judged(shown: pl.DataFrame, labels: pl.DataFrame) -> dict[str, GateResult]:
     withheld = pl.Series([True] * len(shown))
-    results = audit_teacher(CASCADE, CASCADE.teacher("ranking_logged"), shown, labels, withheld)
+    teacher = CASCADE.teacher("ranking_logged")
+    results = audit_teacher(CASCADE, teacher, teacher_sums(CASCADE, teacher, shown, labels, withheld))
     return {result.name: result for result in results}
 
 
@@ -143,7 +125,7 @@ def test_a_trained_teacher_is_judged_on_withheld_rows_alone() -> None:
     shown = impressions(400)
     labels = shown.select("request_id", "candidate_id", click_prediction=pl.lit(0.3), conversion_prediction=pl.lit(0.3))
     withheld = shown["request_id"] % 4 == 0
-    for result in audit_teacher(CASCADE, TEACHER, shown, labels, withheld)[1:]:
+    for result in audit_teacher(CASCADE, TEACHER, teacher_sums(CASCADE, TEACHER, shown, labels, withheld))[1:]:
         assert result.seen["rows"] <= withheld.sum()
 
 

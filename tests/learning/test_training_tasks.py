@@ -125,6 +125,7 @@ def test_the_hidden_layer_is_what_the_output_reads() -> None:
     found = fitted(student("impression"))
     layer = hidden_layer(found, ROWS)
     assert layer.shape == (len(ROWS), 16)
+    assert hidden_layer(found, ROWS.clear()).shape == (0, 16)
     heads = load_model(found).network.heads
     logit = layer @ heads.weight.detach().numpy()[0] + heads.bias.item()  # type: ignore[union-attr, index, operator]
     np.testing.assert_allclose(1 / (1 + np.exp(-logit)), predict_student(found, ROWS)["impression"], atol=1e-6)

@@ -1,7 +1,8 @@
 """Group 3: teachers from other cascades. Their figures here are published before their labels may be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -10,11 +11,11 @@ import polars as pl
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.cross_domain import CrossDomainTeacher
 from ukdsl_assets.defs.evaluation import released_before
-from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, told_plainly
+from ukdsl_assets.defs.gates import check_specs, told_plainly
 from ukdsl_assets.defs.keys import TEACHERS, same_day, spec
 from ukdsl_assets.defs.platform import Platform, Table
-from ukdsl_assets.defs.publishing import Events, committed, day_of
-from ukdsl_assets.defs.teachers import judged, rows_scored_by
+from ukdsl_assets.defs.publishing import Events, committed, day_of, publish_staged
+from ukdsl_assets.defs.teacher_labels import KEYS, judged, shown_and_labelled, write_labels
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.learning.cross_domain import foreign_labels, foreign_model
@@ -71,23 +72,20 @@ def labels_asset(
             day = day_of(context)
             found = newest_model(other, teacher.model, platform, day)
             inputs = {**platform.versions(day, *sources), "/".join(found.key): f"{found.day}/{found.version}"}
-            rows = rows_scored_by(cascade, platform, teacher, sources, day)
             model = foreign_model(found.metadata, found.tensors, found.text, platform.settings.threads)
-            labelled = foreign_labels(cascade, teacher, model, rows)
-            predictions = labelled.select("request_id", "candidate_id", pl.col("^.*_prediction$"))
-            figures = evaluate_teacher(predictions, withheld_impressions(cascade, platform, day), list(teacher.tasks))
+            label = partial(foreign_labels, cascade, teacher, model)
+            files = write_labels(cascade, platform, teacher, labels, sources, day, label)
+            figures = evaluated_on_withheld(cascade, platform, teacher, day, files)
             results = [
-                *judged(cascade, platform, teacher, day, predictions),
+                *judged(cascade, platform, teacher, day, files),
                 *judge_against_constant(cascade, figures, teacher.allow_worse_than_constant),
             ]
+            of_labels = platform.lake.stage_files(labels, day, files)
             told = {"source checkpoint": f"{'/'.join(found.key)}, {found.day}, {found.version}"}
             staged = platform.lake.stage_frame(evaluation, day, with_source(cascade, teacher, found, figures))
             shown: dict[str, Any] = {"evaluation": dg.MarkdownMetadataValue(teacher_markdown(figures, cascade.note))}
             yield committed(context, platform, staged, inputs, told | shown, SOURCE_MEANINGS | MEANINGS)
-            yield from check_results(labels, results)
-            refuse_if_blocked({labels: results})
-            staged = platform.lake.stage_frame(labels, day, labelled)
-            yield committed(context, platform, staged, inputs, told)
+            yield from publish_staged(context, platform, of_labels, results, inputs, told)
 
     return cross_domain_labels
 
@@ -122,11 +120,20 @@ def newest_model(other: Cascade, model: str, platform: Platform, day: date) -> C
     )
 
 
-def withheld_impressions(cascade: Cascade, platform: Platform, day: date) -> pl.DataFrame:
-    """Keys and labels of the day's shown rows that no model is trained on."""
-    columns = ["request_id", "candidate_id", *(task.name for task in cascade.tasks)]
-    shown = platform.lake.scan((cascade.name, "impressions"), [day], columns=columns).collect()
-    return shown.filter(withheld(shown["request_id"], cascade.withheld_share))
+def evaluated_on_withheld(
+    cascade: Cascade, platform: Platform, teacher: CrossDomainTeacher, day: date, files: Sequence[str]
+) -> pl.DataFrame:
+    """The teacher's figures on the day's shown rows that no model is trained on; of others nothing is kept.
+
+    Args:
+        files: of the day's labels, as in `shown_and_labelled`.
+    """
+    impressions, labels = [], []
+    columns = [task.name for task in cascade.tasks]
+    for shown, said in shown_and_labelled(cascade, platform, teacher, day, files, columns):
+        impressions.append(shown.filter(withheld(shown["request_id"], cascade.withheld_share)))
+        labels.append(said.join(impressions[-1].lazy(), on=KEYS, how="semi").collect())
+    return evaluate_teacher(pl.concat(labels), pl.concat(impressions), list(teacher.tasks))
 
 
 def with_source(

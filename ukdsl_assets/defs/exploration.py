@@ -12,6 +12,7 @@ from ukdsl_assets.defs.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
 from ukdsl_assets.learning.exploration_audit import MEANINGS, audit_on_exploration, audit_rules, judge_exploration
+from ukdsl_assets.references import tasks_taught
 from ukdsl_assets.sql.withheld import withheld
 
 
@@ -49,14 +50,31 @@ def audited(cascade: Cascade, platform: Platform, teacher: Teacher, day: date) -
     labels: Table = (cascade.name, teacher.name, "teacher_labels")
     days = platform.window(labels, day, cascade.exploration_days)
     days = [each for each in platform.window(impressions, day, cascade.exploration_days) if each in days]
+    parts = []
+    for each in days:
+        shards = platform.aligned_shards(each, impressions, labels)
+        parts += [explored_rows(cascade, platform, teacher, each, (shard, shards)) for shard in range(shards)]
+    # Sums must not depend on the order in which rows were put together.
+    return audit_on_exploration(cascade, teacher, pl.concat(parts).sort("day", "request_id", "candidate_id"), day)
+
+
+def explored_rows(
+    cascade: Cascade, platform: Platform, teacher: Teacher, day: date, part: tuple[int, int]
+) -> pl.DataFrame:
+    """What a part of a day adds to `audited`: its explored rows with their labels and what the teacher says of them.
+
+    Args:
+        part: (k, n), as in `scan`, of impressions and labels alike.
+    """
     keys, tasks = ["request_id", "candidate_id"], [task.name for task in cascade.tasks]
     columns = ["day", *keys, "propensity", *tasks]
-    shown = platform.lake.scan(impressions, days).filter("explored").select(columns).collect()
+    scanned = platform.lake.scan((cascade.name, "impressions"), [day], part=part)
+    shown = scanned.filter("explored").select(columns).collect()
     # A teacher that is trained here has learnt from what is not withheld. Of the others' rows those that are
     # withheld are left to the evaluation, since the correction goes into training.
     held = withheld(shown["request_id"], cascade.withheld_share)
     shown = shown.filter(held if teacher.kind in ("trained", "foundation") else ~held)
-    said = platform.lake.scan(labels, days).join(shown.lazy(), on=["day", *keys], how="semi")
-    # Sums must not depend on the order in which threads join.
-    rows = shown.join(said.collect(), on=["day", *keys], how="inner").sort("day", *keys)
-    return audit_on_exploration(cascade, teacher, rows, day)
+    labels = platform.lake.scan((cascade.name, teacher.name, "teacher_labels"), [day], part=part)
+    predictions = [f"{task}_prediction" for task in tasks_taught(cascade, teacher)]
+    said = labels.select(*keys, *predictions).join(shown.lazy(), on=keys, how="semi")
+    return shown.join(said.collect(), on=keys, how="inner")

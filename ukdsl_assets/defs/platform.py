@@ -53,6 +53,17 @@ class Platform:
         """Data versions of published partitions, for the record of what was made from them."""
         return {"/".join(table): self.partition(table, day).data_version for table in tables}
 
+    def aligned_shards(self, day: date, *tables: Table) -> int:
+        """How many shards a day has in each of the tables, so that the k-th of all hold the same requests.
+
+        1, the day as a whole, where their numbers differ.
+
+        Raises:
+            LakeError: when a table has not the day.
+        """
+        counts = {len(self.partition(table, day).files) for table in tables}
+        return counts.pop() if len(counts) == 1 else 1
+
     def window(self, table: Table, day: date, days: int) -> list[date]:
         """The published days among the `days` that end with `day`, which must be published itself.
 

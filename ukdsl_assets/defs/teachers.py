@@ -1,6 +1,5 @@
 """Group 3: teachers, each with one table of labels that every student reads, audited before it is published."""
 
-from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from hashlib import sha256
@@ -12,14 +11,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.declared_teachers import LoggedTeacher, Teacher, TrainedTeacher
+from ukdsl_assets.declared_teachers import LoggedTeacher, TrainedTeacher
 from ukdsl_assets.defs.exploration import audit_asset
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.progress import training_progress
-from ukdsl_assets.defs.publishing import Events, day_of, publish_frame
+from ukdsl_assets.defs.publishing import Events, day_of, publish_staged
 from ukdsl_assets.defs.tables import sql_asset
+from ukdsl_assets.defs.teacher_labels import judged, reached, write_labels
 from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints import Checkpoint
@@ -29,7 +29,7 @@ from ukdsl_assets.learning import teacher_models
 from ukdsl_assets.learning.audit import no_withheld_request, same_predictions
 from ukdsl_assets.learning.code_version import code_version
 from ukdsl_assets.learning.delayed_feedback import told_as_seen
-from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_rules
+from ukdsl_assets.learning.teacher_audit import teacher_rules
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.references import tasks_taught
 from ukdsl_assets.sql.withheld import withheld
@@ -64,10 +64,7 @@ def logged_labels(cascade: Cascade, platform: Platform, teacher: LoggedTeacher) 
     """What a later stage predicted when it served, as labels: an SQL model with the teacher's audit on top."""
     table: Table = (cascade.name, teacher.name, "teacher_labels")
 
-    def audit(day: date, files: Sequence[str]) -> list[GateResult]:
-        return judged(cascade, platform, teacher, day, pl.read_parquet(list(files)))
-
-    rules = teacher_rules(cascade, teacher)
+    rules, audit = teacher_rules(cascade, teacher), partial(judged, cascade, platform, teacher)
     return sql_asset(cascade, platform, LOGGED_MODEL, table, TEACHERS, teacher=teacher, rules=rules, audit=audit)
 
 
@@ -220,34 +217,11 @@ def trained_labels(
             day = day_of(context)
             found = platform.checkpoints.load(table[:2], day)
             inputs = {**platform.versions(day, *sources), "teacher_checkpoint": found.version}
-            rows = rows_scored_by(cascade, platform, teacher, sources, day)
             teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
-            predictions = teacher_models.predict(teaching, rows, platform.settings.threads)
-            results = judged(cascade, platform, teacher, day, predictions)
-            yield from publish_frame(context, platform, table, predictions, results, inputs)
+            predict = partial(teacher_models.predict, teaching, threads=platform.settings.threads)
+            files = write_labels(cascade, platform, teacher, table, sources, day, predict)
+            results = judged(cascade, platform, teacher, day, files)
+            staged = platform.lake.stage_files(table, day, files)
+            yield from publish_staged(context, platform, staged, results, inputs, {})
 
     return labels
-
-
-def rows_scored_by(
-    cascade: Cascade, platform: Platform, teacher: Teacher, tables: Sequence[Table], day: date
-) -> pl.DataFrame:
-    """Keys and features of the day's rows that reached the teacher's stage, sorted by key."""
-    columns = ["request_id", "candidate_id", *(feature.name for feature in cascade.features_known_at(teacher.stage))]
-    parts = [reached(cascade, teacher, platform.lake.scan(table, [day])).select(columns) for table in tables]
-    return pl.concat(parts).sort("request_id", "candidate_id").collect()
-
-
-def reached(cascade: Cascade, teacher: Teacher, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows that the teacher's stage scored, which alone have all its features."""
-    stages = [stage.name for stage in cascade.stages][cascade.depth(teacher.stage) :]
-    return rows.filter(pl.col("deepest_stage").is_in(stages))
-
-
-def judged(cascade: Cascade, platform: Platform, teacher: Teacher, day: date, labels: pl.DataFrame) -> list[GateResult]:
-    """The teacher's gates on the day's impressions."""
-    tasks = [task.name for task in cascade.tasks]
-    columns = ["request_id", "candidate_id", "deepest_stage", "explored", *tasks]
-    impressions = platform.lake.scan((cascade.name, "impressions"), [day], columns=columns).collect()
-    held = withheld(impressions["request_id"], cascade.withheld_share)
-    return audit_teacher(cascade, teacher, impressions, labels, held)

@@ -1,7 +1,7 @@
 """Tables by day: write files, have them audited, publish them in one commit."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,28 @@ class Lake(LakeReader):
         to_delta(staged.schema, f"{'/'.join(table)}, day {day}")
         return staged
 
+    def write_shards(self, table: Table, day: dt.date, parts: Iterable[pl.DataFrame], shards: int) -> list[str]:
+        """Writes frames as the shards of a day, zstd Parquet, for `stage_files`; one is in memory at a time.
+
+        If each part holds its shard's rows in their order, the bytes are those of `stage_frame` for all rows.
+
+        Args:
+            parts: one a shard, in order, without a column `day`; one without rows stands for an empty shard.
+            shards: how many parts there are.
+
+        Returns:
+            The files' paths, in the order of the shards.
+
+        Raises:
+            ValueError: other than `shards` parts.
+        """
+        paths: list[str] = []
+        for shard, part in zip(range(shards), parts, strict=True):
+            paths.append(self.new_file(table, day, shard, shards))
+            # One chunk: the bytes must follow from the rows, not from how the frame was put together.
+            part.rechunk().write_parquet(paths[-1], compression="zstd")
+        return paths
+
     def stage_frame(self, table: Table, day: dt.date, frame: pl.DataFrame) -> StagedPartition:
         """Writes the frame's rows in their order, one zstd Parquet file per shard; nothing is visible until `commit`.
 
@@ -69,13 +91,9 @@ class Lake(LakeReader):
                 )
             frame = frame.drop(DAY)
         to_delta(frame.schema, where)
-        paths: list[str] = []
         shards = self.shards if SHARD_KEY in frame.columns else 1
-        for shard, part in enumerate(split(frame, shards) if shards > 1 else [frame]):
-            paths.append(self.new_file(table, day, shard, shards))
-            # One chunk: the bytes must follow from the rows, not from how the frame was put together.
-            part.rechunk().write_parquet(paths[-1], compression="zstd")
-        staged = self.stage_files(table, day, paths)
+        parts = split(frame, shards) if shards > 1 else [frame]
+        staged = self.stage_files(table, day, self.write_shards(table, day, parts, shards))
         if staged.rows != frame.height or staged.schema != frame.schema:
             raise LakeError(
                 f"{where}: the files hold {staged.rows} rows of {dict(staged.schema)}, expected {frame.height} rows of "

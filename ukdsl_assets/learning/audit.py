@@ -12,63 +12,59 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation import figure
-from ukdsl_assets.learning.metrics import calibration
+from ukdsl_assets.learning.teacher_sums import Agreement, LabelCounts
 
 # Below so few positive labels a calibration says little.
 POSITIVES_NEEDED = 100
 
 
-def judge_teacher(
-    cascade: Cascade, task: str, gate: str, prediction: NDArray[np.float32], label: NDArray[np.float32], bounds: str
-) -> GateResult:
-    """Calibration of a teacher against labels, float [rows] each, within the cascade's `gates.<bounds>`.
+def judge_teacher(cascade: Cascade, task: str, gate: str, seen: Agreement, bounds: str) -> GateResult:
+    """Calibration of a teacher against labels, within the cascade's `gates.<bounds>`.
 
     It fails only outside the bounds by more than two standard errors (of a Poisson count of positive labels), and
     blocks only from 100 positives on: with fewer, chance alone would stop the day. It only tells, too, for a task
     that is `delayed`. Predictions that are not all finite fail and block.
     """
-    if not len(label):
+    if not seen.rows:
         return GateResult(gate, True, "not judged: the day has no such rows with a label", "WARN", {"rows": 0})
-    if not np.isfinite(prediction).all():
-        wrong = int((~np.isfinite(prediction)).sum())
-        return GateResult(gate, False, f"{wrong} of {len(prediction)} predictions are not finite; retrain the teacher")
+    if seen.not_finite:
+        wrong = f"{seen.not_finite} of {seen.rows} predictions are not finite; retrain the teacher"
+        return GateResult(gate, False, wrong)
     lowest, highest = getattr(cascade.gates, bounds)
     delayed = cascade.task(task).delayed
-    positives, predicted = float(np.sum(label)), float(np.sum(prediction, dtype=np.float64))
-    error = math.sqrt(max(positives, 1))
-    enough = max(positives, predicted) >= POSITIVES_NEEDED
-    seen = calibration(prediction, label)
+    error = math.sqrt(max(seen.positives, 1))
+    enough = max(seen.positives, seen.predicted) >= POSITIVES_NEEDED
     return GateResult(
         name=gate,
-        passed=lowest * (positives - 2 * error) <= predicted <= highest * (positives + 2 * error),
+        passed=lowest * (seen.positives - 2 * error) <= seen.predicted <= highest * (seen.positives + 2 * error),
         severity="ERROR" if enough and not delayed else "WARN",
-        message=f"calibration {seen:.3f} on {len(label)} rows: {predicted:.1f} positive labels predicted, "
-        f"{positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} (gates.{bounds}) "
-        "within two standard errors"
+        message=f"calibration {seen.calibration:.3f} on {seen.rows} rows: {seen.predicted:.1f} positive labels "
+        f"predicted, {seen.positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} "
+        f"(gates.{bounds}) within two standard errors"
         + ("" if enough else f"; fewer than {POSITIVES_NEEDED} cannot block")
         + ("; labels of this task are delayed and cannot block" if delayed else ""),
-        seen={"calibration": _finite(seen), "predicted": predicted, "positive": positives, "rows": len(label)},
+        seen={
+            "calibration": _finite(seen.calibration),
+            "predicted": seen.predicted,
+            "positive": seen.positives,
+            "rows": seen.rows,
+        },
     )
 
 
-def labels_valid(labels: pl.DataFrame, scored: pl.DataFrame) -> GateResult:
-    """That a teacher's labels are finite, in [0, 1], one a row, and there for every shown row its stage scored.
-
-    Args:
-        labels: request_id, candidate_id and a Float32 column a task.
-        scored: request_id and candidate_id of the shown rows that the teacher's stage scored.
-    """
-    keys = ["request_id", "candidate_id"]
-    values = labels.drop(keys)
-    wrong = labels.filter(pl.any_horizontal(~pl.col(values.columns).is_between(0, 1).fill_null(False))).height
-    repeated = len(labels) - labels.select(keys).n_unique()
-    missing = scored.join(labels, on=keys, how="anti").height
+def labels_valid(seen: LabelCounts) -> GateResult:
+    """That a teacher's labels are finite, in [0, 1], one a row, and there for every shown row its stage scored."""
     return GateResult(
         name="labels_valid",
-        passed=not (wrong or repeated or missing),
-        message=f"{len(labels)} rows: {wrong} with a label that is not in [0, 1], {repeated} repeated, "
-        f"{missing} of {len(scored)} shown rows without one; expected 0 of each",
-        seen={"rows": len(labels), "not_in_unit_interval": wrong, "repeated": repeated, "missing": missing},
+        passed=not (seen.wrong or seen.repeated or seen.missing),
+        message=f"{seen.rows} rows: {seen.wrong} with a label that is not in [0, 1], {seen.repeated} repeated, "
+        f"{seen.missing} of {seen.scored} shown rows without one; expected 0 of each",
+        seen={
+            "rows": seen.rows,
+            "not_in_unit_interval": seen.wrong,
+            "repeated": seen.repeated,
+            "missing": seen.missing,
+        },
     )
 
 

@@ -146,18 +146,19 @@ def predict(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
 
 
 def hidden_layer(model: Model, rows: EncodedRows, output: str) -> NDArray[np.float32]:
-    """What the network's output layer reads, float32 [rows, width]; [0, 0] for no rows.
+    """What the network's output layer reads, float32 [rows, width].
 
     Args:
-        output: name of that layer, a module of the network; AttributeError if it has none.
+        output: name of that layer, a module of the network with a `weight`; AttributeError if it has none.
     """
     seen: list[Tensor] = []
-    hook = model.network.get_submodule(output).register_forward_pre_hook(lambda _, read: seen.append(read[0]))
+    layer: Any = model.network.get_submodule(output)
+    hook = layer.register_forward_pre_hook(lambda _, read: seen.append(read[0]))
     try:
         _applied(model, rows, model.network)
     finally:
         hook.remove()
-    return torch.cat(seen).cpu().numpy() if seen else np.empty((0, 0), np.float32)
+    return torch.cat(seen).cpu().numpy() if seen else np.empty((0, layer.weight.shape[1]), np.float32)
 
 
 @torch.inference_mode()

@@ -1,0 +1,91 @@
+"""A day's labels of a teacher: computed, written and judged one shard at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from functools import reduce
+from operator import add
+
+import polars as pl
+
+from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declared_teachers import Teacher
+from ukdsl_assets.defs.platform import Platform, Table
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_sums
+from ukdsl_assets.references import tasks_taught
+from ukdsl_assets.sql.withheld import withheld
+
+KEYS = ["request_id", "candidate_id"]
+
+
+def write_labels(
+    cascade: Cascade,
+    platform: Platform,
+    teacher: Teacher,
+    table: Table,
+    sources: Sequence[Table],
+    day: date,
+    predict: Callable[[pl.DataFrame], pl.DataFrame],
+) -> list[str]:
+    """Files of a day's labels, one shard in memory at a time, as many as the sources have.
+
+    Trees say the same of a row whatever rows are beside it; in what a network says the last bit of a float32 may hang
+    on its batch, hence on the number of shards.
+
+    Args:
+        sources: tables of the rows to label, which have equally many shards, or else are labelled as one.
+        predict: labels of rows that are sorted by key.
+    """
+    shards = platform.aligned_shards(day, *sources)
+    parts = ((shard, shards) for shard in range(shards))
+    labels = (predict(rows_scored_by(cascade, platform, teacher, sources, day, part)) for part in parts)
+    return platform.lake.write_shards(table, day, labels, shards)
+
+
+def rows_scored_by(
+    cascade: Cascade,
+    platform: Platform,
+    teacher: Teacher,
+    tables: Sequence[Table],
+    day: date,
+    part: tuple[int, int] = (0, 1),
+) -> pl.DataFrame:
+    """Keys and features of the day's rows that reached the teacher's stage, sorted by key; part (k, n) as in `scan`."""
+    columns = [*KEYS, *(feature.name for feature in cascade.features_known_at(teacher.stage))]
+    scans = (platform.lake.scan(table, [day], part=part) for table in tables)
+    rows = [reached(cascade, teacher, scan).select(columns) for scan in scans]
+    return pl.concat(rows).sort(KEYS).collect()
+
+
+def reached(cascade: Cascade, teacher: Teacher, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows that the teacher's stage scored, which alone have all its features."""
+    stages = [stage.name for stage in cascade.stages][cascade.depth(teacher.stage) :]
+    return rows.filter(pl.col("deepest_stage").is_in(stages))
+
+
+def judged(cascade: Cascade, platform: Platform, teacher: Teacher, day: date, files: Sequence[str]) -> list[GateResult]:
+    """The teacher's gates on the day's impressions; files as in `shown_and_labelled`."""
+    columns = ["deepest_stage", "explored", *(task.name for task in cascade.tasks)]
+    sums = (
+        teacher_sums(cascade, teacher, shown, labels.collect(), withheld(shown["request_id"], cascade.withheld_share))
+        for shown, labels in shown_and_labelled(cascade, platform, teacher, day, files, columns)
+    )
+    return audit_teacher(cascade, teacher, reduce(add, sums))
+
+
+def shown_and_labelled(
+    cascade: Cascade, platform: Platform, teacher: Teacher, day: date, files: Sequence[str], columns: Sequence[str]
+) -> Iterator[tuple[pl.DataFrame, pl.LazyFrame]]:
+    """Shard by shard: keys and `columns` of the day's impressions, keys and predictions of the same requests' labels.
+
+    Args:
+        files: Parquet files of the day's labels, in the order of their shards; if they are not as many as the
+            impressions', the day is one shard.
+    """
+    found = platform.partition((cascade.name, "impressions"), day)
+    parts = [[file] for file in files] if len(files) == len(found.files) else [list(files)]
+    predictions = [f"{task}_prediction" for task in tasks_taught(cascade, teacher)]
+    for shard, part in enumerate(parts):
+        of_shard = (shard, len(parts))
+        shown = platform.lake.scan(found.table, [day], found.version, [*KEYS, *columns], of_shard).collect()
+        yield shown, pl.scan_parquet(part, glob=False, hive_partitioning=False).select(*KEYS, *predictions)
