@@ -206,7 +206,7 @@ def with_truth(
         return rows
     keys = ["request_id", "candidate_id"]
     table: Table = (cascade.name, "candidate_log")
-    days = set(rows["requested_at"].dt.date()) & set(platform.lake.partitions(table))
+    days = set(rows["requested_at"].dt.date().unique()) & set(platform.lake.partitions(table))
     if not days:
         return rows.with_columns(truth=pl.lit(None, pl.Float32))
     counts = {platform.lake.shard_count(table, [each]) for each in days}

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from ukdsl_assets.learning.bootstrap import request_sums, standard_error
 from ukdsl_assets.learning.comparisons import Comparison, comparisons, draws_of
 from ukdsl_assets.learning.metrics import row_entropy
+from ukdsl_assets.learning.one_thread import blas_on_one_thread
 from ukdsl_assets.learning.scored import Predictions, ScoredShards, whole
 from ukdsl_assets.learning.totals import Key, Totals, totals_of
 
@@ -65,6 +66,7 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.
     return evaluate_shards(shards, totals_of(shards), seed)
 
 
+@blas_on_one_thread
 def evaluate_shards(shards: ScoredShards, totals: dict[Key, Totals], seed: int = 0) -> pl.DataFrame:
     """Judge predictions on the rows of `teacher_augmented` that are withheld; in memory is one shard at a time.
 

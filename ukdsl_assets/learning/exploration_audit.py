@@ -9,6 +9,7 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_teachers import Teacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.exploration import calibration_on_log_scale, logit_shift, shrunken
+from ukdsl_assets.learning.one_thread import blas_on_one_thread
 from ukdsl_assets.references import tasks_taught
 
 # Half the width of a 95% interval, in standard errors.
@@ -39,6 +40,7 @@ SCHEMA = {
 }
 
 
+@blas_on_one_thread
 def audit_on_exploration(cascade: Cascade, teacher: Teacher, explored: pl.DataFrame, today: date) -> pl.DataFrame:
     """The table `teacher_audit` of a day: a row for each task and period, columns as in `MEANINGS`.
 

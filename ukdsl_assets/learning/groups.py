@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.learning.bootstrap import REPLICATES, standard_error
 from ukdsl_assets.learning.comparisons import Comparison, comparisons, draws_of
+from ukdsl_assets.learning.one_thread import blas_on_one_thread
 from ukdsl_assets.learning.score_bins import bins_of
 from ukdsl_assets.learning.scored import Predictions, ScoredShards, whole
 from ukdsl_assets.learning.totals import Key, Totals, totals_of
@@ -51,6 +52,7 @@ def calibration_by_group(
     return calibration_by_group_of_shards(shards, totals_of(shards), segments, seed)
 
 
+@blas_on_one_thread
 def calibration_by_group_of_shards(
     shards: ScoredShards, totals: dict[Key, Totals], segments: Sequence[str] = (), seed: int = 0
 ) -> pl.DataFrame:

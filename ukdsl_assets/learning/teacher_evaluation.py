@@ -10,6 +10,7 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.bootstrap import request_sums, standard_error
 from ukdsl_assets.learning.comparisons import draws_of, request_numbers
 from ukdsl_assets.learning.metrics import auc_with_influence, calibration, normalized_entropy, row_entropy
+from ukdsl_assets.learning.one_thread import blas_on_one_thread
 
 MEANINGS = {
     "task": "the task of this cascade",
@@ -28,6 +29,7 @@ MEANINGS = {
 POSITIVES_NEEDED = 20
 
 
+@blas_on_one_thread
 def evaluate_teacher(labels: pl.DataFrame, impressions: pl.DataFrame, tasks: list[str], seed: int = 0) -> pl.DataFrame:
     """One row a task with the columns of `MEANINGS`; figures are NaN where undefined, as without rows.
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.learning.comparisons import Comparison, comparisons
 from ukdsl_assets.learning.metrics import constant_entropy, request_auc_sums, row_entropy
+from ukdsl_assets.learning.one_thread import blas_on_one_thread
 from ukdsl_assets.learning.score_bins import BinnedOutcomes
 from ukdsl_assets.learning.scored import ScoredShards
 
@@ -64,6 +65,7 @@ class Totals:
         return inside / share if share != 0 else float("nan")
 
 
+@blas_on_one_thread
 def totals_of(shards: ScoredShards) -> dict[Key, Totals]:
     """One pass over the shards, in their order."""
     found: dict[Key, Totals] = {}

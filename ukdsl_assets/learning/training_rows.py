@@ -15,6 +15,7 @@ from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.delayed_feedback import corrected_target
 from ukdsl_assets.learning.encoding import Encoder
 from ukdsl_assets.learning.losses import Lists, lists_of, smoothed, softened
+from ukdsl_assets.learning.one_thread import blas_on_one_thread
 from ukdsl_assets.learning.training_tasks import REPRESENTATION, TARGET, Output, taught_column
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Survey:
     kept: pl.DataFrame | None
 
 
+@blas_on_one_thread
 def survey(
     cascade: Cascade, student: Student, domains: Sequence[str], encoder: Encoder, readers: Sequence[Reader], least: int
 ) -> Survey:

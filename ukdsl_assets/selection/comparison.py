@@ -11,6 +11,7 @@ from ukdsl_assets.declared_students import Student
 from ukdsl_assets.learning.bootstrap import request_sums, standard_error
 from ukdsl_assets.learning.comparisons import comparisons, draws_of
 from ukdsl_assets.learning.metrics import normalized_entropy, row_entropy
+from ukdsl_assets.learning.one_thread import blas_on_one_thread
 from ukdsl_assets.learning.students import fit_student, predict_student
 from ukdsl_assets.selection.choice import COLUMNS
 from ukdsl_assets.selection.simplified import simplified, with_features
@@ -95,6 +96,7 @@ def selection_key(student: Student) -> tuple[str, str]:
     return student.selection.rule, "equal"
 
 
+@blas_on_one_thread
 def compared(held: pl.DataFrame, predictions: RulePredictions, seed: int = 0) -> pl.DataFrame:
     """NE of each rule's predictions, and its change against `BASELINE` with the error of the difference.
 
