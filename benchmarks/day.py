@@ -26,7 +26,7 @@ from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_shards
 from ukdsl_assets.defs.exploration import audited
 from ukdsl_assets.defs.labels import make_closed
 from ukdsl_assets.defs.lineage import lineage_metadata
-from ukdsl_assets.defs.logs import reading_of, stage_logs
+from ukdsl_assets.defs.logs import judge_and_stage, reading_of
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.release import decide
 from ukdsl_assets.defs.students import train_arm
@@ -34,7 +34,6 @@ from ukdsl_assets.defs.tables import label_audit, make_table, upstream_table
 from ukdsl_assets.defs.teacher_labels import judged
 from ukdsl_assets.learning.students import ARMS
 from ukdsl_assets.settings import PROJECT, Settings
-from ukdsl_assets.sources.judge import read_and_judge
 from ukdsl_assets.sources.open import known_until
 from ukdsl_assets.sql.context import template_context
 from ukdsl_assets.sql.render import render
@@ -59,7 +58,8 @@ def compare(folder: Path, days: int, scale: Any) -> None:
     shutil.copy(PROJECT / "dagster.yaml", folder)
     graph, bare = (Settings(lake=str(folder / side), scale=scale) for side in ("graph", "bare"))
     # Both worlds start from one saved state, so that neither pays for bringing it forward.
-    Platform.open(graph).source(cascade, lambda _: None).read(cascade.first_day)
+    for _ in Platform.open(graph).source(cascade, lambda _: None).read_in_parts(cascade.first_day):
+        pass
     shutil.copytree(graph.simulated_state, bare.simulated_state)
     seconds: dict[str, list[tuple[float, float]]] = {"graph": [], "bare": []}
     steps: dict[str, list[float]] = {}
@@ -103,11 +103,11 @@ def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
     lake, name = platform.lake, cascade.name
     logs: Table = (name, "candidate_log")
     trailing = lake.row_counts(logs, platform.trailing(logs, day))
-    read, *_ = read_and_judge(platform.source(cascade, lambda _: None), cascade, day, list(trailing.values()))
-    assert read is not None
-    staged = stage_logs(platform, cascade, day, read)
+    clock = known_until(cascade, platform.settings, day)
+    source = platform.source(cascade, lambda _: None)
+    _, staged = judge_and_stage(cascade, platform, source, day, list(trailing.values()), clock)
     for part in staged:
-        lake.commit(part, reading_of(staged, known_until(cascade, platform.settings, day)))
+        lake.commit(part, reading_of(staged, clock))
     for model in ("impressions", "considerations", "stage_calibration"):
         audit = label_audit(cascade, platform)[1] if model == "impressions" else None
         table_of(platform, cascade, model, (name, model), day, audit=audit)

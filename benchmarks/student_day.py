@@ -26,7 +26,7 @@ from benchmarks.day import table_of
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.evaluation import held_rows
-from ukdsl_assets.defs.logs import reading_of, stage_logs
+from ukdsl_assets.defs.logs import judge_and_stage, reading_of
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.students import shard_readers
 from ukdsl_assets.learning.metrics import calibration, normalized_entropy
@@ -97,10 +97,11 @@ def compare(platform: Platform, cascade: Cascade, ways: Sequence[Way], seeds: in
 
 
 def make_logs(platform: Platform, cascade: Cascade, day: date) -> None:
-    """Simulate the day, after those before it, and publish its logs."""
-    staged = stage_logs(platform, cascade, day, platform.source(cascade, print).read(day))
+    """Read or simulate the day, after those before it, and publish its logs."""
+    clock = known_until(cascade, platform.settings, day)
+    _, staged = judge_and_stage(cascade, platform, platform.source(cascade, print), day, [], clock)
     for part in staged:
-        platform.lake.commit(part, reading_of(staged, known_until(cascade, platform.settings, day)))
+        platform.lake.commit(part, reading_of(staged, clock))
 
 
 def make_tables(platform: Platform, cascade: Cascade, day: date) -> None:

@@ -113,12 +113,11 @@ def check_logs(
     # A simulated cascade's state goes to a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch, complaints.status("reading the logs ...") as status:
         source = open_source(declared, settings, scratch, status.update)
-        logs, *found = read_and_judge(source, declared, wanted, list(trailing.values()))
-    candidates, events = found
-    for place, (name, results) in enumerate((("candidate_log", candidates), ("event_log", events))):
-        rows = f"{len(logs[place]):,} rows" if logs else "could not be read"
-        console.print(gate_table(f"{name} of {cascade}, {wanted}: {rows}", results))
-    failed = blocking([*candidates, *events])
+        judged = read_and_judge(source, declared, wanted, list(trailing.values()), shards=settings.shards)
+    for log, results in (("candidate_log", judged.candidate_log), ("event_log", judged.event_log)):
+        rows = f"{judged.rows[log]:,} rows" if judged.rows else "could not be read"
+        console.print(gate_table(f"{log} of {cascade}, {wanted}: {rows}", results))
+    failed = blocking(judged.results)
     console.print(f"{len(failed)} gate(s) failed" if failed else "The logs keep the contract.")
     if failed:
         raise typer.Exit(1)

@@ -20,11 +20,11 @@ from ukdsl_assets.defs.publishing import Events, day_of, publish_staged
 from ukdsl_assets.defs.tables import SQL_GATES, MadeTable
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.gates import GateResult, blocking
-from ukdsl_assets.lake.sharding import split
 from ukdsl_assets.learning.delayed_feedback import DELAY_DAYS, newest_closed_day, told_as_seen, with_label_factor
 from ukdsl_assets.learning.training_rows import Reader
+from ukdsl_assets.sources.by_shard import by_shard
 from ukdsl_assets.sources.contract import DayOfLogs, candidate_log_dtypes, event_log_dtypes
-from ukdsl_assets.sources.judge import judge_logs
+from ukdsl_assets.sources.judge import judge_shards
 from ukdsl_assets.sources.open import known_until
 from ukdsl_assets.sql.audit import audit_model
 from ukdsl_assets.sql.context import parameters_for, template_context
@@ -70,11 +70,10 @@ def make_closed(cascade: Cascade, platform: Platform, day: date) -> MadeTable:
     rendered = render(platform.models["impressions"], template_context(cascade))
     clock = known_until(cascade, platform.settings, day)
     closed = newest_closed_day(clock, day, longest_window(cascade))
-    logs, judged = closed_logs(cascade, platform, closed, clock)
     values = parameters_for(cascade, closed, known_until=clock)
     lake, threads = platform.lake, platform.settings.threads
-    with TemporaryDirectory() as folder:
-        inputs = written(logs, Path(folder), platform.settings.shards)
+    with TemporaryDirectory(dir=lake.writing_folder(table, day)) as folder:
+        inputs, judged = closed_logs(cascade, platform, closed, clock, Path(folder))
         files = run_sharded(rendered, inputs, values, lambda *shard: lake.new_file(table, day, *shard), threads)
     results = [judged, *audit_model(rendered, files, values)]
     return MadeTable(lake.stage_files(table, day, files), results, {})
@@ -105,32 +104,40 @@ def refuse_without_labels(cascade: Cascade, platform: Platform, student: Student
         )
 
 
-def closed_logs(cascade: Cascade, platform: Platform, day: date, clock: datetime) -> tuple[DayOfLogs, GateResult]:
+def closed_logs(
+    cascade: Cascade, platform: Platform, day: date, clock: datetime, folder: Path
+) -> tuple[dict[str, list[str]], GateResult]:
     """The shown candidates of a closed day and their events before the clock, and the verdict on its logs.
 
     Both logs are empty for a day before the cascade's first.
+
+    Args:
+        folder: an empty one.
+
+    Returns:
+        Parquet files in the folder by log, one a shard, and the verdict.
     """
+    files: dict[str, list[str]] = {"candidate_log": [], "event_log": []}
+    known = 0
+
+    def write(logs: DayOfLogs) -> None:
+        nonlocal known
+        events = logs.event_log.filter(pl.col("occurred_at") < clock)
+        known += len(events)
+        for (name, written), frame in zip(files.items(), (logs.candidate_log.filter("shown"), events), strict=True):
+            written.append(str(folder / f"{name}-{len(written)}.parquet"))
+            frame.write_parquet(written[-1])
+
     if day < cascade.first_day:
-        nothing = DayOfLogs(
-            pl.DataFrame(schema=candidate_log_dtypes(cascade)), pl.DataFrame(schema=event_log_dtypes(cascade))
-        )
-        return nothing, GateResult("logs_valid", True, f"nothing to judge: {first_closing(cascade)}")
-    read = platform.source(cascade, lambda line: None, as_of=clock).read(day)
-    events = read.event_log.filter(pl.col("occurred_at") < clock)
-    failed = blocking([each for verdicts in judge_logs(cascade, day, read, []) for each in verdicts])
-    said = "; ".join(each.message for each in failed) or f"{len(events)} events of {day} known at {clock}"
-    return DayOfLogs(read.candidate_log.filter("shown"), events), GateResult("logs_valid", not failed, said)
-
-
-def written(logs: DayOfLogs, folder: Path, shards: int) -> dict[str, list[str]]:
-    """Both logs as Parquet files, one a shard, in a folder that exists."""
-    files: dict[str, list[str]] = {}
-    for name, frame in logs._asdict().items():
-        parts = list(split(frame, shards)) if shards > 1 else [frame]
-        files[name] = [str(folder / f"{name}-{number}.parquet") for number in range(len(parts))]
-        for part, file in zip(parts, files[name], strict=True):
-            part.write_parquet(file)
-    return files
+        columns = candidate_log_dtypes(cascade), event_log_dtypes(cascade)
+        for _ in range(platform.settings.shards):
+            write(DayOfLogs(*(pl.DataFrame(schema=dtypes) for dtypes in columns)))
+        return files, GateResult("logs_valid", True, f"nothing to judge: {first_closing(cascade)}")
+    parts = platform.source(cascade, lambda line: None, as_of=clock).read_in_parts(day)
+    judged = judge_shards(cascade, day, by_shard(parts, platform.settings.shards, folder), [], write)
+    failed = blocking(judged.results)
+    said = "; ".join(each.message for each in failed) or f"{known} events of {day} known at {clock}"
+    return files, GateResult("logs_valid", not failed, said)
 
 
 @dataclass(frozen=True)

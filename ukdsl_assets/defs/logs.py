@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -11,10 +12,11 @@ from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocke
 from ukdsl_assets.defs.keys import LOGS, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
+from ukdsl_assets.gates import blocking
 from ukdsl_assets.lake.tables import StagedPartition
 from ukdsl_assets.sources.contract import DayOfLogs
-from ukdsl_assets.sources.judge import read_and_judge
-from ukdsl_assets.sources.open import known_until
+from ukdsl_assets.sources.judge import Judged, read_and_judge
+from ukdsl_assets.sources.open import Source, known_until
 
 CANDIDATE_GATES = {
     "contract": "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
@@ -50,26 +52,47 @@ def log_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition
             # Taken before reading: what comes meanwhile may be missed.
             clock = known_until(cascade, platform.settings, day)
             reader = platform.source(cascade, context.log.info)
-            read, of_candidates, of_events = read_and_judge(reader, cascade, day, list(rows.values()))
-            yield from check_results(candidates, of_candidates)
-            yield from check_results(events, of_events)
-            # Both tables are judged before either is written.
-            refuse_if_blocked({candidates: of_candidates, events: of_events})
-            assert read is not None, "logs that cannot be read have failed a gate"
-            if platform.settings.as_of is not None:
-                # A clock that was asked for knows nothing of what came after it, whatever the source holds.
-                read = read._replace(event_log=read.event_log.filter(pl.col("occurred_at") < clock))
-            staged = stage_logs(platform, cascade, day, read)
+            judged, staged = judge_and_stage(cascade, platform, reader, day, list(rows.values()), clock)
+            yield from check_results(candidates, judged.candidate_log)
+            yield from check_results(events, judged.event_log)
+            refuse_if_blocked({candidates: judged.candidate_log, events: judged.event_log})
             for part in staged:
                 yield committed(context, platform, part, {}, {"source": source}, record=reading_of(staged, clock))
 
     return [logs]
 
 
-def stage_logs(platform: Platform, cascade: Cascade, day: date, read: DayOfLogs) -> list[StagedPartition]:
-    """Write both logs; nothing is visible until they are committed."""
-    tables = (("candidate_log", read.candidate_log), ("event_log", read.event_log))
-    return [platform.lake.stage_frame((cascade.name, name), day, frame) for name, frame in tables]
+def judge_and_stage(
+    cascade: Cascade, platform: Platform, source: Source, day: date, trailing_rows: Sequence[int], clock: datetime
+) -> tuple[Judged, list[StagedPartition]]:
+    """Read a day, judge both logs and write them, a shard at a time; nothing is visible until it is committed.
+
+    Args:
+        trailing_rows: rows of candidate_log on each published day of the week before; may be empty.
+        clock: until when events count, if the settings ask for a clock.
+
+    Returns:
+        The verdicts, and both logs staged; none if a gate blocks.
+    """
+    lake = platform.lake
+    paths: dict[str, list[str]] = {"candidate_log": [], "event_log": []}
+
+    def write(shard: DayOfLogs) -> None:
+        candidates, events = shard
+        if platform.settings.as_of is not None:
+            # A clock that was asked for knows nothing of what came after it, whatever the source holds.
+            events = events.filter(pl.col("occurred_at") < clock)
+        for (name, written), frame in zip(paths.items(), (candidates, events), strict=True):
+            written.append(lake.write_shard((cascade.name, name), day, len(written), lake.shards, frame))
+
+    folder = lake.writing_folder((cascade.name, "candidate_log"), day)
+    judged = read_and_judge(source, cascade, day, trailing_rows, write, lake.shards, folder)
+    # Both tables are judged before either is published.
+    if blocking(judged.results):
+        for path in (path for written in paths.values() for path in written):
+            Path(path).unlink()
+        return judged, []
+    return judged, [lake.stage_files((cascade.name, name), day, written) for name, written in paths.items()]
 
 
 def reading_of(staged: Sequence[StagedPartition], clock: datetime) -> dict[str, str]:

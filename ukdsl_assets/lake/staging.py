@@ -70,7 +70,7 @@ def data_version_of(paths: Sequence[str]) -> str:
 
 def new_file(storage: Storage, table: tuple[str, ...], day: dt.date, shard: int, shards: int) -> str:
     """Local path to which to write one shard before staging it: beside its table when the lake is local."""
-    folder = _writing_folder(storage, table, day)
+    folder = writing_folder(storage, table, day)
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder / f"shard-{shard:05d}-of-{shards:05d}-{uuid4().hex}.parquet")
 
@@ -93,7 +93,7 @@ def stage_files(storage: Storage, table: tuple[str, ...], day: dt.date, paths: S
                 f"{where}: the shards have different columns: {path} has {dict(schema)}, expected "
                 f"{dict(footers[0][0])} as in {paths[0]}. Write every shard with the same query and casts."
             )
-    folder = _writing_folder(storage, table, day)
+    folder = writing_folder(storage, table, day)
     if elsewhere := [path for path in paths if Path(path).parent != folder]:
         raise LakeError(
             f"{where}: {elsewhere[0]} is not in {folder}. Write the shards to the paths that new_file gives."
@@ -104,7 +104,7 @@ def stage_files(storage: Storage, table: tuple[str, ...], day: dt.date, paths: S
     return StagedPartition(table, day, files, footers[0][0])
 
 
-def _writing_folder(storage: Storage, table: tuple[str, ...], day: dt.date) -> Path:
+def writing_folder(storage: Storage, table: tuple[str, ...], day: dt.date) -> Path:
     """Where files are written before they are staged: on the lake's own disk, so that staging need not copy them."""
     return Path(storage.path(*table, folder_of(day))) if storage.local else Path(tempfile.gettempdir())
 

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -39,6 +40,12 @@ class Lake(LakeReader):
         """Local path for another writer (DuckDB's COPY) to write shard `shard` of `shards` to, for `stage_files`."""
         return staging.new_file(self._storage, checked_key(table), day, shard, shards)
 
+    def writing_folder(self, table: Table, day: dt.date) -> Path:
+        """Where `new_file` points to: on the lake's own disk, if it is local. It exists, and `vacuum` clears it up."""
+        folder = staging.writing_folder(self._storage, checked_key(table), day)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def stage_files(self, table: Table, day: dt.date, paths: Sequence[str]) -> StagedPartition:
         """Adopts Parquet files that were written to the paths of `new_file`; nothing is visible until `commit`.
 
@@ -51,6 +58,13 @@ class Lake(LakeReader):
         staged = staging.stage_files(self._storage, checked_key(table), day, paths)
         to_delta(staged.schema, f"{'/'.join(table)}, day {day}")
         return staged
+
+    def write_shard(self, table: Table, day: dt.date, shard: int, shards: int, part: pl.DataFrame) -> str:
+        """Writes one of a day's shards; as `write_shards`, where those of several tables are made in turn."""
+        path = self.new_file(table, day, shard, shards)
+        # One chunk: the bytes must follow from the rows, not from how the frame was put together.
+        part.rechunk().write_parquet(path, compression="zstd")
+        return path
 
     def write_shards(self, table: Table, day: dt.date, parts: Iterable[pl.DataFrame], shards: int) -> list[str]:
         """Writes frames as the shards of a day, zstd Parquet, for `stage_files`; one is in memory at a time.
@@ -67,12 +81,9 @@ class Lake(LakeReader):
         Raises:
             ValueError: other than `shards` parts.
         """
-        paths: list[str] = []
-        for shard, part in zip(range(shards), parts, strict=True):
-            paths.append(self.new_file(table, day, shard, shards))
-            # One chunk: the bytes must follow from the rows, not from how the frame was put together.
-            part.rechunk().write_parquet(paths[-1], compression="zstd")
-        return paths
+        return [
+            self.write_shard(table, day, shard, shards, part) for shard, part in zip(range(shards), parts, strict=True)
+        ]
 
     def stage_frame(self, table: Table, day: dt.date, frame: pl.DataFrame) -> StagedPartition:
         """Writes the frame's rows in their order, one zstd Parquet file per shard; nothing is visible until `commit`.

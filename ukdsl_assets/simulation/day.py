@@ -1,7 +1,7 @@
 """One simulated day of the cascade: requests, candidates, three stages, the auction, and what the users then did."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -135,6 +135,14 @@ def simulate_day(world: World, models: ServingModels, day: int, requests: int, t
         true_conversion=true_conversion,
         outcomes=_outcomes(world, day, asked, ads, shown_slots),
     )
+
+
+def some_requests(served: SimulatedDay, which: slice) -> SimulatedDay:
+    """The same day with some of its requests alone, which keep their numbers; nothing is copied."""
+    arrays: dict[str, Any] = {n: value[which] for n, value in vars(served).items() if isinstance(value, np.ndarray)}
+    requests = Requests(*(value[which] for value in served.requests))
+    outcomes = Outcomes(**{name: value[which] for name, value in vars(served.outcomes).items()})
+    return replace(served, requests=requests, outcomes=outcomes, **arrays)
 
 
 def known_to_auction(world: World, day: int, requests: Requests, ads: Ads, slots: np.ndarray) -> np.ndarray:

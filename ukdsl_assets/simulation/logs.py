@@ -36,7 +36,7 @@ def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]
     """The day's candidate log, 300 rows a request.
 
     Args:
-        served: with truths, if columns of them are asked for.
+        served: a day or some requests of it; with truths, if columns of them are asked for.
         midnight: start of the day, UTC.
         names: the columns to return, in order.
 
@@ -52,7 +52,7 @@ def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]
     depth[pre_ranked], depth[ranked] = 1, 2
     is_shown = np.zeros(rows, dtype=bool)
     is_shown[shown] = True
-    of_request, of_ad = np.repeat(requests.number, CANDIDATES), served.slots.ravel()
+    of_request, of_ad = np.repeat(np.arange(len(requests.number)), CANDIDATES), served.slots.ravel()
     is_explored = is_shown & served.explored[of_request]
 
     columns = {

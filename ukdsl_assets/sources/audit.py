@@ -1,17 +1,17 @@
 """The gates that one day of logs must pass before it is published. All are ERROR: a log that fails is not used.
 
-Every rule is counted in one pass; offending keys, and their files, are looked up only for the rules that fail.
+Every rule is about rows of one request, so that a day is judged shard by shard: an audit is given one after the other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import polars as pl
 
 from ukdsl_assets.cascade import Cascade, prediction_column
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.sources.contract import candidate_log_dtypes, event_log_dtypes
+from ukdsl_assets.sources.by_shard import in_order
+from ukdsl_assets.sources.contract import CANDIDATE_ORDER, EVENT_ORDER, candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.sources.rules import (
     CANDIDATE_KEYS,
     Rule,
@@ -23,23 +23,21 @@ from ukdsl_assets.sources.rules import (
     repeats_in_sorted,
     varies_in_sorted,
 )
+from ukdsl_assets.sources.tally import Locate, Tally
 
-SHOWN_KEYS = 3
 CANDIDATE_LOG_GATES = ("contract", "keys_unique", "probabilities_valid", "late_stage_present")
 EVENT_LOG_GATES = ("contract", "events_have_candidates")
-# Takes a frame of keys, gives the files that hold rows of each.
-Locate = Callable[[pl.DataFrame], Mapping[tuple[Any, ...], Sequence[str]]]
 
 
 def audit_candidate_log(
     cascade: Cascade, day: date, frame: pl.DataFrame, locate: Locate | None = None
 ) -> list[GateResult]:
-    """Judge a day's candidate log.
+    """Judge a day's candidate log that is in memory as a whole.
 
     Args:
         cascade: the declaration that the log must follow.
         day: the UTC day of the partition.
-        frame: the log; fastest if sorted by (request_id, candidate_id), as the contract has it. Not changed.
+        frame: the log, in any order. Not changed.
         locate: if rows come from files, asked once on failure for the files of the example keys (request_id,
             candidate_id) that messages show.
 
@@ -47,23 +45,9 @@ def audit_candidate_log(
         The CANDIDATE_LOG_GATES in their order. An empty day fails `contract`. If columns are missing or of a wrong
         type, the other gates fail as not judged.
     """
-    where = f"candidate_log of {cascade.name}, {day}"
-    dtypes = candidate_log_dtypes(cascade)
-    if problem := _wrong_columns(frame, dtypes):
-        return _not_judged(where, problem, CANDIDATE_LOG_GATES)
-    if frame.is_empty():
-        problem = "0 rows, expected at least one; see whether the day's logging ran"
-        return _not_judged(where, problem, CANDIDATE_LOG_GATES)
-    frame = _sorted_by_keys(frame)
-    rules = [
-        *no_nulls([column for column in dtypes if column not in nullable_columns(cascade)]),
-        _inside_day(day),
-        *candidate_log_rules(cascade),
-        *(varies_in_sorted(cascade, column) for column in constant_columns(cascade)),
-        repeats_in_sorted(),
-    ]
-    judged = _judge(where, frame, rules, CANDIDATE_LOG_GATES[:-1], CANDIDATE_KEYS, locate)
-    return [*judged, _late_stage_present(cascade, where, frame)]
+    audit = CandidateLogAudit(cascade, day)
+    audit.add(in_order(frame, CANDIDATE_ORDER))
+    return audit.results(locate)
 
 
 def audit_event_log(
@@ -73,7 +57,7 @@ def audit_event_log(
     candidate_log: pl.DataFrame,
     locate: Locate | None = None,
 ) -> list[GateResult]:
-    """Judge a day's event log against the candidate log of the same day.
+    """Judge a day's event log against the candidate log of the same day, both in memory and in any order.
 
     Args:
         locate: as for `audit_candidate_log`; the keys are (request_id, candidate_id, event).
@@ -82,34 +66,123 @@ def audit_event_log(
         The EVENT_LOG_GATES in their order. An empty event log passes. If columns of either log that are needed are
         missing or of a wrong type, gates fail as not judged.
     """
-    where = f"event_log of {cascade.name}, {day}"
-    dtypes = event_log_dtypes(cascade)
-    if problem := _wrong_columns(event_log, dtypes):
-        return _not_judged(where, problem, EVENT_LOG_GATES)
-    needed = {name: candidate_log_dtypes(cascade)[name] for name in (*CANDIDATE_KEYS, "requested_at", "shown")}
-    if problem := _wrong_columns(candidate_log.select(name for name in needed if name in candidate_log), needed):
-        return _not_judged(where, f"its candidate_log: {problem}", EVENT_LOG_GATES)
-    shown = candidate_log.lazy().filter("shown").select(*CANDIDATE_KEYS, "requested_at").unique(CANDIDATE_KEYS)
-    joined = event_log.lazy().join(shown, on=CANDIDATE_KEYS, how="left", maintain_order="left").collect()
-    rules = [
-        *no_nulls([column for column in dtypes if column not in nullable_columns(cascade)]),
-        *event_log_rules(cascade),
-        Rule(
-            "contract",
-            "occurred_at",
-            "not before its request's requested_at",
-            "bring both clocks to UTC, and log an event with the time at which it happened",
-            pl.col("occurred_at") < pl.col("requested_at"),
-        ),
-        Rule(
-            "events_have_candidates",
-            "request_id, candidate_id",
-            "a row of candidate_log with shown = true",
-            "write each event to the day of its request, and set shown on every candidate that was displayed",
-            pl.col("requested_at").is_null(),
-        ),
-    ]
-    return _judge(where, joined, rules, EVENT_LOG_GATES, (*CANDIDATE_KEYS, "event"), locate)
+    audit = EventLogAudit(cascade, day)
+    audit.add(event_log, candidate_log)
+    return audit.results(locate)
+
+
+class CandidateLogAudit:
+    """Judges a candidate log that is given in shards: whole requests, in the contract's order."""
+
+    def __init__(self, cascade: Cascade, day: date) -> None:
+        self._cascade = cascade
+        self._where = f"candidate_log of {cascade.name}, {day}"
+        self._dtypes = candidate_log_dtypes(cascade)
+        rules = [
+            *no_nulls([column for column in self._dtypes if column not in nullable_columns(cascade)]),
+            _inside_day(day),
+            *candidate_log_rules(cascade),
+            *(varies_in_sorted(cascade, column) for column in constant_columns(cascade)),
+            repeats_in_sorted(),
+        ]
+        self._tally = Tally(rules, CANDIDATE_ORDER)
+        self._problem = ""
+        self._requests = self._late = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Judge a shard; it may have no rows."""
+        self._problem = self._problem or _wrong_columns(frame, self._dtypes)
+        if self._problem or frame.is_empty():
+            return
+        self._tally.add(frame)
+        request = pl.col("request_id")
+        present = pl.any_horizontal(pl.lit(False), *(pl.col(column).is_not_null() for column in self._late_columns))
+        requests, late = frame.select(request.n_unique(), late=request.filter(present).n_unique()).row(0)
+        self._requests, self._late = self._requests + requests, self._late + late
+
+    def results(self, locate: Locate | None = None) -> list[GateResult]:
+        """The verdicts on all shards; as `audit_candidate_log`."""
+        problem = self._problem
+        if not problem and not self._tally.rows:
+            problem = "0 rows, expected at least one; see whether the day's logging ran"
+        if problem:
+            return _not_judged(self._where, problem, CANDIDATE_LOG_GATES)
+        judged = self._tally.verdicts(self._where, CANDIDATE_LOG_GATES[:-1], CANDIDATE_KEYS, locate)
+        return [*judged, self._late_stage_present()]
+
+    @property
+    def _late_stage(self) -> str | None:
+        """The deepest stage that logs predictions."""
+        logging = [stage.name for stage in self._cascade.stages if self._cascade.predictions_of(stage.name)]
+        return logging[-1] if logging else None
+
+    @property
+    def _late_columns(self) -> list[str]:
+        stage = self._late_stage
+        return [prediction_column(stage, task) for task in self._cascade.predictions_of(stage)] if stage else []
+
+    def _late_stage_present(self) -> GateResult:
+        gate, least, stage = "late_stage_present", self._cascade.gates.late_stage_present, self._late_stage
+        if stage is None:
+            return GateResult(gate, True, f"{self._where}: not applicable, since no stage logs predictions")
+        share = self._late / self._requests
+        message = (
+            f"{self._where}: {self._late:,} of {self._requests:,} requests ({share:.1%}) have a prediction of stage "
+            f"{stage}, expected at least {least:.1%}"
+        )
+        if share < least:
+            message += f"; see whether {', '.join(self._late_columns)} are logged for every request that {stage} ranks"
+        seen = {"share": share, "requests": self._requests, "expected": least}
+        return GateResult(gate, share >= least, message, seen=seen)
+
+
+class EventLogAudit:
+    """Judges an event log that is given in shards, each beside the same requests' candidates."""
+
+    def __init__(self, cascade: Cascade, day: date) -> None:
+        self._where = f"event_log of {cascade.name}, {day}"
+        self._dtypes = event_log_dtypes(cascade)
+        self._needed = {
+            name: candidate_log_dtypes(cascade)[name] for name in (*CANDIDATE_KEYS, "requested_at", "shown")
+        }
+        rules = [
+            *no_nulls([column for column in self._dtypes if column not in nullable_columns(cascade)]),
+            *event_log_rules(cascade),
+            Rule(
+                "contract",
+                "occurred_at",
+                "not before its request's requested_at",
+                "bring both clocks to UTC, and log an event with the time at which it happened",
+                pl.col("occurred_at") < pl.col("requested_at"),
+            ),
+            Rule(
+                "events_have_candidates",
+                "request_id, candidate_id",
+                "a row of candidate_log with shown = true",
+                "write each event to the day of its request, and set shown on every candidate that was displayed",
+                pl.col("requested_at").is_null(),
+            ),
+        ]
+        self._tally = Tally(rules, EVENT_ORDER)
+        self._problem = ""
+
+    def add(self, event_log: pl.DataFrame, candidate_log: pl.DataFrame) -> None:
+        """Judge a shard; either log may have no rows."""
+        self._problem = self._problem or _wrong_columns(event_log, self._dtypes)
+        candidates = candidate_log.select(name for name in self._needed if name in candidate_log.columns)
+        if not self._problem and (problem := _wrong_columns(candidates, self._needed)):
+            self._problem = f"its candidate_log: {problem}"
+        if self._problem or event_log.is_empty():
+            return
+        shown = candidates.lazy().filter("shown").drop("shown").unique(CANDIDATE_KEYS)
+        joined = event_log.lazy().join(shown, on=CANDIDATE_KEYS, how="left", maintain_order="left")
+        self._tally.add(joined.collect())
+
+    def results(self, locate: Locate | None = None) -> list[GateResult]:
+        """The verdicts on all shards; as `audit_event_log`."""
+        if self._problem:
+            return _not_judged(self._where, self._problem, EVENT_LOG_GATES)
+        return self._tally.verdicts(self._where, EVENT_LOG_GATES, (*CANDIDATE_KEYS, "event"), locate)
 
 
 def _wrong_columns(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType]) -> str:
@@ -138,69 +211,3 @@ def _inside_day(day: date) -> Rule:
         "write each request to the partition of its UTC day",
         ~pl.col("requested_at").is_between(start, start + timedelta(days=1), closed="left"),
     )
-
-
-def _sorted_by_keys(frame: pl.DataFrame) -> pl.DataFrame:
-    request, candidate = (pl.col(key) for key in CANDIDATE_KEYS)
-    back = (request < request.shift(1)) | ((request == request.shift(1)) & (candidate < candidate.shift(1)))
-    return frame.sort(CANDIDATE_KEYS) if frame.select(back.any()).item() else frame
-
-
-def _judge(
-    where: str,
-    frame: pl.DataFrame,
-    rules: Sequence[Rule],
-    gates: Sequence[str],
-    keys: Sequence[str],
-    locate: Locate | None,
-) -> list[GateResult]:
-    counts = [count.item() for count in pl.collect_all(_about(rule, frame).select(rule.bad.sum()) for rule in rules)]
-    broken = [(rule, count) for rule, count in zip(rules, counts, strict=True) if count]
-    examples = pl.collect_all(_about(rule, frame).filter(rule.bad).select(keys).head(SHOWN_KEYS) for rule, _ in broken)
-    files = locate(pl.concat(examples).unique()) if locate and examples else {}
-    results = []
-    for gate in gates:
-        seen: dict[str, Any] = {"rows": frame.height}
-        messages = []
-        for (rule, count), example in zip(broken, examples, strict=True):
-            if rule.gate == gate:
-                seen[f"{rule.column}: {rule.expected}"] = count
-                messages.append(_told(rule, count, frame.height, example, files))
-        kept = f"every rule holds on {frame.height:,} rows"
-        results.append(GateResult(gate, not messages, f"{where}: {'; '.join(messages) or kept}", seen=seen))
-    return results
-
-
-def _about(rule: Rule, frame: pl.DataFrame) -> pl.LazyFrame:
-    return frame.lazy() if rule.among is None else frame.lazy().filter(rule.among)
-
-
-def _told(
-    rule: Rule, count: int, rows: int, example: pl.DataFrame, files: Mapping[tuple[Any, ...], Sequence[str]]
-) -> str:
-    keys = example.rows()
-    holding = ", ".join(sorted({file for key in keys for file in files.get(key, ())}))
-    return (
-        f"column `{rule.column}`: {count:,} of {rows:,} rows break the rule `{rule.expected}`, "
-        f"e.g. ({', '.join(example.columns)}) = {', '.join(str(key) for key in keys)}"
-        f"{holding and f' in {holding}'}; {rule.fix}"
-    )
-
-
-def _late_stage_present(cascade: Cascade, where: str, frame: pl.DataFrame) -> GateResult:
-    gate, least = "late_stage_present", cascade.gates.late_stage_present
-    logging = [stage.name for stage in cascade.stages if cascade.predictions_of(stage.name)]
-    if not logging:
-        return GateResult(gate, True, f"{where}: not applicable, since no stage logs predictions")
-    columns = [prediction_column(logging[-1], task) for task in cascade.predictions_of(logging[-1])]
-    present = pl.any_horizontal(pl.col(column).is_not_null() for column in columns)
-    request = pl.col("request_id")
-    requests, late = frame.select(request.n_unique(), late=request.filter(present).n_unique()).row(0)
-    share = late / requests
-    message = (
-        f"{where}: {late:,} of {requests:,} requests ({share:.1%}) have a prediction of stage {logging[-1]}, "
-        f"expected at least {least:.1%}"
-    )
-    if share < least:
-        message += f"; see whether {', '.join(columns)} are logged for every request that {logging[-1]} ranks"
-    return GateResult(gate, share >= least, message, seen={"share": share, "requests": requests, "expected": least})

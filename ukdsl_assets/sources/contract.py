@@ -32,10 +32,14 @@ from ukdsl_assets.sources.rules import (
 TIMESTAMP = pl.Datetime("us", "UTC")
 LOGGER = logging.getLogger(__name__)
 LogName = Literal["candidate_log", "event_log"]
+CANDIDATE_ORDER = CANDIDATE_KEYS
+EVENT_ORDER = ("request_id", "candidate_id", "occurred_at", "event")
+# Rows of a part of a day: some 50 MB of an ads log, and as many as polars writes to a row group.
+ROWS_AT_ONCE = 1 << 18
 
 
 class DayOfLogs(NamedTuple):
-    """One UTC day of logs, as every source returns it; column types and order are those of the contract."""
+    """One UTC day of logs, or a part or shard of it; column types and order are those of the contract."""
 
     candidate_log: pl.DataFrame
     event_log: pl.DataFrame

@@ -6,6 +6,7 @@ Days are UTC days of `time_ms`; the log's own `date` is Beijing time, 8 hours ah
 evening of 24 April UTC: those rows belong to no declared day and are not used, not even as history.
 """
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +47,10 @@ class KuaiRandSource:
         self.cascade = cascade
         self.declared = cascade.source
         self.folder = folder
+
+    def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
+        """The day as one part, as `read` gives it; unshown candidates are drawn from all of it."""
+        yield self.read(day)
 
     def read(self, day: date) -> DayOfLogs:
         """One UTC day of both logs; a few hundred milliseconds.

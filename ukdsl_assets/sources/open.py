@@ -1,6 +1,6 @@
 """From a declaration to the source that reads its logs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,8 +14,14 @@ from ukdsl_assets.sources.contract import DayOfLogs, LogName
 class Source(Protocol):
     """Reads one UTC day of logs in the contract's columns and types."""
 
-    def read(self, day: date) -> DayOfLogs:
-        """Raises SourceError where logs are missing or unreadable, ContractError where they do not conform."""
+    def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
+        """The rows of a day in parts, at least one, so that no more than a part need be in memory.
+
+        Rows may come in any order, and those of a request in several parts; a part may have rows of one log alone.
+
+        Raises (while it is iterated): SourceError where logs are missing or unreadable, ContractError where they do
+        not conform.
+        """
         ...
 
 

@@ -1,19 +1,26 @@
-"""A user's own logs: a folder of Parquet files by day, local or on any file system that fsspec knows."""
+"""A user's own logs: a folder of Parquet files by day, local or on any file system that fsspec knows.
+
+Files are read one after the other, in slices of rows, so that neither a day nor a file need fit in memory.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import fsspec
 import polars as pl
+from fsspec.implementations.local import LocalFileSystem
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_sources import ParquetSource as Declaration
 from ukdsl_assets.errors import SourceError
+from ukdsl_assets.sources.by_shard import whole_day
 from ukdsl_assets.sources.contract import (
+    ROWS_AT_ONCE,
     DayOfLogs,
     LogName,
     candidate_log_dtypes,
@@ -22,9 +29,6 @@ from ukdsl_assets.sources.contract import (
     reading,
     report_unused,
 )
-
-CANDIDATE_ORDER = ("request_id", "candidate_id")
-EVENT_ORDER = ("request_id", "candidate_id", "occurred_at", "event")
 
 
 class ParquetSource:
@@ -53,18 +57,26 @@ class ParquetSource:
             )
 
     def read(self, day: date) -> DayOfLogs:
-        """One day of both logs, in the contract's types and order. Values are for the audit to judge.
+        """The whole day in the contract's order, as `read_in_parts` gives it."""
+        return whole_day(self.read_in_parts(day))
+
+    def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
+        """Slices of the candidate log's files, then of the event log's, in the contract's types.
+
+        Files come by name, rows in their order in the file. Values are for the audit to judge.
 
         Raises:
             SourceError: the store cannot be reached, a folder or day is missing or holds no Parquet file, or a file
                 cannot be read.
             ContractError: a column is missing or of a type that cannot be cast.
         """
+        no_candidates, no_events = (pl.DataFrame(schema=dtypes) for dtypes in self.dtypes.values())
         with reading("candidate_log"):
-            candidates = self._read_log("candidate_log", day)
+            for _, candidates in self._slices("candidate_log", day):
+                yield DayOfLogs(candidates, no_events)
         with reading("event_log"):
-            events = self._read_log("event_log", day)
-        return DayOfLogs(candidates.sort(CANDIDATE_ORDER), events.sort(EVENT_ORDER))
+            for _, events in self._slices("event_log", day):
+                yield DayOfLogs(no_candidates, events)
 
     def locate(self, log: LogName, day: date, keys: pl.DataFrame) -> dict[tuple[Any, ...], list[str]]:
         """The files of a day that hold rows of each key, sorted by name; reads the keys' columns of every file.
@@ -78,17 +90,23 @@ class ParquetSource:
         Raises:
             SourceError, ContractError: as `read`.
         """
-        found = defaultdict(list)
-        files, names = self._files(log, day)
-        for name in names:
-            held = self._read_file(files, name, log, keys.columns)
+        found: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
+        for where, held in self._slices(log, day, keys.columns):
             for key in keys.join(held, on=keys.columns, how="semi", nulls_equal=True).rows():
-                found[key].append(files.unstrip_protocol(name))
-        return dict(found)
+                found[key][where] = None
+        return {key: list(files) for key, files in found.items()}
 
-    def _read_log(self, log: LogName, day: date) -> pl.DataFrame:
+    def _slices(
+        self, log: LogName, day: date, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, pl.DataFrame]]:
+        """URI of a file and rows of it, in some of the contract's columns or all; an empty file gives no rows once."""
         files, names = self._files(log, day)
-        return pl.concat([self._read_file(files, name, log, list(self.dtypes[log])) for name in names])
+        dtypes = {name: dtype for name, dtype in self.dtypes[log].items() if columns is None or name in columns}
+        for name in names:
+            where = files.unstrip_protocol(name)
+            with _on_disk(files, name, where) as path:
+                for rows in self._slices_of(path, where, log, dtypes):
+                    yield where, conform(rows, dtypes, where)
 
     def _files(self, log: LogName, day: date) -> tuple[fsspec.AbstractFileSystem, list[str]]:
         with _reaching(self.path, f"source.path of {self.cascade.origin or self.cascade.name}"):
@@ -111,19 +129,13 @@ class ParquetSource:
             )
         return files, names
 
-    def _read_file(
-        self, files: fsspec.AbstractFileSystem, name: str, log: LogName, columns: Sequence[str]
-    ) -> pl.DataFrame:
+    def _slices_of(self, path: str, where: str, log: LogName, columns: Collection[str]) -> Iterator[pl.DataFrame]:
+        """Those of the columns that a file has, under the contract's names."""
         ours = {self.columns.get(column, column): column for column in self.dtypes[log]}
+        scanned = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        with _readable(where):
+            present, rows = scanned.collect_schema(), scanned.select(pl.len()).collect().item()
         wanted = [column for column in ours if ours[column] in columns]
-        where = files.unstrip_protocol(name)
-        try:
-            with _reaching(where, "the store"), files.open(name, "rb") as handle:
-                present = pl.read_parquet_schema(handle)
-                handle.seek(0)
-                frame = pl.read_parquet(handle, columns=[column for column in wanted if column in present])
-        except pl.exceptions.PolarsError as error:
-            raise SourceError(f"{where}: not readable as Parquet: {error}; write the file again") from error
         for column in wanted:
             if column not in present and ours[column] in self.columns:
                 raise SourceError(
@@ -131,8 +143,34 @@ class ParquetSource:
                     f"{', '.join(present)}; correct source.columns"
                 )
         report_unused(set(present) - set(ours), where)
-        dtypes = {column: dtype for column, dtype in self.dtypes[log].items() if column in columns}
-        return conform(frame.rename({column: ours[column] for column in frame.columns}), dtypes, where)
+        held = scanned.select(pl.col(column).alias(ours[column]) for column in wanted if column in present)
+        for start in range(0, max(rows, 1), ROWS_AT_ONCE):
+            with _readable(where):
+                frame = held.slice(start, ROWS_AT_ONCE).collect()
+            yield frame
+
+
+@contextmanager
+def _on_disk(files: fsspec.AbstractFileSystem, name: str, where: str) -> Iterator[str]:
+    """Path of a file that slices can be read of: its own, or that of a copy, which is then removed."""
+    if isinstance(files, LocalFileSystem):
+        yield name
+        return
+    with TemporaryDirectory() as folder:
+        path = f"{folder}/copy.parquet"
+        with _reaching(where, "the store"):
+            files.get_file(name, path)
+        yield path
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Turn what polars says against a file into SourceError."""
+    try:
+        with _reaching(where, "the store"):
+            yield
+    except pl.exceptions.PolarsError as error:
+        raise SourceError(f"{where}: not readable as Parquet: {error}; write the file again") from error
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The simulated ads cascade as a source of logs; the world is in `simulation/`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -10,7 +10,8 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_sources import SimulatedSource as SimulatedDeclaration
 from ukdsl_assets.declared_sources import SimulatedSurface
 from ukdsl_assets.errors import SourceError
-from ukdsl_assets.sources.contract import DayOfLogs, candidate_log_dtypes
+from ukdsl_assets.sources.by_shard import whole_day
+from ukdsl_assets.sources.contract import ROWS_AT_ONCE, DayOfLogs, candidate_log_dtypes
 
 if TYPE_CHECKING:
     from ukdsl_assets.simulation.production import ProductionModels
@@ -72,15 +73,21 @@ class SimulatedSource:
         self._as_of = as_of
 
     def read(self, day: date) -> DayOfLogs:
-        """The logs of one day; brings the production models forward to it first, from the newest saved state.
+        """The whole day, as `read_in_parts` gives it."""
+        return whole_day(self.read_in_parts(day))
 
-        Interrupted, it resumes after the last simulated day.
+    def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
+        """The logs of one day, some requests after the other, in the contract's order.
+
+        Brings the production models forward to the day first, from the newest saved state; interrupted, it resumes
+        after the last simulated day. What is simulated, about a tenth of the logs, is in memory as a whole.
 
         Raises:
             SourceError: the day is before the cascade's first, or a saved state cannot be read.
         """
-        from ukdsl_assets.simulation.day import CLOCK, simulate_day
+        from ukdsl_assets.simulation.day import CLOCK, simulate_day, some_requests
         from ukdsl_assets.simulation.logs import candidate_log, event_log, midnight_of
+        from ukdsl_assets.simulation.truth import CANDIDATES
 
         index = (day - self._cascade.first_day).days
         if index < 0:
@@ -98,10 +105,11 @@ class SimulatedSource:
         # Polars compares moments of one zone only.
         as_of = self._as_of.astimezone(UTC) if self._as_of else midnight + timedelta(microseconds=CLOCK)
         of_world = {name: self._world_names.get(name, name) for name in candidate_log_dtypes(self._cascade)}
-        log = candidate_log(served, midnight, of_world.values()).rename(
-            {there: here for here, there in of_world.items()}
-        )
-        return DayOfLogs(log, event_log(served, midnight, as_of))
+        names = {there: here for here, there in of_world.items()}
+        at_once = max(ROWS_AT_ONCE // CANDIDATES, 1)
+        for start in range(0, len(served.slots), at_once):
+            some = some_requests(served, slice(start, start + at_once))
+            yield DayOfLogs(candidate_log(some, midnight, names).rename(names), event_log(some, midnight, as_of))
 
     @property
     def _world_names(self) -> dict[str, str]:
