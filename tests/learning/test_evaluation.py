@@ -18,6 +18,7 @@ from ukdsl_assets.learning.audit import (
 from ukdsl_assets.learning.bootstrap import replicate_weights
 from ukdsl_assets.learning.evaluation import evaluate, figure
 from ukdsl_assets.learning.metrics import calibration, normalized_entropy
+from ukdsl_assets.learning.requests_read import RequestsRead
 
 RNG = np.random.default_rng(0)
 ROWS = pl.DataFrame(
@@ -224,8 +225,8 @@ def test_a_reloaded_prediction_must_be_the_same_bit_by_bit() -> None:
 
 
 def test_a_withheld_request_in_training_is_found_and_shown() -> None:
-    requests = pl.Series([5, 6, 7])
-    assert no_withheld_request(requests, pl.Series([False] * 3)).passed
-    result = no_withheld_request(requests, pl.Series([False, True, False]))
+    assert no_withheld_request([RequestsRead(3), RequestsRead(4)]).passed
+    result = no_withheld_request([RequestsRead(3), RequestsRead(4, 1, (6,)), RequestsRead(2)])
     assert result.blocks
+    assert "1 of 9 requests" in result.message
     assert "[6]" in result.message

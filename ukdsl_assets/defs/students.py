@@ -37,6 +37,7 @@ from ukdsl_assets.learning.audit import (
 from ukdsl_assets.learning.carry import continued
 from ukdsl_assets.learning.code_version import code_version
 from ukdsl_assets.learning.on_the_fly import labelled_on_the_fly
+from ukdsl_assets.learning.requests_read import RequestsRead, recorded
 from ukdsl_assets.learning.students import (
     ARMS,
     Arm,
@@ -53,7 +54,6 @@ from ukdsl_assets.learning.students import (
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.selection.simplified import with_features
-from ukdsl_assets.sql.withheld import withheld
 
 GATES = {
     "parameters_finite": "Every parameter is a finite number.",
@@ -141,7 +141,9 @@ def train_arm(
     version = max(partition.version for partition in used.values())
     refuse_without_labels(cascade, platform, student, day)
     delays = known_delays(platform, cascade, student, day)
-    readers = corrected_readers(cascade, student, delays, shard_readers(platform, rows, days, version))
+    requests: dict[int, RequestsRead] = {}
+    readers = recorded(shard_readers(platform, rows, days, version), cascade.withheld_share, requests)
+    readers = corrected_readers(cascade, student, delays, readers)
     key = (cascade.name, student.name, name or arm)
     previous, warm_start = newest_before(cascade, platform, student, arm, key, day)
     lineage: dict[str, Any] = {str(each): partition.data_version for each, partition in used.items()}
@@ -170,7 +172,7 @@ def train_arm(
         results=[
             parameters_finite(parameters_of(fit.student)),
             same_predictions(predict_student(fit.student, sample), predict_student(reloaded, sample)),
-            no_withheld_request(fit.requests, withheld(fit.requests, cascade.withheld_share)),
+            no_withheld_request(requests.values()),
             *(
                 [serves_the_main_task_alone(reloaded.tensors, baseline_shapes(reloaded))]
                 if tasks_of(student, arm)

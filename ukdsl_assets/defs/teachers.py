@@ -1,5 +1,6 @@
 """Group 3: teachers, each with one table of labels that every student reads, audited before it is published."""
 
+from collections.abc import Iterable
 from datetime import date
 from functools import partial
 from hashlib import sha256
@@ -29,6 +30,7 @@ from ukdsl_assets.learning import teacher_models
 from ukdsl_assets.learning.audit import no_withheld_request, same_predictions
 from ukdsl_assets.learning.code_version import code_version
 from ukdsl_assets.learning.delayed_feedback import told_as_seen
+from ukdsl_assets.learning.requests_read import RequestsRead, recorded
 from ukdsl_assets.learning.teacher_audit import teacher_rules
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.references import tasks_taught
@@ -125,9 +127,9 @@ def train_teacher(
     ).hexdigest()[:16]
     state = StateFile(settings.checkpoints, key, of_input)
     threads = settings.threads if teacher.kind == "trained" else settings.training_threads
-    seen: list[pl.Series] = []
-    recorded = [partial(_recorded, read, seen) for read in readers]
-    fitted = teacher_models.fit(cascade, teacher, recorded, threads, settings.device, progress, state)
+    requests: dict[int, RequestsRead] = {}
+    readers = recorded(readers, cascade.withheld_share, requests)
+    fitted = teacher_models.fit(cascade, teacher, readers, threads, settings.device, progress, state)
     content = {**declared, "lineage": lineage, "figures": fitted.figures, **teacher_models.as_checkpoint(fitted)}
     content |= told_as_seen(cascade, tasks_taught(cascade, teacher))
     if isinstance(fitted, teacher_models.FittedTeacher):
@@ -135,7 +137,7 @@ def train_teacher(
     else:
         saved = platform.checkpoints.save(key, day, content, tensors=fitted.tensors)
     state.clear()
-    results = judge_checkpoint(cascade, platform, saved, fitted, readers[0](), pl.concat(seen).unique())
+    results = judge_checkpoint(cascade, platform, saved, fitted, readers[0](), requests.values())
     return saved, results, {**fitted.figures, "days": len(days)}
 
 
@@ -165,12 +167,12 @@ def judge_checkpoint(
     saved: Checkpoint,
     fitted: teacher_models.Fitted,
     rows: pl.DataFrame,
-    requests: pl.Series,
+    requests: Iterable[RequestsRead],
 ) -> list[GateResult]:
     """The gates of a trained teacher that was saved and not yet published.
 
     Args:
-        rows: some that it was trained on; requests: distinct ids of all that the training read.
+        rows: some that it was trained on; requests: what the training read.
     """
     again = platform.checkpoints.load(saved.key, saved.day, saved.version)
     sample, threads = rows.head(COMPARED_ROWS), platform.settings.threads
@@ -180,15 +182,8 @@ def judge_checkpoint(
     )
     return [
         same_predictions(_arrays(first), _arrays(second)),
-        no_withheld_request(requests, withheld(requests, cascade.withheld_share)),
+        no_withheld_request(requests),
     ]
-
-
-def _recorded(read: Reader, seen: list[pl.Series]) -> pl.DataFrame:
-    """What the reader reads, whose requests are noted."""
-    rows = read()
-    seen.append(rows["request_id"].unique())
-    return rows
 
 
 def _arrays(columns: dict[str, list[float]]) -> dict[str, NDArray[np.float32]]:

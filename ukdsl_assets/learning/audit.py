@@ -1,7 +1,7 @@
 """Verdicts on teachers and students, from figures and bounds that the cascade declares."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation import figure
+from ukdsl_assets.learning.requests_read import RequestsRead
 from ukdsl_assets.learning.teacher_sums import Agreement, LabelCounts
 
 # Below so few positive labels a calibration says little.
@@ -68,15 +69,15 @@ def labels_valid(seen: LabelCounts) -> GateResult:
     )
 
 
-def no_withheld_request(trained_on: pl.Series, withheld: pl.Series) -> GateResult:
-    """That none of the distinct requests a trainer consumed is withheld (Boolean, same length)."""
-    leaked = trained_on.filter(withheld)
+def no_withheld_request(seen: Iterable[RequestsRead]) -> GateResult:
+    """That none of the requests of the shards that a trainer read is withheld."""
+    read = sum(seen, RequestsRead())
     return GateResult(
         name="no_withheld_request_in_training",
-        passed=not len(leaked),
-        message=f"{len(leaked)} of {len(trained_on)} requests trained on are withheld"
-        + (f", e.g. {leaked.head(3).to_list()}; filter teacher_augmented by `withheld`" if len(leaked) else ""),
-        seen={"requests": len(trained_on), "withheld": len(leaked)},
+        passed=not read.withheld,
+        message=f"{read.withheld} of {read.requests} requests trained on are withheld"
+        + (f", e.g. {list(read.examples)}; filter teacher_augmented by `withheld`" if read.withheld else ""),
+        seen={"requests": read.requests, "withheld": read.withheld},
     )
 
 

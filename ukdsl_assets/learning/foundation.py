@@ -194,18 +194,22 @@ def _calibrated(
     fitted: FittedFoundation, tasks: Sequence[Task], teacher: FoundationTeacher, readers: Sequence[Reader], threads: int
 ) -> tuple[dict[str, tuple[float, float]], dict[str, float]]:
     """Each task's line, and its mean cross entropy before it, on the requests that were left out."""
-    score = _scorer(fitted, threads)
-    held = [rows.filter(held_out(rows["request_id"], teacher.seed)) for rows in (read() for read in readers)]
-    predictions = np.concatenate([score(rows) for rows in held])
+    score, names = _scorer(fitted, threads), [task.name for task in tasks]
+    parts, scores = [], []
+    for read in readers:
+        rows = read()
+        rows = rows.filter(held_out(rows["request_id"], teacher.seed))
+        parts.append(rows.select(names))
+        scores.append(score(rows))
+    held, predictions = pl.concat(parts), np.concatenate(scores)
     lines, entropies = {}, {}
-    for index, task in enumerate(tasks):
-        label = pl.concat([rows[task.name] for rows in held])
-        labelled = label.is_not_null().to_numpy()
-        p, y = predictions[labelled, index], label.drop_nulls().to_numpy()
+    for index, task in enumerate(names):
+        labelled = held[task].is_not_null().to_numpy()
+        p, y = predictions[labelled, index], held[task].drop_nulls().to_numpy()
         rarer = min(y.sum(), len(y) - y.sum())
-        lines[task.name] = fit_platt(p, y) if rarer >= LABELS_NEEDED else (1.0, 0.0)
+        lines[task] = fit_platt(p, y) if rarer >= LABELS_NEEDED else (1.0, 0.0)
         if len(y):
-            entropies[task.name] = float(row_entropy(p.astype(np.float64), y.astype(np.float64)).mean())
+            entropies[task] = float(row_entropy(p.astype(np.float64), y.astype(np.float64)).mean())
     return lines, entropies
 
 

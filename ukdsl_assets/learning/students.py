@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,11 +45,10 @@ class FittedStudent:
 
 @dataclass(frozen=True)
 class Fit:
-    """A training and its record: the student, figures as JSON values, and the distinct requests it consumed."""
+    """A training and its record: the student, and figures as JSON values."""
 
     student: FittedStudent
     figures: Mapping[str, Any]
-    requests: pl.Series = field(repr=False)
 
 
 def heads_of(student: Student, arm: Arm) -> tuple[str, ...]:
@@ -110,7 +109,7 @@ def fit_student(
             student, student.architecture, heads, tasks, found, planned, previous, threads, device, progress, keeper
         )
     counts = {"rows_imp": found.rows["IMP"], "rows_cd": found.rows.get("CD", 0)}
-    return Fit(fitted, figures | counts, found.requests)
+    return Fit(fitted, figures | counts)
 
 
 def predict_student(fitted: FittedStudent, rows: pl.DataFrame, threads: int = 1) -> dict[str, NDArray[np.float32]]:

@@ -31,9 +31,9 @@ class Survey:
 
     encoder: knows all ids. weights: domain -> sum of weights. mean_label: weighted mean of the IMP targets.
     mean_target: of all rows. means: weighted mean of each column of targets in the domain that it trains.
-    requests: distinct ids trained on. shards: of each, the requests used and the requests of both domains. lists:
-    requests with rows of CD. width, scale: places of the teacher's hidden layer and the root of their mean square; 0
-    and 1 where the student does not learn it. kept: the rows themselves where there is but one shard.
+    shards: of each, the requests used and the requests of both domains. lists: requests with rows of CD.
+    width, scale: places of the teacher's hidden layer and the root of their mean square; 0 and 1 where the student does
+    not learn it. kept: the rows themselves where there is but one shard.
     """
 
     encoder: Encoder
@@ -42,7 +42,6 @@ class Survey:
     mean_label: float
     mean_target: float
     means: dict[tuple[str, str], float]
-    requests: pl.Series
     shards: tuple[tuple[int, int], ...]
     lists: int
     width: int
@@ -64,7 +63,7 @@ def survey(
     Raises:
         TrainingError: without rows of a domain, with targets that are not in [0, 1], with a null in a number.
     """
-    shards, requests = [], []
+    shards = []
     rows = dict.fromkeys(domains, 0)
     weights, sums = dict.fromkeys(domains, 0.0), dict.fromkeys(domains, 0.0)
     target_sum, lists = 0.0, 0
@@ -98,7 +97,6 @@ def survey(
             layer = hidden_layer(student, used.filter(domain="CD"), width)
             width, places = layer.shape[1], places + layer.size
             squares += float(np.square(layer, dtype=np.float64).sum())
-        requests.append(used["request_id"].unique())
         shards.append((_requests(used), _requests(frame)))
     for domain in domains:
         if not rows[domain]:
@@ -113,7 +111,6 @@ def survey(
         mean_label=sums["IMP"] / weights["IMP"] if weights["IMP"] else 0.0,
         mean_target=target_sum / sum(rows.values()),
         means={column: float(total / weight) if weight else 0.0 for column, (total, weight) in totals.items()},
-        requests=pl.concat(requests).unique().sort(),
         shards=tuple(shards),
         lists=lists,
         width=width,
