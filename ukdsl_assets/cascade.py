@@ -66,6 +66,8 @@ class Feature(Declared):
     pooling: of a multi-valued feature; most_values: the longest list, of which the tables and the trainer make room.
     width: length of a vector feature.
     known_from: first stage that has the feature (None: all); it is null on candidates that did not get there.
+    served_as: of a feature that only what was shown has, such as its slot on the page: the value with which candidates
+        are scored, and for which a teacher labels them. It is null exactly on candidates that were not shown.
     cost: relative cost of serving it, for cost-aware selection.
     """
 
@@ -78,6 +80,7 @@ class Feature(Declared):
     most_values: int = Field(64, ge=1)
     width: int | None = Field(None, ge=1)
     known_from: Name | None = None
+    served_as: int | str | None = None
     cost: float = Field(1.0, ge=0)
 
     @model_validator(mode="after")
@@ -86,6 +89,15 @@ class Feature(Declared):
             raise ValueError("`width` is required for a vector feature and not allowed for others")
         if self.hash_buckets is not None and not self.of_ids:
             raise ValueError("`hash_buckets` is for categorical and multi_valued features; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _served_as_one_of_its_ids(self) -> "Feature":
+        if self.served_as is not None:
+            if self.kind != "categorical" or self.side != "candidate" or self.known_from is not None:
+                raise ValueError("`served_as` is for categorical features of the candidate without `known_from`")
+            if isinstance(self.served_as, str) != (self.values == "string"):
+                raise ValueError(f"`served_as` is {self.served_as!r}; expected a value of type {self.values}")
         return self
 
     @property
@@ -181,6 +193,11 @@ class Cascade(Declared):
     def delayed_tasks(self) -> tuple[Task, ...]:
         """The tasks whose labels keep arriving for days."""
         return tuple(task for task in self.tasks if task.delayed)
+
+    @property
+    def features_of_shown(self) -> tuple[Feature, ...]:
+        """Features that only what was shown has, each with `served_as`."""
+        return tuple(feature for feature in self.features if feature.served_as is not None)
 
     def features_known_at(self, stage: str) -> tuple[Feature, ...]:
         """Features that a model of this stage can use, in declared order."""

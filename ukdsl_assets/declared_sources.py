@@ -32,6 +32,13 @@ class SimulatedSource(Declared):
     surface: SimulatedSurface | None = None
 
 
+class SimulatedItemPageSource(Declared):
+    """The simulated item page, whose candidates are modules of recommendations; `seed` chooses the world."""
+
+    kind: Literal["simulated_item_page"]
+    seed: int = Field(0, ge=0)
+
+
 class ParquetSource(Declared):
     """A user's own folder: candidate_log/day=YYYY-MM-DD/*.parquet and event_log/day=YYYY-MM-DD/*.parquet.
 
@@ -59,4 +66,6 @@ class KuaiRandSource(Declared):
     session_gap: timedelta = timedelta(minutes=30)
 
 
-Source = Annotated[SimulatedSource | ParquetSource | KuaiRandSource, Field(discriminator="kind")]
+Source = Annotated[
+    SimulatedSource | SimulatedItemPageSource | ParquetSource | KuaiRandSource, Field(discriminator="kind")
+]

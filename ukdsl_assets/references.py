@@ -175,6 +175,12 @@ def _check_student(
             f"{key}.features: {', '.join(lists)}: multi_valued features are for networks without a selection; name the "
             "student's features without them"
         )
+    placed = [f"`{each.name}`" for each in cascade.candidates_of(student) if each.served_as is not None]
+    if placed:
+        problems.append(
+            f"{key}.selection.candidates: {', '.join(placed)}: a feature with `served_as` is not known when candidates "
+            "are scored, so it costs nothing to serve; name the candidates without it"
+        )
     taught = tasks_taught(cascade, teacher)
     problems += [
         f"{key}.auxiliary_tasks: `{teacher.name}` labels no task `{task}`, expected some of {', '.join(taught)}"

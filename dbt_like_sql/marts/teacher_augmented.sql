@@ -40,7 +40,12 @@ WITH considered AS (
         , bid
         {% endif %}
         {% for feature in student.features %}
+        {% if feature in student.features_of_shown %}
+        -- Unknown when candidates are scored: the teacher's label is for its declared value, in any row.
+        , nullif("{{ feature }}", "{{ feature }}") AS "{{ feature }}"
+        {% else %}
         , "{{ feature }}"
+        {% endif %}
         {% endfor %}
     FROM {{ table }}
     {% if student.unlabeled_only and table == "impressions" %}

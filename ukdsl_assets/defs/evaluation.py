@@ -128,7 +128,7 @@ def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, colu
 
     def same(feature: Feature) -> bool:
         now = today.get(feature.name)
-        parts = ("kind", "values", "hash_buckets", "pooling", "width", "side")
+        parts = ("kind", "values", "hash_buckets", "pooling", "width", "side", "served_as")
         return now is not None and all(getattr(now, part) == getattr(feature, part) for part in parts)
 
     features = as_student(checkpoint).encoder.features

@@ -12,6 +12,7 @@ from ukdsl_assets.defs.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
 from ukdsl_assets.learning.exploration_audit import MEANINGS, audit_on_exploration, audit_rules, judge_exploration
+from ukdsl_assets.learning.served import shown_as_scored
 from ukdsl_assets.references import tasks_taught
 from ukdsl_assets.sql.withheld import withheld
 
@@ -69,7 +70,7 @@ def explored_rows(
     keys, tasks = ["request_id", "candidate_id"], [task.name for task in cascade.tasks]
     columns = ["day", *keys, "propensity", *tasks]
     scanned = platform.lake.scan((cascade.name, "impressions"), [day], part=part)
-    shown = scanned.filter("explored").select(columns).collect()
+    shown = scanned.filter(pl.col("explored") & shown_as_scored(cascade.features)).select(columns).collect()
     # A teacher that is trained here has learnt from what is not withheld. Of the others' rows those that are
     # withheld are left to the evaluation, since the correction goes into training.
     held = withheld(shown["request_id"], cascade.withheld_share)

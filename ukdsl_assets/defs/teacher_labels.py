@@ -11,6 +11,7 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_teachers import Teacher
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.gates import GateResult
+from ukdsl_assets.learning.served import as_scored, shown_as_scored
 from ukdsl_assets.learning.teacher_audit import audit_teacher, teacher_sums
 from ukdsl_assets.references import tasks_taught
 from ukdsl_assets.sql.withheld import withheld
@@ -54,7 +55,8 @@ def rows_scored_by(
     columns = [*KEYS, *(feature.name for feature in cascade.features_known_at(teacher.stage))]
     scans = (platform.lake.scan(table, [day], part=part) for table in tables)
     rows = [reached(cascade, teacher, scan).select(columns) for scan in scans]
-    return pl.concat(rows).sort(KEYS).collect()
+    as_before_shown = as_scored(cascade.features_known_at(teacher.stage))
+    return pl.concat(rows).sort(KEYS).with_columns(as_before_shown).collect()
 
 
 def reached(cascade: Cascade, teacher: Teacher, rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -78,6 +80,8 @@ def shown_and_labelled(
 ) -> Iterator[tuple[pl.DataFrame, pl.LazyFrame]]:
     """Shard by shard: keys and `columns` of the day's impressions, keys and predictions of the same requests' labels.
 
+    Impressions are those shown as they were labelled: a label is for `served_as`, such as the first slot.
+
     Args:
         files: Parquet files of the day's labels, in the order of their shards; if they are not as many as the
             impressions', the day is one shard.
@@ -87,5 +91,6 @@ def shown_and_labelled(
     predictions = [f"{task}_prediction" for task in tasks_taught(cascade, teacher)]
     for shard, part in enumerate(parts):
         of_shard = (shard, len(parts))
-        shown = platform.lake.scan(found.table, [day], found.version, [*KEYS, *columns], of_shard).collect()
+        scanned = platform.lake.scan(found.table, [day], found.version, part=of_shard)
+        shown = scanned.filter(shown_as_scored(cascade.features)).select(*KEYS, *columns).collect()
         yield shown, pl.scan_parquet(part, glob=False, hive_partitioning=False).select(*KEYS, *predictions)

@@ -20,6 +20,7 @@ MODULES: dict[str, tuple[str, str]] = {
         "cross_domain_simulated",
         "A simulated surface taught by one with 100 times its traffic.",
     ),
+    "item-page": ("item_page", "Clicks and purchases when modules of an item page are ordered by page view."),
     "closed-loop": ("closed_loop", "Revenue, clicks, recall and calibration when each arm serves its own cascade."),
 }
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ukdsl_assets.cascade import Feature
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.lake.sharding import shard_of
+from ukdsl_assets.learning.served import filled
 
 if TYPE_CHECKING:
     from ukdsl_assets.learning.networks.pooling import Lists
@@ -88,8 +89,9 @@ class Encoder:
         """
         vocabularies = dict(self.vocabularies)
         next_row = self.size
-        for name in (feature.name for feature in self.of_ids if feature.hash_buckets is None):
-            seen = _ids(values_of(frame[name]), least)
+        for feature in (feature for feature in self.of_ids if feature.hash_buckets is None):
+            name = feature.name
+            seen = _ids(values_of(filled(frame[name], feature)), least)
             if name in vocabularies:
                 ids, rows = vocabularies[name]
                 new = seen.filter(~seen.is_in(ids.implode()))
@@ -135,7 +137,7 @@ class Encoder:
     def _columns(self, column: pl.Series, feature: Feature) -> NDArray[np.int32]:
         """Embedding rows of a feature, int32 [rows, columns]."""
         if feature.kind == "categorical":
-            return self._rows(column, feature).reshape(-1, 1)
+            return self._rows(filled(column, feature), feature).reshape(-1, 1)
         lengths = column.list.len().fill_null(0).to_numpy().astype(np.int64)
         padded = np.full((len(column), lengths.max(initial=0)), -1, np.int32)
         place = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.cascade import Feature
 from ukdsl_assets.errors import ScoringError
 from ukdsl_assets.learning.encoding import values_of
 from ukdsl_assets.learning.students import FittedStudent, predictor
@@ -70,7 +71,8 @@ def score_files(
 
     Args:
         source: a Parquet file, or a folder whose *.parquet are taken in order of name; it must have the student's
-            features, other columns are not read. Null and unknown ids take the feature's unknown row.
+            features, other columns are not read. Null and unknown ids take the feature's unknown row. A feature with
+            `served_as` is not read: all candidates are scored with that value.
         target: Parquet file; it appears, or is replaced, once it is whole.
         head: which output; record: names and values for the file's metadata.
 
@@ -85,7 +87,7 @@ def score_files(
     files = _files(source)
     _check_arguments(fitted, source, files, target, head)
     _check_schemas(fitted, files)
-    columns = [feature.name for feature in fitted.encoder.features]
+    columns = [feature.name for feature in _read_features(fitted)]
     total = sum(pq.ParquetFile(file).metadata.num_rows for file in files)
     predict = predictor(fitted, threads)
     started = time.monotonic()
@@ -147,7 +149,7 @@ def _check_schemas(fitted: FittedStudent, files: list[Path]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    features = fitted.encoder.features
+    features = _read_features(fitted)
     identifiers: list[dict[str, str]] = []
     for file in files:
         try:
@@ -189,12 +191,18 @@ def _batches(file: Path, columns: list[str], batch_rows: int) -> Iterator[pl.Dat
 
 def _features(fitted: FittedStudent, frame: pl.DataFrame, where: str) -> pl.DataFrame:
     """The student's features with a request_id of their own for each run of rows that share the request's features."""
-    features = fitted.encoder.features
+    features = _read_features(fitted)
     conformed = conform(frame, {feature.name: feature_dtype(feature) for feature in features}, where)
+    served = [pl.lit(f.served_as, feature_dtype(f)).alias(f.name) for f in fitted.encoder.features if f not in features]
     of_request = [feature.name for feature in features if feature.side == "request"]
     changed = [pl.col(name).ne_missing(pl.col(name).shift(1)) for name in of_request]
     starts = conformed.select(pl.any_horizontal(*changed) if changed else pl.lit(False).repeat_by(pl.len()).explode())
-    return conformed.with_columns(request_id=starts.to_series().fill_null(True).cast(pl.Int64).cum_sum())
+    return conformed.with_columns(*served, request_id=starts.to_series().fill_null(True).cast(pl.Int64).cum_sum())
+
+
+def _read_features(fitted: FittedStudent) -> tuple[Feature, ...]:
+    """The features that candidates have before anything is shown."""
+    return tuple(feature for feature in fitted.encoder.features if feature.served_as is None)
 
 
 def _unknown_ids(fitted: FittedStudent, column: pl.Series) -> tuple[int, int]:

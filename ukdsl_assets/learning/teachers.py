@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ukdsl_assets.cascade import Cascade, Feature
 from ukdsl_assets.declared_teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.learning.served import filled
 
 if TYPE_CHECKING:
     import lightgbm
@@ -161,7 +162,7 @@ def feature_matrix(
     parts: list[NDArray[np.float32]] = []
     columns: list[str] = []
     for feature in features:
-        column = rows[feature.name]
+        column = filled(rows[feature.name], feature)
         if feature.kind == "categorical":
             ids = codes[feature.name]
             # LightGBM takes NaN for an id that it has not seen.

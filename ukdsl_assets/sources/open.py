@@ -65,6 +65,10 @@ def open_source(cascade: Cascade, settings: Settings, state_folder: str, tell: C
                 tell(f"{what}: {done} of {total}")
 
             return SimulatedSource(cascade, state_folder, settings.scale, progress, settings.as_of)
+        case "simulated_item_page":
+            from ukdsl_assets.sources.simulated_item_page import SimulatedItemPageSource
+
+            return SimulatedItemPageSource(cascade, settings.scale, settings.as_of)
         case "parquet":
             from ukdsl_assets.sources.parquet import ParquetSource
 

@@ -41,7 +41,8 @@ def nullable_columns(cascade: Cascade) -> frozenset[str]:
         for task in cascade.predictions_of(stage.name)
     ]
     late_features = [feature.name for feature in cascade.features if _known_late(cascade, feature)]
-    return frozenset(["propensity", "value", *late_predictions, *late_features])
+    of_shown = [feature.name for feature in cascade.features_of_shown]
+    return frozenset(["propensity", "value", *late_predictions, *late_features, *of_shown])
 
 
 def no_nulls(columns: list[str]) -> list[Rule]:
@@ -169,6 +170,10 @@ def _feature_rules(cascade: Cascade, feature: Feature) -> list[Rule]:
         fix = "fill it in where the log is written, or declare a later `known_from`"
         bad = column.is_null() & reached(cascade, feature.known_from)
         rules.append(Rule("contract", feature.name, expected, fix, bad))
+    if feature.served_as is not None:
+        expected = "null exactly on candidates that were not shown"
+        fix = "log it for what was shown alone, or declare the feature without `served_as`"
+        rules.append(Rule("contract", feature.name, expected, fix, column.is_null() == pl.col("shown")))
     if feature.kind == "multi_valued":
         expected, fix = "no null inside a list", "leave missing ids out; a list may be empty"
         bad = column.list.eval(pl.element().is_null()).list.any()

@@ -46,16 +46,17 @@ class TeacherNames:
 @dataclass(frozen=True)
 class StudentNames:
     """A student: the column of its label, that of its teacher's label, those of its features and of what its
-    selection may choose from, the stages from its own on, whether its teacher labels only what has no label, whether
-    its teacher is corrected, the table that its labels are of, whether they are to be corrected for those that are yet
-    to come, and columns that only training reads: further tasks' labels, the teacher's labels of further tasks, and
-    (none or one) the teacher's hidden layer."""
+    selection may choose from, those of them that only what was shown has, the stages from its own on, whether its
+    teacher labels only what has no label, whether its teacher is corrected, the table that its labels are of, whether
+    they are to be corrected for those that are yet to come, and columns that only training reads: further tasks'
+    labels, the teacher's labels of further tasks, and (none or one) the teacher's hidden layer."""
 
     name: str
     task: str
     reached_by: tuple[str, ...]
     teacher_label: str
     features: tuple[str, ...]
+    features_of_shown: tuple[str, ...]
     unlabeled_only: bool
     labels: str
     labels_corrected: bool
@@ -113,6 +114,7 @@ def template_context(
             reached_by=reached_by,
             teacher_label=label_column(student.task),
             features=features,
+            features_of_shown=tuple(each.name for each in cascade.columns_of(student) if each.served_as is not None),
             unlabeled_only=bool(student.teacher_tasks) and not foreign,
             labels="closed_impressions" if student.delayed_feedback == "wait" else "impressions",
             labels_corrected=student.delayed_feedback == "correct",
