@@ -90,11 +90,26 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         ({"stagess": []}, r"stagess: unknown key; did you mean `stages`\?"),
         ({"first_day": "soon"}, r"first_day: expected a day .* \(saw 'soon'\)"),
         ({"withheld_share": 1.5}, r"withheld_share: .*less than 1 \(saw 1.5\)"),
-        ({"source": {"kind": "oracle"}}, r"source.kind: expected one of simulated, parquet, kuairand \(saw 'oracle'\)"),
+        (
+            {"source": {"kind": "oracle"}},
+            r"source.kind: expected one of simulated, simulated_item_page, parquet, kuairand \(saw 'oracle'\)",
+        ),
         ({"last_day": "2025-01-01"}, r"last_day: 2025-01-01 is before first_day"),
         (
             changed("students", 0, task="clicks"),
             r"students.retrieval_click.task: unknown name `clicks`, expected one of",
+        ),
+        (
+            changed("features", 0, served_as=1),
+            r"features.user_segment: .*`served_as` is for categorical features of the candidate without `known_from`",
+        ),
+        (changed("features", 8, served_as="first"), r"features.ad: .*`served_as` is 'first'; expected .* type integer"),
+        (
+            {
+                **changed("features", 8, served_as=1),
+                **changed("students", 1, selection={"budget": 2}),
+            },
+            r"students.pre_ranking_click.selection.candidates: `ad`: a feature with `served_as` is not known when",
         ),
         (
             changed("features", 6, hash_buckets=8),

@@ -76,6 +76,7 @@ def test_every_cascade_has_a_daily_job_and_only_living_ones_a_schedule(defs: dg.
     assert {"simulated_ads_daily", "kuairand_daily"} <= set(repository.job_names)
     assert [schedule.job_name for schedule in repository.schedule_defs] == [
         "simulated_ads_daily",
+        "simulated_item_page_daily",
         "simulated_last_stage_daily",
         "simulated_small_surface_daily",
     ]

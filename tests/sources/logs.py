@@ -43,6 +43,8 @@ def make_logs(cascade: Cascade, day: date, requests: int = 40, seed: int = 0, ca
         columns[feature.name] = values[request] if feature.side == "request" else values
         if feature.known_from is not None:
             columns[feature.name] = _null_unless(depth >= cascade.depth(feature.known_from), columns[feature.name])
+        if feature.served_as is not None:
+            columns[feature.name] = _null_unless(shown, columns[feature.name])
     for task in cascade.tasks if cascade.has_truth else ():
         columns[truth_column(task.name)] = _probabilities(random, rows)
     log = pl.DataFrame({name: columns[name].cast(dtype) for name, dtype in candidate_log_dtypes(cascade).items()})

@@ -103,6 +103,17 @@ ADS_FAULTS: list[tuple[Fault, str, str, pl.Expr]] = [
 ]
 
 
+@pytest.mark.parametrize("shown", [True, False], ids=["missing where shown", "there where not shown"])
+def test_a_slot_is_null_exactly_on_what_was_not_shown(shown: bool) -> None:
+    cascade = read_cascade(SHIPPED / "simulated_item_page.yaml")
+    log = make_logs(cascade, DAY).candidate_log
+    planted = every(5) & (pl.col("shown") == shown)
+    broken = where(planted, "slot", None if shown else 1)(log)
+    found = failed(audit_candidate_log(cascade, DAY, broken))
+    assert list(found) == ["contract"]
+    assert found["contract"].seen["slot: null exactly on candidates that were not shown"] == log.filter(planted).height
+
+
 @pytest.mark.parametrize(("plant", "gate", "column", "planted"), ADS_FAULTS)
 def test_a_planted_fault_is_found_with_its_column_and_count(
     ads: Cascade, plant: Fault, gate: str, column: str, planted: pl.Expr

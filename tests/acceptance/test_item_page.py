@@ -1,0 +1,56 @@
+"""The simulated item page through the whole graph: what only shown modules have, and whom labels are about."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from tests.acceptance.graph import checks, failures, run_day, shipped, small
+from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.settings import Settings
+from ukdsl_assets.sql.withheld import withheld
+
+DAY = date(2026, 1, 1)
+CASCADE = shipped("simulated_item_page")
+STUDENT = ("simulated_item_page", "module_click")
+Ran = tuple[Settings, dg.ExecuteInProcessResult]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    settings = small(tmp_path_factory.mktemp("lake"), shards=2)
+    yield settings, run_day(settings, CASCADE, DAY)
+
+
+def test_a_day_succeeds_and_its_log_and_tables_pass_their_checks(ran: Ran) -> None:
+    assert not failures(ran[1])
+    failed = {check for (asset, check), passed in checks(ran[1]).items() if not passed}
+    # A small day teaches little: its student may be refused, its tables may not.
+    assert failed <= {"calibrated_on_consideration", "normalized_entropy_on_impression_kept", "every_gate_passed"}
+
+
+def test_labels_of_shown_modules_keep_their_slot_and_the_teachers_have_none(ran: Ran) -> None:
+    lake = Lake(ran[0].tables)
+    rows = lake.scan((*STUDENT, "teacher_augmented"), [DAY]).collect()
+    impressions = lake.scan(("simulated_item_page", "impressions"), [DAY]).collect()
+    keys = ["request_id", "candidate_id"]
+    labelled = rows.filter(domain="IMP").select(*keys, "slot").sort(keys)
+    assert labelled.equals(impressions.select(*keys, "slot").sort(keys))
+    assert set(labelled["slot"]) == {1, 2, 3, 4, 5, 6}
+    taught = rows.filter(domain="CD")
+    assert len(taught) == 500 * 12
+    assert taught["slot"].is_null().all()
+
+
+def test_a_teacher_that_speaks_of_the_first_slot_is_judged_by_labels_there(ran: Ran) -> None:
+    impressions = Lake(ran[0].tables).scan(("simulated_item_page", "impressions"), [DAY]).collect()
+    held = impressions.filter(withheld(impressions["request_id"], CASCADE.withheld_share))
+    (said,) = (
+        each
+        for each in ran[1].get_asset_check_evaluations()
+        if each.check_name == "click_calibrated_on_withheld_impressions"
+    )
+    seen = said.metadata["rows"].value
+    assert seen == held.filter(pl.col("slot") == 1).height
