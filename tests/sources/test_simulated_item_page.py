@@ -9,8 +9,10 @@ import pytest
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.gates import blocking
+from ukdsl_assets.settings import Settings
 from ukdsl_assets.sources.contract import DayOfLogs
-from ukdsl_assets.sources.judge import judge_logs
+from ukdsl_assets.sources.judge import read_and_judge
+from ukdsl_assets.sources.open import known_until
 from ukdsl_assets.sources.simulated_item_page import SimulatedItemPageSource
 
 CASCADE = read_cascade(SHIPPED / "simulated_item_page.yaml")
@@ -27,8 +29,9 @@ def logs() -> DayOfLogs:
 
 
 def test_a_day_passes_every_gate_and_is_the_same_again(logs: DayOfLogs) -> None:
-    verdicts = judge_logs(CASCADE, DAY, logs, [len(logs.candidate_log)])
-    assert not blocking([each for results in verdicts for each in results])
+    judged = read_and_judge(SimulatedItemPageSource(CASCADE, "small"), CASCADE, DAY, [6000], shards=2)
+    assert not blocking(judged.results)
+    assert judged.rows == {"candidate_log": len(logs.candidate_log), "event_log": len(logs.event_log)}
     again = SimulatedItemPageSource(CASCADE, "small").read(DAY)
     assert logs.candidate_log.equals(again.candidate_log)
     assert logs.event_log.equals(again.event_log)
@@ -53,6 +56,12 @@ def test_an_earlier_clock_knows_fewer_events(logs: DayOfLogs) -> None:
     early = SimulatedItemPageSource(CASCADE, "small", noon).read(DAY)
     assert early.event_log.equals(logs.event_log.filter(pl.col("occurred_at") < noon))
     assert 0 < len(early.event_log) < len(logs.event_log)
+
+
+def test_a_days_events_are_read_at_five_of_the_next_morning(logs: DayOfLogs) -> None:
+    clock = known_until(CASCADE, Settings(as_of=None), DAY)
+    assert clock == datetime(DAY.year, DAY.month, DAY.day, 5, tzinfo=UTC) + timedelta(days=1)
+    assert logs.event_log["occurred_at"].max() < clock  # type: ignore[operator]
 
 
 def test_a_day_before_the_first_is_refused() -> None:

@@ -45,7 +45,7 @@ def known_until(cascade: Cascade, settings: Settings, day: date) -> datetime:
     """
     if settings.as_of is not None:
         return settings.as_of.astimezone(UTC)
-    if cascade.source.kind == "simulated":
+    if cascade.source.kind in ("simulated", "simulated_item_page"):
         return datetime.combine(day, time(), tzinfo=UTC) + CLOCK
     return datetime.now(UTC)
 

@@ -1,5 +1,6 @@
 """The simulated item page as a source of logs; the world is in `simulation/item_page.py`."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -66,6 +67,10 @@ class SimulatedItemPageSource:
         self._seed = cascade.source.seed
         self._pages = SCALES[scale].requests
         self._as_of = as_of
+
+    def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
+        """The day as one part, as `read` gives it."""
+        yield self.read(day)
 
     def read(self, day: date) -> DayOfLogs:
         """The logs of one day.
