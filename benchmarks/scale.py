@@ -1,11 +1,12 @@
-"""Days of growing size, shard by shard: CPU seconds a row and peak memory of tables, training and evaluation.
+"""Days of growing size, shard by shard: CPU seconds a row and peak memory of each step.
 
     python -m benchmarks.scale [--factors 1 4 16] [--lake FOLDER]      (--factors 1 4 16 64 for the whole table)
 
 1x is the default day of simulated_ads as the pre-ranking student needs it: 240,000 candidates that ranking scored,
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
-Each step of each size runs in a process of its own, on one thread; peak memory is that process's. Reading and auditing
-the source's logs, which hold a day in memory, are not measured here, and neither is the logged teacher's audit.
+Tables are all up to those rows; labels are the logged teacher's once more, with their audit; exploration is the audit
+on explored rows. Each step of each size runs in a process of its own, on one thread; peak memory is that process's.
+Reading and auditing the source's logs, which hold a day in memory, are not measured here.
 With --lake the simulated day is kept for the next run.
 """
 
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,15 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as Shown
 
-from benchmarks.student_day import STUDENT, make_logs, make_tables
+from benchmarks.day import table_of
+from benchmarks.student_day import STUDENT, TEACHER, make_logs, make_tables
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_shards
+from ukdsl_assets.defs.exploration import audited
 from ukdsl_assets.defs.logs import reading_of
 from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.students import shard_readers, train_arm
+from ukdsl_assets.defs.teacher_labels import judged
 from ukdsl_assets.lake.sharding import split
 from ukdsl_assets.learning.students import ARMS, fit_student, predict_student
 from ukdsl_assets.settings import PROJECT, Settings
@@ -36,7 +41,7 @@ from ukdsl_assets.sources.open import known_until
 
 SHARDS = 4
 MOST_COST = 1.15
-STEPS = ("tables", "training", "evaluation")
+STEPS = ("tables", "labels", "exploration", "training", "evaluation")
 WARM_UP_ROWS = 4096
 
 
@@ -111,10 +116,12 @@ def measured(platform: Platform, step: str) -> dict[str, float]:
     key, day = (cascade.name, STUDENT), cascade.first_day
     steps: dict[str, Callable[[Platform, Cascade], Any]] = {
         "tables": lambda platform, cascade: make_tables(platform, cascade, day),
+        "labels": label_by_the_log,
+        "exploration": lambda platform, cascade: audited(cascade, platform, cascade.teacher(TEACHER), day),
         "training": train_both,
         "evaluation": evaluate_both,
     }
-    if step != "tables":
+    if step in ("training", "evaluation"):
         warm_up(platform, cascade)
     start = time.process_time()
     steps[step](platform, cascade)
@@ -135,6 +142,13 @@ def warm_up(platform: Platform, cascade: Cascade) -> None:
     readers = shard_readers(platform, table, [day], platform.partition(table, day).version)
     few = readers[0]().head(WARM_UP_ROWS)
     predict_student(fit_student(cascade, cascade.student(STUDENT), "distilled", few).student, few)
+
+
+def label_by_the_log(platform: Platform, cascade: Cascade) -> None:
+    """The ranker's logged predictions as labels, once more, with the audit that the asset adds to the SQL."""
+    teacher, day = cascade.teacher(TEACHER), cascade.first_day
+    table, audit = (cascade.name, TEACHER, "teacher_labels"), partial(judged, cascade, platform, teacher)
+    table_of(platform, cascade, "logged_teacher_labels", table, day, teacher=teacher, audit=audit)
 
 
 def train_both(platform: Platform, cascade: Cascade) -> None:

@@ -71,7 +71,9 @@ def test_published_bytes_are_those_of_the_whole_days_frame(tmp_path: Path, fitte
     publish_checkpoint(opened, fitted)
     assert materialized(trained_labels(CASCADE, opened, TEACHER)).success
     published = opened.partition(table, DAY)
-    whole = predict_teacher(fitted, rows_scored_by(CASCADE, opened, TEACHER, SOURCES, DAY), threads=1)
+    whole = predict_teacher(
+        fitted, rows_scored_by(CASCADE, TEACHER, [opened.lake.scan(each, [DAY]) for each in SOURCES]), threads=1
+    )
     assert (len(published.files), published.rows) == (shards, len(whole)) == (shards, 12_000)
     assert published.data_version == opened.lake.stage_frame(table, DAY, whole).data_version
     rows = opened.lake.scan(table, [DAY]).drop("day").collect()

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.sharding import shard_of
 from ukdsl_assets.lake.tables import Lake
 
@@ -69,3 +70,19 @@ def test_the_shard_follows_from_md5_alone() -> None:
         int.from_bytes(lower, "little") % 16 for lower in last_eight_bytes
     ]
     assert shard_of(pl.Series([0, 7]), 16).to_list() == shard_of(pl.Series(["0", "7"]), 16).to_list()
+
+
+def test_shards_of_days_are_scanned_at_once_as_one_by_one(tmp_path: Path) -> None:
+    days = [DAY, DAY + dt.timedelta(days=1)]
+    for day, shards in zip(days, (5, 3), strict=True):
+        lake = Lake(str(tmp_path), shards=shards)
+        frame = pl.DataFrame({"request_id": range(100), "row": range(100)})
+        lake.commit(lake.stage_frame(TABLE, day, frame), {})
+    scanned = [shard.collect() for shard in lake.scan_shards(TABLE, days, columns=["row", "day"])]
+    assert len(scanned) == lake.shard_count(TABLE, days) == 3
+    for part, shard in enumerate(scanned):
+        assert_frame_equal(shard, lake.scan(TABLE, days, columns=["row", "day"], part=(part, 3)).collect())
+    everything = pl.concat(scanned).sort("day", "row")
+    assert_frame_equal(everything, lake.scan(TABLE, days, columns=["row", "day"]).sort("day", "row").collect())
+    with pytest.raises(LakeError, match="has no day 2030-01-01"):
+        lake.scan_shards(TABLE, [DAY, dt.date(2030, 1, 1)])

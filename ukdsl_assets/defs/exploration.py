@@ -51,31 +51,22 @@ def audited(cascade: Cascade, platform: Platform, teacher: Teacher, day: date) -
     labels: Table = (cascade.name, teacher.name, "teacher_labels")
     days = platform.window(labels, day, cascade.exploration_days)
     days = [each for each in platform.window(impressions, day, cascade.exploration_days) if each in days]
-    parts = []
-    for each in days:
-        shards = platform.aligned_shards(each, impressions, labels)
-        parts += [explored_rows(cascade, platform, teacher, each, (shard, shards)) for shard in range(shards)]
+    parts = [
+        explored_rows(cascade, teacher, *shard) for each in days for shard in platform.shards(each, impressions, labels)
+    ]
     # Sums must not depend on the order in which rows were put together.
     return audit_on_exploration(cascade, teacher, pl.concat(parts).sort("day", "request_id", "candidate_id"), day)
 
 
-def explored_rows(
-    cascade: Cascade, platform: Platform, teacher: Teacher, day: date, part: tuple[int, int]
-) -> pl.DataFrame:
-    """What a part of a day adds to `audited`: its explored rows with their labels and what the teacher says of them.
-
-    Args:
-        part: (k, n), as in `scan`, of impressions and labels alike.
-    """
+def explored_rows(cascade: Cascade, teacher: Teacher, impressions: pl.LazyFrame, labels: pl.LazyFrame) -> pl.DataFrame:
+    """What a shard of a day adds to `audited`: explored rows, their own labels and the teacher's."""
     keys, tasks = ["request_id", "candidate_id"], [task.name for task in cascade.tasks]
-    columns = ["day", *keys, "propensity", *tasks]
-    scanned = platform.lake.scan((cascade.name, "impressions"), [day], part=part)
-    shown = scanned.filter(pl.col("explored") & shown_as_scored(cascade.features)).select(columns).collect()
+    scored = impressions.filter(pl.col("explored") & shown_as_scored(cascade.features))
+    shown = scored.select("day", *keys, "propensity", *tasks).collect()
     # A teacher that is trained here has learnt from what is not withheld. Of the others' rows those that are
     # withheld are left to the evaluation, since the correction goes into training.
     held = withheld(shown["request_id"], cascade.withheld_share)
     shown = shown.filter(held if teacher.kind in ("trained", "foundation") else ~held)
-    labels = platform.lake.scan((cascade.name, teacher.name, "teacher_labels"), [day], part=part)
     predictions = [f"{task}_prediction" for task in tasks_taught(cascade, teacher)]
     said = labels.select(*keys, *predictions).join(shown.lazy(), on=keys, how="semi")
     return shown.join(said.collect(), on=keys, how="inner")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+import polars as pl
+
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints import CheckpointStore
@@ -53,16 +55,18 @@ class Platform:
         """Data versions of published partitions, for the record of what was made from them."""
         return {"/".join(table): self.partition(table, day).data_version for table in tables}
 
-    def aligned_shards(self, day: date, *tables: Table) -> int:
-        """How many shards a day has in each of the tables, so that the k-th of all hold the same requests.
+    def shards(self, day: date, *tables: Table) -> list[tuple[pl.LazyFrame, ...]]:
+        """A day of some tables, shard by shard: the k-th of each, which hold the same requests.
 
-        1, the day as a whole, where their numbers differ.
+        Where the tables have not equally many, the day as a whole is all there is.
 
         Raises:
             LakeError: when a table has not the day.
         """
-        counts = {len(self.partition(table, day).files) for table in tables}
-        return counts.pop() if len(counts) == 1 else 1
+        scans = [self.lake.scan_shards(table, [day]) for table in tables]
+        if len({len(each) for each in scans}) > 1:
+            scans = [[pl.concat(each)] for each in scans]
+        return list(zip(*scans, strict=True))
 
     def window(self, table: Table, day: date, days: int) -> list[date]:
         """The published days among the `days` that end with `day`, which must be published itself.

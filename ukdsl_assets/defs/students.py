@@ -217,13 +217,8 @@ def fingerprint(
 
 def shard_readers(platform: Platform, table: Table, days: list[date], version: int) -> list[Reader]:
     """What reads the training rows: each shard of the table over all days, and not the withheld ones."""
-    parts = platform.lake.shard_count(table, days, version)
-
-    def reader(part: int) -> Reader:
-        scan = platform.lake.scan(table, days, version, part=(part, parts)).filter(~pl.col("withheld"))
-        return lambda: scan.collect()
-
-    return [reader(part) for part in range(parts)]
+    shards = platform.lake.scan_shards(table, days, version)
+    return [shard.filter(~pl.col("withheld")).collect for shard in shards]
 
 
 def newest_before(

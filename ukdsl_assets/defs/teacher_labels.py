@@ -37,24 +37,15 @@ def write_labels(
         sources: tables of the rows to label, which have equally many shards, or else are labelled as one.
         predict: labels of rows that are sorted by key.
     """
-    shards = platform.aligned_shards(day, *sources)
-    parts = ((shard, shards) for shard in range(shards))
-    labels = (predict(rows_scored_by(cascade, platform, teacher, sources, day, part)) for part in parts)
-    return platform.lake.write_shards(table, day, labels, shards)
+    shards = platform.shards(day, *sources)
+    labels = (predict(rows_scored_by(cascade, teacher, shard)) for shard in shards)
+    return platform.lake.write_shards(table, day, labels, len(shards))
 
 
-def rows_scored_by(
-    cascade: Cascade,
-    platform: Platform,
-    teacher: Teacher,
-    tables: Sequence[Table],
-    day: date,
-    part: tuple[int, int] = (0, 1),
-) -> pl.DataFrame:
-    """Keys and features of the day's rows that reached the teacher's stage, sorted by key; part (k, n) as in `scan`."""
+def rows_scored_by(cascade: Cascade, teacher: Teacher, tables: Sequence[pl.LazyFrame]) -> pl.DataFrame:
+    """Keys and features of the tables' rows that reached the teacher's stage, sorted by key."""
     columns = [*KEYS, *(feature.name for feature in cascade.features_known_at(teacher.stage))]
-    scans = (platform.lake.scan(table, [day], part=part) for table in tables)
-    rows = [reached(cascade, teacher, scan).select(columns) for scan in scans]
+    rows = [reached(cascade, teacher, each).select(columns) for each in tables]
     as_before_shown = as_scored(cascade.features_known_at(teacher.stage))
     return pl.concat(rows).sort(KEYS).with_columns(as_before_shown).collect()
 
@@ -86,11 +77,11 @@ def shown_and_labelled(
         files: Parquet files of the day's labels, in the order of their shards; if they are not as many as the
             impressions', the day is one shard.
     """
-    found = platform.partition((cascade.name, "impressions"), day)
-    parts = [[file] for file in files] if len(files) == len(found.files) else [list(files)]
+    impressions = platform.lake.scan_shards((cascade.name, "impressions"), [day])
+    parts = [[file] for file in files]
+    if len(parts) != len(impressions):
+        impressions, parts = [pl.concat(impressions)], [list(files)]
     predictions = [f"{task}_prediction" for task in tasks_taught(cascade, teacher)]
-    for shard, part in enumerate(parts):
-        of_shard = (shard, len(parts))
-        scanned = platform.lake.scan(found.table, [day], found.version, part=of_shard)
-        shown = scanned.filter(shown_as_scored(cascade.features)).select(*KEYS, *columns).collect()
-        yield shown, pl.scan_parquet(part, glob=False, hive_partitioning=False).select(*KEYS, *predictions)
+    for scanned, part in zip(impressions, parts, strict=True):
+        shown = scanned.filter(shown_as_scored(cascade.features)).select(*KEYS, *columns)
+        yield shown.collect(), pl.scan_parquet(part, glob=False, hive_partitioning=False).select(*KEYS, *predictions)

@@ -147,18 +147,15 @@ def impression_readers(
     """What reads the rows to train on: each shard over all days, without withheld requests."""
     table: Table = (cascade.name, "impressions")
     version = max(platform.partition(table, each).version for each in days)
-    parts = platform.lake.shard_count(table, days, version)
 
-    def reader(part: int) -> Reader:
-        scan = reached(cascade, teacher, platform.lake.scan(table, days, version, part=(part, parts)))
-
+    def reader(shard: pl.LazyFrame) -> Reader:
         def read() -> pl.DataFrame:
-            rows = scan.collect()
+            rows = shard.collect()
             return rows.filter(~withheld(rows["request_id"], cascade.withheld_share))
 
         return read
 
-    return [reader(part) for part in range(parts)]
+    return [reader(reached(cascade, teacher, shard)) for shard in platform.lake.scan_shards(table, days, version)]
 
 
 def judge_checkpoint(

@@ -135,34 +135,13 @@ class LakeReader:
         Raises:
             LakeError: no day was asked for, or one is not published; the message says how to make it.
         """
-        name = "/".join(table)
-        days = sorted(set(days))
-        if not days:
-            raise LakeError(
-                f"{name}: no day was asked for, expected at least one. `partitions` lists the published days."
-            )
-        opened = self._open(table, version)
-        live = None if opened is None else live_actions(opened)
-        missing = [day for day in days if live is None or day not in live["day"]]
-        if opened is None or live is None or missing:
-            raise LakeError(
-                f"{name} has no day {', '.join(map(str, missing))}"
-                f"{'' if version is None else f' in version {version}'} below {self.root}. "
-                f"Make it first: ukdsl run {table[0]} --days {missing[0]}"
-            )
-        schema = to_polars(opened.schema())
-        frames = [
-            pl.scan_parquet(
-                _part(self._uris(table, live.filter(pl.col("day") == day)), *part),
-                schema=schema,
-                missing_columns="insert",
-                glob=False,
-                hive_partitioning=False,
-            ).with_columns(pl.lit(day, dtype=pl.Date).alias(DAY))
-            for day in days
-        ]
-        scanned = pl.concat(frames)
-        return scanned if columns is None else scanned.select(columns)
+        return self._scans(table, days, version, columns, [part])[0]
+
+    def scan_shards(
+        self, table: Table, days: Iterable[dt.date], version: int | None = None, columns: Sequence[str] | None = None
+    ) -> list[pl.LazyFrame]:
+        """`scan` of each part, as many as `shard_count`, all of one reading of the table's log."""
+        return self._scans(table, days, version, columns, None)
 
     def shard_count(self, table: Table, days: Iterable[dt.date], version: int | None = None) -> int:
         """The fewest shards that one of the days has; 0 when none of them is published."""
@@ -190,6 +169,50 @@ class LakeReader:
             if (entry := json.loads(line).get("commitInfo", {})).get("day") == day.isoformat()
         ]
 
+    def _scans(
+        self,
+        table: Table,
+        days: Iterable[dt.date],
+        version: int | None,
+        columns: Sequence[str] | None,
+        parts: Sequence[tuple[int, int]] | None,
+    ) -> list[pl.LazyFrame]:
+        """Scans of the parts, or of all where it is None, as `scan` says."""
+        name = "/".join(table)
+        days = sorted(set(days))
+        if not days:
+            raise LakeError(
+                f"{name}: no day was asked for, expected at least one. `partitions` lists the published days."
+            )
+        opened = self._open(table, version)
+        live = None if opened is None else live_actions(opened)
+        missing = [day for day in days if live is None or day not in live["day"]]
+        if opened is None or live is None or missing:
+            raise LakeError(
+                f"{name} has no day {', '.join(map(str, missing))}"
+                f"{'' if version is None else f' in version {version}'} below {self.root}. "
+                f"Make it first: ukdsl run {table[0]} --days {missing[0]}"
+            )
+        schema = to_polars(opened.schema())
+        files = {day: self._uris(table, live.filter(pl.col("day") == day)) for day in days}
+        fewest = min(len(each) for each in files.values())
+
+        def scanned(part: int, parts: int) -> pl.LazyFrame:
+            frames = [
+                pl.scan_parquet(
+                    _part(files[day], part, parts),
+                    schema=schema,
+                    missing_columns="insert",
+                    glob=False,
+                    hive_partitioning=False,
+                ).with_columns(pl.lit(day, dtype=pl.Date).alias(DAY))
+                for day in days
+            ]
+            together = pl.concat(frames)
+            return together if columns is None else together.select(columns)
+
+        return [scanned(*part) for part in parts or [(each, fewest) for each in range(fewest)]]
+
     def _open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         uri = self.table_uri(table)
         try:
@@ -208,4 +231,5 @@ class LakeReader:
 
 def _part(files: Sequence[str], part: int, parts: int) -> list[str]:
     """The files of one part: neighbours, as many in each part as can be."""
-    return [file for index, file in enumerate(files) if index * parts // len(files) == part]
+    first, last = (-(-each * len(files) // parts) for each in (part, part + 1))
+    return list(files[first:last])
