@@ -25,6 +25,10 @@ class CrossDomainTeacher(Declared):
     tasks: task here -> the task there whose prediction labels it.
     features: feature there -> the feature here that means the same; left out where both have one name.
     defaults: feature there -> its value on every row, for what is absent here; null is the unknown id.
+    recalibration: with labels the model's logits become slope * logit + intercept before they are labels, a line a
+        task, fitted to this cascade's own impressions that are not withheld (Platt, 1999): its order, at this surface's
+        level. A task with fewer than 20 positive labels, or whose labels are delayed, stays as it is and says so.
+    window_days: rolling window of those impressions, ending with the partition's day.
     allow_worse_than_constant: labels are published even if they explain this cascade's labels worse than a constant.
     """
 
@@ -36,6 +40,8 @@ class CrossDomainTeacher(Declared):
     tasks: dict[Name, Name] = Field(min_length=1)
     features: dict[Name, Name] = Field({})
     defaults: dict[Name, Default] = Field({})
+    recalibration: Literal["none", "labels"] = "none"
+    window_days: int = Field(14, ge=1)
     allow_worse_than_constant: bool = False
 
 

@@ -12,13 +12,15 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.cross_domain import CrossDomainTeacher
 from ukdsl_assets.defs.evaluation import released_before
 from ukdsl_assets.defs.gates import check_specs, told_plainly
-from ukdsl_assets.defs.keys import TEACHERS, same_day, spec
+from ukdsl_assets.defs.keys import TEACHERS, same_day, since, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of, publish_staged
+from ukdsl_assets.defs.recalibration import recalibration_of
 from ukdsl_assets.defs.teacher_labels import KEYS, judged, shown_and_labelled, write_labels
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints import Checkpoint
-from ukdsl_assets.learning.cross_domain import foreign_labels, foreign_model
+from ukdsl_assets.learning.cross_domain import ForeignModel, foreign_labels, foreign_model
+from ukdsl_assets.learning.recalibration import Line, recalibrated
 from ukdsl_assets.learning.teacher_audit import teacher_rules
 from ukdsl_assets.learning.teacher_evaluation import (
     MEANINGS,
@@ -37,6 +39,13 @@ SOURCE_MEANINGS = {
     "source_day": "day of its checkpoint",
     "source_checkpoint": "version of its checkpoint",
 }
+# What is said of the labels, by the declared recalibration.
+HOW = {
+    "none": "",
+    "labels": " Each task's logits are moved along a line fitted to the impressions of {days} days up to the day that "
+    "are not withheld.",
+}
+LABELS_MEANING = {"labels": "whether they are the model's as it is, or recalibrated by this cascade's own labels"}
 
 
 def cross_domain_assets(
@@ -57,11 +66,14 @@ def labels_asset(
     labels: Table = (cascade.name, teacher.name, "teacher_labels")
     evaluation: Table = (cascade.name, teacher.name, "teacher_evaluation")
     sources: list[Table] = [(cascade.name, "impressions"), (cascade.name, "considerations")]
-    deps = [*(dg.AssetKey(each) for each in sources), same_day(model_asset(other, teacher.model))]
+    window = teacher.window_days if teacher.recalibration == "labels" else 1
+    deps = [since(sources[0], window), dg.AssetKey(sources[1]), same_day(model_asset(other, teacher.model))]
     of = f"{teacher.model} of cascade {teacher.cascade}"
     described = {
-        evaluation: f"Calibration, NE and AUC of {of}, used as it is, on this cascade's withheld impressions.",
-        labels: f"Predictions of {of} for all rows that {teacher.stage} scored here; the newest model up to the day.",
+        evaluation: f"Calibration, NE and AUC of {of}, used as it is, on this cascade's withheld impressions"
+        + ("." if window == 1 else "; and recalibrated, as its labels are."),
+        labels: f"Predictions of {of} for all rows that {teacher.stage} scored here; the newest model up to the day."
+        + HOW[teacher.recalibration].format(days=window),
     }
     specs = [spec(cascade, table, TEACHERS, text, deps=deps) for table, text in described.items()]
     rules = {**teacher_rules(cascade, teacher), **constant_rules(list(teacher.tasks))}
@@ -73,7 +85,9 @@ def labels_asset(
             found = newest_model(other, teacher.model, platform, day)
             inputs = {**platform.versions(day, *sources), "/".join(found.key): f"{found.day}/{found.version}"}
             model = foreign_model(found.metadata, found.tensors, found.text, platform.settings.threads)
-            label = partial(foreign_labels, cascade, teacher, model)
+            moved = recalibration_of(cascade, platform, teacher, model, day)
+            inputs |= moved.versions
+            label = partial(labelled, cascade, teacher, model, moved.lines)
             files = write_labels(cascade, platform, teacher, labels, sources, day, label)
             figures = evaluated_on_withheld(cascade, platform, teacher, day, files)
             results = [
@@ -81,13 +95,26 @@ def labels_asset(
                 *judge_against_constant(cascade, figures, teacher.allow_worse_than_constant),
             ]
             of_labels = platform.lake.stage_files(labels, day, files)
-            told = {"source checkpoint": f"{'/'.join(found.key)}, {found.day}, {found.version}"}
-            staged = platform.lake.stage_frame(evaluation, day, with_source(cascade, teacher, found, figures))
-            shown: dict[str, Any] = {"evaluation": dg.MarkdownMetadataValue(teacher_markdown(figures, cascade.note))}
-            yield committed(context, platform, staged, inputs, told | shown, SOURCE_MEANINGS | MEANINGS)
-            yield from publish_staged(context, platform, of_labels, results, inputs, told)
+            told = {"source checkpoint": f"{'/'.join(found.key)}, {found.day}, {found.version}", **moved.told}
+            both = moved.beside(figures)
+            staged = platform.lake.stage_frame(evaluation, day, with_source(cascade, teacher, found, both))
+            shown: dict[str, Any] = {"evaluation": dg.MarkdownMetadataValue(teacher_markdown(both, cascade.note))}
+            meanings = SOURCE_MEANINGS | LABELS_MEANING | MEANINGS
+            yield committed(context, platform, staged, inputs, told | shown, meanings)
+            yield from publish_staged(context, platform, of_labels, results, inputs, told, record=moved.told)
 
     return cross_domain_labels
+
+
+def labelled(
+    cascade: Cascade,
+    teacher: CrossDomainTeacher,
+    model: ForeignModel,
+    lines: Mapping[str, Line],
+    rows: pl.DataFrame,
+) -> pl.DataFrame:
+    """Labels of rows that are sorted by key, on their lines."""
+    return recalibrated(foreign_labels(cascade, teacher, model, rows), lines)
 
 
 def model_asset(other: Cascade, model: str) -> Table:

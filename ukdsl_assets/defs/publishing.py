@@ -41,6 +41,7 @@ def publish_staged(
     inputs: Mapping[str, str],
     metadata: Mapping[str, Any],
     descriptions: Mapping[str, str] | None = None,
+    record: Mapping[str, str] | None = None,
 ) -> Events:
     """Publish files that were judged after they were written; they are removed when a gate blocks."""
     table = staged.table
@@ -48,7 +49,7 @@ def publish_staged(
     if blocking(results):
         platform.lake.discard(staged)
     refuse_if_blocked({table: results})
-    yield committed(context, platform, staged, inputs, metadata, descriptions or {})
+    yield committed(context, platform, staged, inputs, metadata, descriptions or {}, record)
 
 
 def committed(

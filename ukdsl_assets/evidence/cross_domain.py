@@ -28,9 +28,10 @@ from ukdsl_assets.evidence.cross_domain_rows import (
     resampled,
 )
 from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
+from ukdsl_assets.learning import recalibration
 from ukdsl_assets.learning.cross_domain import translated
 from ukdsl_assets.learning.evaluation import evaluate
-from ukdsl_assets.learning.platt import apply_platt, fit_platt
+from ukdsl_assets.learning.recalibration import fit_line
 from ukdsl_assets.learning.students import FittedStudent, fit_student, hidden_layer, predict_student
 from ukdsl_assets.learning.teacher_evaluation import evaluate_teacher
 from ukdsl_assets.learning.teachers import FittedTeacher, fit_teacher, predict_teacher
@@ -168,8 +169,8 @@ def recalibrated(student: Student, train: pl.DataFrame) -> pl.DataFrame:
     """Rows whose labels by the teacher are moved along a line in the logit that fits the surface's own labels best."""
     name = f"{student.task}_prediction"
     shown = train.filter(pl.col(student.task).is_not_null())
-    line = fit_platt(shown[name].to_numpy(), shown[student.task].to_numpy())
-    return train.with_columns(pl.Series(name, apply_platt(train[name].to_numpy(), *line), pl.Float32))
+    line = fit_line(shown[name].to_numpy(), shown[student.task].to_numpy())
+    return recalibration.recalibrated(train, {student.task: line})
 
 
 def students(cascade: Cascade, settings: Mapping[str, Any]) -> list[Student]:

@@ -68,15 +68,8 @@ def foreign_labels(
     Raises:
         DeclarationError: the checkpoint was trained by a declaration that the mapping does not fit.
     """
-    if problems := list(wrong_features(teacher, cascade, model.features)):
-        raise DeclarationError(
-            f"cascade {cascade.name}, teacher {teacher.name}: the checkpoint of {teacher.cascade}/{teacher.model} was "
-            "trained by a declaration that the mapping does not fit; train it again or change\n  "
-            + "\n  ".join(f"teachers.{teacher.name}.{problem}" for problem in problems)
-        )
-    asked = translated(teacher, model.features, rows)
-    predicted = model.predict(asked)
-    columns = [pl.Series(f"{ours}_prediction", predicted[theirs], pl.Float32) for ours, theirs in teacher.tasks.items()]
+    asked = asked_of(cascade, teacher, model, rows)
+    columns = predicted_columns(teacher, model, asked)
     if (task := matched_task(cascade, teacher)) is not None:
         if model.hidden is None:
             raise DeclarationError(
@@ -86,6 +79,30 @@ def foreign_labels(
         layer = model.hidden(asked, teacher.tasks[task])
         columns.append(pl.Series("representation", layer, pl.Array(pl.Float32, layer.shape[1])))
     return rows.select(KEYS).with_columns(columns)
+
+
+def foreign_predictions(
+    cascade: Cascade, teacher: CrossDomainTeacher, model: ForeignModel, rows: pl.DataFrame
+) -> pl.DataFrame:
+    """The rows with `<task>_prediction` beside their columns; as `foreign_labels` without a hidden layer."""
+    return rows.with_columns(predicted_columns(teacher, model, asked_of(cascade, teacher, model, rows)))
+
+
+def asked_of(cascade: Cascade, teacher: CrossDomainTeacher, model: ForeignModel, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows as the model reads them; errors as in `foreign_labels`."""
+    if problems := list(wrong_features(teacher, cascade, model.features)):
+        raise DeclarationError(
+            f"cascade {cascade.name}, teacher {teacher.name}: the checkpoint of {teacher.cascade}/{teacher.model} was "
+            "trained by a declaration that the mapping does not fit; train it again or change\n  "
+            + "\n  ".join(f"teachers.{teacher.name}.{problem}" for problem in problems)
+        )
+    return translated(teacher, model.features, rows)
+
+
+def predicted_columns(teacher: CrossDomainTeacher, model: ForeignModel, asked: pl.DataFrame) -> list[pl.Series]:
+    """Float32 `<task>_prediction` of every mapped task for rows of `asked_of`."""
+    predicted = model.predict(asked)
+    return [pl.Series(f"{ours}_prediction", predicted[theirs], pl.Float32) for ours, theirs in teacher.tasks.items()]
 
 
 def translated(teacher: CrossDomainTeacher, features: tuple[Feature, ...], rows: pl.DataFrame) -> pl.DataFrame:

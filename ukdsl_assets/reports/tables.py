@@ -137,10 +137,11 @@ def headline(serving: str, evaluation: pl.DataFrame) -> str:
 
 
 def teacher_markdown(figures: pl.DataFrame, data: str) -> str:
-    """The table of `evaluate_teacher` below a line that says which data it is of."""
-    header = ("task", "rows", "positives", "calibration", "NE", "AUC")
+    """The table of `evaluate_teacher`, with a column `labels` before it, below a line that says which data it is of."""
+    header = ("labels", "task", "rows", "positives", "calibration", "NE", "AUC")
     rows = [
         (
+            row["labels"],
             row["task"],
             f"{row['rows']:,}",
             f"{row['positives']:,}",
