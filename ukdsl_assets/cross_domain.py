@@ -41,7 +41,7 @@ class CrossDomainTeacher(Declared):
     features: dict[Name, Name] = Field({})
     defaults: dict[Name, Default] = Field({})
     recalibration: Literal["none", "labels"] = "none"
-    window_days: int = Field(14, ge=1)
+    window_days: int = Field(7, ge=1)
     allow_worse_than_constant: bool = False
 
 

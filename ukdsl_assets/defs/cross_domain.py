@@ -71,7 +71,7 @@ def labels_asset(
     of = f"{teacher.model} of cascade {teacher.cascade}"
     described = {
         evaluation: f"Calibration, NE and AUC of {of}, used as it is, on this cascade's withheld impressions"
-        + ("." if window == 1 else "; and recalibrated, as its labels are."),
+        + ("." if teacher.recalibration == "none" else "; and recalibrated, as its labels are."),
         labels: f"Predictions of {of} for all rows that {teacher.stage} scored here; the newest model up to the day."
         + HOW[teacher.recalibration].format(days=window),
     }

@@ -170,13 +170,16 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "foundation": "a network of all tasks, trained on impressions",
         "cross_domain": "a model of another cascade, used as it is",
     }
+    how = kinds[teacher.kind]
+    if teacher.kind == "cross_domain" and teacher.recalibration == "labels":
+        how = "a model of another cascade, recalibrated by this one's labels"
     segments = {} if groups is None else _segments(groups)
     counted = {view: figures_of(evaluation, "distilled", *view) for view in VIEWS}
     truth = main_rows(evaluation, ("truth", "truth")) if cascade.has_truth else []
     return {
         "name": student.name,
         "about": f"{student.architecture.kind} of stage {student.stage} for task {student.task}, taught by "
-        f"{teacher.name} ({kinds[teacher.kind]} at stage {teacher.stage})",
+        f"{teacher.name} ({how} at stage {teacher.stage})",
         "labels": report.labels,
         "stage": student.stage,
         "seed": student.seed,
