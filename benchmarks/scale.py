@@ -4,9 +4,9 @@
 
 1x is the default day of simulated_ads as the pre-ranking student needs it: 240,000 candidates that ranking scored,
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
+The logs' step reads a user's Parquet file of each log, audits and publishes them; its rows are the candidate log's.
 Tables are all up to those rows; labels are the logged teacher's once more, with their audit; exploration is the audit
 on explored rows. Each step of each size runs in a process of its own, on one thread; peak memory is that process's.
-Reading and auditing the source's logs, which hold a day in memory, are not measured here.
 With --lake the simulated day is kept for the next run.
 """
 
@@ -30,19 +30,19 @@ from benchmarks.student_day import STUDENT, TEACHER, make_logs, make_tables
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_shards
 from ukdsl_assets.defs.exploration import audited
-from ukdsl_assets.defs.logs import reading_of
+from ukdsl_assets.defs.logs import judge_and_stage, reading_of
 from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.students import shard_readers, train_arm
 from ukdsl_assets.defs.teacher_labels import judged
-from ukdsl_assets.lake.sharding import split
+from ukdsl_assets.gates import blocking
 from ukdsl_assets.learning.students import ARMS, fit_student, predict_student
 from ukdsl_assets.settings import PROJECT, Settings
 from ukdsl_assets.sources.open import known_until
 
 SHARDS = 4
 MOST_COST = 1.15
-STEPS = ("tables", "labels", "exploration", "training", "evaluation")
-WARM_UP_ROWS = 4096
+STEPS = ("logs", "tables", "labels", "exploration", "training", "evaluation")
+WARM_UP_ROWS, WARM_UP_REQUESTS = 4096, 200
 
 
 def main() -> None:
@@ -53,29 +53,32 @@ def main() -> None:
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.step:
-        print(json.dumps(measured(platform_of(given.lake), given.step)))
+        print(json.dumps(measured(platform_of(given.lake, *given.factors), given.step)))
         return
     with tempfile.TemporaryDirectory() as folder:
         source = platform_of(given.lake or Path(folder) / "day")
         seen = {}
         for factor in given.factors:
             with tempfile.TemporaryDirectory(dir=folder) as lake:
-                write_logs(source, platform_of(Path(lake)), factor)
+                write_logs(source, Path(lake), factor)
                 seen[factor] = {step: in_a_process(Path(lake), step, factor) for step in STEPS}
         show(seen)
 
 
-def platform_of(lake: Path) -> Platform:
+def platform_of(lake: Path, factor: int = 1) -> Platform:
     """One thread, so that CPU seconds are comparable."""
-    return Platform.open(Settings(lake=str(lake), scale="default", threads=1, shards=SHARDS))
+    return Platform.open(Settings(lake=str(lake), scale="default", threads=1, shards=SHARDS * factor))
 
 
 def cascade_of() -> Cascade:
     return read_cascade(SHIPPED / "simulated_ads.yaml")
 
 
-def write_logs(source: Platform, platform: Platform, factor: int) -> None:
-    """The default day's logs `factor` times over, of what reached ranking, as if each copy were other requests."""
+def write_logs(source: Platform, folder: Path, factor: int) -> None:
+    """The default day's logs `factor` times over, of what reached ranking, as if each copy were other requests.
+
+    One file a log below folder/user, and a few rows of it below folder/few/user.
+    """
     cascade = cascade_of()
     name, day = cascade.name, cascade.first_day
     if source.lake.partition((name, "event_log"), day) is None:
@@ -85,23 +88,17 @@ def write_logs(source: Platform, platform: Platform, factor: int) -> None:
         "event_log": source.lake.scan((name, "event_log"), [day]),
     }
     step = logs["candidate_log"].select(pl.col("request_id").max() + 1).collect().item()
-    copies = []
-    for table, rows in logs.items():
-        frame, paths = rows.drop("day").collect(), []
-        for copy in range(factor):
-            fresh = frame.with_columns(pl.col("request_id") + copy * step)
-            for shard, part in enumerate(split(fresh, SHARDS)):
-                path = platform.lake.new_file((name, table), day, copy * SHARDS + shard, factor * SHARDS)
-                part.write_parquet(path, compression="zstd")
-                paths.append(path)
-        copies.append(platform.lake.stage_files((name, table), day, paths))
-    for staged in copies:
-        platform.lake.commit(staged, reading_of(copies, known_until(cascade, platform.settings, day)))
+    few = pl.col("request_id") < WARM_UP_REQUESTS
+    for log, rows in logs.items():
+        copies = [rows.drop("day").with_columns(pl.col("request_id") + copy * step) for copy in range(factor)]
+        for below, written in (("user", pl.concat(copies)), ("few/user", copies[0].filter(few))):
+            written.sink_parquet(folder / below / log / f"day={day}" / "part-0.parquet", mkdir=True)
 
 
 def in_a_process(lake: Path, step: str, factor: int) -> dict[str, float]:
     """What a fresh process measured of the step; told as soon as it is known."""
     command = [sys.executable, "-m", "benchmarks.scale", "--lake", str(lake), "--step", step]
+    command += ["--factors", str(factor)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
@@ -111,23 +108,26 @@ def in_a_process(lake: Path, step: str, factor: int) -> dict[str, float]:
 
 
 def measured(platform: Platform, step: str) -> dict[str, float]:
-    """Rows of teacher_augmented, CPU seconds of the step, peak memory of the process in MiB."""
+    """Rows of teacher_augmented or of the candidate log; CPU seconds of the step; peak memory of the process in MiB."""
     cascade = cascade_of()
-    key, day = (cascade.name, STUDENT), cascade.first_day
+    day = cascade.first_day
     steps: dict[str, Callable[[Platform, Cascade], Any]] = {
+        "logs": publish_logs,
         "tables": lambda platform, cascade: make_tables(platform, cascade, day),
         "labels": label_by_the_log,
         "exploration": lambda platform, cascade: audited(cascade, platform, cascade.teacher(TEACHER), day),
         "training": train_both,
         "evaluation": evaluate_both,
     }
-    if step in ("training", "evaluation"):
+    if step == "logs":
+        publish_logs(platform_of(Path(platform.settings.lake) / "few"), cascade)
+    elif step in ("training", "evaluation"):
         warm_up(platform, cascade)
     start = time.process_time()
     steps[step](platform, cascade)
     cpu = time.process_time() - start
-    rows = platform.partition((*key, "teacher_augmented"), day).rows
-    return {"rows": rows, "cpu": cpu, "peak": peak_memory()}
+    of = ("candidate_log",) if step == "logs" else (STUDENT, "teacher_augmented")
+    return {"rows": platform.partition((cascade.name, *of), day).rows, "cpu": cpu, "peak": peak_memory()}
 
 
 def peak_memory() -> float:
@@ -142,6 +142,18 @@ def warm_up(platform: Platform, cascade: Cascade) -> None:
     readers = shard_readers(platform, table, [day], platform.partition(table, day).version)
     few = readers[0]().head(WARM_UP_ROWS)
     predict_student(fit_student(cascade, cascade.student(STUDENT), "distilled", few).student, few)
+
+
+def publish_logs(platform: Platform, cascade: Cascade) -> None:
+    """Read, audit, write and commit the user's files, as known when the simulated day is read."""
+    day, settings = cascade.first_day, platform.settings
+    clock = known_until(cascade, settings, day)
+    files = {"kind": "parquet", "path": f"{settings.lake}/user"}
+    theirs = Cascade.model_validate({**cascade.model_dump(), "source": files})
+    verdicts, staged = judge_and_stage(theirs, platform, platform.source(theirs, print), day, [], clock)
+    assert not blocking(verdicts.results), verdicts
+    for part in staged:
+        platform.lake.commit(part, reading_of(staged, clock))
 
 
 def label_by_the_log(platform: Platform, cascade: Cascade) -> None:
@@ -192,7 +204,7 @@ def together(steps: dict[str, dict[str, float]]) -> dict[str, float]:
     """All steps: their CPU seconds summed, the highest of their peaks."""
     values = list(steps.values())
     return {
-        "rows": values[0]["rows"],
+        "rows": values[-1]["rows"],
         "cpu": sum(each["cpu"] for each in values),
         "peak": max(each["peak"] for each in values),
     }
