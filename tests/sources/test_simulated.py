@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.errors import SourceError
+from ukdsl_assets.sources import simulated
 from ukdsl_assets.sources.contract import candidate_log_schema, event_log_schema
 from ukdsl_assets.sources.simulated import SimulatedSource
 
@@ -242,6 +243,17 @@ def test_an_interrupted_run_resumes_after_the_last_simulated_day(copy_of_state: 
     assert_frame_equal(
         logs.candidate_log, SimulatedSource(CASCADE, copy_of_state(), "small").read(_day(5)).candidate_log
     )
+
+
+def test_a_day_is_the_same_rows_in_parts_of_any_size(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = SimulatedSource(CASCADE, state, "small")
+    whole = list(source.read_in_parts(FIRST))
+    monkeypatch.setattr(simulated, "ROWS_AT_ONCE", 40_000)
+    parts = list(source.read_in_parts(FIRST))
+    assert [part.candidate_log.height for part in whole] == [150_000]
+    assert [part.candidate_log.height for part in parts] == [39_900, 39_900, 39_900, 30_300]
+    for together, once in zip(zip(*parts, strict=True), whole[0], strict=True):
+        assert_frame_equal(pl.concat(together), once)
 
 
 def test_a_later_rerun_finds_the_conversions_that_came_late(state: str) -> None:
