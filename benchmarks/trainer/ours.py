@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.trainer.peers.measure import BATCH, EMBEDDING, HIDDEN, arguments, report
 from ukdsl_assets.architectures import DeepFmArchitecture
-from ukdsl_assets.learning.encoding import EncodedRows, EncodedSide
+from ukdsl_assets.learning.encoding import EncodedRows, EncodedSide, grow
 from ukdsl_assets.learning.networks.build import build_network, table_width
 from ukdsl_assets.learning.networks.inputs import Side
 from ukdsl_assets.learning.trainer import Model, PlannedShard, Shard, Targets, predict, train
@@ -30,8 +30,8 @@ def fresh_model(ids: int, features: int, numbers: int, seed: int) -> Model:
     """A DeepFM before its first step."""
     architecture = DeepFmArchitecture(kind="deepfm", embedding=EMBEDDING, hidden=HIDDEN)
     network = build_network(architecture, Side(0, 0), Side(features, numbers), 1, 0.1, seed)
-    generator = torch.Generator().manual_seed(seed)
-    return Model(torch.randn(ids, table_width(architecture), generator=generator) * 0.01, network)
+    none = np.empty((0, table_width(architecture)), np.float32)
+    return Model(torch.from_numpy(grow(none, ids, seed, spread=0.01)), network)
 
 
 def planned(rows: EncodedRows, label: NDArray[np.float32], count: int) -> PlannedShard:

@@ -12,6 +12,10 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ukdsl_assets.learning.prefetch import prefetch
+
+# How far ahead kernels ask for rows: in rows of a batch, and in rows of the table.
+BATCH_ROWS_AHEAD, TABLE_ROWS_AHEAD = 2, 16
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -28,7 +32,10 @@ class EmbeddingRows:
     steps: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.first, self.second = torch.zeros_like(self.table), torch.zeros_like(self.table)
+        # Unlike PyTorch, numpy asks for large pages and for zeros only where a row is first stepped.
+        self.first, self.second = (
+            torch.from_numpy(np.zeros(self.table.shape, np.float32)).to(self.table.device) for _ in range(2)
+        )
         # Where a row's gradient is summed within a step; -1 between steps.
         self._places = np.full(len(self.table), -1, np.int32) if self.table.device.type == "cpu" else None
         self._summed = np.empty((0, self.table.shape[1]), np.float32)
@@ -108,6 +115,9 @@ def _look_up(
     """One pass that writes embeddings and numbers side by side; PyTorch would write them one by one, then join."""
     width, features = table.shape[1], ids.shape[1]
     for i in range(len(ids)):
+        ahead = min(i + BATCH_ROWS_AHEAD, len(ids) - 1)
+        for feature in range(features):
+            prefetch(table, ids[ahead, feature])
         for feature in range(features):
             row = ids[i, feature]
             for column in range(width):
@@ -128,6 +138,9 @@ def _sum(
     """Sums the gradients of each row in the order of the batch; returns how many rows are named so far."""
     width = summed.shape[1]
     for i in range(len(ids)):
+        ahead = min(i + BATCH_ROWS_AHEAD, len(ids) - 1)
+        for feature in range(ids.shape[1]):
+            prefetch(places, ids[ahead, feature])
         for feature in range(ids.shape[1]):
             row = ids[i, feature]
             if row < 0:
@@ -145,7 +158,8 @@ def _sum(
     return count
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+# Python's division, which may raise, would keep the loop from using the processor's vectors.
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 def _adam(
     table: NDArray[np.float32],
     first: NDArray[np.float32],
@@ -156,13 +170,17 @@ def _adam(
     rate: np.float32,
     epsilon: np.float32,
 ) -> None:
-    """Steps every named row once."""
+    """Steps every named row once; unsigned numbers spare the loops a test for places counted from the end."""
     beta1, beta2 = np.float32(BETA1), np.float32(BETA2)
     left1, left2 = np.float32(1 - BETA1), np.float32(1 - BETA2)
     for place in range(len(rows)):
-        row = rows[place]
+        ahead = rows[min(place + TABLE_ROWS_AHEAD, len(rows) - 1)]
+        prefetch(table, ahead)
+        prefetch(first, ahead)
+        prefetch(second, ahead)
+        row = np.uint64(rows[place])
         places[row] = -1
-        for column in range(table.shape[1]):
+        for column in range(np.uint64(table.shape[1])):
             gradient = summed[place, column]
             moment = beta1 * first[row, column] + left1 * gradient
             square = beta2 * second[row, column] + left2 * gradient * gradient

@@ -1,6 +1,5 @@
 """Networks against their formulas, written out row by row."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,7 +11,6 @@ from ukdsl_assets.architectures import (
     TwoTowerArchitecture,
 )
 from ukdsl_assets.learning.networks.build import build_network, table_width
-from ukdsl_assets.learning.networks.deepfm import _Pairs
 from ukdsl_assets.learning.networks.inputs import Inputs, JoinedLinear, Side
 
 ALL: list[NeuralArchitecture] = [
@@ -73,27 +71,6 @@ def test_a_joined_layer_is_one_linear_layer_on_both_sides() -> None:
     assert layer.request is not None and layer.candidate is not None
     weight = torch.cat([layer.request, layer.candidate], dim=1)
     assert torch.allclose(layer(request, candidate, REQUEST_OF_ROW), both @ weight.T + layer.bias, atol=1e-6)
-
-
-def pairs(request: torch.Tensor, candidate: torch.Tensor) -> torch.Tensor:
-    features = (REQUEST.categorical, CANDIDATE.categorical)
-    return _Pairs.apply(request, candidate, REQUEST_OF_ROW, features, table_width(ALL[3]))
-
-
-def test_pairs_are_the_sum_of_products_of_all_pairs_of_features_and_own_weights() -> None:
-    some, width = inputs(ALL[3]), table_width(ALL[3])
-    left, right = some.request[:, : -REQUEST.numeric], some.candidate[:, : -CANDIDATE.numeric]
-    fast = pairs(some.request, some.candidate)
-    for row, request in enumerate(REQUEST_OF_ROW.tolist()):
-        features = torch.cat([left[request], right[row]]).view(-1, width).numpy().astype(np.float64)
-        products = features[:, :-1] @ features[:, :-1].T
-        naive = products[np.triu_indices(len(features), k=1)].sum() + features[:, -1].sum()
-        assert float(fast[row]) == pytest.approx(naive, rel=1e-4)
-
-
-def test_the_gradient_of_pairs_is_that_of_their_formula() -> None:
-    some = inputs(ALL[3], dtype=torch.float64)
-    assert torch.autograd.gradcheck(pairs, (some.request.requires_grad_(), some.candidate.requires_grad_()))
 
 
 def test_a_cross_layer_multiplies_with_the_first_columns() -> None:
