@@ -11,7 +11,7 @@ from ukdsl_assets.architectures import MlpArchitecture
 from ukdsl_assets.learning.students import FittedStudent, fit_student
 from ukdsl_assets.selection.declaration import Selection
 from ukdsl_assets.selection.importance import Importance
-from ukdsl_assets.selection.importance_tables import MEANINGS, averaged, importance_tables, sample, scores_from
+from ukdsl_assets.selection.importance_tables import MEANINGS, averaged, importance_tables, scores_from
 
 FEATURES = CASCADE.features_of(STUDENT)
 SELECTION = Selection(budget=4, repeats=2, rows=600)
@@ -46,17 +46,8 @@ def test_what_the_truth_depends_on_is_found_on_both_sets() -> None:
         assert table["rank"].sort().to_list() == list(range(1, len(FEATURES) + 1))
 
 
-def test_whole_requests_are_sampled_up_to_the_number_of_rows() -> None:
+def test_at_most_so_many_rows_of_each_domain_are_used() -> None:
     assert tables()["CD"]["rows"][0] == 600
-    rows = training_rows(50).filter(domain="CD")
-    part = sample(rows, 100, seed=3)
-    assert part.height == 96
-    assert part.join(rows, on=rows.columns[:2], how="semi").height == 96
-    assert (part.group_by("request_id").len()["len"] == 12).all()
-    assert part["request_id"].is_sorted()
-    assert sample(rows, 5, seed=0).height == 12
-    assert sample(rows, 10_000, seed=0).equals(rows)
-    assert sample(rows.clear(), 5, seed=0).height == 0
 
 
 def test_copies_are_one_cluster_and_are_permuted_together() -> None:

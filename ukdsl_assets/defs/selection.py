@@ -12,7 +12,7 @@ import polars as pl
 
 from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_students import Student
-from ukdsl_assets.defs.evaluation import held_rows, released_before
+from ukdsl_assets.defs.evaluation import held_shards, released_before
 from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, result, told_plainly
 from ukdsl_assets.defs.keys import SELECTION, since, spec
 from ukdsl_assets.defs.pictures import link_to_report, rankings
@@ -36,6 +36,7 @@ from ukdsl_assets.selection.halves import halves
 from ukdsl_assets.selection.importance_tables import MEANINGS as IMPORTANCE_MEANINGS
 from ukdsl_assets.selection.importance_tables import importance_tables, scores_from
 from ukdsl_assets.selection.judge import RULES, judge_selection
+from ukdsl_assets.selection.sampled_rows import sample_of_shards
 from ukdsl_assets.selection.simplified import selection_of, simplified
 
 # Domain of teacher_augmented -> table of importance on it.
@@ -127,7 +128,7 @@ def importance(cascade: Cascade, platform: Platform, student: Student) -> dg.Ass
             days = platform.window(rows, day, selection.window_days)
             made = importance_tables(
                 [as_student(each) for each in found],
-                halves(withheld_of(platform, rows, days), student.seed)[0],
+                measured_rows(platform, rows, days, selection.rows, student.seed),
                 features,
                 selection,
                 student.seed,
@@ -169,7 +170,7 @@ def feature_union(cascade: Cascade, platform: Platform, student: Student) -> dg.
             found = {domain: platform.lake.scan(key, [day]).collect() for domain, key in importance.items()}
             towers = student.architecture.kind == "two_tower"
             chosen = choice_table(scores_from(found, features), features, selection, towers)
-            held, before = held_rows(cascade, platform, student, day), selected_before(platform, table, day)
+            held, before = judged_rows(cascade, platform, student, day), selected_before(platform, table, day)
             elsewhere = readers_elsewhere(cascade, platform, student, day)
             results = judge_selection(cascade, student, chosen, found, held, before, elsewhere)
             inputs = platform.versions(day, *importance.values(), rows)
@@ -209,12 +210,12 @@ def selection_comparison(cascade: Cascade, platform: Platform, student: Student)
             day = day_of(context)
             days = platform.window(rows, day, selection.window_days)
             read = shard_readers(platform, rows, days, max(platform.partition(rows, each).version for each in days))
-            held = halves(held_rows(cascade, platform, student, day), student.seed)[1]
+            held = (halves(shard, student.seed)[1] for shard in held_shards(cascade, platform, student, day))
             compared = compare_rules(
                 cascade,
                 student,
                 marked(platform.lake.scan(union, [day]).collect()),
-                pl.concat([each() for each in read]),
+                read,
                 held,
                 platform.settings.training_threads,
                 context.log.info,
@@ -228,9 +229,26 @@ def selection_comparison(cascade: Cascade, platform: Platform, student: Student)
     return comparison
 
 
-def withheld_of(platform: Platform, table: Table, days: list[date]) -> pl.DataFrame:
-    """The withheld rows of some days of teacher_augmented, those of a request together."""
-    return pl.concat([platform.lake.scan(table, [day]).filter("withheld").collect() for day in days])
+def measured_rows(platform: Platform, table: Table, days: list[date], most: int, seed: int) -> pl.DataFrame:
+    """The rows that importance is measured on: of half the withheld requests, at most `most` rows of each domain."""
+    shards = [shard.filter("withheld") for day in days for shard in platform.lake.scan_shards(table, [day])]
+    ids, rows = (
+        (halves(shard.collect(), seed)[0] for shard in read)
+        for read in ([shard.select("day", "request_id", "domain") for shard in shards], shards)
+    )
+    return sample_of_shards(ids, rows, most, seed, by_domain=True)
+
+
+def judged_rows(cascade: Cascade, platform: Platform, student: Student, day: date) -> pl.DataFrame:
+    """The rows that a selection is judged on: of withheld requests, as many as importance is measured on at most.
+
+    Domains are drawn together, so that a considered row's shown twin is there if it was shown.
+    """
+    table: Table = (cascade.name, student.name, "teacher_augmented")
+    shards = platform.lake.scan_shards(table, [day])
+    ids = (shard.filter("withheld").select("day", "request_id", "domain").collect() for shard in shards)
+    rows = held_shards(cascade, platform, student, day)
+    return sample_of_shards(ids, rows, 2 * selection_of(student).rows, student.seed, by_domain=False)
 
 
 def selected_before(platform: Platform, table: Table, day: date) -> pl.DataFrame | None:

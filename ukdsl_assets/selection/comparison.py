@@ -1,6 +1,6 @@
 """Table 2 of the paper: students with the features of each rule, judged against impression importance alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -12,11 +12,14 @@ from ukdsl_assets.learning.bootstrap import request_sums, standard_error
 from ukdsl_assets.learning.comparisons import comparisons, draws_of
 from ukdsl_assets.learning.metrics import normalized_entropy, row_entropy
 from ukdsl_assets.learning.one_thread import blas_on_one_thread
-from ukdsl_assets.learning.students import fit_student, predict_student
+from ukdsl_assets.learning.students import fit_student, predictor
+from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.selection.choice import COLUMNS
 from ukdsl_assets.selection.simplified import simplified, with_features
 
 BASELINE = ("impression", "equal")
+# What predictions are compared with, and by.
+COMPARED = ("request_id", "domain", "target", "weight", "truth")
 # (rule, size) -> domain -> probabilities [rows]; see `compared`.
 RulePredictions = Mapping[tuple[str, str], Mapping[str, NDArray[np.float32]]]
 
@@ -47,8 +50,8 @@ def compare_rules(
     cascade: Cascade,
     student: Student,
     choices: Mapping[tuple[str, str], tuple[str, ...]],
-    rows: pl.DataFrame,
-    held: pl.DataFrame,
+    rows: pl.DataFrame | Sequence[Reader],
+    held: Iterable[pl.DataFrame],
     threads: int = 1,
     tell: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
@@ -56,22 +59,33 @@ def compare_rules(
 
     Args:
         choices: of `marked`; must hold impression at equal size. Equal choices share a training.
-        rows: training rows of teacher_augmented, sorted by request_id, none withheld.
-        held: withheld rows, with a column `truth` where the source knows it.
+        rows: training rows of teacher_augmented, sorted by request_id, none withheld; or what reads a shard of them
+            each.
+        held: shards of withheld rows, with a column `truth` where the source knows it; of each are kept predictions and
+            what they are compared with.
 
     Returns:
         A row for each rule, size, domain and reference; columns as in `MEANINGS`.
     """
     base = simplified(cascade, student, 0)
-    predicted: dict[tuple[str, ...], dict[str, NDArray[np.float32]]] = {}
+    predictors = {}
     for names in dict.fromkeys(choices.values()):
         fitted = fit_student(cascade, with_features(base, names), "distilled", rows, threads=threads).student
-        predicted[names] = predict_student(fitted, held, threads)
+        predictors[names] = predictor(fitted, threads)
         if tell:
-            tell(f"{student.name}: {len(predicted)} of {len(set(choices.values()))} selections compared")
+            tell(f"{student.name}: {len(predictors)} of {len(set(choices.values()))} selections trained")
     heads = {"IMP": student.served_heads[0], "CD": student.served_heads[-1]}
+    kept, parts = [], []
+    for shard in held:
+        kept.append(shard.select(name for name in COMPARED if name in shard.columns))
+        parts.append({names: predict(shard) for names, predict in predictors.items()})
+    predicted = {
+        (names, head): np.concatenate([part[names][head] for part in parts])
+        for names in predictors
+        for head in heads.values()
+    }
     by_rule = {
-        key: {domain: predicted[names][head] for domain, head in heads.items()} for key, names in choices.items()
+        key: {domain: predicted[names, head] for domain, head in heads.items()} for key, names in choices.items()
     }
     cost = {feature.name: feature.cost for feature in cascade.features}
     chosen = choices[selection_key(student)]
@@ -85,7 +99,7 @@ def compare_rules(
         }
         for (rule, size), names in choices.items()
     ]
-    table = compared(held, by_rule, student.seed)
+    table = compared(pl.concat(kept), by_rule, student.seed)
     table = table.with_columns(pl.col("domain").replace_strict(heads, return_dtype=pl.String).alias("head"))
     return table.join(pl.DataFrame(described), on=["rule", "size"], how="left", maintain_order="left").select(*MEANINGS)
 

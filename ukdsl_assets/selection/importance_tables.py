@@ -11,6 +11,7 @@ from ukdsl_assets.learning.students import FittedStudent
 from ukdsl_assets.selection.clusters import clusters, likeness
 from ukdsl_assets.selection.declaration import Selection
 from ukdsl_assets.selection.importance import Importance, student_importance
+from ukdsl_assets.selection.sampled_rows import DOMAINS, sample
 from ukdsl_assets.selection.scores import Scores
 
 MEANINGS = {
@@ -55,7 +56,7 @@ def importance_tables(
     Returns:
         Columns as in `MEANINGS`. Scores are NaN where a domain has no rows or its targets are all the same.
     """
-    parts = {domain: sample(rows.filter(domain=domain), selection.rows, seed) for domain in ("IMP", "CD")}
+    parts = {domain: sample(rows.filter(domain=domain), selection.rows, seed) for domain in DOMAINS}
     alike = likeness(parts["CD"], features, seed)
     cluster = clusters(alike)
     groups = {feature.name: [feature.name] for feature in features}
@@ -141,19 +142,6 @@ def scores_from(tables: Mapping[str, pl.DataFrame], features: Sequence[Feature])
         cluster_consideration=considered["cluster_score"].to_numpy()[first],
         likeness=np.array(considered["likeness"].to_list(), dtype=np.float64).reshape(n, n),
     )
-
-
-def sample(rows: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
-    """Whole requests, chosen by the seed, with at most `most` rows in all; the rows keep their order.
-
-    The first request is taken whatever its size.
-    """
-    keys = [name for name in ("day", "request_id") if name in rows.columns]
-    counts = rows.group_by(keys, maintain_order=True).len()
-    order = np.random.default_rng(seed).permutation(len(counts))
-    reached = np.cumsum(counts["len"].to_numpy()[order])
-    taken = counts[order[: max(int(np.searchsorted(reached, most, side="right")), 1)]]
-    return rows.join(taken, on=keys, how="semi", maintain_order="left")
 
 
 def _sign(score: float, error: float) -> str:
