@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from ukdsl_assets.cascade import SHIPPED, read_cascade
+from ukdsl_assets.cli_common import read_settings
+from ukdsl_assets.declared_sources import Source
 from ukdsl_assets.errors import DeclarationError, did_you_mean
 
+# A source may be added; whichever there are are told.
+SOURCES = [get_args(each.model_fields["kind"].annotation)[0] for each in get_args(get_args(Source)[0])]
 SHOP = (SHIPPED / "simulated_ads.yaml").read_text()
 
 
@@ -73,7 +77,7 @@ CASES = {
     ),
     "an unknown kind of source": (
         lambda content: content.update(source={"kind": "parket", "path": "logs"}),
-        "source.kind: expected one of simulated, parquet, kuairand (saw 'parket'); did you mean `parquet`?",
+        f"source.kind: expected one of {', '.join(SOURCES)} (saw 'parket'); did you mean `parquet`?",
     ),
     "a source without its path": (
         lambda content: content.update(source={"kind": "parquet"}),
@@ -175,6 +179,17 @@ def test_a_wrong_key_of_an_extended_file_names_that_file(tmp_path: Path) -> None
     assert first == f"{mine}: 2 wrong key(s)"
     assert f"  withheld_share: expected less than 1 (saw 2) (in {other})" in lines
     assert "  has_bit: unknown key; did you mean `has_bid`?" in lines
+
+
+def test_wrong_settings_are_told_alike_by_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UKDSL_SHARDS", "two")
+    monkeypatch.setenv("UKDSL_AS_OF", "2026-01-01T00:00:00")
+    with pytest.raises(DeclarationError) as error:
+        read_settings(scale="smal")
+    first, *others = str(error.value).removeprefix("settings: ").split("; UKDSL_")
+    assert first == "UKDSL_SCALE: expected one of small, default, large (saw 'smal'); did you mean `small`?"
+    assert others[0].startswith("AS_OF: ") and "timezone" in others[0]
+    assert others[1] == "SHARDS: expected a whole number (saw 'two')"
 
 
 def test_only_a_near_word_is_offered() -> None:

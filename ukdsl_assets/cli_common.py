@@ -11,6 +11,7 @@ from rich.console import Console
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
 from ukdsl_assets.errors import DeclarationError, did_you_mean
 from ukdsl_assets.settings import Settings
+from ukdsl_assets.wrong_declaration import wrong_keys
 
 # Wide enough for every table where the output is no terminal, such as a file.
 console = Console(width=None if sys.stdout.isatty() else 120)
@@ -28,9 +29,7 @@ def read_settings(**given: str | None) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [
-            f"UKDSL_{str(item['loc'][0]).upper()}: {item['msg']} (saw {item['input']!r})" for item in error.errors()
-        ]
+        lines = [f"UKDSL_{key.upper()}{line.removeprefix(key)}" for key, line in wrong_keys(Settings, {}, error)]
         raise DeclarationError("settings: " + "; ".join(lines)) from None
 
 
