@@ -13,7 +13,7 @@ from tests.learning.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.cascade import Feature
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.lake.arrays import put_back, taken_out
-from ukdsl_assets.learning.encoding import CUT, Encoder, grow
+from ukdsl_assets.learning.encoding import CUT, Encoder, grow, requests_of
 
 AD = Feature(name="ad", kind="categorical", side="candidate")
 WORD = Feature(name="word", kind="categorical", side="request", values="string")
@@ -105,3 +105,10 @@ def test_grown_tables_keep_their_rows() -> None:
     table = grow(np.empty((0, 4), np.float32), 10, seed=1)
     assert np.array_equal(grow(table, 15, seed=1)[:10], table)
     assert grow(table, 10, seed=1).shape == (10, 4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abc")), max_size=12))
+def test_requests_are_counted_as_their_days_and_ids_are_distinct(keys: list[tuple[int, str]]) -> None:
+    frame = pl.DataFrame(keys, schema={"day": pl.Int64, "request_id": pl.String}, orient="row")
+    assert requests_of(frame) == len(set(keys))
+    assert requests_of(frame.select("request_id")) == len({request for _, request in keys})

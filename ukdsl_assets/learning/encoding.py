@@ -207,15 +207,28 @@ def _ids(column: pl.Series, least: int) -> pl.Series:
     return counts.filter(pl.col("rows") >= least)[column.name].sort()
 
 
+def requests_of(frame: pl.DataFrame) -> int:
+    """How many requests a frame has; an id that comes again on another `day` is another request."""
+    return _first_rows(frame)[1].n_unique() if len(frame) else 0
+
+
+def _first_rows(frame: pl.DataFrame) -> tuple[NDArray[np.int64], pl.DataFrame]:
+    """Index of the first row of each run of rows of one request, and its request, in a frame that has rows.
+
+    Runs are so much fewer than rows that distinct requests are best counted among them.
+    """
+    keys = frame.select(name for name in ("day", "request_id") if name in frame.columns)
+    changes = keys.select(pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1)))).to_series()
+    changes[0] = True
+    return changes.arg_true().to_numpy().astype(np.int64), keys.filter(changes)
+
+
 def _request_starts(frame: pl.DataFrame) -> NDArray[np.int64]:
-    """Index of the first row of each request; an id that comes again on another `day` is another request."""
+    """Index of the first row of each request."""
     if len(frame) == 0:
         return np.empty(0, np.int64)
-    keys = [name for name in ("day", "request_id") if name in frame.columns]
-    changes = frame.select(pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift(1)) for key in keys)).to_series()
-    changes[0] = True
-    starts = changes.arg_true().to_numpy().astype(np.int64)
-    if len(starts) != frame.select(keys).n_unique():
+    starts, requests = _first_rows(frame)
+    if len(starts) != requests.n_unique():
         raise TrainingError(
             "request_id: rows of a request are scattered over the frame; expected them together; sort by request_id"
         )

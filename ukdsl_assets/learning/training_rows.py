@@ -13,7 +13,7 @@ from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.declared_students import Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.delayed_feedback import corrected_target
-from ukdsl_assets.learning.encoding import Encoder
+from ukdsl_assets.learning.encoding import Encoder, requests_of
 from ukdsl_assets.learning.losses import Lists, lists_of, smoothed, softened
 from ukdsl_assets.learning.one_thread import blas_on_one_thread
 from ukdsl_assets.learning.training_tasks import REPRESENTATION, TARGET, Output, taught_column
@@ -72,6 +72,7 @@ def survey(
     columns += [("CD", taught_column(student, task)) for task in student.taught_tasks if "CD" in domains]
     totals = {column: np.zeros(2) for column in columns}
     wanted = "CD" in domains and REPRESENTATION in student.heads
+    names = {"day", "request_id", "domain", "weight", "label_factor", TARGET, REPRESENTATION, *(c for _, c in columns)}
     frame = used = pl.DataFrame()
     for read in readers:
         frame = read()
@@ -79,25 +80,27 @@ def survey(
         _check_values(cascade, student, used)
         if len(used):
             encoder = encoder.extended(used, least)
+        # A domain's rows are a copy of every column: of these alone, and not of the features too.
+        summed = used.select(name for name in used.columns if name in names)
         for domain in domains:
-            mine = used.filter(domain=domain)
+            mine = summed.filter(domain=domain)
             # NumPy adds in one order; the sum must not depend on which thread comes first.
             weight = mine["weight"].to_numpy().astype(np.float64)
             rows[domain] += len(mine)
             weights[domain] += float(weight.sum())
             sums[domain] += float(weight @ corrected_target(mine).astype(np.float64))
         for domain, column in totals:
-            known = used.filter(pl.col("domain") == domain, pl.col(column).is_not_null())
+            known = summed.filter(pl.col("domain") == domain, pl.col(column).is_not_null())
             weight = known["weight"].to_numpy().astype(np.float64)
             value = corrected_target(known) if column == TARGET else known[column].to_numpy()
             totals[domain, column] += weight @ value.astype(np.float64), weight.sum()
-        target_sum += float(corrected_target(used).sum(dtype=np.float64))
-        lists += _requests(used.filter(domain="CD"))
+        target_sum += float(corrected_target(summed).sum(dtype=np.float64))
+        lists += requests_of(summed.filter(domain="CD"))
         if wanted:
-            layer = hidden_layer(student, used.filter(domain="CD"), width)
+            layer = hidden_layer(student, summed.filter(domain="CD"), width)
             width, places = layer.shape[1], places + layer.size
             squares += float(np.square(layer, dtype=np.float64).sum())
-        shards.append((_requests(used), _requests(frame)))
+        shards.append((requests_of(summed), requests_of(frame)))
     for domain in domains:
         if not rows[domain]:
             raise TrainingError(
@@ -229,10 +232,6 @@ def _lists(
 
 def _missing_bids(rows: pl.DataFrame) -> int:
     return rows["bid"].null_count() if "bid" in rows.columns else len(rows)
-
-
-def _requests(rows: pl.DataFrame) -> int:
-    return rows.select(name for name in ("day", "request_id") if name in rows.columns).n_unique()
 
 
 def _check_values(cascade: Cascade, student: Student, rows: pl.DataFrame) -> None:
