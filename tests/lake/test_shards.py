@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -86,3 +87,18 @@ def test_shards_of_days_are_scanned_at_once_as_one_by_one(tmp_path: Path) -> Non
     assert_frame_equal(everything, lake.scan(TABLE, days, columns=["row", "day"]).sort("day", "row").collect())
     with pytest.raises(LakeError, match="has no day 2030-01-01"):
         lake.scan_shards(TABLE, [DAY, dt.date(2030, 1, 1)])
+
+
+def test_shards_that_cannot_all_be_written_leave_no_file(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    part = pl.DataFrame({"request_id": [1]})
+
+    def broken() -> Iterator[pl.DataFrame]:
+        yield part
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        lake.write_shards(TABLE, DAY, broken(), 2)
+    with pytest.raises(ValueError, match="shorter"):
+        lake.write_shards(TABLE, DAY, [part], 2)
+    assert not list(tmp_path.rglob("*.parquet"))

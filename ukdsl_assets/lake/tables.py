@@ -79,7 +79,7 @@ class Lake(LakeReader):
             The files' paths, in the order of the shards.
 
         Raises:
-            ValueError: other than `shards` parts.
+            ValueError: other than `shards` parts. Whatever is raised, no file stays.
         """
         return [
             self.write_shard(table, day, shard, shards, part) for shard, part in zip(range(shards), parts, strict=True)
