@@ -79,11 +79,17 @@ class Lake(LakeReader):
             The files' paths, in the order of the shards.
 
         Raises:
-            ValueError: other than `shards` parts. Whatever is raised, no file stays.
+            ValueError: other than `shards` parts. Whatever is raised, no whole file stays.
         """
-        return [
-            self.write_shard(table, day, shard, shards, part) for shard, part in zip(range(shards), parts, strict=True)
-        ]
+        paths: list[str] = []
+        try:
+            for shard, part in zip(range(shards), parts, strict=True):
+                paths.append(self.write_shard(table, day, shard, shards, part))
+        except BaseException:
+            for path in paths:
+                Path(path).unlink(missing_ok=True)
+            raise
+        return paths
 
     def stage_frame(self, table: Table, day: dt.date, frame: pl.DataFrame) -> StagedPartition:
         """Writes the frame's rows in their order, one zstd Parquet file per shard; nothing is visible until `commit`.
