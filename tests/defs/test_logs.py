@@ -3,6 +3,7 @@
 import tempfile
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -65,6 +66,25 @@ def test_a_refused_day_leaves_no_file_behind(tmp_path: Path, cascade: Cascade, f
     said = " ".join(f"{each.name}: {each.message}" for each in blocking(judged.results))
     assert all(word in said for word in named), said
     assert found == []
+    assert files_below(tmp_path / f"lake-{shards}", tmp_path / "temporary") == []
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+def test_a_day_that_cannot_be_written_leaves_no_file_behind(
+    tmp_path: Path, cascade: Cascade, shards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, written = pl.DataFrame.write_parquet, []
+
+    def write_until_the_disk_is_full(frame: pl.DataFrame, path: str, **options: Any) -> None:
+        whole(frame, path, **options)
+        written.append(path)
+        if len(written) == 2 * shards:
+            raise OSError("no space left")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", write_until_the_disk_is_full)
+    with pytest.raises(OSError, match="no space left"):
+        staged(cascade, platform_of(tmp_path, shards))
+    assert len(written) == 2 * shards
     assert files_below(tmp_path / f"lake-{shards}", tmp_path / "temporary") == []
 
 

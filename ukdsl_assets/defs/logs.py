@@ -13,7 +13,7 @@ from ukdsl_assets.defs.keys import LOGS, spec
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, committed, day_of
 from ukdsl_assets.gates import blocking
-from ukdsl_assets.lake.tables import StagedPartition
+from ukdsl_assets.lake.staging import StagedPartition, removed_on_error
 from ukdsl_assets.sources.contract import DayOfLogs
 from ukdsl_assets.sources.judge import Judged, read_and_judge
 from ukdsl_assets.sources.open import Source, known_until
@@ -86,7 +86,8 @@ def judge_and_stage(
             written.append(lake.write_shard((cascade.name, name), day, len(written), lake.shards, frame))
 
     folder = lake.writing_folder((cascade.name, "candidate_log"), day)
-    judged = read_and_judge(source, cascade, day, trailing_rows, write, lake.shards, folder)
+    with removed_on_error(paths["candidate_log"]), removed_on_error(paths["event_log"]):
+        judged = read_and_judge(source, cascade, day, trailing_rows, write, lake.shards, folder)
     # Both tables are judged before either is published.
     if blocking(judged.results):
         for path in (path for written in paths.values() for path in written):

@@ -3,7 +3,8 @@
 import datetime as dt
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -102,6 +103,17 @@ def stage_files(storage: Storage, table: tuple[str, ...], day: dt.date, paths: S
     if storage.local:
         flush(storage.path(*table, folder_of(day)))
     return StagedPartition(table, day, files, footers[0][0])
+
+
+@contextmanager
+def removed_on_error(paths: Collection[str]) -> Iterator[None]:
+    """Removes the files, those that are listed by then, if what is done inside fails."""
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            Path(path).unlink(missing_ok=True)
+        raise
 
 
 def writing_folder(storage: Storage, table: tuple[str, ...], day: dt.date) -> Path:

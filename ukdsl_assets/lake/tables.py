@@ -62,8 +62,9 @@ class Lake(LakeReader):
     def write_shard(self, table: Table, day: dt.date, shard: int, shards: int, part: pl.DataFrame) -> str:
         """Writes one of a day's shards; as `write_shards`, where those of several tables are made in turn."""
         path = self.new_file(table, day, shard, shards)
-        # One chunk: the bytes must follow from the rows, not from how the frame was put together.
-        part.rechunk().write_parquet(path, compression="zstd")
+        with staging.removed_on_error([path]):
+            # One chunk: the bytes must follow from the rows, not from how the frame was put together.
+            part.rechunk().write_parquet(path, compression="zstd")
         return path
 
     def write_shards(self, table: Table, day: dt.date, parts: Iterable[pl.DataFrame], shards: int) -> list[str]:
@@ -79,16 +80,12 @@ class Lake(LakeReader):
             The files' paths, in the order of the shards.
 
         Raises:
-            ValueError: other than `shards` parts. Whatever is raised, no whole file stays.
+            ValueError: other than `shards` parts. Whatever is raised, no file stays.
         """
         paths: list[str] = []
-        try:
+        with staging.removed_on_error(paths):
             for shard, part in zip(range(shards), parts, strict=True):
                 paths.append(self.write_shard(table, day, shard, shards, part))
-        except BaseException:
-            for path in paths:
-                Path(path).unlink(missing_ok=True)
-            raise
         return paths
 
     def stage_frame(self, table: Table, day: dt.date, frame: pl.DataFrame) -> StagedPartition:
