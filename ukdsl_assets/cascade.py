@@ -140,6 +140,8 @@ class Cascade(Declared):
         `audit_true_<task>` columns, which no trainer reads.
     note: shown wherever results are, e.g. "semi-real".
     withheld_share: share of requests, by hash, that no model is trained on.
+    evaluation_days: trailing days, the day's own last, whose withheld requests students are judged by; more than one
+        where a day has too few positive labels to judge by.
     exploration_days: trailing days whose explored rows are pooled to audit the teachers, and to correct them.
     segments: categorical features that a student's calibration is also reported by, where it has them.
     last_day: for logs that have ended; such a cascade has no schedule.
@@ -155,6 +157,7 @@ class Cascade(Declared):
     has_bid: bool = False
     has_truth: bool = False
     withheld_share: float = Field(0.2, gt=0, lt=1)
+    evaluation_days: int = Field(1, ge=1)
     exploration_days: int = Field(28, ge=1)
     stages: tuple[Stage, ...] = Field(min_length=1)
     tasks: tuple[Task, ...] = Field(min_length=1)

@@ -26,7 +26,7 @@ def show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path
     from ukdsl_assets.reports.html import report_place
     from ukdsl_assets.reports.results import evaluation_of
     from ukdsl_assets.reports.selection_section import selection_sentences
-    from ukdsl_assets.reports.tables import LEGEND, decision_on, evaluation_table, headline
+    from ukdsl_assets.reports.tables import LEGEND, decision_on, evaluation_table, headline, withheld_requests
 
     evaluation = evaluation_of(settings, cascade, days)
     note = f" ({cascade.note})" if cascade.note else ""
@@ -34,7 +34,7 @@ def show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path
     refused = False
     for student in cascade.students:
         key, last = (cascade.name, student.name), evaluation.filter(student=student.name, day=days[-1])
-        title = f"{cascade.name}{note}, {student.name}, {days[-1]}: withheld requests, seed {student.seed}"
+        title = f"{cascade.name}{note}, {student.name}: {withheld_requests(cascade, days[-1])}, seed {student.seed}"
         console.print(evaluation_table(title, last))
         console.print(headline(student.served_heads[-1], last), highlight=False)
         if student.selection is not None:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from tests.acceptance.graph import QUIET, checks, failures, shipped, small
@@ -89,6 +90,18 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         run(SMALL, FIRST)
         labels.append(version())
         yield Pair(lake, CheckpointStore(settings.checkpoints), defs, before, days, labels)
+
+
+def test_a_day_is_judged_by_withheld_requests_of_the_days_before_too(pair: Pair) -> None:
+    assert SMALL.evaluation_days == 14
+    rows = pair.lake.scan((SMALL.name, "click", "teacher_augmented"), [FIRST, SECOND]).filter("withheld").collect()
+    for day in (FIRST, SECOND):
+        judged = pair.lake.scan((SMALL.name, "click", "evaluation"), [day]).collect()
+        for domain, reference in (("IMP", "label"), ("CD", "teacher"), ("IMP", "truth")):
+            seen = judged.filter(arm="baseline", domain=domain, reference=reference)["rows"].to_list()
+            assert seen == [rows.filter(pl.col("day") <= day, domain=domain).height]
+    commit = pair.lake.history((SMALL.name, "click", "evaluation"), SECOND)[0]
+    assert f"input:{SMALL.name}/click/teacher_augmented/{FIRST}" in commit.metadata
 
 
 def test_without_a_checkpoint_of_the_other_cascade_the_command_that_makes_one_is_told(pair: Pair) -> None:

@@ -1,4 +1,4 @@
-"""Group 6: calibration, normalized entropy and AUC of every arm and head on the day's withheld requests."""
+"""Group 6: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -12,7 +12,7 @@ import polars as pl
 from ukdsl_assets.cascade import Cascade, Feature, truth_column
 from ukdsl_assets.declared_students import Student
 from ukdsl_assets.defs.gates import check_results, check_specs, told_plainly
-from ukdsl_assets.defs.keys import EVALUATION, spec
+from ukdsl_assets.defs.keys import EVALUATION, since, spec
 from ukdsl_assets.defs.labels import corrected, delay_dependencies, known_delays, told_of_labels
 from ukdsl_assets.defs.pictures import link_to_report, overview
 from ukdsl_assets.defs.platform import Platform, Table
@@ -27,7 +27,7 @@ from ukdsl_assets.learning.groups import calibration_by_group_of_shards
 from ukdsl_assets.learning.scored import Scored, ScoredShards, kept_on_disk
 from ukdsl_assets.learning.students import ARMS, predictor
 from ukdsl_assets.learning.totals import totals_of
-from ukdsl_assets.reports.tables import evaluation_markdown, groups_markdown, trends
+from ukdsl_assets.reports.tables import evaluation_markdown, groups_markdown, trends, withheld_requests
 
 GATES = {
     "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
@@ -65,7 +65,11 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
             EVALUATION,
             description,
             kinds={"polars", "deltalake"},
-            deps=[*(dg.AssetKey(key) for key in (*tables, *arms)), *delay_dependencies(cascade, student)],
+            deps=[
+                *(since(key, cascade.evaluation_days) for key in tables),
+                *(dg.AssetKey(key) for key in arms),
+                *delay_dependencies(cascade, student),
+            ],
         )
         for each, description in described.items()
     ]
@@ -74,15 +78,18 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day, serving = day_of(context), student.served_heads[-1]
+            days = platform.window(rows, day, cascade.evaluation_days)
             inputs = platform.versions(day, *tables)
+            inputs |= {f"{'/'.join(rows)}/{each}": platform.partition(rows, each).data_version for each in days[:-1]}
             found = checkpoints_of(cascade, platform, student, day)
-            judged, by_group = evaluated(cascade, student, held_shards(cascade, platform, student, day), found)
+            held = (shard for each in days for shard in held_shards(cascade, platform, student, each, day))
+            judged, by_group = evaluated(cascade, student, held, found)
             yield from check_results(table, judge_student(cascade, student, judged))
             inputs |= {arm: each.version for arm, each in found.items()}
             staged, staged_groups = (
                 platform.lake.stage_frame(*each) for each in ((table, day, judged), (grouped, day, by_group))
             )
-            data = f"{cascade.note}, seed {student.seed}, withheld requests of {day}"
+            data = f"{cascade.note}, seed {student.seed}, {withheld_requests(cascade, day)}"
             shown = {"calibration": dg.MarkdownMetadataValue(groups_markdown(by_group, serving))}
             yield committed(context, platform, staged_groups, inputs, shown, MEANINGS | GROUP_MEANINGS)
             drawn = judged.with_columns(day=pl.lit(day)), by_group.with_columns(day=pl.lit(day))
@@ -182,10 +189,16 @@ def held_rows(cascade: Cascade, platform: Platform, student: Student, day: date)
     return pl.concat(held_shards(cascade, platform, student, day))
 
 
-def held_shards(cascade: Cascade, platform: Platform, student: Student, day: date) -> Iterator[pl.DataFrame]:
-    """`held_rows` one shard at a time."""
+def held_shards(
+    cascade: Cascade, platform: Platform, student: Student, day: date, known: date | None = None
+) -> Iterator[pl.DataFrame]:
+    """`held_rows` one shard at a time.
+
+    Args:
+        known: the day whose knowledge of delays corrects labels, if it is not the day itself.
+    """
     table: Table = (cascade.name, student.name, "teacher_augmented")
-    delays, shards = known_delays(platform, cascade, student, day), platform.lake.shard_count(table, [day])
+    delays, shards = known_delays(platform, cascade, student, known or day), platform.lake.shard_count(table, [day])
     for shard in range(shards):
         rows = platform.lake.scan(table, [day], part=(shard, shards)).filter("withheld").collect()
         rows = corrected(cascade, student, delays, rows)

@@ -18,6 +18,7 @@ from ukdsl_assets.learning.groups import DECILE
 from ukdsl_assets.reports import plots
 from ukdsl_assets.reports.figures_data import VIEWS, CascadeReport, StudentReport, figures_of, read_report
 from ukdsl_assets.reports.selection_section import selection_shown
+from ukdsl_assets.reports.tables import withheld_requests
 from ukdsl_assets.settings import Settings
 
 FOLDER = Path(__file__).parent
@@ -96,8 +97,8 @@ def data_line(cascade: Cascade, day: date) -> str:
     source = f"source {cascade.source.kind}" + ("" if seed is None else f" (seed {seed})")
     note = f"{cascade.note}, " if cascade.note else ""
     return (
-        f"Data: {note}{source}. Students are judged on the withheld requests of {day}: {cascade.withheld_share:.0%} of "
-        "the requests, chosen by hash, on which no model was trained."
+        f"Data: {note}{source}. Students are judged on the {withheld_requests(cascade, day)}: "
+        f"{cascade.withheld_share:.0%} of the requests, chosen by hash, on which no model was trained."
     )
 
 

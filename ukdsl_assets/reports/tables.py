@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 import polars as pl
 from rich.markup import escape
 from rich.table import Table
 
+from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.evidence.summary import text_rows
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation import figure
@@ -22,6 +24,13 @@ LEGEND = (
     "with equal effort. +-: standard error, by bootstrap over requests. Released: the student released before the day, "
     "which has not seen any of it."
 )
+
+
+def withheld_requests(cascade: Cascade, day: date) -> str:
+    """Which requests a day's evaluation is of."""
+    if cascade.evaluation_days == 1:
+        return f"withheld requests of {day}"
+    return f"withheld requests of the {cascade.evaluation_days} days up to {day}"
 
 
 def evaluation_rows(evaluation: pl.DataFrame) -> list[tuple[str, ...]]:
