@@ -1,7 +1,8 @@
 """Group 6: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,8 +36,9 @@ GATES = {
     "normalized_entropy_on_impression_kept": "Its NE on impressions exceeds the baseline's by at most the bound.",
     "normalized_entropy_on_consideration_kept": "Its NE on considered rows exceeds it by at most the bound.",
 }
+KEYS = ["request_id", "candidate_id"]
 # What predictions are compared with, and by.
-COMPARED = ("request_id", "candidate_id", "domain", "target", "weight", "truth")
+COMPARED = (*KEYS, "domain", "target", "weight", "truth")
 
 
 def evaluation_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
@@ -198,32 +200,48 @@ def held_shards(
         known: the day whose knowledge of delays corrects labels, if it is not the day itself.
     """
     table: Table = (cascade.name, student.name, "teacher_augmented")
-    delays, shards = known_delays(platform, cascade, student, known or day), platform.lake.shard_count(table, [day])
-    for shard in range(shards):
-        rows = platform.lake.scan(table, [day], part=(shard, shards)).filter("withheld").collect()
-        rows = corrected(cascade, student, delays, rows)
+    delays, truth = known_delays(platform, cascade, student, known or day), logged_truth(cascade, platform, student)
+    shards = platform.lake.scan_shards(table, [day])
+    for shard, scan in enumerate(shards):
+        rows = corrected(cascade, student, delays, scan.filter("withheld").collect())
         rows = rows.with_columns(target=corrected_target(rows))
-        yield with_truth(cascade, platform, student, rows, (shard, shards))
+        if truth is None:
+            yield rows
+            continue
+        days = rows["requested_at"].dt.date().unique().sort()
+        logged = [part for each in days for part in truth(each, shard, len(shards))]
+        yield with_truth(rows, logged)
 
 
-def with_truth(
-    cascade: Cascade, platform: Platform, student: Student, rows: pl.DataFrame, part: tuple[int, int]
-) -> pl.DataFrame:
-    """The rows with a column `truth` from the log's audit column, where it is published and the source knows it.
+def logged_truth(
+    cascade: Cascade, platform: Platform, student: Student
+) -> Callable[[date, int, int], list[pl.LazyFrame]] | None:
+    """What finds the keys and `truth` of a day's log in a shard of n, nothing where the day is not published.
 
-    Args:
-        part: (k, n), the shard that the rows are of their table's n; of a log with as many shards the same one is
-            read, since a request's rows are in the same shard of every table.
+    Of a log with as many shards it is the same one, since a request's rows are in the same shard of every table. None
+    where the source does not know the truth.
     """
     if not cascade.has_truth:
-        return rows
-    keys = ["request_id", "candidate_id"]
+        return None
     table: Table = (cascade.name, "candidate_log")
-    days = set(rows["requested_at"].dt.date().unique()) & set(platform.lake.partitions(table))
-    if not days:
+    published = set(platform.lake.partitions(table))
+    columns = [*KEYS, pl.col(truth_column(student.task)).alias("truth")]
+
+    @cache
+    def shards(day: date) -> list[pl.LazyFrame]:
+        return [scan.select(columns) for scan in platform.lake.scan_shards(table, [day])]
+
+    def found(day: date, shard: int, count: int) -> list[pl.LazyFrame]:
+        if day not in published:
+            return []
+        return [shards(day)[shard]] if len(shards(day)) == count else shards(day)
+
+    return found
+
+
+def with_truth(rows: pl.DataFrame, logged: Sequence[pl.LazyFrame]) -> pl.DataFrame:
+    """The rows with a column `truth`, null where no log has it; logged: keys and `truth`."""
+    if not logged:
         return rows.with_columns(truth=pl.lit(None, pl.Float32))
-    counts = {platform.lake.shard_count(table, [each]) for each in days}
-    logged = platform.lake.scan(table, sorted(days), part=part if counts == {part[1]} else (0, 1))
-    wanted = rows.lazy().select(keys).unique()
-    truth = logged.select(*keys, pl.col(truth_column(student.task)).alias("truth")).join(wanted, on=keys, how="semi")
-    return rows.lazy().join(truth, on=keys, how="left", maintain_order="left").collect()
+    truth = pl.concat(logged).join(rows.lazy().select(KEYS).unique(), on=KEYS, how="semi")
+    return rows.lazy().join(truth, on=KEYS, how="left", maintain_order="left").collect()
