@@ -1,10 +1,12 @@
 """Real-time order of an item page's modules: what students earn over the static configuration they learn from."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from ukdsl_assets.cascade import SHIPPED, read_cascade
 from ukdsl_assets.evidence.module_rankers import (
@@ -27,16 +29,20 @@ WITHOUT_SLOT, LABELS, DISTILLED = "labels alone, without the slot", "labels alon
 TEACHER, TRUTH = "foundation teacher (not served)", "ceiling: true probability"
 # What orders by one score, whatever is to be gained.
 OF_CLICKS_ALONE = (STATIC, RATES)
+FIGURES = dict.fromkeys(("clicks vs static", "purchases vs static", "clicks vs labels", "purchases vs labels"), "+.2%")
 
 
 def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
-    """Everything learns from `days` days of the static configuration; then each orders the pages of `judged` more."""
-    import polars as pl
+    """Everything learns from `days` days of the static configuration; then each orders the pages of `judged` more.
+
+    After that, each student serves `own` days, of which it learns as it did before, and the days after are judged.
+    """
     import torch
 
     torch.set_num_threads(1)
     cascade = read_cascade(SHIPPED / "simulated_item_page.yaml")
-    world, pages, days = ItemPageWorld(settings["seed"]), settings["pages"], settings["days"]
+    world, pages, days, own = ItemPageWorld(settings["seed"]), settings["pages"], settings["days"], settings["own"]
+    steps = days + own * 3
     learners = {
         WITHOUT_SLOT: Learner(cascade, "baseline", students_of(cascade, with_slot=False)),
         LABELS: Learner(cascade, "baseline", students_of(cascade, with_slot=True)),
@@ -50,7 +56,7 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         rows = augmented(cascade, candidates, teaching)
         for learner in learners.values():
             learner.train(rows)
-        told(day + 1, days)
+        told(day + 1, steps)
     rates = click_rates(pl.concat(impressions))
     rankers: dict[str, Ranker] = {
         STATIC: lambda rows, views, task: world.static_configuration(views),
@@ -59,15 +65,38 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         TEACHER: teaching,
         TRUTH: lambda rows, views, task: _sigmoid(views.click if task == "click" else views.purchase),
     }
-    later = [(day, world.page_views(day, pages)) for day in range(days, days + settings["judged"])]
-    scores = {name: [_scored(ranker, day, views) for day, views in later] for name, ranker in rankers.items()}
-    views = [each for _, each in later]
-    return {"earned": earned(views, scores), "judged": judged(world, views, scores)}
+    views, scores = _scored(world, rankers, range(days, days + settings["judged"]), pages)
+    rows_of = {"earned": earned(views, scores), "judged": judged(world, views, scores)}
+    for place, learner in enumerate(learners.values()):
+        seen, teacher = list(impressions), teaching
+        for day in range(days, days + own):
+            served = world.serve(day, pages, partial(_ordered_by, learner, day))
+            candidates = labelled(served, day)
+            seen.append(candidates.filter("shown"))
+            if learner.arm == "distilled":
+                teacher = taught(cascade, seen)
+            learner.train(augmented(cascade, candidates, teacher))
+            told(days + place * own + day - days + 1, steps)
+    serving = {name: rankers[name] for name in (STATIC, *learners, TRUTH)}
+    after = _scored(world, serving, range(days + own, days + own + settings["judged"]), pages)
+    return {**rows_of, "after serving": earned(*after)}
 
 
-def _scored(ranker: Ranker, day: int, views: PageViews) -> dict[str, np.ndarray]:
-    rows = features_of(views, day)
-    return {task: ranker(rows, views, task) for task in TASKS}
+def _scored(
+    world: ItemPageWorld, rankers: Mapping[str, Ranker], days: range, pages: int
+) -> tuple[list[PageViews], dict[str, list[dict[str, np.ndarray]]]]:
+    """The page views of the days, and each ranker's scores of them by task."""
+    views = [world.page_views(day, pages) for day in days]
+    rows = [features_of(each, day) for each, day in zip(views, days, strict=True)]
+    scores = {
+        name: [{task: ranker(frame, each, task) for task in TASKS} for frame, each in zip(rows, views, strict=True)]
+        for name, ranker in rankers.items()
+    }
+    return views, scores
+
+
+def _ordered_by(learner: Learner, day: int, views: PageViews) -> np.ndarray:
+    return learner(features_of(views, day), views, "click")
 
 
 def earned(views: list[PageViews], scores: Mapping[str, list[dict[str, np.ndarray]]]) -> list[dict[str, Any]]:
@@ -135,16 +164,18 @@ def _aim(claim: str, arm: str, order: str, figure: str, low: float | None = None
 STUDY = Study(
     name="item-page",
     question="What does ordering the modules of an item page by page view earn?",
-    data="Simulated item page; all learn from {days} days of {pages:,} pages of the static configuration, of which one "
-    "in twenty is in random order, and order the pages of the {judged} days after; figures are of true probabilities; "
-    "head: the last, at the first slot",
-    version=1,
+    data="Simulated item page; all learn from {days} days of {pages:,} pages of the static configuration, one in "
+    "twenty in random order, and order the pages of the {judged} days after; then each student serves {own} days, "
+    "learns from them, and is judged on the {judged} days after; figures are of true probabilities; head: the last, "
+    "at the first slot",
+    version=2,
     measure=measure,
-    defaults={"pages": 10_000, "days": 8, "judged": 3},
+    defaults={"pages": 10_000, "days": 8, "judged": 3, "own": 4},
     meanings={
         "pages": "page views a day",
         "days": "days of logs that everything learns from",
         "judged": "days after them whose pages each arm orders",
+        "own": "days that each student serves, and learns from, after that",
     },
     tables=(
         TableOf(
@@ -152,12 +183,7 @@ STUDY = Study(
             "Change of a page's expected clicks and purchases against the static configuration, and against labels "
             "alone, paired by world",
             keys=("arm", "ordered by"),
-            figures={
-                "clicks vs static": "+.2%",
-                "purchases vs static": "+.2%",
-                "clicks vs labels": "+.2%",
-                "purchases vs labels": "+.2%",
-            },
+            figures=FIGURES,
             beside=(
                 {
                     "arm": "paper, online test",
@@ -166,6 +192,13 @@ STUDY = Study(
                     "purchases vs static": "+7.34%",
                 },
             ),
+        ),
+        TableOf(
+            "after serving",
+            "The same on the days after each student has served, by the probability of a click, and learnt from its "
+            "own logs",
+            keys=("arm", "ordered by"),
+            figures=FIGURES,
         ),
         TableOf(
             "judged",
