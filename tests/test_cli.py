@@ -47,7 +47,7 @@ def ukdsl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_run_prints_the_table_and_writes_the_evaluation(shop: Path) -> None:
     done = ukdsl(shop, "run", "shop", "--days", str(DAY), "--json", str(shop / "out.json"))
     assert done.returncode == 0, done.stderr
-    assert "pre_ranking_click, 2026-03-01: withheld requests" in done.stdout
+    assert "pre_ranking_click: withheld requests of 2026-03-01" in done.stdout
     assert "make ui" in done.stdout
     rows = json.loads((shop / "out.json").read_text())
     assert [list(row) for row in rows] == [KEYS] * len(rows)

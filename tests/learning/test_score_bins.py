@@ -47,7 +47,8 @@ def test_the_auc_is_off_by_no_more_than_half_the_pairs_that_share_a_bin(rows: li
     if math.isnan(exact):
         assert math.isnan(outcomes.auc())
         return
-    pairs = outcomes.positive @ outcomes.negative / (outcomes.positive.sum() * outcomes.negative.sum())
+    shares = (each / each.sum() for each in (outcomes.positive, outcomes.negative))
+    pairs = np.dot(*shares)
     assert abs(outcomes.auc() - exact) <= pairs / 2 + 1e-9
 
 

@@ -91,7 +91,7 @@ def auc_with_influence(
     tie = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(p)))
     negatives_below = _below(negative[order], starts)[tie]
     positives_above = positives - _below(positive[order], starts)[tie]
-    area = float(positive[order] @ negatives_below) / (positives * negatives)
+    area = float((positive[order] / positives) @ (negatives_below / negatives))
     influence = np.empty(len(p))
     influence[order] = positive[order] / positives * (negatives_below / negatives - area)
     influence[order] += negative[order] / negatives * (positives_above / positives - area)

@@ -50,7 +50,7 @@ class BinnedOutcomes:
         positives, negatives = self.positive.sum(), self.negative.sum()
         if not (positives > 0 and negatives > 0 and self.defined):
             return float("nan")
-        return float(self.positive @ _below(self.negative) / (positives * negatives))
+        return float((self.positive / positives) @ (_below(self.negative) / negatives))
 
     def influence(
         self, prediction: NDArray[np.float32], label: NDArray[np.float64], weight: NDArray[np.float64]
