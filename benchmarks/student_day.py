@@ -25,7 +25,7 @@ from rich.table import Table as Shown
 from benchmarks.day import table_of
 from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
 from ukdsl_assets.declared_students import Student
-from ukdsl_assets.defs.evaluation import held_rows
+from ukdsl_assets.defs.evaluation import held_shards
 from ukdsl_assets.defs.logs import judge_and_stage, reading_of
 from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.students import shard_readers
@@ -85,7 +85,7 @@ def compare(platform: Platform, cascade: Cascade, ways: Sequence[Way], seeds: in
             make_logs(platform, cascade, day)
             make_tables(platform, cascade, day)
     readers = [shard_readers(platform, table, [day], platform.partition(table, day).version) for day in days]
-    held = held_rows(cascade, platform, cascade.student(STUDENT), days[-1])
+    held = pl.concat(held_shards(cascade, platform, cascade.student(STUDENT), days[-1]))
     seen: dict[Way, list[Seen]] = {way: [] for way in ways}
     for seed in range(seeds):
         for way in ways:

@@ -141,7 +141,7 @@ class Cascade(Declared):
     note: shown wherever results are, e.g. "semi-real".
     withheld_share: share of requests, by hash, that no model is trained on.
     evaluation_days: trailing days, the day's own last, whose withheld requests students are judged by; more than one
-        where a day has too few positive labels to judge by.
+        where a day has too few positive labels to judge by. Days of before a student's features are left out.
     exploration_days: trailing days whose explored rows are pooled to audit the teachers, and to correct them.
     segments: categorical features that a student's calibration is also reported by, where it has them.
     last_day: for logs that have ended; such a cascade has no schedule.

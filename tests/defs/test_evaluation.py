@@ -1,16 +1,19 @@
 """Evaluation of students one shard at a time."""
 
 import datetime as dt
+from pathlib import Path
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
-from ukdsl_assets.defs.evaluation import evaluated
+from ukdsl_assets.defs.evaluation import evaluated, held_shards, judged_days
+from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.students import record
 from ukdsl_assets.lake.checkpoints import Checkpoint
 from ukdsl_assets.learning.students import ARMS, fit_student
+from ukdsl_assets.settings import Settings
 
 ROWS = training_rows(requests=150, seed=1)
 
@@ -38,3 +41,26 @@ def test_shards_are_judged_as_the_whole_day(found: dict[str, Checkpoint], ends: 
     assert whole["rows"].sum() == 3 * len(ROWS)  # the baseline's head and both of the distilled arm
     assert_frame_equal(parts, whole, rel_tol=1e-5)
     assert_frame_equal(parts_by_group, by_group, rel_tol=1e-5)
+
+
+def test_days_of_before_a_feature_was_declared_are_not_judged(tmp_path: Path, found: dict[str, Checkpoint]) -> None:
+    platform = Platform.open(Settings(lake=str(tmp_path), threads=1, shards=2))
+    table = (CASCADE.name, STUDENT.name, "teacher_augmented")
+    moment = pl.lit(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).cast(pl.Datetime("us", "UTC"))
+    days = [dt.date(2026, 1, day) for day in range(1, 6)]
+    for number, day in enumerate(days):
+        rows = training_rows(requests=20, seed=number).with_columns(withheld=pl.lit(True), requested_at=moment)
+        rows = rows.drop("user_profile") if number < 2 else rows.with_columns(pl.col("request_id") + 1000 * number)
+        platform.lake.commit(platform.lake.stage_frame(table, day, rows), {})
+    cascade = CASCADE.model_copy(update={"evaluation_days": 4, "has_truth": False})
+    judged = judged_days(cascade, platform, STUDENT, days[-1])
+    assert judged == days[2:]
+    assert judged_days(cascade, platform, STUDENT, days[1]) == [days[1]]
+    without = STUDENT.model_copy(
+        update={"features": tuple(f.name for f in CASCADE.features if f.name != "user_profile")}
+    )
+    assert judged_days(cascade, platform, without, days[-1]) == days[1:]
+    held = [shard for day in judged for shard in held_shards(cascade, platform, STUDENT, day)]
+    table_of, _ = evaluated(cascade, STUDENT, held, found)
+    assert table_of["rows"].sum() == 3 * 3 * len(training_rows(requests=20))
+    assert table_of["ne"].is_finite().all()

@@ -80,7 +80,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day, serving = day_of(context), student.served_heads[-1]
-            days = platform.window(rows, day, cascade.evaluation_days)
+            days = judged_days(cascade, platform, student, day)
             inputs = platform.versions(day, *tables)
             inputs |= {f"{'/'.join(rows)}/{each}": platform.partition(rows, each).data_version for each in days[:-1]}
             found = checkpoints_of(cascade, platform, student, day)
@@ -97,6 +97,7 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
             drawn = judged.with_columns(day=pl.lit(day)), by_group.with_columns(day=pl.lit(day))
             told: dict[str, Any] = {
                 "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
+                "days": ", ".join(map(str, days)),
                 **overview({student.name: drawn}),
                 **told_of_labels(cascade, student, known_delays(platform, cascade, student, day)),
                 **link_to_report(platform, cascade, day),
@@ -186,15 +187,23 @@ def scored_shards(
     return kept
 
 
-def held_rows(cascade: Cascade, platform: Platform, student: Student, day: date) -> pl.DataFrame:
-    """The day's rows of teacher_augmented that no arm was trained on, labels corrected and the truth beside them."""
-    return pl.concat(held_shards(cascade, platform, student, day))
+def judged_days(cascade: Cascade, platform: Platform, student: Student, day: date) -> list[date]:
+    """The trailing days whose withheld requests are judged: those whose rows have every feature of the student.
+
+    Rows of before a feature was declared read as null, which no day's training has seen.
+    """
+    table: Table = (cascade.name, student.name, "teacher_augmented")
+    features = {feature.name for feature in cascade.features_of(student)}
+    days = platform.window(table, day, cascade.evaluation_days)
+    return [each for each in days if each == day or features <= {*platform.lake.columns(table, each)}]
 
 
 def held_shards(
     cascade: Cascade, platform: Platform, student: Student, day: date, known: date | None = None
 ) -> Iterator[pl.DataFrame]:
-    """`held_rows` one shard at a time.
+    """The day's rows of teacher_augmented that no arm was trained on, labels corrected and the truth beside them.
+
+    One shard at a time.
 
     Args:
         known: the day whose knowledge of delays corrects labels, if it is not the day itself.

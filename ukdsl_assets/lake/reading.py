@@ -151,6 +151,17 @@ class LakeReader:
         shards = live_actions(opened).filter(pl.col("day").is_in(list(days))).group_by("day").len()["len"]
         return int(shards.min() or 0)  # type: ignore[arg-type]
 
+    def columns(self, table: Table, day: dt.date) -> list[str]:
+        """The columns that a published day was written with, in their order; `scan` gives null for later ones.
+
+        Raises:
+            LakeError: the day is not published.
+        """
+        found = self.partition(table, day)
+        if found is None:
+            raise self._absent(table, [day])
+        return pl.scan_parquet(found.files[0], glob=False, hive_partitioning=False).collect_schema().names()
+
     def history(self, table: Table, day: dt.date) -> list[Publication]:
         """The publications of a day, newest first, as far as the table's log goes back (Delta keeps 30 days)."""
         log = self._storage.path(*checked_key(table), LOG)
@@ -188,11 +199,7 @@ class LakeReader:
         live = None if opened is None else live_actions(opened)
         missing = [day for day in days if live is None or day not in live["day"]]
         if opened is None or live is None or missing:
-            raise LakeError(
-                f"{name} has no day {', '.join(map(str, missing))}"
-                f"{'' if version is None else f' in version {version}'} below {self.root}. "
-                f"Make it first: ukdsl run {table[0]} --days {missing[0]}"
-            )
+            raise self._absent(table, missing, version)
         schema = to_polars(opened.schema())
         files = {day: self._uris(table, live.filter(pl.col("day") == day)) for day in days}
         fewest = min(len(each) for each in files.values())
@@ -224,6 +231,13 @@ class LakeReader:
                 f"{uri}{'' if version is None else f', version {version}'} cannot be read: {error}. Expected a Delta "
                 "table; `history` lists the versions."
             ) from error
+
+    def _absent(self, table: Table, days: Sequence[dt.date], version: int | None = None) -> LakeError:
+        return LakeError(
+            f"{'/'.join(table)} has no day {', '.join(map(str, days))}"
+            f"{'' if version is None else f' in version {version}'} below {self.root}. "
+            f"Make it first: ukdsl run {table[0]} --days {days[0]}"
+        )
 
     def _uris(self, table: Table, live: pl.DataFrame) -> list[str]:
         return [self._storage.uri(*table, path) for path in live["path"]]
