@@ -193,3 +193,17 @@ def test_logged_labels_have_as_many_shards_as_the_tables_that_they_are_of(tmp_pa
     for shard in range(4):
         rows = opened.lake.scan(table, [DAY], part=(shard, 4)).collect()
         assert (shard_of(rows["request_id"], 4) == shard).all()
+
+
+@SHARDS
+def test_labels_that_cannot_be_judged_leave_no_file(tmp_path: Path, fitted: FittedTeacher, shards: int) -> None:
+    opened, table = platform(tmp_path, shards), (CASCADE.name, TEACHER.name, "teacher_labels")
+    publish_checkpoint(opened, fitted)
+    without_labels = opened.lake.scan(SOURCES[0], [DAY]).drop("day").with_columns(click=pl.lit("a text"))
+    other = Platform.open(Settings(lake=str(tmp_path / "other"), threads=1, shards=shards))
+    publish_checkpoint(other, fitted)
+    commit(other, SOURCES[0], without_labels.collect())
+    commit(other, SOURCES[1], opened.lake.scan(SOURCES[1], [DAY]).drop("day").collect())
+    assert not materialized(trained_labels(CASCADE, other, TEACHER)).success
+    assert other.lake.partition(table, DAY) is None
+    assert not files_of(other, table)

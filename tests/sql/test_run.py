@@ -123,3 +123,11 @@ def new_file_in(folder: Path) -> Callable[[int, int], str]:
     """Names files after their shard."""
     folder.mkdir()
     return lambda shard, shards: str(folder / f"{shard}-of-{shards}")
+
+
+def test_a_shard_that_cannot_be_made_leaves_no_file_of_those_before_it(tmp_path: Path) -> None:
+    inputs = {table: shards_of(tmp_path, table, frame, 2) for table, frame in make_logs(ADS, DAY, 20)._asdict().items()}
+    Path(inputs["event_log"][1]).write_bytes(b"cut off")
+    with pytest.raises(SqlModelError):
+        run_sharded(rendered("impressions"), inputs, values(), new_file_in(tmp_path / "made"), 1)
+    assert not list((tmp_path / "made").iterdir())

@@ -19,6 +19,7 @@ from ukdsl_assets.defs.recalibration import recalibration_of
 from ukdsl_assets.defs.teacher_labels import KEYS, judged, shown_and_labelled, write_labels
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints import Checkpoint
+from ukdsl_assets.lake.staging import removed_on_error
 from ukdsl_assets.learning.cross_domain import ForeignModel, foreign_labels, foreign_model
 from ukdsl_assets.learning.recalibration import Line, recalibrated
 from ukdsl_assets.learning.teacher_audit import teacher_rules
@@ -89,12 +90,13 @@ def labels_asset(
             inputs |= moved.versions
             label = partial(labelled, cascade, teacher, model, moved.lines)
             files = write_labels(cascade, platform, teacher, labels, sources, day, label)
-            figures = evaluated_on_withheld(cascade, platform, teacher, day, files)
-            results = [
-                *judged(cascade, platform, teacher, day, files),
-                *judge_against_constant(cascade, figures, teacher.allow_worse_than_constant),
-            ]
-            of_labels = platform.lake.stage_files(labels, day, files)
+            with removed_on_error(files):
+                figures = evaluated_on_withheld(cascade, platform, teacher, day, files)
+                results = [
+                    *judged(cascade, platform, teacher, day, files),
+                    *judge_against_constant(cascade, figures, teacher.allow_worse_than_constant),
+                ]
+                of_labels = platform.lake.stage_files(labels, day, files)
             told = {"source checkpoint": f"{'/'.join(found.key)}, {found.day}, {found.version}", **moved.told}
             both = moved.beside(figures)
             staged = platform.lake.stage_frame(evaluation, day, with_source(cascade, teacher, found, both))

@@ -20,6 +20,7 @@ from ukdsl_assets.defs.publishing import Events, day_of, publish_staged
 from ukdsl_assets.defs.tables import SQL_GATES, MadeTable
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.gates import GateResult, blocking
+from ukdsl_assets.lake.staging import removed_on_error
 from ukdsl_assets.learning.delayed_feedback import DELAY_DAYS, newest_closed_day, told_as_seen, with_label_factor
 from ukdsl_assets.learning.training_rows import Reader
 from ukdsl_assets.sources.by_shard import by_shard
@@ -75,8 +76,9 @@ def make_closed(cascade: Cascade, platform: Platform, day: date) -> MadeTable:
     with TemporaryDirectory(dir=lake.writing_folder(table, day)) as folder:
         inputs, judged = closed_logs(cascade, platform, closed, clock, Path(folder))
         files = run_sharded(rendered, inputs, values, lambda *shard: lake.new_file(table, day, *shard), threads)
-    results = [judged, *audit_model(rendered, files, values)]
-    return MadeTable(lake.stage_files(table, day, files), results, {})
+    with removed_on_error(files):
+        results = [judged, *audit_model(rendered, files, values)]
+        return MadeTable(lake.stage_files(table, day, files), results, {})
 
 
 def longest_window(cascade: Cascade) -> timedelta:

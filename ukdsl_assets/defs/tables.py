@@ -18,7 +18,7 @@ from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.publishing import Events, day_of, publish_staged
 from ukdsl_assets.errors import LakeError, SqlModelError
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.lake.tables import StagedPartition
+from ukdsl_assets.lake.staging import StagedPartition, removed_on_error
 from ukdsl_assets.learning.exploration_audit import correction_of
 from ukdsl_assets.sources.drift import label_rate
 from ukdsl_assets.sql.audit import audit_model
@@ -152,8 +152,9 @@ def make_table(
     inputs = {name: partition.files for name, partition in found.items()}
     lake, threads = platform.lake, platform.settings.threads
     files = run_sharded(rendered, inputs, values, lambda *shard: lake.new_file(table, day, *shard), threads)
-    results = audit_model(rendered, files, values) + (audit(day, files) if audit else [])
-    return MadeTable(lake.stage_files(table, day, files), results, versions | corrected)
+    with removed_on_error(files):
+        results = audit_model(rendered, files, values) + (audit(day, files) if audit else [])
+        return MadeTable(lake.stage_files(table, day, files), results, versions | corrected)
 
 
 def correction_tables(cascade: Cascade, student: Student | None) -> list[Table]:

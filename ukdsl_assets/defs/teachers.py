@@ -24,6 +24,7 @@ from ukdsl_assets.defs.teacher_labels import judged, reached, write_labels
 from ukdsl_assets.foundation import FoundationTeacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints import Checkpoint
+from ukdsl_assets.lake.staging import removed_on_error
 from ukdsl_assets.lake.storage import to_json
 from ukdsl_assets.lake.training_state import StateFile
 from ukdsl_assets.learning import teacher_models
@@ -212,8 +213,9 @@ def trained_labels(
             teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
             predict = partial(teacher_models.predict, teaching, threads=platform.settings.threads)
             files = write_labels(cascade, platform, teacher, table, sources, day, predict)
-            results = judged(cascade, platform, teacher, day, files)
-            staged = platform.lake.stage_files(table, day, files)
+            with removed_on_error(files):
+                results = judged(cascade, platform, teacher, day, files)
+                staged = platform.lake.stage_files(table, day, files)
             yield from publish_staged(context, platform, staged, results, inputs, {})
 
     return labels

@@ -8,6 +8,7 @@ from fsspec import filesystem
 from fsspec.utils import get_protocol
 
 from ukdsl_assets.errors import SqlModelError
+from ukdsl_assets.lake.staging import removed_on_error
 from ukdsl_assets.sql.render import RenderedModel
 
 # The query is a model's text; the values that it binds, and the path, stay parameters.
@@ -30,15 +31,16 @@ def run_sharded(
         new_file: gives the path of each output file.
 
     Returns:
-        The files written, in the order of their shards. Errors as in `run_model`.
+        The files written, in the order of their shards. Errors as in `run_model`; then no file stays.
     """
     counts = {len(files) for files in inputs.values()}
     shards = counts.pop() if rendered.model.shard_key and len(counts) == 1 else 1
-    written = []
-    for shard in range(shards):
-        part = {table: files if shards == 1 else [files[shard]] for table, files in inputs.items()}
-        written.append(new_file(shard, shards))
-        run_model(rendered, part, parameters, written[-1], threads)
+    written: list[str] = []
+    with removed_on_error(written):
+        for shard in range(shards):
+            part = {table: files if shards == 1 else [files[shard]] for table, files in inputs.items()}
+            written.append(new_file(shard, shards))
+            run_model(rendered, part, parameters, written[-1], threads)
     return written
 
 
