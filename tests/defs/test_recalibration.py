@@ -15,6 +15,7 @@ from tests.learning.rows import CASCADE as ADS
 from tests.learning.rows import impressions
 from tests.learning.test_cross_domain import BY_TEACHER, HERE, here
 from tests.learning.test_teachers import TEACHER
+from ukdsl_assets.cascade import Cascade
 from ukdsl_assets.cross_domain import CrossDomainTeacher
 from ukdsl_assets.defs.cross_domain import labels_asset
 from ukdsl_assets.defs.platform import Platform
@@ -52,6 +53,7 @@ def ran(
     shards: int = 1,
     rows: int = 1500,
     change: Change = rarer,
+    cascade: Cascade = HERE,
 ) -> tuple[Platform, dg.ExecuteInProcessResult]:
     """Four days of impressions; the asset of the third."""
     platform = Platform.open(Settings(lake=str(lake), threads=1, shards=shards))
@@ -66,7 +68,7 @@ def ran(
             staged = platform.lake.stage_frame((HERE.name, table), day, change(day, labelled).sort("request_id"))
             platform.lake.commit(staged, {})
     asset = labels_asset(
-        HERE.model_copy(update={"teachers": (teacher,)}),
+        cascade.model_copy(update={"teachers": (teacher,)}),
         ADS.model_copy(update={"teachers": (TEACHER,)}),
         platform,
         teacher,
@@ -194,3 +196,19 @@ def test_the_dependency_on_impressions_is_the_window() -> None:
     (described, *_) = asset.specs
     mapping = next(dep.partition_mapping for dep in described.deps if dep.asset_key == key)
     assert isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.start_offset == -1
+
+
+def test_both_lines_of_the_evaluation_are_of_rows_that_were_shown_as_they_are_scored(
+    fitted: FittedTeacher, tmp_path: Path
+) -> None:
+    features = tuple(
+        each.model_copy(update={"side": "candidate", "served_as": 3}) if each.name == "seller" else each
+        for each in HERE.features
+    )
+    platform, _ = ran(tmp_path, fitted, cascade=HERE.model_copy(update={"features": features}))
+    both = platform.lake.scan(EVALUATION, [DAY]).collect()
+    shown = platform.lake.scan((HERE.name, "impressions"), [DAY]).filter(seller=3).collect()
+    held = shown.filter(withheld(shown["request_id"], HERE.withheld_share)).height
+    assert held > 0
+    assert both["labels"].to_list() == ["as it is", "recalibrated"]
+    assert both["rows"].to_list() == [held, held]

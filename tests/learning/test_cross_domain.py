@@ -83,3 +83,18 @@ def test_a_checkpoint_of_another_declaration_is_refused() -> None:
     model = foreign_model(teachers.as_checkpoint(fitted), None, fitted.text, threads=1)
     with pytest.raises(DeclarationError, match=r"simulated_ads/pre_ranking_click .*\n.*needs `user_profile_detail`"):
         foreign_labels(HERE, BY_STUDENT, model, here(impressions()))
+
+
+def test_what_has_not_been_shown_is_labelled_for_this_cascades_own_served_as() -> None:
+    fitted = teachers.fit_teacher(ADS, TEACHER, impressions(), threads=1)
+    model = foreign_model(teachers.as_checkpoint(fitted), None, fitted.text, threads=1)
+    features = tuple(
+        each.model_copy(update={"side": "candidate", "served_as": 3}) if each.name == "seller" else each
+        for each in HERE.features
+    )
+    cascade, rows = HERE.model_copy(update={"features": features}), here(impressions())
+    unshown, third = (rows.with_columns(seller=pl.lit(seller, pl.Int64)) for seller in (None, 3))
+    labels = foreign_labels(cascade, BY_TEACHER, model, unshown)
+    assert labels.equals(foreign_labels(HERE, BY_TEACHER, model, third))
+    assert not labels.equals(foreign_labels(HERE, BY_TEACHER, model, unshown))
+    assert foreign_labels(cascade, BY_TEACHER, model, rows).equals(foreign_labels(HERE, BY_TEACHER, model, rows))

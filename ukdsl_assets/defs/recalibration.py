@@ -12,6 +12,7 @@ from ukdsl_assets.defs.platform import Platform, Table
 from ukdsl_assets.defs.teacher_labels import KEYS, reached
 from ukdsl_assets.learning.cross_domain import ForeignModel, foreign_predictions
 from ukdsl_assets.learning.recalibration import Line, fit_line
+from ukdsl_assets.learning.served import shown_as_scored
 from ukdsl_assets.learning.teacher_evaluation import evaluate_teacher
 from ukdsl_assets.sql.withheld import withheld
 
@@ -69,7 +70,8 @@ def recalibration_of(
             lines[task] = Line(len(rows), int(rows[task].sum()), why_not=late)
         else:
             lines[task] = fit_line(rows[f"{task}_prediction"].to_numpy(), rows[task].to_numpy())
-    held = said.filter("withheld", day=day)
+    # As what is published is judged: see `shown_and_labelled`.
+    held = said.filter("withheld", "as_scored", day=day)
     predictions = held.select(*KEYS, *(f"{task}_prediction" for task in teacher.tasks))
     figures = evaluate_teacher(predictions, held.select(*KEYS, *teacher.tasks), list(teacher.tasks))
     # The day's own version is among the inputs of its labels.
@@ -85,15 +87,19 @@ def every_day(
     table: Table,
     days: list[date],
 ) -> Iterator[pl.DataFrame]:
-    """Shard by shard: keys, day, labels, predictions as they are and `withheld` of the impressions it scored."""
+    """Shard by shard: keys, day, labels, predictions as they are and `withheld` of the impressions it scored.
+
+    A shown row is asked for as it was shown, such as in its slot; `as_scored` tells where that is `served_as`.
+    """
     features = [feature.name for feature in cascade.features_known_at(teacher.stage)]
     for day in days:
-        shards = platform.lake.shard_count(table, [day])
-        for shard in range(shards):
-            scan = platform.lake.scan(table, [day], part=(shard, shards))
-            rows = reached(cascade, teacher, scan).select(*KEYS, *teacher.tasks, *features).sort(KEYS).collect()
+        for shard in platform.lake.scan_shards(table, [day]):
+            rows = reached(cascade, teacher, shard).select(*KEYS, *teacher.tasks, *features).sort(KEYS).collect()
             said = foreign_predictions(cascade, teacher, model, rows).select(
-                *KEYS, *teacher.tasks, *(f"{task}_prediction" for task in teacher.tasks)
+                *KEYS,
+                *teacher.tasks,
+                *(f"{task}_prediction" for task in teacher.tasks),
+                as_scored=shown_as_scored(cascade.features),
             )
             held = withheld(said["request_id"], cascade.withheld_share).alias("withheld")
             yield said.with_columns(held, day=pl.lit(day))

@@ -14,6 +14,7 @@ from ukdsl_assets.cross_domain import CrossDomainTeacher, matched_task, wrong_fe
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.learning import foundation, students, teacher_models
 from ukdsl_assets.learning.foundation import FittedFoundation
+from ukdsl_assets.learning.served import filled
 from ukdsl_assets.sources.contract import feature_dtype
 
 KEYS = ["request_id", "candidate_id"]
@@ -89,14 +90,15 @@ def foreign_predictions(
 
 
 def asked_of(cascade: Cascade, teacher: CrossDomainTeacher, model: ForeignModel, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows as the model reads them; errors as in `foreign_labels`."""
+    """The rows as the model reads them, this cascade's `served_as` for null; errors as in `foreign_labels`."""
     if problems := list(wrong_features(teacher, cascade, model.features)):
         raise DeclarationError(
             f"cascade {cascade.name}, teacher {teacher.name}: the checkpoint of {teacher.cascade}/{teacher.model} was "
             "trained by a declaration that the mapping does not fit; train it again or change\n  "
             + "\n  ".join(f"teachers.{teacher.name}.{problem}" for problem in problems)
         )
-    return translated(teacher, model.features, rows)
+    served = [filled(rows[feature.name], feature) for feature in cascade.features_of_shown]
+    return translated(teacher, model.features, rows.with_columns(served))
 
 
 def predicted_columns(teacher: CrossDomainTeacher, model: ForeignModel, asked: pl.DataFrame) -> list[pl.Series]:
