@@ -193,6 +193,10 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         (changed("students", 0, name="ranking_logged"), r"`ranking_logged` is also a teacher's name"),
         (changed("students", 0, name="impressions"), r"students: `impressions` is the name of a table"),
         (changed("teachers", 0, stage="retrieval", name="a"), r"unknown name `pre_ranking_logged`"),
+        (
+            changed("teachers", 0, stage="rankin"),
+            r"1 wrong key\(s\)\n  teachers.pre_ranking_logged.stage: unknown name `rankin`, expected one of .*`ranking`",
+        ),
         (changed("stages", 2, predicts=[]), r"teachers.ranking_logged: stage ranking logs no prediction"),
         (changed("teachers", 1, stage="retrieval"), r"`ranking_logged` is of stage retrieval, before pre_ranking"),
         (changed("tasks", 0, attribution_window="PT0S"), r"tasks.click.attribution_window: expected more than"),

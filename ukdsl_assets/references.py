@@ -139,7 +139,10 @@ def _check_student(
             f"{key}.delayed_feedback: task `{student.task}`: saw {student.delayed_feedback}, expected {expected}"
         )
     teacher = cascade.teacher(student.teacher)
-    if teacher.stage in stages and cascade.depth(teacher.stage) < cascade.depth(student.stage):
+    if teacher.stage not in stages:
+        # Told of the teacher; nothing else can be said of what it teaches.
+        return
+    if cascade.depth(teacher.stage) < cascade.depth(student.stage):
         problems.append(f"{key}.teacher: `{teacher.name}` is of stage {teacher.stage}, before {student.stage}")
     if teacher.kind == "logged" and student.task not in cascade.predictions_of(teacher.stage):
         problems.append(f"{key}.teacher: stage {teacher.stage} logs no prediction of task `{student.task}`")
