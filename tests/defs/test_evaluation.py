@@ -8,7 +8,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.learning.rows import CASCADE, STUDENT, training_rows
-from ukdsl_assets.defs.evaluation import evaluated, held_shards, judged_days
+from ukdsl_assets.cascade import Cascade, truth_column
+from ukdsl_assets.defs.evaluation import KEYS, can_predict, evaluated, held_shards, judged_days
 from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.students import record
 from ukdsl_assets.lake.checkpoints import Checkpoint
@@ -16,6 +17,7 @@ from ukdsl_assets.learning.students import ARMS, fit_student
 from ukdsl_assets.settings import Settings
 
 ROWS = training_rows(requests=150, seed=1)
+MOMENT = pl.lit(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).cast(pl.Datetime("us", "UTC"))
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +48,9 @@ def test_shards_are_judged_as_the_whole_day(found: dict[str, Checkpoint], ends: 
 def test_days_of_before_a_feature_was_declared_are_not_judged(tmp_path: Path, found: dict[str, Checkpoint]) -> None:
     platform = Platform.open(Settings(lake=str(tmp_path), threads=1, shards=2))
     table = (CASCADE.name, STUDENT.name, "teacher_augmented")
-    moment = pl.lit(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).cast(pl.Datetime("us", "UTC"))
     days = [dt.date(2026, 1, day) for day in range(1, 6)]
     for number, day in enumerate(days):
-        rows = training_rows(requests=20, seed=number).with_columns(withheld=pl.lit(True), requested_at=moment)
+        rows = training_rows(requests=20, seed=number).with_columns(withheld=pl.lit(True), requested_at=MOMENT)
         rows = rows.drop("user_profile") if number < 2 else rows.with_columns(pl.col("request_id") + 1000 * number)
         platform.lake.commit(platform.lake.stage_frame(table, day, rows), {})
     cascade = CASCADE.model_copy(update={"evaluation_days": 4, "has_truth": False})
@@ -64,3 +65,48 @@ def test_days_of_before_a_feature_was_declared_are_not_judged(tmp_path: Path, fo
     table_of, _ = evaluated(cascade, STUDENT, held, found)
     assert table_of["rows"].sum() == 3 * 3 * len(training_rows(requests=20))
     assert table_of["ne"].is_finite().all()
+
+
+@pytest.mark.parametrize("shards", [(2, 2), (2, 3), (1, 4)])
+def test_the_truth_is_found_in_a_log_of_any_number_of_shards(tmp_path: Path, shards: tuple[int, int]) -> None:
+    day, student = dt.date(2026, 1, 1), STUDENT
+    rows = training_rows(requests=40).with_columns(withheld=pl.lit(True), requested_at=MOMENT)
+    logged = rows.filter(domain="CD").select(*KEYS, pl.col("target").alias(truth_column(student.task)))
+    tables = ((CASCADE.name, student.name, "teacher_augmented"), rows), ((CASCADE.name, "candidate_log"), logged)
+    for count, (table, frame) in zip(shards, tables, strict=True):
+        lake = Platform.open(Settings(lake=str(tmp_path), shards=count)).lake
+        lake.commit(lake.stage_frame(table, day, frame), {})
+    held = list(held_shards(CASCADE, Platform.open(Settings(lake=str(tmp_path))), student, day))
+    assert len(held) == shards[0]
+    found = pl.concat(held)
+    assert len(found) == len(rows)
+    assert found.join(logged, on=KEYS).select((pl.col("truth") == pl.col("audit_true_click")).all()).item()
+
+
+def test_labels_of_an_earlier_day_are_corrected_by_what_the_judged_day_knows_of_delays(tmp_path: Path) -> None:
+    platform, days = Platform.open(Settings(lake=str(tmp_path))), [dt.date(2026, 1, 1), dt.date(2026, 1, 2)]
+    student = STUDENT.model_copy(update={"delayed_feedback": "correct"})
+    known = pl.when(pl.col("domain") == "IMP").then(MOMENT + pl.duration(minutes=10))
+    rows = training_rows(requests=10).with_columns(withheld=pl.lit(True), requested_at=MOMENT, known_until=known)
+    # Of a hundred labels, half have come by then.
+    seconds = pl.Series([60.0, 1200.0] * 50, dtype=pl.Float64)
+    closed = pl.DataFrame({"request_id": range(100), "candidate_id": range(100), "click_delay": seconds})
+    platform.lake.commit(
+        platform.lake.stage_frame((CASCADE.name, student.name, "teacher_augmented"), days[0], rows), {}
+    )
+    platform.lake.commit(platform.lake.stage_frame((CASCADE.name, "closed_impressions"), days[1], closed), {})
+    for of, expected in ((days[0], 1.0), (days[1], 2.0)):
+        (held,) = held_shards(CASCADE.model_copy(update={"has_truth": False}), platform, student, days[0], of)
+        factors = dict(held.group_by("domain").agg(pl.col("label_factor").mean()).iter_rows())
+        assert factors == {"IMP": pytest.approx(expected, rel=0.1), "CD": 1.0}
+
+
+def test_a_student_that_scored_another_slot_cannot_be_judged_beside_todays(found: dict[str, Checkpoint]) -> None:
+    def placed(served_as: int | None) -> Cascade:
+        features = (f.model_copy(update={"served_as": served_as}) if f.name == "ad" else f for f in CASCADE.features)
+        return CASCADE.model_copy(update={"features": tuple(features)})
+
+    columns = [feature.name for feature in CASCADE.features]
+    assert can_predict(found["distilled"], placed(None), STUDENT, columns)
+    assert not can_predict(found["distilled"], placed(1), STUDENT, columns)
+    assert not can_predict(found["distilled"], placed(None), STUDENT, columns[1:])

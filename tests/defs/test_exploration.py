@@ -60,3 +60,19 @@ def test_shards_and_days_make_the_table_of_all_rows(tmp_path: Path, teacher: Tea
     made = audited(CASCADE, Platform.open(Settings(lake=str(tmp_path))), teacher, DAYS[-1])
     assert made["rows"].min() > 0  # type: ignore[operator]
     assert_frame_equal(made, as_one(teacher), check_exact=True)
+
+
+def test_of_a_cascade_with_a_slot_only_what_was_shown_as_it_is_scored_counts(tmp_path: Path) -> None:
+    features = (f.model_copy(update={"served_as": 3}) if f.name == "ad" else f for f in CASCADE.features)
+    placed = CASCADE.model_copy(update={"features": tuple(features)})
+    shown, labels = of_day(0)
+    platform, teacher = Platform.open(Settings(lake=str(tmp_path))), TEACHERS[0]
+    for table, frame in ((("impressions",), shown), ((teacher.name, "teacher_labels"), labels)):
+        platform.lake.commit(platform.lake.stage_frame((CASCADE.name, *table), DAYS[0], frame), {})
+    held = withheld(shown["request_id"], CASCADE.withheld_share)
+    kept = shown.filter(~held).filter("explored", ad=3).join(labels, on=["request_id", "candidate_id"])
+    expected = audit_on_exploration(
+        placed, teacher, kept.with_columns(day=pl.lit(DAYS[0])).sort("request_id", "candidate_id"), DAYS[0]
+    )
+    assert 0 < len(kept) < 150
+    assert_frame_equal(audited(placed, platform, teacher, DAYS[0]), expected, check_exact=True)

@@ -207,3 +207,12 @@ def test_labels_that_cannot_be_judged_leave_no_file(tmp_path: Path, fitted: Fitt
     assert not materialized(trained_labels(CASCADE, other, TEACHER)).success
     assert other.lake.partition(table, DAY) is None
     assert not files_of(other, table)
+
+
+def test_a_teacher_labels_rows_as_they_were_before_anything_was_shown() -> None:
+    features = (f.model_copy(update={"served_as": 3}) if f.name == "ad" else f for f in CASCADE.features)
+    placed, rows = CASCADE.model_copy(update={"features": tuple(features)}), impressions(60)
+    logged, scored = (rows_scored_by(cascade, TEACHER, [rows.lazy()]) for cascade in (CASCADE, placed))
+    assert scored.schema == logged.schema
+    assert scored["ad"].is_null().all() and not logged["ad"].is_null().any()
+    assert_frame_equal(scored.drop("ad"), logged.drop("ad"))
