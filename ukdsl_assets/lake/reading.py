@@ -114,12 +114,7 @@ class LakeReader:
         return self._uris(table, live_actions(opened).filter(pl.col("day").is_in(list(days))))
 
     def scan(
-        self,
-        table: Table,
-        days: Iterable[dt.date],
-        version: int | None = None,
-        columns: Sequence[str] | None = None,
-        part: tuple[int, int] = (0, 1),
+        self, table: Table, days: Iterable[dt.date], version: int | None = None, columns: Sequence[str] | None = None
     ) -> pl.LazyFrame:
         """The rows of the days by day, shard and their order in the file, with a last column `day` (Date).
 
@@ -130,26 +125,20 @@ class LakeReader:
             days: at least one, in any order; all must be published (`partitions` tells which are).
             version: version of the table to read, None for the newest; fails at collection once vacuumed.
             columns: names to keep, in order (`day` allowed); None for all.
-            part: (k, n) for the k-th of n parts of each day, whole shards each, n at most `shard_count`.
 
         Raises:
             LakeError: no day was asked for, or one is not published; the message says how to make it.
         """
-        return self._scans(table, days, version, columns, [part])[0]
+        return self._scans(table, days, version, columns, parts=1)[0]
 
     def scan_shards(
         self, table: Table, days: Iterable[dt.date], version: int | None = None, columns: Sequence[str] | None = None
     ) -> list[pl.LazyFrame]:
-        """`scan` of each part, as many as `shard_count`, all of one reading of the table's log."""
-        return self._scans(table, days, version, columns, None)
+        """`scan` in parts, whole shards of each day, all of one reading of the table's log.
 
-    def shard_count(self, table: Table, days: Iterable[dt.date], version: int | None = None) -> int:
-        """The fewest shards that one of the days has; 0 when none of them is published."""
-        opened = self._open(table, version)
-        if opened is None:
-            return 0
-        shards = live_actions(opened).filter(pl.col("day").is_in(list(days))).group_by("day").len()["len"]
-        return int(shards.min() or 0)  # type: ignore[arg-type]
+        There are as many as the day with the fewest shards has; of a day with more, a part holds neighbours.
+        """
+        return self._scans(table, days, version, columns, parts=None)
 
     def columns(self, table: Table, day: dt.date) -> list[str]:
         """The columns that a published day was written with, in their order; `scan` gives null for later ones.
@@ -186,9 +175,9 @@ class LakeReader:
         days: Iterable[dt.date],
         version: int | None,
         columns: Sequence[str] | None,
-        parts: Sequence[tuple[int, int]] | None,
+        parts: int | None,
     ) -> list[pl.LazyFrame]:
-        """Scans of the parts, or of all where it is None, as `scan` says."""
+        """Scans of as many parts, None for those of `scan_shards`; all else as `scan` says."""
         name = "/".join(table)
         days = sorted(set(days))
         if not days:
@@ -202,12 +191,12 @@ class LakeReader:
             raise self._absent(table, missing, version)
         schema = to_polars(opened.schema())
         files = {day: self._uris(table, live.filter(pl.col("day") == day)) for day in days}
-        fewest = min(len(each) for each in files.values())
+        count = min(len(each) for each in files.values()) if parts is None else parts
 
-        def scanned(part: int, parts: int) -> pl.LazyFrame:
+        def scanned(part: int) -> pl.LazyFrame:
             frames = [
                 pl.scan_parquet(
-                    _part(files[day], part, parts),
+                    _part(files[day], part, count),
                     schema=schema,
                     missing_columns="insert",
                     glob=False,
@@ -218,7 +207,7 @@ class LakeReader:
             together = pl.concat(frames)
             return together if columns is None else together.select(columns)
 
-        return [scanned(*part) for part in parts or [(each, fewest) for each in range(fewest)]]
+        return [scanned(part) for part in range(count)]
 
     def _open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         uri = self.table_uri(table)
