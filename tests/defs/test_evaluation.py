@@ -90,6 +90,7 @@ def test_labels_of_an_earlier_day_are_corrected_by_what_the_judged_day_knows_of_
     student = STUDENT.model_copy(update={"delayed_feedback": "correct"})
     known = pl.when(pl.col("domain") == "IMP").then(MOMENT + pl.duration(minutes=10))
     rows = training_rows(requests=10).with_columns(withheld=pl.lit(True), requested_at=MOMENT, known_until=known)
+    rows = rows.with_columns(teacher=pl.lit(student.teacher))
     # Of a hundred labels, half have come by then.
     seconds = pl.Series([60.0, 1200.0] * 50, dtype=pl.Float64)
     closed = pl.DataFrame({"request_id": range(100), "candidate_id": range(100), "click_delay": seconds})
@@ -112,3 +113,16 @@ def test_a_student_that_scored_another_slot_cannot_be_judged_beside_todays(found
     assert can_predict(found["distilled"], placed(None), STUDENT, columns)
     assert not can_predict(found["distilled"], placed(1), STUDENT, columns)
     assert not can_predict(found["distilled"], placed(None), STUDENT, columns[1:])
+
+
+def test_what_a_former_teacher_said_is_no_reference_of_a_later_day(tmp_path: Path) -> None:
+    platform, days = Platform.open(Settings(lake=str(tmp_path))), [dt.date(2026, 1, 1), dt.date(2026, 1, 2)]
+    cascade = CASCADE.model_copy(update={"has_truth": False})
+    said = pl.when(pl.col("domain") == "IMP").then(pl.lit("label")).otherwise(pl.lit("former"))
+    rows = training_rows(requests=10).with_columns(withheld=pl.lit(True), requested_at=MOMENT, teacher=said)
+    platform.lake.commit(
+        platform.lake.stage_frame((CASCADE.name, STUDENT.name, "teacher_augmented"), days[0], rows), {}
+    )
+    then, later = (pl.concat(held_shards(cascade, platform, STUDENT, days[0], known)) for known in days)
+    assert set(then["domain"]) == {"IMP", "CD"}
+    assert later.equals(then.filter(domain="IMP"))

@@ -206,13 +206,17 @@ def held_shards(
     One shard at a time.
 
     Args:
-        known: the day whose knowledge of delays corrects labels, if it is not the day itself.
+        known: the later day that judges by them: its knowledge of delays corrects labels, and what a teacher said that
+            the student has had before is left out.
     """
     table: Table = (cascade.name, student.name, "teacher_augmented")
     delays, truth = known_delays(platform, cascade, student, known or day), logged_truth(cascade, platform, student)
     shards = platform.lake.scan_shards(table, [day])
     for shard, scan in enumerate(shards):
-        rows = corrected(cascade, student, delays, scan.filter("withheld").collect())
+        held = scan.filter("withheld")
+        if known not in (None, day):
+            held = held.filter((pl.col("domain") == "IMP") | (pl.col("teacher") == student.teacher))
+        rows = corrected(cascade, student, delays, held.collect())
         rows = rows.with_columns(target=corrected_target(rows))
         if truth is None:
             yield rows
