@@ -33,6 +33,7 @@ from ukdsl_assets.defs.students import train_arm
 from ukdsl_assets.defs.tables import label_audit, make_table, upstream_table
 from ukdsl_assets.defs.teacher_labels import judged
 from ukdsl_assets.learning.students import ARMS
+from ukdsl_assets.reports.html import write_report
 from ukdsl_assets.settings import PROJECT, Settings
 from ukdsl_assets.sources.open import known_until
 from ukdsl_assets.sql.context import template_context
@@ -130,6 +131,7 @@ def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
         for made, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
             lake.commit(lake.stage_frame((*key, made), day, frame), {})
         decide(platform, cascade, student, day)
+    write_report(platform.settings, cascade, day)
 
 
 def table_of(platform: Platform, cascade: Cascade, model: str, table: Table, day: date, **of: Any) -> None:
