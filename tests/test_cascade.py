@@ -89,6 +89,10 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
     [
         ({"stagess": []}, r"stagess: unknown key; did you mean `stages`\?"),
         ({"first_day": "soon"}, r"first_day: expected a day .* \(saw 'soon'\)"),
+        (
+            changed("tasks", 0, attribution_window=86400),
+            r"tasks.click.attribution_window: expected a duration with its unit, .* \(saw 86400\)",
+        ),
         ({"withheld_share": 1.5}, r"withheld_share: .*less than 1 \(saw 1.5\)"),
         (
             {"source": {"kind": "oracle"}},

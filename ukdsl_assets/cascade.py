@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from ukdsl_assets.declared import Declared, Name
+from ukdsl_assets.declared import Declared, Duration, Name
 from ukdsl_assets.declared_sources import Source
 from ukdsl_assets.declared_students import Student
 from ukdsl_assets.declared_teachers import Teacher
@@ -49,7 +49,7 @@ class Task(Declared):
 
     name: Name
     event: Name
-    attribution_window: timedelta = Field(gt=timedelta(0))
+    attribution_window: Duration = Field(gt=timedelta(0))
     given: Name | None = None
     delayed: bool = False
 

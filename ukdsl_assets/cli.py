@@ -176,6 +176,9 @@ def score(
         done = score_files(fitted, source, target, chosen, record, settings.training_threads, told=told)
     speed = f"{done.rows:,} rows in {done.seconds:.1f} s ({done.rows / max(done.seconds, 1e-9):,.0f} a second)"
     console.print(f"{name}\n{speed}, mean prediction {done.mean:.5f}: {target}", highlight=False, soft_wrap=True)
+    for each in fitted.encoder.features:
+        if each.served_as is not None:
+            console.print(f"{each.name}: scored as {each.served_as}; the input's is not read", highlight=False)
     for line in told_of_unknown(done.unknown, str(found.day)):
         console.print(line, highlight=False)
 
@@ -186,7 +189,7 @@ app.add_typer(evidence, name="evidence")
 
 @app.command()
 def vacuum(
-    older_than_hours: Annotated[int, typer.Option(help="Spare files younger than this.")] = 168,
+    older_than_hours: Annotated[int, typer.Option(help="Spare files younger than this.", min=0)] = 168,
 ) -> None:
     """Remove files that no version of a table younger than this uses, and checkpoints that were never published."""
     from ukdsl_assets.lake.checkpoints import CheckpointStore

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ukdsl_assets.declared import Declared, Name
+from ukdsl_assets.declared import Declared, Duration, Name
 
 
 class SimulatedSurface(Declared):
@@ -63,7 +63,7 @@ class KuaiRandSource(Declared):
     seed: int = Field(0, ge=0)
     tabs: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     candidates_per_impression: int = Field(8, ge=1)
-    session_gap: timedelta = timedelta(minutes=30)
+    session_gap: Duration = timedelta(minutes=30)
 
 
 Source = Annotated[

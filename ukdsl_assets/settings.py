@@ -30,7 +30,13 @@ class Settings(BaseSettings):
         None,
         description="Clock (UTC) up to which event logs are read; else 05:00 after each simulated day, now for others.",
     )
-    shards: int = Field(1, ge=1, le=4096, description="Parquet shards (by hash of request_id) of each partition.")
+    shards: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="Parquet shards (by hash of request_id) of each partition; batches are drawn shard by shard, so "
+        "another number trains as another seed would.",
+    )
     threads: int = Field(os.cpu_count() or 1, ge=1, description="Threads of DuckDB and LightGBM.")
     training_threads: int = Field(
         1, ge=1, description="Threads of a student's training and scoring; networks are small, a second gains little."

@@ -109,12 +109,30 @@ def table_with(calibration: float, change: float, error: float = 0.0) -> pl.Data
     return evaluate(ROWS, PREDICTIONS).with_columns(calibration=chosen, ne_change=pl.lit(change), **errors)
 
 
+def rare(positives: int) -> pl.DataFrame:
+    """The rows with so many positive labels."""
+    number = pl.int_range(pl.len()).over("domain")
+    return ROWS.with_columns(target=pl.when(domain="IMP").then(number < positives).otherwise("target").cast(pl.Float32))
+
+
+LABEL_GATES = {"calibrated_on_impression", "normalized_entropy_on_impression_kept"}
+
+
 def test_a_gate_on_labels_says_that_there_are_too_few_to_judge_by() -> None:
-    rare = ROWS.with_columns(target=pl.when(domain="IMP").then(0).otherwise("target").cast(pl.Float32))
-    results = judge_student(CASCADE, STUDENT, evaluate(rare, PREDICTIONS))
-    said = {each.name: each for each in results if each.message.startswith("not judged: 0 positive labels among 40")}
-    assert said.keys() == {"calibrated_on_impression", "normalized_entropy_on_impression_kept"}
+    results = judge_student(CASCADE, STUDENT, evaluate(rare(3), PREDICTIONS))
+    said = {each.name: each for each in results if each.message.startswith("not judged: 3 positive labels among 40")}
+    assert said.keys() == LABEL_GATES
     assert not any(each.blocks for each in said.values())
+
+
+def test_without_a_single_positive_label_nothing_is_released_unless_they_are_yet_to_come() -> None:
+    table = evaluate(rare(0), PREDICTIONS)
+    results = {each.name: each for each in judge_student(CASCADE, STUDENT, table)}
+    assert results["normalized_entropy_on_impression_kept"].blocks
+    assert "0 positive labels among 40 withheld impressions" in results["normalized_entropy_on_impression_kept"].message
+    assert "see whether events arrive" in results["normalized_entropy_on_impression_kept"].message
+    late = CASCADE.student("pre_ranking_conversion")
+    assert not any(each.blocks for each in judge_student(CASCADE, late, table) if each.name in LABEL_GATES)
 
 
 @pytest.mark.parametrize(("positives", "released"), [(0, False), (9, False), (10, True), (20, True)])

@@ -81,12 +81,12 @@ def test_the_terminals_table_of_a_million_rows_fits_into_120_columns() -> None:
 
 def test_the_history_is_newest_first_with_every_reason() -> None:
     lines = history_markdown(HISTORY).splitlines()
-    assert lines[2].startswith("| 2026-01-02 | released | b | all gates passed")
+    assert lines[2].startswith("| 2026-01-02 | released | b | no gate refused it")
     assert "x; y" in lines[3]
 
 
 def test_the_decision_on_a_day_is_one_line() -> None:
-    assert decision_on("2026-01-02", HISTORY) == "Released: checkpoint b of 2026-01-02, all gates passed"
+    assert decision_on("2026-01-02", HISTORY) == "Released: checkpoint b of 2026-01-02, no gate refused it"
     assert decision_on("2026-01-01", HISTORY) == "Refused: checkpoint a of 2026-01-01, x; y"
     assert "newer day is released" in decision_on("2025-12-31", HISTORY)
 

@@ -140,15 +140,17 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
     Changes of NE and the calibration on labels fail only beyond two standard errors of the table; with fewer than ten
     positive labels among the withheld impressions neither is judged. A student whose served head labels alone train
     need not agree with another cascade's teacher, whose level is its own: that only tells, so that with fewer than ten
-    positive labels its gate of NE on impressions fails. Without any withheld considered row the gates on them fail,
-    whoever teaches: nothing is released that nothing was judged by.
+    positive labels its gate of NE on impressions fails, as it does for every student without a single one, unless
+    labels are delayed. Without any withheld considered row the gates on them fail, whoever teaches: nothing is
+    released that nothing was judged by.
     """
     serving = student.served_heads[-1]
+    needed = not cascade.task(student.task).delayed
     foreign = cascade.teacher(student.teacher).kind == "cross_domain" and bool(student.teacher_tasks)
     results = [
         _calibrated_on_consideration(cascade, table, serving),
         _too_few_labels("calibrated_on_impression", table) or _calibrated_on_impression(cascade, student, table),
-        _too_few_labels("normalized_entropy_on_impression_kept", table, needed=foreign)
+        _too_few_labels("normalized_entropy_on_impression_kept", table, needed, alone=foreign)
         or _entropy_kept(cascade, table, "impression", "IMP", "impression", "label"),
         _entropy_kept(cascade, table, "consideration", "CD", serving, "teacher"),
     ]
@@ -164,11 +166,12 @@ def refusals(results: Sequence[GateResult]) -> list[str]:
     return [f"{result.name}: {result.message}" for result in results if result.blocks]
 
 
-def _too_few_labels(gate: str, table: pl.DataFrame, needed: bool = False) -> GateResult | None:
+def _too_few_labels(gate: str, table: pl.DataFrame, needed: bool = False, alone: bool = False) -> GateResult | None:
     """The verdict that there is nothing to judge by; None where there are labels enough.
 
     Args:
-        needed: whether no other gate can refuse the student; it then blocks.
+        needed: whether without any positive label nothing tells what the student does to shown rows; with
+            `alone`, whether no other gate can refuse it. It then blocks.
     """
     where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
     rows, mean = (figure(table, column, **where) for column in ("rows", "mean_reference"))
@@ -180,12 +183,15 @@ def _too_few_labels(gate: str, table: pl.DataFrame, needed: bool = False) -> Gat
         f"{LEAST_POSITIVES}"
     )
     seen = {"positive": positives, "rows": int(rows)}
-    if needed:
+    blocks = alone or (needed and positives == 0)
+    if alone:
+        message += "; agreement with another cascade's teacher only tells, so nothing judges this student"
+    if blocks:
         message += (
-            "; agreement with another cascade's teacher only tells, so nothing judges this student: materialize a day "
-            "with more requests, or raise withheld_share"
+            "; see whether events arrive and the attribution window is right, or judge by more requests: materialize "
+            "more days with a larger evaluation_days, or raise withheld_share"
         )
-    return GateResult(gate, not needed, message, "ERROR" if needed else "WARN", seen)
+    return GateResult(gate, not blocks, message, "ERROR" if blocks else "WARN", seen)
 
 
 def _entropy_kept(

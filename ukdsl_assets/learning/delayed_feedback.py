@@ -21,7 +21,7 @@ def told_as_seen(cascade: Cascade, tasks: Iterable[str]) -> dict[str, str]:
     delayed = [name for name in tasks if cascade.task(name).delayed]
     if not delayed:
         return {}
-    told = "as seen, not corrected: labels that are yet to come count as 0, so the model predicts too low"
+    told = "as seen, not corrected: labels that are yet to come count as 0, so what it predicts for them is too low"
     return {"labels": f"{', '.join(delayed)}: {told}"}
 
 

@@ -218,7 +218,7 @@ def _segments(groups: pl.DataFrame) -> dict[str, tuple[Markup, int]]:
 
 def _decision(record: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     entry = record["entry"]
-    why = "; ".join(entry.get("reasons", [])) or "all gates passed"
+    why = "; ".join(entry.get("reasons", [])) or "no gate refused it"
     return entry["day"], record["outcome"], entry["checkpoint"], why, record["decided_at"][:16].replace("T", " ")
 
 
@@ -259,6 +259,8 @@ def _off(row: Mapping[str, Any]) -> str:
 def _better(row: Mapping[str, Any]) -> str:
     """more accurate, less accurate, or not measurably different, at two standard errors."""
     change, error = row["ne_change"], row["ne_change_error"]
-    if change is None or error is None or not abs(change) > 2 * error:
+    if change is None or not math.isfinite(change):
+        return "not measured"
+    if error is None or not abs(change) > 2 * error:
         return "not measurably different"
     return "more accurate" if change < 0 else "less accurate"

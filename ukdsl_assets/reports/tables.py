@@ -19,7 +19,7 @@ EVALUATION_HEADER = ("arm", "head", "domain", "against", "rows", "calibration", 
 
 LEGEND = (
     "IMP: shown rows, judged by head impression, which labels train. CD: all rows that the teacher scored, judged by "
-    "the last head, which serves and which, where there are two, the teacher trains. No one output is calibrated on "
+    "the last head, which serves; where there are two, the teacher trains it. No one output is calibrated on "
     "both: shown rows were chosen. NE: normalized entropy, smaller is better; the baseline is trained on labels alone "
     "with equal effort. +-: standard error, by bootstrap over requests. Released: the student released before the day, "
     "which has not seen any of it."
@@ -80,7 +80,9 @@ def _markdown(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def gate_table(title: str, results: Iterable[GateResult]) -> Table:
     """Verdicts of gates for the terminal."""
-    table = Table("gate", "verdict", "what was seen", title=title, title_justify="left", title_style="bold")
+    table = Table("gate", "verdict", title=title, title_justify="left", title_style="bold")
+    # Names of files are whole, however long.
+    table.add_column("what was seen", overflow="fold")
     for result in results:
         verdict = "[green]passed[/]" if result.passed else f"[red]{result.severity}[/]"
         table.add_row(result.name, verdict, escape(result.message))
@@ -204,4 +206,4 @@ def _short(error: float, digits: int) -> str:
 
 
 def _why(entry: Mapping[str, Any]) -> str:
-    return "; ".join(entry.get("reasons", [])) or "all gates passed"
+    return "; ".join(entry.get("reasons", [])) or "no gate refused it"
