@@ -30,6 +30,8 @@ from ukdsl_assets.learning.students import ARMS, predictor
 from ukdsl_assets.learning.totals import totals_of
 from ukdsl_assets.reports.tables import evaluation_markdown, groups_markdown, trends, withheld_requests
 
+# Dagster calls these checks non-blocking: they do not stop the day.
+DECIDES = " Where it fails, and not only warns, the student is not released."
 GATES = {
     "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
     "calibrated_on_impression": "It agrees with the labels of withheld impressions, at two standard errors.",
@@ -76,7 +78,9 @@ def evaluation_asset(cascade: Cascade, platform: Platform, student: Student) -> 
         for each, description in described.items()
     ]
 
-    @dg.multi_asset(name="__".join(table), specs=specs, check_specs=check_specs(cascade, table, GATES, blocking=False))
+    gates = {name: text + DECIDES for name, text in GATES.items()}
+
+    @dg.multi_asset(name="__".join(table), specs=specs, check_specs=check_specs(cascade, table, gates, blocking=False))
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day, serving = day_of(context), student.served_heads[-1]
