@@ -1,7 +1,7 @@
 """The simulated item page as a source of logs; the world is in `simulation/item_page.py`."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +12,7 @@ from ukdsl_assets.cascade import Cascade, Feature
 from ukdsl_assets.declared_sources import SimulatedItemPageSource as Declaration
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.sources.contract import TIMESTAMP, DayOfLogs, candidate_log_dtypes, conform, event_log_dtypes
+from ukdsl_assets.sources.open import CLOCK
 
 if TYPE_CHECKING:
     from ukdsl_assets.simulation.item_page import ItemPageWorld, PageViews, ServedPages
@@ -86,7 +87,7 @@ class SimulatedItemPageSource:
             )
         served = self._world.serve(index, self._pages, self._world.static_configuration)
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        until = self._as_of.astimezone(UTC) if self._as_of else midnight + timedelta(hours=29)
+        until = self._as_of.astimezone(UTC) if self._as_of else midnight + CLOCK
         where = f"{self._cascade.name}, day {day}"
         return DayOfLogs(
             conform(candidate_rows(served, index, midnight), candidate_log_dtypes(self._cascade), where),
