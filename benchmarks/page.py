@@ -3,8 +3,8 @@
     python -m benchmarks.page [--pages 2000]
 
 The click student of simulated_item_page is trained on a day of a simulated world, then scores page views one by one in
-this process, on one thread: from a frame of twelve rows to their probabilities and the six modules to show. Beside it,
-the same pages scored together, which is what a batch job pays for one.
+this process, on one thread but for polars: from a frame of twelve rows to their probabilities and the six modules to
+show. Beside it, the same pages scored together, which is what a batch job pays for one.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
     together = (time.perf_counter() - start) * 1e3 / len(views.number)
 
     table = Shown(
-        title=f"simulated_item_page, module_click, {count} modules a page, one thread, wall milliseconds a page"
+        title=f"simulated_item_page, module_click, {count} modules a page, one thread but for polars, wall ms a page"
     )
     for column in ("", "median", "95%", "99%"):
         table.add_column(column, justify="right")

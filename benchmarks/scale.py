@@ -6,8 +6,8 @@
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
 The logs' step reads a user's Parquet file of each log, audits and publishes them; its rows are the candidate log's.
 Tables are all up to those rows; labels are the logged teacher's once more, with their audit; exploration is the audit
-on explored rows. Each step of each size runs in a process of its own, on one thread; peak memory is that process's.
-With --lake the simulated day is kept for the next run.
+on explored rows. Each step of each size runs in a process of its own, on one thread but for polars, which takes all of
+the machine's; peak memory is that process's. With --lake the simulated day is kept for the next run.
 """
 
 import argparse
@@ -177,7 +177,7 @@ def evaluate_both(platform: Platform, cascade: Cascade) -> None:
 
 def show(seen: dict[int, dict[str, dict[str, float]]]) -> None:
     """Cost and peak memory of each step by size, over those of the smallest."""
-    table = Shown(title=f"simulated_ads, {STUDENT}, {SHARDS} shards for each 1x, one thread")
+    table = Shown(title=f"simulated_ads, {STUDENT}, {SHARDS} shards for each 1x, one thread but for polars")
     for column in ("day", "rows", "step", "CPU us a row", "over the smallest", "peak MiB", "over the smallest"):
         table.add_column(column, justify="left" if column == "step" else "right")
     smallest = seen[min(seen)]

@@ -5,8 +5,8 @@
 
 The pre-ranking student of simulated_ads, distilled: about 240,000 rows a day, two towers. Each way (requests a batch :
 learning rate : epochs) trains two days, the second warm-started from the first, and is timed and judged on the second.
-The ways take turns. Rows of the day per CPU second, on one thread: of the loop alone, and of all from the Parquet file
-to the parameters. With --lake the simulated days are kept for the next run.
+The ways take turns. Rows of the day per CPU second, on one thread but for polars: of the loop alone, and of all from
+the Parquet file to the parameters. With --lake the simulated days are kept for the next run.
 """
 
 import argparse
@@ -153,7 +153,9 @@ def judged(fitted: FittedStudent, held: pl.DataFrame) -> dict[str, float]:
 def show(seen: dict[Way, list[Seen]], rows: int, held: int) -> None:
     """The fastest of each way, and the mean of its figures over seeds with a standard error."""
     first = next(iter(seen.values()))
-    table = Shown(title=f"{rows:,} rows of a day, {held:,} withheld, {len(first)} student seeds, one thread")
+    table = Shown(
+        title=f"{rows:,} rows of a day, {held:,} withheld, {len(first)} student seeds, one thread but for polars"
+    )
     table.add_column("")
     for way in seen:
         table.add_column(f"{way.requests} a batch\nrate {way.learning_rate:g}\nepochs {way.epochs}", justify="right")

@@ -42,12 +42,12 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     torch.set_num_threads(1)
     cascade = read_cascade(SHIPPED / "simulated_item_page.yaml")
     world, pages, days, own = ItemPageWorld(settings["seed"]), settings["pages"], settings["days"], settings["own"]
-    steps = days + own * 3
     learners = {
         WITHOUT_SLOT: Learner(cascade, "baseline", students_of(cascade, with_slot=False)),
         LABELS: Learner(cascade, "baseline", students_of(cascade, with_slot=True)),
         DISTILLED: Learner(cascade, "distilled", students_of(cascade, with_slot=True)),
     }
+    steps = days + own * len(learners)
     impressions = []
     for day in range(days):
         candidates = labelled(world.serve(day, pages, world.static_configuration), day)
