@@ -72,8 +72,8 @@ def row_predictor(fitted: FittedStudent, head: str, threads: int) -> Callable[[C
     from ukdsl_assets.learning import trainer
 
     torch.set_num_threads(threads)
-    predict = partial(trainer.predict, load_model(fitted), heads=len(fitted.heads))
-    return lambda columns: predict(_single_requests(fitted.encoder, columns))[:, index]
+    network = partial(trainer.predict, load_model(fitted), heads=len(fitted.heads))
+    return lambda columns: network(_single_requests(fitted.encoder, columns))[:, index]
 
 
 def _single_requests(encoder: Encoder, columns: Columns) -> EncodedRows:
