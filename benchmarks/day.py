@@ -21,21 +21,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Shown
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
-from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_shards
-from ukdsl_assets.defs.exploration import audited
-from ukdsl_assets.defs.labels import make_closed
-from ukdsl_assets.defs.lineage import lineage_metadata
-from ukdsl_assets.defs.logs import judge_and_stage, reading_of
-from ukdsl_assets.defs.platform import Platform, Table
-from ukdsl_assets.defs.release import decide
-from ukdsl_assets.defs.students import train_arm
-from ukdsl_assets.defs.tables import label_audit, make_table, upstream_table
-from ukdsl_assets.defs.teacher_labels import judged
-from ukdsl_assets.learning.students import ARMS
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.defs.graph.lineage import lineage_metadata
+from ukdsl_assets.learning.students.student import ARMS
+from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.pipeline.closed_impressions import make_closed
+from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards
+from ukdsl_assets.pipeline.exploration import audited
+from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
+from ukdsl_assets.pipeline.release import decide
+from ukdsl_assets.pipeline.students import train_arm
+from ukdsl_assets.pipeline.tables import label_audit, make_table, upstream_table
+from ukdsl_assets.pipeline.teacher_labels import judged
+from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.html import write_report
 from ukdsl_assets.settings import PROJECT, Settings
-from ukdsl_assets.sources.open import known_until
 from ukdsl_assets.sql.context import template_context
 from ukdsl_assets.sql.render import render
 
@@ -59,7 +60,7 @@ def compare(folder: Path, days: int, scale: Any) -> None:
     shutil.copy(PROJECT / "dagster.yaml", folder)
     graph, bare = (Settings(lake=str(folder / side), scale=scale) for side in ("graph", "bare"))
     # Both worlds start from one saved state, so that neither pays for bringing it forward.
-    for _ in Platform.open(graph).source(cascade, lambda _: None).read_in_parts(cascade.first_day):
+    for _ in Workspace.open(graph).source(cascade, lambda _: None).read_in_parts(cascade.first_day):
         pass
     shutil.copytree(graph.simulated_state, bare.simulated_state)
     seconds: dict[str, list[tuple[float, float]]] = {"graph": [], "bare": []}
@@ -68,7 +69,7 @@ def compare(folder: Path, days: int, scale: Any) -> None:
     for count in range(days + 1):
         day = cascade.first_day + timedelta(days=count)
         seconds["graph"].append(timed(lambda day=day: run(day)))
-        seconds["bare"].append(timed(lambda day=day: bare_day(Platform.open(bare), cascade, day)))
+        seconds["bare"].append(timed(lambda day=day: bare_day(Workspace.open(bare), cascade, day)))
     show({side: each[1:] for side, each in seconds.items()}, {s: each[1:] for s, each in steps.items()}, scale)
 
 
@@ -99,49 +100,49 @@ def graph_day(settings: Settings, cascade: Cascade, steps: dict[str, list[float]
     return run
 
 
-def bare_day(platform: Platform, cascade: Cascade, day: date) -> None:
+def bare_day(workspace: Workspace, cascade: Cascade, day: date) -> None:
     """The same day without Dagster: every call that the assets make, in their order."""
-    lake, name = platform.lake, cascade.name
+    lake, name = workspace.lake, cascade.name
     logs: Table = (name, "candidate_log")
-    trailing = lake.row_counts(logs, platform.trailing(logs, day))
-    clock = known_until(cascade, platform.settings, day)
-    source = platform.source(cascade, lambda _: None)
-    _, staged = judge_and_stage(cascade, platform, source, day, list(trailing.values()), clock)
+    trailing = lake.row_counts(logs, workspace.trailing(logs, day))
+    clock = known_until(cascade, workspace.settings, day)
+    source = workspace.source(cascade, lambda _: None)
+    _, staged = judge_and_stage(cascade, workspace, source, day, list(trailing.values()), clock)
     for part in staged:
         lake.commit(part, reading_of(staged, clock))
     for model in ("impressions", "considerations", "stage_calibration"):
-        audit = label_audit(cascade, platform)[1] if model == "impressions" else None
-        table_of(platform, cascade, model, (name, model), day, audit=audit)
-    closed = make_closed(cascade, platform, day)
+        audit = label_audit(cascade, workspace)[1] if model == "impressions" else None
+        table_of(workspace, cascade, model, (name, model), day, audit=audit)
+    closed = make_closed(cascade, workspace, day)
     lake.commit(closed.staged, closed.inputs)
     for teacher in cascade.teachers:
         table_of(
-            platform, cascade, "logged_teacher_labels", (name, teacher.name, "teacher_labels"), day, teacher=teacher
+            workspace, cascade, "logged_teacher_labels", (name, teacher.name, "teacher_labels"), day, teacher=teacher
         )
-        judged(cascade, platform, teacher, day, platform.partition((name, teacher.name, "teacher_labels"), day).files)
-        said = audited(cascade, platform, teacher, day)
+        judged(cascade, workspace, teacher, day, workspace.partition((name, teacher.name, "teacher_labels"), day).files)
+        said = audited(cascade, workspace, teacher, day)
         lake.commit(lake.stage_frame((name, teacher.name, "teacher_audit"), day, said), {})
     for student in cascade.students:
         key = (name, student.name)
-        table_of(platform, cascade, "teacher_augmented", (*key, "teacher_augmented"), day, student=student)
+        table_of(workspace, cascade, "teacher_augmented", (*key, "teacher_augmented"), day, student=student)
         for arm in ARMS:
-            platform.checkpoints.publish(train_arm(platform, cascade, student, arm, day).checkpoint)
-        shards = held_shards(cascade, platform, student, day)
-        frames = evaluated(cascade, student, shards, checkpoints_of(cascade, platform, student, day))
+            workspace.checkpoints.publish(train_arm(workspace, cascade, student, arm, day).checkpoint)
+        shards = held_shards(cascade, workspace, student, day)
+        frames = evaluated(cascade, student, shards, checkpoints_of(cascade, workspace, student, day))
         for made, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
             lake.commit(lake.stage_frame((*key, made), day, frame), {})
-        decide(platform, cascade, student, day)
-    write_report(platform.settings, cascade, day)
+        decide(workspace, cascade, student, day)
+    write_report(workspace.settings, cascade, day)
 
 
-def table_of(platform: Platform, cascade: Cascade, model: str, table: Table, day: date, **of: Any) -> None:
+def table_of(workspace: Workspace, cascade: Cascade, model: str, table: Table, day: date, **of: Any) -> None:
     """One SQL table, judged and committed."""
     audit = of.pop("audit", None)
-    rendered = render(platform.models[model], template_context(cascade, **of))
+    rendered = render(workspace.models[model], template_context(cascade, **of))
     upstream = {name: upstream_table(cascade, name, of.get("student")) for name in rendered.depends_on}
-    made = make_table(platform, cascade, rendered, table, upstream, day, **of, audit=audit)
-    lineage_metadata(platform, rendered, upstream, day)
-    platform.lake.commit(made.staged, made.inputs)
+    made = make_table(workspace, cascade, rendered, table, upstream, day, **of, audit=audit)
+    lineage_metadata(workspace, rendered, upstream, day)
+    workspace.lake.commit(made.staged, made.inputs)
 
 
 def show(seconds: dict[str, list[tuple[float, float]]], steps: dict[str, list[float]], scale: str) -> None:

@@ -30,15 +30,18 @@ from rich.table import Table
 from sklearn.inspection import permutation_importance
 from sklearn.utils import check_random_state
 
-from ukdsl_assets.architectures import LightGbmArchitecture, MlpArchitecture
-from ukdsl_assets.cascade import SHIPPED, Cascade, Feature, read_cascade
-from ukdsl_assets.declared_students import Student
-from ukdsl_assets.learning.metrics import normalized_entropy
-from ukdsl_assets.learning.students import FittedStudent, as_checkpoint, fit_student, from_checkpoint
-from ukdsl_assets.selection.importance import Importance, as_importance, student_importance
-from ukdsl_assets.selection.sample import sample_of
-from ukdsl_assets.selection.student_backends import student_changes
-from ukdsl_assets.selection.student_columns import row_features, row_predictor
+from ukdsl_assets.declaration.architectures import LightGbmArchitecture, MlpArchitecture
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.learning.metrics.calibration import normalized_entropy
+from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.student import FittedStudent, as_checkpoint, from_checkpoint
+from ukdsl_assets.selection.importance.importance import Importance, as_importance, student_importance
+from ukdsl_assets.selection.importance.sample import sample_of
+from ukdsl_assets.selection.importance.student_backends import student_changes
+from ukdsl_assets.selection.importance.student_columns import row_features, row_predictor
 
 HEAD = "impression"
 TRAINING_ROWS, VOCABULARY, SEED = 100_000, 500, 11

@@ -14,11 +14,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Shown
 
-from ukdsl_assets.cascade import SHIPPED, read_cascade
-from ukdsl_assets.evidence.module_rankers import augmented, labelled, students_of, taught
-from ukdsl_assets.learning.students import fit_student, predictor
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled, students_of, taught
+from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.predict import predictor
+from ukdsl_assets.logs.sources.simulated_item_page import features_of
 from ukdsl_assets.simulation.item_page import ItemPageWorld, top
-from ukdsl_assets.sources.simulated_item_page import features_of
 
 WORLD, TRAINED_ON, WARM_UP = 100, 4_000, 50
 

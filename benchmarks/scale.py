@@ -27,17 +27,20 @@ from rich.table import Table as Shown
 
 from benchmarks.day import table_of
 from benchmarks.student_day import STUDENT, TEACHER, make_logs, make_tables
-from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
-from ukdsl_assets.defs.evaluation import checkpoints_of, evaluated, held_shards
-from ukdsl_assets.defs.exploration import audited
-from ukdsl_assets.defs.logs import judge_and_stage, reading_of
-from ukdsl_assets.defs.platform import Platform
-from ukdsl_assets.defs.students import shard_readers, train_arm
-from ukdsl_assets.defs.teacher_labels import judged
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.gates import blocking
-from ukdsl_assets.learning.students import ARMS, fit_student, predict_student
+from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.student import ARMS
+from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards
+from ukdsl_assets.pipeline.exploration import audited
+from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
+from ukdsl_assets.pipeline.students import shard_readers, train_arm
+from ukdsl_assets.pipeline.teacher_labels import judged
+from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import PROJECT, Settings
-from ukdsl_assets.sources.open import known_until
 
 SHARDS = 4
 MOST_COST = 1.15
@@ -65,16 +68,16 @@ def main() -> None:
         show(seen)
 
 
-def platform_of(lake: Path, factor: int = 1) -> Platform:
+def platform_of(lake: Path, factor: int = 1) -> Workspace:
     """One thread, so that CPU seconds are comparable."""
-    return Platform.open(Settings(lake=str(lake), scale="default", threads=1, shards=SHARDS * factor))
+    return Workspace.open(Settings(lake=str(lake), scale="default", threads=1, shards=SHARDS * factor))
 
 
 def cascade_of() -> Cascade:
     return read_cascade(SHIPPED / "simulated_ads.yaml")
 
 
-def write_logs(source: Platform, folder: Path, factor: int) -> None:
+def write_logs(source: Workspace, folder: Path, factor: int) -> None:
     """The default day's logs `factor` times over, of what reached ranking, as if each copy were other requests.
 
     One file a log below folder/user, and a few rows of it below folder/few/user.
@@ -107,27 +110,27 @@ def in_a_process(lake: Path, step: str, factor: int) -> dict[str, float]:
     return seen
 
 
-def measured(platform: Platform, step: str) -> dict[str, float]:
+def measured(workspace: Workspace, step: str) -> dict[str, float]:
     """Rows of teacher_augmented or of the candidate log; CPU seconds of the step; peak memory of the process in MiB."""
     cascade = cascade_of()
     day = cascade.first_day
-    steps: dict[str, Callable[[Platform, Cascade], Any]] = {
+    steps: dict[str, Callable[[Workspace, Cascade], Any]] = {
         "logs": publish_logs,
-        "tables": lambda platform, cascade: make_tables(platform, cascade, day),
+        "tables": lambda workspace, cascade: make_tables(workspace, cascade, day),
         "labels": label_by_the_log,
-        "exploration": lambda platform, cascade: audited(cascade, platform, cascade.teacher(TEACHER), day),
+        "exploration": lambda workspace, cascade: audited(cascade, workspace, cascade.teacher(TEACHER), day),
         "training": train_both,
         "evaluation": evaluate_both,
     }
     if step == "logs":
-        publish_logs(platform_of(Path(platform.settings.lake) / "few"), cascade)
+        publish_logs(platform_of(Path(workspace.settings.lake) / "few"), cascade)
     elif step in ("training", "evaluation"):
-        warm_up(platform, cascade)
+        warm_up(workspace, cascade)
     start = time.process_time()
-    steps[step](platform, cascade)
+    steps[step](workspace, cascade)
     cpu = time.process_time() - start
     of = ("candidate_log",) if step == "logs" else (STUDENT, "teacher_augmented")
-    return {"rows": platform.partition((cascade.name, *of), day).rows, "cpu": cpu, "peak": peak_memory()}
+    return {"rows": workspace.partition((cascade.name, *of), day).rows, "cpu": cpu, "peak": peak_memory()}
 
 
 def peak_memory() -> float:
@@ -136,43 +139,43 @@ def peak_memory() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 2**10
 
 
-def warm_up(platform: Platform, cascade: Cascade) -> None:
+def warm_up(workspace: Workspace, cascade: Cascade) -> None:
     """Loads libraries and kernels on a few rows: that costs the same for a day of any size."""
     table, day = (cascade.name, STUDENT, "teacher_augmented"), cascade.first_day
-    readers = shard_readers(platform, table, [day], platform.partition(table, day).version)
+    readers = shard_readers(workspace, table, [day], workspace.partition(table, day).version)
     few = readers[0]().head(WARM_UP_ROWS)
     predict_student(fit_student(cascade, cascade.student(STUDENT), "distilled", few).student, few)
 
 
-def publish_logs(platform: Platform, cascade: Cascade) -> None:
+def publish_logs(workspace: Workspace, cascade: Cascade) -> None:
     """Read, audit, write and commit the user's files, as known when the simulated day is read."""
-    day, settings = cascade.first_day, platform.settings
+    day, settings = cascade.first_day, workspace.settings
     clock = known_until(cascade, settings, day)
     files = {"kind": "parquet", "path": f"{settings.lake}/user"}
     theirs = Cascade.model_validate({**cascade.model_dump(), "source": files})
-    verdicts, staged = judge_and_stage(theirs, platform, platform.source(theirs, print), day, [], clock)
+    verdicts, staged = judge_and_stage(theirs, workspace, workspace.source(theirs, print), day, [], clock)
     assert not blocking(verdicts.results), verdicts
     for part in staged:
-        platform.lake.commit(part, reading_of(staged, clock))
+        workspace.lake.commit(part, reading_of(staged, clock))
 
 
-def label_by_the_log(platform: Platform, cascade: Cascade) -> None:
+def label_by_the_log(workspace: Workspace, cascade: Cascade) -> None:
     """The ranker's logged predictions as labels, once more, with the audit that the asset adds to the SQL."""
     teacher, day = cascade.teacher(TEACHER), cascade.first_day
-    table, audit = (cascade.name, TEACHER, "teacher_labels"), partial(judged, cascade, platform, teacher)
-    table_of(platform, cascade, "logged_teacher_labels", table, day, teacher=teacher, audit=audit)
+    table, audit = (cascade.name, TEACHER, "teacher_labels"), partial(judged, cascade, workspace, teacher)
+    table_of(workspace, cascade, "logged_teacher_labels", table, day, teacher=teacher, audit=audit)
 
 
-def train_both(platform: Platform, cascade: Cascade) -> None:
+def train_both(workspace: Workspace, cascade: Cascade) -> None:
     for arm in ARMS:
-        trained = train_arm(platform, cascade, cascade.student(STUDENT), arm, cascade.first_day)
-        platform.checkpoints.publish(trained.checkpoint)
+        trained = train_arm(workspace, cascade, cascade.student(STUDENT), arm, cascade.first_day)
+        workspace.checkpoints.publish(trained.checkpoint)
 
 
-def evaluate_both(platform: Platform, cascade: Cascade) -> None:
+def evaluate_both(workspace: Workspace, cascade: Cascade) -> None:
     student, day = cascade.student(STUDENT), cascade.first_day
-    shards = held_shards(cascade, platform, student, day)
-    evaluated(cascade, student, shards, checkpoints_of(cascade, platform, student, day))
+    shards = held_shards(cascade, workspace, student, day)
+    evaluated(cascade, student, shards, checkpoints_of(cascade, workspace, student, day))
 
 
 def show(seen: dict[int, dict[str, dict[str, float]]]) -> None:

@@ -23,14 +23,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ukdsl_assets.cascade import SHIPPED, read_cascade
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
 from ukdsl_assets.simulation import scales
-from ukdsl_assets.simulation.day import PRE_RANKED, RANKED, SimulatedDay, simulate_day
-from ukdsl_assets.simulation.production import ProductionModels
+from ukdsl_assets.simulation.ads.day import PRE_RANKED, RANKED, SimulatedDay, simulate_day
+from ukdsl_assets.simulation.ads.production import ProductionModels
+from ukdsl_assets.simulation.ads.truth import CANDIDATES
+from ukdsl_assets.simulation.ads.world import World
 from ukdsl_assets.simulation.scales import SCALES, WARM_UP_DAYS, Scale
-from ukdsl_assets.simulation.truth import CANDIDATES
-from ukdsl_assets.simulation.world import World
-from ukdsl_assets.sources.simulated import SimulatedSource
 
 SEED = 100
 LEAST_RATE, MOST_SECONDS = 3.5e6, 90.0

@@ -25,12 +25,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, prediction_column, read_cascade, truth_column
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import prediction_column, truth_column
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.gates import blocking
+from ukdsl_assets.logs.contract import DayOfLogs, candidate_log_dtypes
 from ukdsl_assets.settings import PROJECT
-from ukdsl_assets.sources.contract import DayOfLogs, candidate_log_dtypes
-from ukdsl_assets.sql.audit import audit_model
 from ukdsl_assets.sql.context import parameters_for, template_context
+from ukdsl_assets.sql.gates import audit_model
 from ukdsl_assets.sql.model import read_models
 from ukdsl_assets.sql.render import RenderedModel, render
 from ukdsl_assets.sql.run import run_model

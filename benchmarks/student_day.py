@@ -23,17 +23,20 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from benchmarks.day import table_of
-from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
-from ukdsl_assets.declared_students import Student
-from ukdsl_assets.defs.evaluation import held_shards
-from ukdsl_assets.defs.logs import judge_and_stage, reading_of
-from ukdsl_assets.defs.platform import Platform, Table
-from ukdsl_assets.defs.students import shard_readers
-from ukdsl_assets.learning.metrics import calibration, normalized_entropy
-from ukdsl_assets.learning.students import FittedStudent, fit_student, predict_student
-from ukdsl_assets.learning.training_rows import Reader
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
+from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.training.rows import Reader
+from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.pipeline.evaluation import held_shards
+from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
+from ukdsl_assets.pipeline.students import shard_readers
+from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.settings import Settings
-from ukdsl_assets.sources.open import known_until
 
 # The declaration's batch, and larger ones with as many epochs as they need to learn as much.
 WAYS = ["64:0.004", "256:0.006:2", "512:0.008:2"]
@@ -66,26 +69,26 @@ def main() -> None:
     given = parser.parse_args()
     ways = [Way(int(requests), float(rate), *map(int, more)) for requests, rate, *more in map(split, given.batch)]
     with tempfile.TemporaryDirectory() as folder:
-        platform = Platform.open(Settings(lake=str(given.lake or folder), scale="default"))
+        workspace = Workspace.open(Settings(lake=str(given.lake or folder), scale="default"))
         cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
         cascade = cascade.model_copy(update={"source": cascade.source.model_copy(update={"seed": given.world})})
-        compare(platform, cascade, ways, given.seeds)
+        compare(workspace, cascade, ways, given.seeds)
 
 
 def split(way: str) -> list[str]:
     return way.split(":")
 
 
-def compare(platform: Platform, cascade: Cascade, ways: Sequence[Way], seeds: int) -> None:
+def compare(workspace: Workspace, cascade: Cascade, ways: Sequence[Way], seeds: int) -> None:
     """Every way with every seed, interleaved."""
     table: Table = (cascade.name, STUDENT, "teacher_augmented")
     days = [cascade.first_day, cascade.first_day + timedelta(days=1)]
     for day in days:
-        if platform.lake.partition(table, day) is None:
-            make_logs(platform, cascade, day)
-            make_tables(platform, cascade, day)
-    readers = [shard_readers(platform, table, [day], platform.partition(table, day).version) for day in days]
-    held = pl.concat(held_shards(cascade, platform, cascade.student(STUDENT), days[-1]))
+        if workspace.lake.partition(table, day) is None:
+            make_logs(workspace, cascade, day)
+            make_tables(workspace, cascade, day)
+    readers = [shard_readers(workspace, table, [day], workspace.partition(table, day).version) for day in days]
+    held = pl.concat(held_shards(cascade, workspace, cascade.student(STUDENT), days[-1]))
     seen: dict[Way, list[Seen]] = {way: [] for way in ways}
     for seed in range(seeds):
         for way in ways:
@@ -96,22 +99,24 @@ def compare(platform: Platform, cascade: Cascade, ways: Sequence[Way], seeds: in
     show(seen, sum(len(read()) for read in readers[-1]), len(held))
 
 
-def make_logs(platform: Platform, cascade: Cascade, day: date) -> None:
+def make_logs(workspace: Workspace, cascade: Cascade, day: date) -> None:
     """Read or simulate the day, after those before it, and publish its logs."""
-    clock = known_until(cascade, platform.settings, day)
-    _, staged = judge_and_stage(cascade, platform, platform.source(cascade, print), day, [], clock)
+    clock = known_until(cascade, workspace.settings, day)
+    _, staged = judge_and_stage(cascade, workspace, workspace.source(cascade, print), day, [], clock)
     for part in staged:
-        platform.lake.commit(part, reading_of(staged, clock))
+        workspace.lake.commit(part, reading_of(staged, clock))
 
 
-def make_tables(platform: Platform, cascade: Cascade, day: date) -> None:
+def make_tables(workspace: Workspace, cascade: Cascade, day: date) -> None:
     """From the day's logs to the student's rows, each table audited and published."""
     for model in ("impressions", "considerations"):
-        table_of(platform, cascade, model, (cascade.name, model), day)
+        table_of(workspace, cascade, model, (cascade.name, model), day)
     labels, teacher = (cascade.name, TEACHER, "teacher_labels"), cascade.teacher(TEACHER)
-    table_of(platform, cascade, "logged_teacher_labels", labels, day, teacher=teacher)
+    table_of(workspace, cascade, "logged_teacher_labels", labels, day, teacher=teacher)
     student = cascade.student(STUDENT)
-    table_of(platform, cascade, "teacher_augmented", (cascade.name, STUDENT, "teacher_augmented"), day, student=student)
+    table_of(
+        workspace, cascade, "teacher_augmented", (cascade.name, STUDENT, "teacher_augmented"), day, student=student
+    )
 
 
 def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Reader]], held: pl.DataFrame) -> Seen:

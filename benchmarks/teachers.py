@@ -20,12 +20,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ukdsl_assets.architectures import MmoeArchitecture
-from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascade
-from ukdsl_assets.declared_teachers import TrainedTeacher
-from ukdsl_assets.foundation import FoundationTeacher
-from ukdsl_assets.learning import foundation, teachers
-from ukdsl_assets.learning.students import fit_student
+from ukdsl_assets.declaration.architectures import MmoeArchitecture
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.declaration.teachers import FoundationTeacher, TrainedTeacher
+from ukdsl_assets.learning.features.matrix import booster_of, feature_matrix
+from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.teachers import foundation
+from ukdsl_assets.learning.teachers import trees as teachers
 
 ROWS_A_REQUEST = 24
 LEAST_RATIO, NETWORK_AIM, TREES_AIM = 0.7, 300_000, 1_000_000
@@ -122,8 +124,8 @@ def show_scoring(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
     network = trained(cascade, shipped.model_copy(update={"epochs": 1}), rows)
     declared = TrainedTeacher(name="trees", kind="trained", stage="ranking")
     trees = teachers.fit_teacher(cascade, declared, rows, threads=1)
-    matrix, _, _ = teachers.feature_matrix(trees.features, trees.codes, rows)
-    boosters = [teachers.booster_of(text) for text in trees.models.values()]
+    matrix, _, _ = feature_matrix(trees.features, trees.codes, rows)
+    boosters = [booster_of(text) for text in trees.models.values()]
     products = matrix_products(network)
     sides = {
         "network": lambda: foundation.predict_foundation(network, rows, threads=1),

@@ -17,9 +17,9 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from ukdsl_assets.cascade import Feature
-from ukdsl_assets.lake.checkpoints import CheckpointStore
-from ukdsl_assets.learning.encoding import Encoder
+from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
+from ukdsl_assets.learning.features.encoding import Encoder
 
 KEY, DAY = ("cascade", "student", "distilled"), date(2026, 1, 1)
 

@@ -1,5 +1,6 @@
 """The verdict of one quality gate, free of Dagster, so that the core can judge and `defs/` can show."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -32,3 +33,8 @@ class GateResult:
 def blocking(results: Iterable[GateResult]) -> list[GateResult]:
     """The results that forbid publication, in order; empty when everything may go out."""
     return [result for result in results if result.blocks]
+
+
+def finite(value: float) -> float | None:
+    """JSON and the UI know no NaN."""
+    return value if math.isfinite(value) else None

@@ -1,6 +1,6 @@
 """Compares two files of `record`: what is in one only, or differs; exit code 1 if anything does.
 
-    python -m benchmarks.behaviour.compare BEFORE AFTER [--expected PATTERN ...]
+python -m benchmarks.behaviour.compare BEFORE AFTER [--expected PATTERN ...]
 """
 
 import argparse
@@ -31,7 +31,9 @@ def flat(found: Any, path: str = "") -> dict[str, str]:
     """Every leaf of nested mappings by its path."""
     if not isinstance(found, dict):
         return {path: json.dumps(found)}
-    return {key: leaf for name, inner in found.items() for key, leaf in flat(inner, f"{path} > {name}".lstrip(" >")).items()}
+    return {
+        key: leaf for name, inner in found.items() for key, leaf in flat(inner, f"{path} > {name}".lstrip(" >")).items()
+    }
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:

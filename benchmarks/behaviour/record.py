@@ -102,7 +102,10 @@ def days(cascade: str, wanted: list[str], shards: int) -> dict[str, Any]:
             }
             failed = sorted(event.step_key for event in done.all_events if event.is_step_failure)
             made[day] = {"versions": versions, "checks": checks, "failed": failed}
-            print(f"{cascade}, {day}: {len(versions)} assets, {len(checks)} checks, failed: {failed or 'none'}", flush=True)
+            print(
+                f"{cascade}, {day}: {len(versions)} assets, {len(checks)} checks, failed: {failed or 'none'}",
+                flush=True,
+            )
     return made
 
 

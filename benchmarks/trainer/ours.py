@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.trainer.peers.measure import BATCH, EMBEDDING, HIDDEN, arguments, report
-from ukdsl_assets.architectures import DeepFmArchitecture
-from ukdsl_assets.learning.encoding import EncodedRows, EncodedSide, grow
+from ukdsl_assets.declaration.architectures import DeepFmArchitecture
+from ukdsl_assets.learning.features.encoding import EncodedRows, EncodedSide, grow
 from ukdsl_assets.learning.networks.build import build_network, table_width
 from ukdsl_assets.learning.networks.inputs import Side
-from ukdsl_assets.learning.trainer import Model, PlannedShard, Shard, Targets, predict, train
+from ukdsl_assets.learning.networks.model import Model, predict
+from ukdsl_assets.learning.training.shards import PlannedShard, Shard, Targets
+from ukdsl_assets.learning.training.trainer import train
 
 
 def read(folder: Path, prefix: str = "") -> tuple[EncodedRows, NDArray[np.float32]]:

@@ -9,14 +9,14 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from tests.acceptance.graph import QUIET, checks, failures, shipped, small
-from ukdsl_assets.cascade import Cascade
+from tests.fixtures.graph import QUIET, checks, failures, shipped, small
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.defs.schedules import job_name
-from ukdsl_assets.foundation import FoundationTeacher
-from ukdsl_assets.lake.checkpoints import CheckpointStore
-from ukdsl_assets.lake.tables import Lake
-from ukdsl_assets.learning.audit import judge_student
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
+from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.evaluation.gates import judge_student
 
 FIRST = date(2026, 1, 1)
 SECOND = FIRST + timedelta(days=1)

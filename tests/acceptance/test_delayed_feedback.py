@@ -8,25 +8,23 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.acceptance.graph import failures, run_day
-from tests.acceptance.test_parquet_cascade import DAY, declare, write
-from tests.sources.logs import make_logs
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.cli_show import show
-from ukdsl_assets.lake.checkpoints import CheckpointStore
-from ukdsl_assets.lake.tables import Lake
-from ukdsl_assets.reports.figures_data import read_report
+from tests.fixtures.graph import failures, run_day
+from tests.fixtures.logs import make_logs
+from tests.fixtures.shop import DAY, TASKS, declare, write
+from ukdsl_assets.cli.show import show
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
+from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.logs.contract import DayOfLogs
+from ukdsl_assets.reports.contents import read_report
 from ukdsl_assets.reports.html import render_report
 from ukdsl_assets.settings import Settings
-from ukdsl_assets.sources.contract import DayOfLogs
 
 NEXT = DAY + timedelta(days=1)
 HALF = pytest.approx(0.5, abs=0.01)
 KEYS = ["request_id", "candidate_id"]
-TASKS = [
-    {"name": "click", "event": "click", "attribution_window": "P1D"},
-    {"name": "order", "event": "order", "attribution_window": "P1D", "given": "click", "delayed": True},
-]
+
+
 # Students of the order, each by what becomes of its labels.
 STUDENTS = [
     {"name": each, "stage": "pre_ranking", "task": "order", "teacher": "ranker", "delayed_feedback": each}

@@ -7,10 +7,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from tests.acceptance.graph import checks, failures, run_day, shipped, small
-from ukdsl_assets.lake.tables import Lake
+from tests.fixtures.graph import checks, failures, run_day, shipped, small
+from ukdsl_assets.frames.splits import withheld
+from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.settings import Settings
-from ukdsl_assets.sql.withheld import withheld
 
 DAY = date(2026, 1, 1)
 CASCADE = shipped("simulated_item_page")

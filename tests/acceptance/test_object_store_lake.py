@@ -3,11 +3,11 @@
 from pathlib import Path
 from uuid import uuid4
 
-from tests.acceptance.graph import failures, run_day, versions
-from tests.acceptance.test_parquet_cascade import DAY, declare, write
-from tests.sources.logs import make_logs
-from ukdsl_assets.lake.checkpoints import CheckpointStore
-from ukdsl_assets.lake.tables import Lake
+from tests.fixtures.graph import failures, run_day, versions
+from tests.fixtures.logs import make_logs
+from tests.fixtures.shop import DAY, declare, write
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
+from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.settings import Settings
 
 

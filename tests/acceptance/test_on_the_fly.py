@@ -8,11 +8,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.acceptance.graph import checks, failures, run_day, shipped, small
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.declared_teachers import TrainedTeacher
-from ukdsl_assets.lake.checkpoints import WEIGHTS, Checkpoint, CheckpointStore
-from ukdsl_assets.lake.tables import Lake
+from tests.fixtures.graph import checks, failures, run_day, shipped, small
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.teachers import TrainedTeacher
+from ukdsl_assets.lake.checkpoints.store import WEIGHTS, Checkpoint, CheckpointStore
+from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.settings import Settings
 
 DAY = date(2026, 1, 1)

@@ -1,67 +1,24 @@
 """A user's own logs through the whole graph: a cascade and a student by YAML alone, and bad logs refused."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import yaml
 
-from tests.acceptance.graph import checks, failures, run_day, versions
-from tests.sources.logs import make_logs
-from ukdsl_assets.cascade import Cascade, read_cascade
-from ukdsl_assets.defs.platform import Platform
-from ukdsl_assets.defs.tables import same_reading
+from tests.fixtures.graph import checks, failures, run_day, versions
+from tests.fixtures.logs import make_logs
+from tests.fixtures.shop import DAY, DECLARATION, FAULTS, declare, write
+from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import LakeError
-from ukdsl_assets.lake.checkpoints import CheckpointStore
-from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
+from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.logs.contract import DayOfLogs
+from ukdsl_assets.pipeline.tables import same_reading
+from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
-from ukdsl_assets.sources.contract import DayOfLogs
-
-DAY = date(2026, 3, 1)
-DECLARATION = {
-    "name": "shop",
-    "description": "A shop's carousel.",
-    "first_day": DAY,
-    "identifiers": "string",
-    "has_bid": True,
-    "source": {"kind": "parquet", "path": "set by the test"},
-    "stages": [{"name": "pre_ranking"}, {"name": "ranking"}],
-    "tasks": [{"name": "click", "event": "click", "attribution_window": "P1D"}],
-    "features": [
-        {"name": "country", "kind": "categorical", "values": "string", "side": "request"},
-        {"name": "item", "kind": "categorical", "side": "candidate"},
-        {"name": "price", "kind": "numeric", "side": "candidate"},
-        {"name": "image", "kind": "vector", "width": 3, "side": "candidate"},
-        {"name": "tags", "kind": "multi_valued", "values": "string", "side": "candidate", "most_values": 5},
-        {"name": "interests", "kind": "multi_valued", "hash_buckets": 16, "side": "request"},
-    ],
-    "teachers": [{"name": "ranker", "kind": "logged", "stage": "ranking"}],
-    "students": [{"name": "pre_ranking_click", "stage": "pre_ranking", "task": "click", "teacher": "ranker"}],
-    # Random logs: nothing in them agrees with anything.
-    "gates": {
-        "teacher_calibration": [0.0, 100.0],
-        "teacher_exploration": [0.0, 100.0],
-        "student_calibration": [0.0, 100.0],
-        "normalized_entropy": 100.0,
-    },
-}
-
-
-def declare(folder: Path, **changes: object) -> Cascade:
-    """Write the declaration as YAML, as a user would, and read it."""
-    path = folder / "shop.yaml"
-    path.write_text(yaml.safe_dump(DECLARATION | {"source": {"kind": "parquet", "path": str(folder)}} | changes))
-    return read_cascade(path)
-
-
-def write(folder: Path, day: date, logs: DayOfLogs) -> None:
-    for name, frame in zip(("candidate_log", "event_log"), logs, strict=True):
-        target = folder / name / f"day={day}"
-        target.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(target / "part-0.parquet")
 
 
 @pytest.fixture
@@ -170,36 +127,6 @@ def change(frame: str, **columns: Any) -> Callable[[DayOfLogs], DayOfLogs]:
     return changed
 
 
-# Fault -> (what spoils the logs, words that the refusal must hold).
-FAULTS: dict[str, tuple[Callable[[DayOfLogs], DayOfLogs], tuple[str, ...]]] = {
-    "missing column": (
-        lambda logs: logs._replace(candidate_log=logs.candidate_log.drop("price")),
-        ("price", "missing"),
-    ),
-    "wrong type": (change("candidate_log", price=pl.col("price").cast(pl.String)), ("price", "String")),
-    "duplicated key": (
-        lambda logs: logs._replace(candidate_log=logs.candidate_log.vstack(logs.candidate_log[:1])),
-        ("keys_unique", "1 row"),
-    ),
-    "probability outside [0, 1]": (
-        change("candidate_log", pre_ranking_click_prediction=1.5),
-        ("pre_ranking_click_prediction", "[0, 1]"),
-    ),
-    "NaN": (change("candidate_log", price=float("nan")), ("price", "1 of 720 rows")),
-    "unknown stage": (change("candidate_log", deepest_stage="oracle"), ("deepest_stage", "pre_ranking, ranking")),
-    "empty day": (lambda logs: DayOfLogs(logs.candidate_log.clear(), logs.event_log.clear()), ("0 rows",)),
-    "event without candidate": (change("event_log", candidate_id="nobody"), ("events_have_candidates", "nobody")),
-    "timestamp outside the day": (
-        change("candidate_log", requested_at=pl.col("requested_at") + timedelta(days=2)),
-        ("requested_at", str(DAY)),
-    ),
-    "too long a list": (change("candidate_log", tags=["a"] * 6), ("tags", "at most 5 ids in a list", "1 of 720 rows")),
-    "null in a list": (change("candidate_log", tags=["a", None]), ("tags", "no null inside a list", "1 of 720 rows")),
-    "number instead of a list": (change("candidate_log", tags=pl.lit(1)), ("tags", "List(String)")),
-    "negative bid": (change("candidate_log", bid=-1.0), ("bid", "1 of 720 rows")),
-}
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_bad_logs_are_refused_by_name_and_what_was_published_stays(
     tmp_path: Path, settings: Settings, cascade: Cascade, fault: str
@@ -232,13 +159,13 @@ def test_logs_of_two_readings_are_refused(settings: Settings, cascade: Cascade) 
     staged = lake.stage_frame(("shop", "candidate_log"), DAY, make_logs(cascade, DAY, requests=50).candidate_log)
     lake.commit(staged, {"reading": "another"})
     with pytest.raises(LakeError, match="different readings of the source"):
-        same_reading(Platform.open(settings), [("shop", "candidate_log"), ("shop", "event_log")], DAY)
+        same_reading(Workspace.open(settings), [("shop", "candidate_log"), ("shop", "event_log")], DAY)
 
 
 def test_a_window_without_the_day_itself_is_refused(settings: Settings, cascade: Cascade) -> None:
     run_day(settings, cascade, DAY)
     with pytest.raises(LakeError, match="has no day 2026-03-02"):
-        Platform.open(settings).window(("shop", "impressions"), DAY + timedelta(days=1), 3)
+        Workspace.open(settings).window(("shop", "impressions"), DAY + timedelta(days=1), 3)
 
 
 def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(

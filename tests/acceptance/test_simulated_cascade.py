@@ -8,19 +8,19 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from tests.acceptance.graph import checks, failures, run_day, shipped, small, versions
-from ukdsl_assets.cascade import Cascade, truth_column
-from ukdsl_assets.cli_show import show
-from ukdsl_assets.declared_teachers import TrainedTeacher
-from ukdsl_assets.defs.evaluation import released_before
-from ukdsl_assets.lake.checkpoints import CheckpointStore
-from ukdsl_assets.lake.tables import Lake
-from ukdsl_assets.learning.evaluation import figure
+from tests.fixtures.graph import checks, failures, run_day, shipped, small, versions
+from ukdsl_assets.cli.show import show
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import truth_column
+from ukdsl_assets.declaration.selection import Selection
+from ukdsl_assets.declaration.teachers import TrainedTeacher
+from ukdsl_assets.frames.splits import halves, withheld
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
+from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.evaluation.table import figure
+from ukdsl_assets.pipeline.release import released_before
 from ukdsl_assets.selection.choice import chosen_of
-from ukdsl_assets.selection.declaration import Selection
-from ukdsl_assets.selection.halves import halves
 from ukdsl_assets.settings import Settings
-from ukdsl_assets.sql.withheld import withheld
 
 CASCADE = shipped("simulated_ads")
 DAYS = [CASCADE.first_day + timedelta(days=count) for count in range(3)]

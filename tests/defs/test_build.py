@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ukdsl_assets.cascade import SHIPPED, read_cascade
-from ukdsl_assets.cli_common import parse_days
+from ukdsl_assets.cli.common import parse_days
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.settings import PROJECT, Settings

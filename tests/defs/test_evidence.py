@@ -5,10 +5,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.evidence.worlds import barely_warmed_up
+from tests.fixtures.worlds import barely_warmed_up
 from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.defs.evidence import MEANINGS, WORLDS
-from ukdsl_assets.lake.whole import read_whole
+from ukdsl_assets.lake.tables.undated import read_whole
 from ukdsl_assets.settings import Settings
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ukdsl_assets.defs.build import build_defs
-from ukdsl_assets.lake.whole import read_whole
+from ukdsl_assets.lake.tables.undated import read_whole
 from ukdsl_assets.settings import Settings
 from ukdsl_assets.theory.claims import BIAS_CLAIMS, STAGE_CLAIMS, judge_bias, judge_stages
 

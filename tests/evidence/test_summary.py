@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tests.evidence.coin import STUDY
+from tests.fixtures.coin_study import STUDY
 from ukdsl_assets.errors import EvidenceError
 from ukdsl_assets.evidence.document import document, read_results
+from ukdsl_assets.evidence.printed import summary_table
 from ukdsl_assets.evidence.study import Aim, TableOf
 from ukdsl_assets.evidence.summary import aim_lines, caption, long_form, mean_and_error, result_of, summary, text_rows
 from ukdsl_assets.evidence.units import Unit, settings_of
-from ukdsl_assets.reports.tables import summary_table
 
 
 def units(*shares: float | None) -> list[Unit]:

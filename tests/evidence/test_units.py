@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.coin import STUDY, measure
+from tests.fixtures.coin_study import STUDY, measure
 from ukdsl_assets.errors import EvidenceError
 from ukdsl_assets.evidence.units import fingerprint, measured, settings_of
 

@@ -12,8 +12,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from polars.testing import assert_frame_equal
 
 from ukdsl_assets.errors import LakeError
-from ukdsl_assets.lake.checkpoints import CheckpointStore
-from ukdsl_assets.lake.tables import Lake
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
+from ukdsl_assets.lake.tables.lake import Lake
 
 DAY = dt.date(2026, 1, 1)
 TABLE = ("simulated_ads", "impressions")

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from ukdsl_assets.learning.groups import COLUMNS
+from ukdsl_assets.learning.evaluation.by_group import COLUMNS
 from ukdsl_assets.reports.plots import (
     MOST_GROUPS,
     deciles_of,

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import polars as pl
 
-from tests.reports.selected import DAYS, importance, union
+from tests.fixtures.selected_features import DAYS, importance, union
 from ukdsl_assets.reports.selection_plots import (
     MOST_FEATURES,
     ONLY_HERE,

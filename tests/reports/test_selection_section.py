@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from tests.reports.selected import DAYS, STUDENT, comparison, selected, union
+from tests.fixtures.selected_features import DAYS, STUDENT, comparison, selected, union
 from ukdsl_assets.reports.selection_section import (
     comparison_markdown,
     comparison_rows,

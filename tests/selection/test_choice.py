@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.selection.scored import scored
-from ukdsl_assets.cascade import Feature
+from tests.fixtures.feature_scores import scored
+from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.declaration.selection import RuleName, Selection
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.selection.choice import COLUMNS, CONTROL, MEANINGS, choice_table, choices, chosen_by, chosen_of
 from ukdsl_assets.selection.comparison import marked
-from ukdsl_assets.selection.declaration import RuleName, Selection
 from ukdsl_assets.selection.rules import RULES
-from ukdsl_assets.selection.scores import Budget
+from ukdsl_assets.selection.rules.scores import Budget
 
 SIDES = ["candidate", "candidate", "candidate", "request", "request"]
 SCORES = scored([5, 4, 3, 2, 0.1], [1, 5, 3, 0, 2])

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.learning.rows import CASCADE, STUDENT, training_rows
-from ukdsl_assets.architectures import MlpArchitecture
-from ukdsl_assets.learning.metrics import normalized_entropy
+from tests.fixtures.rows import CASCADE, STUDENT, training_rows
+from ukdsl_assets.declaration.architectures import MlpArchitecture
+from ukdsl_assets.declaration.selection import Selection
+from ukdsl_assets.learning.metrics.calibration import normalized_entropy
 from ukdsl_assets.selection.comparison import BASELINE, MEANINGS, compare_rules, compared
-from ukdsl_assets.selection.declaration import Selection
 
 
 def test_changes_are_relative_to_impression_alone_and_have_errors() -> None:

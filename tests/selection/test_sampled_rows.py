@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.learning.rows import training_rows
+from tests.fixtures.rows import training_rows
 from ukdsl_assets.selection.sampled_rows import DOMAINS, sample, sample_of_shards
 
 

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, KEYS, SHOP, run, written
-from ukdsl_assets.cascade import Cascade
+from tests.fixtures.logs import make_logs
+from tests.fixtures.sql_tables import ADS, DAY, KEYS, SHOP, run, written
+from ukdsl_assets.declaration.cascade import Cascade
 
 
 @pytest.mark.parametrize("cascade", [ADS, SHOP], ids=["ads", "shop"])

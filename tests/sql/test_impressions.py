@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, KEYS, KNOWN_UNTIL, SHOP, run, written
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.sources.contract import event_log_dtypes
+from tests.fixtures.logs import make_logs
+from tests.fixtures.sql_tables import ADS, DAY, KEYS, KNOWN_UNTIL, SHOP, run, written
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.logs.contract import event_log_dtypes
 
 TICK, HOUR, WEEK = timedelta(microseconds=1), timedelta(hours=1), timedelta(days=7)
 DAY_LONG = timedelta(days=1)

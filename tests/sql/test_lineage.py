@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from sqlglot import exp
 
-from tests.sql.models import ORDER, model_of
-from tests.sql.tables import ADS, STUDENT, models_of
+from tests.fixtures.sql_models import ORDER, model_of
+from tests.fixtures.sql_tables import ADS, STUDENT, models_of
 from ukdsl_assets.errors import SqlModelError
-from ukdsl_assets.sources.contract import candidate_log_dtypes, event_log_dtypes
+from ukdsl_assets.logs.contract import candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.sql.lineage import column_lineage
 from ukdsl_assets.sql.render import RenderedModel, in_order
 

@@ -3,9 +3,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, KEYS, SHOP, run, written
-from ukdsl_assets.cascade import Cascade, prediction_column
+from tests.fixtures.logs import make_logs
+from tests.fixtures.sql_tables import ADS, DAY, KEYS, SHOP, run, written
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import prediction_column
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sql.models import HEADER
+from tests.fixtures.sql_models import HEADER
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.sql.model import read_model, read_models
 

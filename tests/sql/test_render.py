@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sql.models import HEADER, ORDER, QUERY_LINE, model_of
-from tests.sql.tables import ADS, MODELS, SHOP, STUDENT, models_of
+from tests.fixtures.sql_models import HEADER, ORDER, QUERY_LINE, model_of
+from tests.fixtures.sql_tables import ADS, MODELS, SHOP, STUDENT, models_of
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.sql.render import in_order
 

@@ -4,12 +4,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, SHOP, STUDENT, models_of, rendered, run, values, written
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.declared_students import Student
+from tests.fixtures.logs import make_logs
+from tests.fixtures.sql_tables import ADS, DAY, SHOP, STUDENT, models_of, rendered, run, values, written
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import SqlModelError
-from ukdsl_assets.lake.sharding import split
+from ukdsl_assets.frames.splits import split
 from ukdsl_assets.sql.run import run_model, run_sharded
 
 

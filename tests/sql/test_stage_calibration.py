@@ -7,11 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, KEYS, MODELS, SHOP, run, written
-from ukdsl_assets.cascade import SHIPPED, Cascade, prediction_column, read_cascade, truth_column
-from ukdsl_assets.learning.metrics import calibration, normalized_entropy
-from ukdsl_assets.sources.contract import DayOfLogs
+from tests.fixtures.logs import make_logs
+from tests.fixtures.sql_tables import ADS, DAY, KEYS, MODELS, SHOP, run, written
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import prediction_column, truth_column
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
+from ukdsl_assets.logs.contract import DayOfLogs
 
 probability = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1, width=32))
 

@@ -3,14 +3,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.sources.logs import make_logs
-from tests.sql.tables import ADS, DAY, KEYS, SHOP, STUDENT, rendered, run, run_all, written
-from ukdsl_assets.cascade import Cascade, prediction_column
-from ukdsl_assets.declared_students import Student
-from ukdsl_assets.learning.exploration import shifted
+from tests.fixtures.logs import make_logs
+from tests.fixtures.sql_tables import ADS, DAY, KEYS, SHOP, STUDENT, rendered, run, run_all, written
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import prediction_column
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.frames.splits import withheld
+from ukdsl_assets.learning.metrics.weighted import shifted
 from ukdsl_assets.sql.context import parameters_for
 from ukdsl_assets.sql.run import run_model
-from ukdsl_assets.sql.withheld import withheld
 
 CASES = [(ADS, student) for student in ADS.students] + [(SHOP, SHOP.students[0])]
 each_student = pytest.mark.parametrize(("cascade", "student"), CASES, ids=[student.name for _, student in CASES])

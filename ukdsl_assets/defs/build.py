@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from ukdsl_assets.cascade import SHIPPED, Cascade, read_cascades
-from ukdsl_assets.cross_domain import check_cross_domain
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.cross_domain import check_cross_domain
+from ukdsl_assets.declaration.read import SHIPPED, read_cascades
+from ukdsl_assets.defs.closed_impressions import label_assets
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
 from ukdsl_assets.defs.evidence import evidence_assets, evidence_job
-from ukdsl_assets.defs.labels import label_assets
 from ukdsl_assets.defs.logs import log_assets
-from ukdsl_assets.defs.platform import Platform
 from ukdsl_assets.defs.release import release_assets
 from ukdsl_assets.defs.report import report_assets
 from ukdsl_assets.defs.schedules import daily_job, schedules
@@ -20,6 +20,7 @@ from ukdsl_assets.defs.students import student_assets
 from ukdsl_assets.defs.tables import table_assets
 from ukdsl_assets.defs.teachers import teacher_assets
 from ukdsl_assets.defs.theory import theory_assets, theory_job
+from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
 FLOW = (
@@ -45,16 +46,16 @@ def build_defs(
     Raises:
         DeclarationError, SqlModelError: when a YAML or SQL file is wrong; nothing is read from lake or logs.
     """
-    platform = Platform.open(settings)
+    workspace = Workspace.open(settings)
     if cascades is None:
         cascades = read_cascades(SHIPPED, settings.cascades)
     check_cross_domain(cascades)
-    assets = [asset for cascade in cascades.values() for make in FLOW for asset in make(cascade, platform)]
+    assets = [asset for cascade in cascades.values() for make in FLOW for asset in make(cascade, workspace)]
     for cascade in cascades.values():
-        assets += cross_domain_assets(cascade, cascades, platform)
+        assets += cross_domain_assets(cascade, cascades, workspace)
     jobs = {name: daily_job(cascade) for name, cascade in cascades.items()}
     return dg.Definitions(
-        assets=[*assets, *evidence_assets(platform), *theory_assets(platform)],
+        assets=[*assets, *evidence_assets(workspace), *theory_assets(workspace)],
         jobs=[*jobs.values(), evidence_job(), theory_job()],
         schedules=[each for name, cascade in cascades.items() for each in schedules(cascade, jobs[name])],
         # A process for each step would cost two seconds a step; see the reference on Dagster.

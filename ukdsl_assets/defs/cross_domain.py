@@ -1,45 +1,37 @@
 """Group 3: teachers from other cascades. Their figures here are published before their labels may be."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.cross_domain import CrossDomainTeacher
-from ukdsl_assets.defs.evaluation import released_before
-from ukdsl_assets.defs.gates import check_specs, told_plainly
-from ukdsl_assets.defs.keys import TEACHERS, same_day, since, spec
-from ukdsl_assets.defs.platform import Platform, Table
-from ukdsl_assets.defs.publishing import Events, committed, day_of, publish_staged
-from ukdsl_assets.defs.recalibration import recalibration_of
-from ukdsl_assets.defs.teacher_labels import KEYS, judged, shown_and_labelled, write_labels
-from ukdsl_assets.errors import LakeError
-from ukdsl_assets.lake.checkpoints import Checkpoint
-from ukdsl_assets.lake.staging import removed_on_error
-from ukdsl_assets.learning.cross_domain import ForeignModel, foreign_labels, foreign_model
-from ukdsl_assets.learning.recalibration import Line, recalibrated
-from ukdsl_assets.learning.teacher_audit import teacher_rules
-from ukdsl_assets.learning.teacher_evaluation import (
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.teachers import CrossDomainTeacher
+from ukdsl_assets.defs.graph.checks import check_specs, told_plainly
+from ukdsl_assets.defs.graph.keys import TEACHERS, same_day, since, spec
+from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_staged
+from ukdsl_assets.lake.tables.staging import removed_on_error
+from ukdsl_assets.learning.cross_domain.evaluation import (
     MEANINGS,
     constant_rules,
-    evaluate_teacher,
     judge_against_constant,
 )
-from ukdsl_assets.reports.tables import teacher_markdown
-from ukdsl_assets.sql.withheld import withheld
+from ukdsl_assets.learning.cross_domain.foreign import foreign_model
+from ukdsl_assets.learning.teachers.gates import teacher_rules
+from ukdsl_assets.pipeline.cross_domain import (
+    SOURCE_MEANINGS,
+    evaluated_on_withheld,
+    labelled,
+    model_asset,
+    newest_model,
+    with_source,
+)
+from ukdsl_assets.pipeline.recalibration import recalibration_of
+from ukdsl_assets.pipeline.teacher_labels import judged, write_labels
+from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.reports.printed import teacher_markdown
 
-SOURCE_MEANINGS = {
-    "cascade": "the cascade that is taught",
-    "note": "what data the figures are of",
-    "teacher": "the teacher",
-    "source": "cascade and model that it is",
-    "source_day": "day of its checkpoint",
-    "source_checkpoint": "version of its checkpoint",
-}
 # What is said of the labels, by the declared recalibration.
 HOW = {
     "none": "",
@@ -50,18 +42,18 @@ LABELS_MEANING = {"labels": "whether they are the model's as it is, or recalibra
 
 
 def cross_domain_assets(
-    cascade: Cascade, cascades: Mapping[str, Cascade], platform: Platform
+    cascade: Cascade, cascades: Mapping[str, Cascade], workspace: Workspace
 ) -> list[dg.AssetsDefinition]:
     """[cascade, teacher, teacher_evaluation] and [cascade, teacher, teacher_labels] of each cross-domain teacher."""
     return [
-        labels_asset(cascade, cascades[teacher.cascade], platform, teacher)
+        labels_asset(cascade, cascades[teacher.cascade], workspace, teacher)
         for teacher in cascade.teachers
         if teacher.kind == "cross_domain"
     ]
 
 
 def labels_asset(
-    cascade: Cascade, other: Cascade, platform: Platform, teacher: CrossDomainTeacher
+    cascade: Cascade, other: Cascade, workspace: Workspace, teacher: CrossDomainTeacher
 ) -> dg.AssetsDefinition:
     """The evaluation is published whatever it says; its gates decide whether the labels are."""
     labels: Table = (cascade.name, teacher.name, "teacher_labels")
@@ -83,99 +75,26 @@ def labels_asset(
     def cross_domain_labels(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
-            found = newest_model(other, teacher.model, platform, day)
-            inputs = {**platform.versions(day, *sources), "/".join(found.key): f"{found.day}/{found.version}"}
-            model = foreign_model(found.metadata, found.tensors, found.text, platform.settings.threads)
-            moved = recalibration_of(cascade, platform, teacher, model, day)
+            found = newest_model(other, teacher.model, workspace, day)
+            inputs = {**workspace.versions(day, *sources), "/".join(found.key): f"{found.day}/{found.version}"}
+            model = foreign_model(found.metadata, found.tensors, found.text, workspace.settings.threads)
+            moved = recalibration_of(cascade, workspace, teacher, model, day)
             inputs |= moved.versions
             label = partial(labelled, cascade, teacher, model, moved.lines)
-            files = write_labels(cascade, platform, teacher, labels, sources, day, label)
+            files = write_labels(cascade, workspace, teacher, labels, sources, day, label)
             with removed_on_error(files):
-                figures = evaluated_on_withheld(cascade, platform, teacher, day, files)
+                figures = evaluated_on_withheld(cascade, workspace, teacher, day, files)
                 results = [
-                    *judged(cascade, platform, teacher, day, files),
+                    *judged(cascade, workspace, teacher, day, files),
                     *judge_against_constant(cascade, figures, teacher.allow_worse_than_constant),
                 ]
-                of_labels = platform.lake.stage_files(labels, day, files)
+                of_labels = workspace.lake.stage_files(labels, day, files)
             told = {"source checkpoint": f"{'/'.join(found.key)}, {found.day}, {found.version}", **moved.told}
             both = moved.beside(figures)
-            staged = platform.lake.stage_frame(evaluation, day, with_source(cascade, teacher, found, both))
+            staged = workspace.lake.stage_frame(evaluation, day, with_source(cascade, teacher, found, both))
             shown: dict[str, Any] = {"evaluation": dg.MarkdownMetadataValue(teacher_markdown(both, cascade.note))}
             meanings = SOURCE_MEANINGS | LABELS_MEANING | MEANINGS
-            yield committed(context, platform, staged, inputs, told | shown, meanings)
-            yield from publish_staged(context, platform, of_labels, results, inputs, told, record=moved.told)
+            yield committed(context, workspace, staged, inputs, told | shown, meanings)
+            yield from publish_staged(context, workspace, of_labels, results, inputs, told, record=moved.told)
 
     return cross_domain_labels
-
-
-def labelled(
-    cascade: Cascade,
-    teacher: CrossDomainTeacher,
-    model: ForeignModel,
-    lines: Mapping[str, Line],
-    rows: pl.DataFrame,
-) -> pl.DataFrame:
-    """Labels of rows that are sorted by key, on their lines."""
-    return recalibrated(foreign_labels(cascade, teacher, model, rows), lines)
-
-
-def model_asset(other: Cascade, model: str) -> Table:
-    """The asset whose materialization makes a newer model of the other cascade known: a student's is its release."""
-    of_student = model in [student.name for student in other.students]
-    return (other.name, model, "release" if of_student else "teacher_checkpoint")
-
-
-def newest_model(other: Cascade, model: str, platform: Platform, day: date) -> Checkpoint:
-    """The newest published checkpoint of a trained teacher, or released one of a student, of the day or before it.
-
-    One of the same day has seen that day's logs of the other cascade, none of this one's, and nothing later.
-
-    Raises:
-        LakeError: when there is none.
-    """
-    key: Table = (other.name, model)
-    until = day + timedelta(days=1)
-    if model_asset(other, model)[-1] == "release":
-        entry = released_before(platform.checkpoints.release_history(key), until)
-        if entry is not None:
-            of = date.fromisoformat(entry["day"])
-            return platform.checkpoints.load((*key, entry["arm"]), of, entry["checkpoint"])
-    elif (of_teacher := platform.checkpoints.newest_before(key, until)) is not None:
-        return platform.checkpoints.load(key, of_teacher)
-    raise LakeError(
-        f"{'/'.join(key)}: nothing is {'released' if model_asset(other, model)[-1] == 'release' else 'published'} for "
-        f"{day} or a day before below {platform.settings.lake}; run cascade {other.name} first: "
-        f"ukdsl run {other.name} --days {day}"
-    )
-
-
-def evaluated_on_withheld(
-    cascade: Cascade, platform: Platform, teacher: CrossDomainTeacher, day: date, files: Sequence[str]
-) -> pl.DataFrame:
-    """The teacher's figures on the day's shown rows that no model is trained on; of others nothing is kept.
-
-    Args:
-        files: of the day's labels, as in `shown_and_labelled`.
-    """
-    impressions, labels = [], []
-    columns = [task.name for task in cascade.tasks]
-    for shown, said in shown_and_labelled(cascade, platform, teacher, day, files, columns):
-        impressions.append(shown.filter(withheld(shown["request_id"], cascade.withheld_share)))
-        labels.append(said.join(impressions[-1].lazy(), on=KEYS, how="semi").collect())
-    return evaluate_teacher(pl.concat(labels), pl.concat(impressions), list(teacher.tasks))
-
-
-def with_source(
-    cascade: Cascade, teacher: CrossDomainTeacher, found: Checkpoint, figures: pl.DataFrame
-) -> pl.DataFrame:
-    """The figures with the columns of `SOURCE_MEANINGS` before them."""
-    values = (
-        cascade.name,
-        cascade.note,
-        teacher.name,
-        f"{teacher.cascade}/{teacher.model}",
-        str(found.day),
-        found.version,
-    )
-    named = [pl.lit(value).alias(name) for name, value in zip(SOURCE_MEANINGS, values, strict=True)]
-    return figures.select(*named, pl.all())

@@ -5,13 +5,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.defs.gates import check_results, told_plainly
-from ukdsl_assets.defs.keys import EVIDENCE
-from ukdsl_assets.defs.platform import Platform
-from ukdsl_assets.defs.progress import told_now_and_then
-from ukdsl_assets.defs.publishing import Events, committed_whole
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.defs.graph.checks import check_results, told_plainly
+from ukdsl_assets.defs.graph.keys import EVIDENCE
+from ukdsl_assets.defs.graph.publishing import Events, committed_whole
 from ukdsl_assets.gates import GateResult
+from ukdsl_assets.pipeline.progress import told_now_and_then
+from ukdsl_assets.pipeline.workspace import Workspace
 
 TABLE = (EVIDENCE, "table1")
 # Few, so that it is done in minutes; the command measures ten. Worlds that either has measured are not measured again.
@@ -26,7 +26,7 @@ MEANINGS = {
 }
 
 
-def evidence_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+def evidence_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
     """[evidence, table1]"""
     described = dg.AssetSpec(
         key=dg.AssetKey(TABLE),
@@ -46,13 +46,13 @@ def evidence_assets(platform: Platform) -> list[dg.AssetsDefinition]:
         from ukdsl_assets.evidence.summary import aim_lines, long_form
 
         with told_plainly():
-            found = measured_table1(platform, told_now_and_then(context.log.info, "table1", "worlds"))
+            found = measured_table1(workspace, told_now_and_then(context.log.info, "table1", "worlds"))
             reached = all(aim["reached"] for aim in found["aims"])
             verdict = GateResult("aims_reached", reached, " ".join(aim_lines(found)), "WARN")
             yield from check_results(TABLE, [verdict])
             frame = pl.DataFrame(long_form(found), schema=dict(zip(MEANINGS, DTYPES, strict=True)), orient="row")
             shown = {"evidence": dg.MetadataValue.md(section(found))}
-            yield committed_whole(context, platform, TABLE, frame, MEANINGS, shown)
+            yield committed_whole(context, workspace, TABLE, frame, MEANINGS, shown)
 
     return [table1]
 
@@ -60,14 +60,14 @@ def evidence_assets(platform: Platform) -> list[dg.AssetsDefinition]:
 DTYPES = (pl.String, pl.String, pl.String, pl.Float64, pl.Float64, pl.Int64)
 
 
-def measured_table1(platform: Platform, progress: Any) -> dict[str, Any]:
+def measured_table1(workspace: Workspace, progress: Any) -> dict[str, Any]:
     """The study's result over the worlds, from the units below the lake, measured where they are missing."""
     from ukdsl_assets.evidence.registry import study
     from ukdsl_assets.evidence.summary import result_of
     from ukdsl_assets.evidence.units import measured, scratch_folder, settings_of
     from ukdsl_assets.simulation.scales import SCALES
 
-    chosen, settings = study("table1"), platform.settings
+    chosen, settings = study("table1"), workspace.settings
     given = {"requests": SCALES[settings.scale].requests}
     wanted = [settings_of(chosen, seed, given) for seed in range(1, WORLDS + 1)]
     root = f"{settings.lake}/evidence"

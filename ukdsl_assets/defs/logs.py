@@ -1,22 +1,14 @@
 """Group 1: the cascade's logs of a day, both audited against the contract before either is published."""
 
-from collections.abc import Sequence
-from datetime import date, datetime
-from pathlib import Path
-
 import dagster as dg
-import polars as pl
 
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.defs.gates import check_results, check_specs, refuse_if_blocked, told_plainly
-from ukdsl_assets.defs.keys import LOGS, spec
-from ukdsl_assets.defs.platform import Platform, Table
-from ukdsl_assets.defs.publishing import Events, committed, day_of
-from ukdsl_assets.gates import blocking
-from ukdsl_assets.lake.staging import StagedPartition, removed_on_error
-from ukdsl_assets.sources.contract import DayOfLogs
-from ukdsl_assets.sources.judge import Judged, read_and_judge
-from ukdsl_assets.sources.open import Source, known_until
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, refuse_if_blocked, told_plainly
+from ukdsl_assets.defs.graph.keys import LOGS, spec
+from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
+from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
+from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 CANDIDATE_GATES = {
     "contract": "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
@@ -31,7 +23,7 @@ EVENT_GATES = {
 }
 
 
-def log_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
+def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
     """candidate_log and event_log, read from the source in one step."""
     candidates: Table = (cascade.name, "candidate_log")
     events: Table = (cascade.name, "event_log")
@@ -48,54 +40,15 @@ def log_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition
     def logs(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
             day = day_of(context)
-            rows = platform.lake.row_counts(candidates, platform.trailing(candidates, day))
+            rows = workspace.lake.row_counts(candidates, workspace.trailing(candidates, day))
             # Taken before reading: what comes meanwhile may be missed.
-            clock = known_until(cascade, platform.settings, day)
-            reader = platform.source(cascade, context.log.info)
-            judged, staged = judge_and_stage(cascade, platform, reader, day, list(rows.values()), clock)
+            clock = known_until(cascade, workspace.settings, day)
+            reader = workspace.source(cascade, context.log.info)
+            judged, staged = judge_and_stage(cascade, workspace, reader, day, list(rows.values()), clock)
             yield from check_results(candidates, judged.candidate_log)
             yield from check_results(events, judged.event_log)
             refuse_if_blocked({candidates: judged.candidate_log, events: judged.event_log})
             for part in staged:
-                yield committed(context, platform, part, {}, {"source": source}, record=reading_of(staged, clock))
+                yield committed(context, workspace, part, {}, {"source": source}, record=reading_of(staged, clock))
 
     return [logs]
-
-
-def judge_and_stage(
-    cascade: Cascade, platform: Platform, source: Source, day: date, trailing_rows: Sequence[int], clock: datetime
-) -> tuple[Judged, list[StagedPartition]]:
-    """Read a day, judge both logs and write them, a shard at a time; nothing is visible until it is committed.
-
-    Args:
-        trailing_rows: rows of candidate_log on each published day of the week before; may be empty.
-        clock: until when events count, if the settings ask for a clock.
-
-    Returns:
-        The verdicts, and both logs staged; none if a gate blocks.
-    """
-    lake = platform.lake
-    paths: dict[str, list[str]] = {"candidate_log": [], "event_log": []}
-
-    def write(shard: DayOfLogs) -> None:
-        candidates, events = shard
-        if platform.settings.as_of is not None:
-            # A clock that was asked for knows nothing of what came after it, whatever the source holds.
-            events = events.filter(pl.col("occurred_at") < clock)
-        for (name, written), frame in zip(paths.items(), (candidates, events), strict=True):
-            written.append(lake.write_shard((cascade.name, name), day, len(written), lake.shards, frame))
-
-    folder = lake.writing_folder((cascade.name, "candidate_log"), day)
-    with removed_on_error(paths["candidate_log"]), removed_on_error(paths["event_log"]):
-        judged = read_and_judge(source, cascade, day, trailing_rows, write, lake.shards, folder)
-    # Both tables are judged before either is published.
-    if blocking(judged.results):
-        for path in (path for written in paths.values() for path in written):
-            Path(path).unlink()
-        return judged, []
-    return judged, [lake.stage_files((cascade.name, name), day, written) for name, written in paths.items()]
-
-
-def reading_of(staged: Sequence[StagedPartition], clock: datetime) -> dict[str, str]:
-    """Tells whoever reads both logs whether they are of one reading, and until when it knows what happened."""
-    return {"reading": "-".join(part.data_version for part in staged), "known_until": clock.isoformat()}

@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.defs.gates import result, told_plainly
-from ukdsl_assets.defs.keys import REPORT, spec
-from ukdsl_assets.defs.pictures import link_to_report, overview
-from ukdsl_assets.defs.platform import Platform, Table
-from ukdsl_assets.defs.publishing import Events, day_of
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.defs.graph.checks import result, told_plainly
+from ukdsl_assets.defs.graph.keys import REPORT, spec
+from ukdsl_assets.defs.graph.pictures import link_to_report, overview
+from ukdsl_assets.defs.graph.publishing import Events, day_of
+from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 # What the report of a student is made of, of one that selects its features, and of the cascade itself.
 OF_STUDENT = ("evaluation", "calibration_by_group", "release")
@@ -15,7 +15,7 @@ OF_SELECTION = ("feature_union", "selection_comparison")
 OF_CASCADE = ("candidate_log", "impressions", "stage_calibration")
 
 
-def report_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinition]:
+def report_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
     """[cascade, report]"""
     table: Table = (cascade.name, "report")
     upstream: list[Table] = [(cascade.name, name) for name in OF_CASCADE]
@@ -39,9 +39,9 @@ def report_assets(cascade: Cascade, platform: Platform) -> list[dg.AssetsDefinit
 
         with told_plainly():
             day = day_of(context)
-            made = write_report(platform.settings, cascade, day)
+            made = write_report(workspace.settings, cascade, day)
             drawn = {each.student.name: (each.evaluation, each.groups) for each in made.report.students}
-            shown = {**link_to_report(platform, cascade, day), "bytes": dg.MetadataValue.int(made.bytes)}
+            shown = {**link_to_report(workspace, cascade, day), "bytes": dg.MetadataValue.int(made.bytes)}
             yield result(table, made.version, shown | overview(drawn))
 
     return [report]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.defs.schedules import job_name
 from ukdsl_assets.errors import UkdslError

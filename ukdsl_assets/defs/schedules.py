@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declaration.cascade import Cascade
 
 HOUR_UTC = 5
 

@@ -7,13 +7,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.defs.gates import check_results, refuse_if_blocked, told_plainly
-from ukdsl_assets.defs.keys import THEORY
-from ukdsl_assets.defs.platform import Platform
-from ukdsl_assets.defs.publishing import Events, committed_whole
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.defs.graph.checks import check_results, refuse_if_blocked, told_plainly
+from ukdsl_assets.defs.graph.keys import THEORY
+from ukdsl_assets.defs.graph.publishing import Events, committed_whole
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.storage import Storage
+from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.theory.claims import BIAS_CLAIMS, STAGE_CLAIMS, judge_bias, judge_stages
 
 # Draws of all candidates for each setting.
@@ -25,11 +25,11 @@ PRINTED = ("figures", "two_stage_calibration.pdf")
 Made = tuple[pl.DataFrame, Mapping[str, str], list[GateResult]]
 
 
-def theory_assets(platform: Platform) -> list[dg.AssetsDefinition]:
+def theory_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
     """[theory, selection_bias_curves] and [theory, two_stage_calibration]."""
     return [
         theory_asset(
-            platform,
+            workspace,
             "selection_bias_curves",
             "Equation 1: what a model promises and earns on the candidates that it selects itself, by noise and by how "
             "many it selects, in closed form and drawn; and a model that is right at every one of its predictions.",
@@ -37,7 +37,7 @@ def theory_assets(platform: Platform) -> list[dg.AssetsDefinition]:
             bias_curves,
         ),
         theory_asset(
-            platform,
+            workspace,
             "two_stage_calibration",
             "Equation 2 and figure 2: calibration of two stages on what stage 1 selected, and on what stage 2 selected "
             "of it, by noise and number, for independent and correlated errors and for nested knowledge.",
@@ -56,12 +56,12 @@ def theory_job() -> Any:
 
 
 def theory_asset(
-    platform: Platform,
+    workspace: Workspace,
     name: str,
     description: str,
     claims: Mapping[str, str],
     make: Callable[[], Made],
-    show: Callable[[Platform, pl.DataFrame], dict[str, Any]] = lambda platform, frame: {},
+    show: Callable[[Workspace, pl.DataFrame], dict[str, Any]] = lambda workspace, frame: {},
 ) -> dg.AssetsDefinition:
     """One table, published when its claims hold; `show` gives metadata of what was published."""
     table = (THEORY, name)
@@ -83,7 +83,7 @@ def theory_asset(
             frame, meanings, results = make()
             yield from check_results(table, results)
             refuse_if_blocked({table: results})
-            yield committed_whole(context, platform, table, frame, meanings, show(platform, frame))
+            yield committed_whole(context, workspace, table, frame, meanings, show(workspace, frame))
 
     return theory
 
@@ -104,11 +104,11 @@ def two_stages() -> Made:
     return frame, STAGE_MEANINGS, judge_stages(frame)
 
 
-def figure_2(platform: Platform, frame: pl.DataFrame) -> dict[str, Any]:
+def figure_2(workspace: Workspace, frame: pl.DataFrame) -> dict[str, Any]:
     """Writes the figure for print into the lake; the UI shows a smaller one."""
     from ukdsl_assets.reports.theory_figure import two_stage_figure
 
-    storage = Storage(platform.settings.lake)
+    storage = Storage(workspace.settings.lake)
     storage.write(storage.path(*PRINTED), two_stage_figure(frame, "pdf"))
     picture = base64.b64encode(two_stage_figure(frame, "png", dots=100)).decode()
     return {

@@ -148,3 +148,8 @@ def to_json(value: Mapping[str, Any], where: str) -> bytes:
             f"{where}: JSON cannot hold the metadata ({error}). Expected str, int, float, bool, None, lists and dicts "
             "of these. Convert dates and NumPy numbers, and write None for NaN."
         ) from error
+
+
+def folder_of(day: dt.date) -> str:
+    """Folder of a partition inside its table."""
+    return f"day={day.isoformat()}"

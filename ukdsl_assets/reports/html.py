@@ -12,13 +12,13 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ukdsl_assets.cascade import Cascade
+from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.lake.storage import Storage
-from ukdsl_assets.learning.groups import DECILE
+from ukdsl_assets.learning.evaluation.by_group import DECILE
 from ukdsl_assets.reports import plots
-from ukdsl_assets.reports.figures_data import VIEWS, CascadeReport, StudentReport, figures_of, read_report
+from ukdsl_assets.reports.contents import VIEWS, CascadeReport, StudentReport, figures_of, read_report
+from ukdsl_assets.reports.printed import withheld_requests
 from ukdsl_assets.reports.selection_section import selection_shown
-from ukdsl_assets.reports.tables import withheld_requests
 from ukdsl_assets.settings import Settings
 
 FOLDER = Path(__file__).parent

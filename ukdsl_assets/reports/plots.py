@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.learning.groups import DECILE
-from ukdsl_assets.reports.figures_data import VIEWS, serving_rows
+from ukdsl_assets.learning.evaluation.by_group import DECILE
+from ukdsl_assets.reports.contents import VIEWS, serving_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.reports.plots import as_svg, drawing
 from ukdsl_assets.selection.choice import chosen_of
-from ukdsl_assets.selection.judge import jaccard
+from ukdsl_assets.selection.gates import jaccard
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from ukdsl_assets.declared_students import Student
+from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.reports import selection_plots
-from ukdsl_assets.reports.figures_data import SelectionReport
+from ukdsl_assets.reports.contents import SelectionReport
 from ukdsl_assets.selection.choice import SIZES, chosen_of
 from ukdsl_assets.selection.simplified import selection_of
 

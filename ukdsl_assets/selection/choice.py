@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.cascade import Feature
+from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.errors import SelectionError
-from ukdsl_assets.selection.declaration import Selection
 from ukdsl_assets.selection.rules import NATURAL, RULES, Rule
-from ukdsl_assets.selection.scores import Budget, Scores
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 # (rule, size) -> rule, in the order of the tables. At natural size a union has more features than the budget.
 ALL: Mapping[tuple[str, str], Rule] = {

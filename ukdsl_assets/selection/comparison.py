@@ -6,14 +6,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.declared_students import Student
-from ukdsl_assets.learning.bootstrap import request_sums, standard_error
-from ukdsl_assets.learning.comparisons import comparisons, draws_of
-from ukdsl_assets.learning.metrics import normalized_entropy, row_entropy
-from ukdsl_assets.learning.one_thread import blas_on_one_thread
-from ukdsl_assets.learning.students import fit_student, predictor
-from ukdsl_assets.learning.training_rows import Reader
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.learning.evaluation.comparisons import comparisons
+from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
+from ukdsl_assets.learning.metrics.calibration import normalized_entropy, row_entropy
+from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.predict import predictor
+from ukdsl_assets.learning.training.rows import Reader
 from ukdsl_assets.selection.choice import COLUMNS
 from ukdsl_assets.selection.simplified import simplified, with_features
 

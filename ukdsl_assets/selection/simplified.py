@@ -1,8 +1,8 @@
 """The simplified student: all candidate features, on labelled and teacher-labelled rows (paper, 4.2, step 3)."""
 
-from ukdsl_assets.cascade import Cascade
-from ukdsl_assets.declared_students import Student
-from ukdsl_assets.selection.declaration import Selection
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.selection import Selection
+from ukdsl_assets.declaration.students import Student
 
 
 def selection_of(student: Student) -> Selection:

@@ -6,10 +6,11 @@ from datetime import date, datetime
 from math import exp
 from typing import Any
 
-from ukdsl_assets.cascade import Cascade, delay_column, prediction_column, truth_column
-from ukdsl_assets.declared_students import Student
-from ukdsl_assets.declared_teachers import Teacher
-from ukdsl_assets.sql.withheld import BUCKETS, SALT
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import delay_column, label_column, prediction_column, truth_column
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.declaration.teachers import Teacher
+from ukdsl_assets.frames.splits import BUCKETS, SALT
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,6 @@ class StudentNames:
     label_tasks: tuple[str, ...]
     taught_labels: tuple[str, ...]
     representation: tuple[str, ...]
-
-
-def label_column(task: str) -> str:
-    """Column of `teacher_labels` that holds a teacher's prediction for a task."""
-    return f"{task}_prediction"
 
 
 def template_context(

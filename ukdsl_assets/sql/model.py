@@ -7,7 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ukdsl_assets.cascade import OWNER
+from ukdsl_assets.declaration.parts import OWNER
 from ukdsl_assets.errors import SqlModelError
 
 # "identifier" is the type of the cascade's request_id and candidate_id, "declared" that of a feature's declaration.

@@ -8,7 +8,7 @@ from fsspec import filesystem
 from fsspec.utils import get_protocol
 
 from ukdsl_assets.errors import SqlModelError
-from ukdsl_assets.lake.staging import removed_on_error
+from ukdsl_assets.lake.tables.staging import removed_on_error
 from ukdsl_assets.sql.render import RenderedModel
 
 # The query is a model's text; the values that it binds, and the path, stay parameters.

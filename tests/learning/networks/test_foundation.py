@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.learning.networks.test_networks import CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs
-from ukdsl_assets.architectures import (
+from tests.fixtures.network_inputs import CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs
+from ukdsl_assets.declaration.architectures import (
     MlpArchitecture,
     MmoeArchitecture,
     MultiTaskArchitecture,

@@ -3,30 +3,13 @@
 import pytest
 import torch
 
-from ukdsl_assets.architectures import (
+from tests.fixtures.network_inputs import ALL, CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs
+from ukdsl_assets.declaration.architectures import (
     DcnV2Architecture,
-    DeepFmArchitecture,
-    MlpArchitecture,
     NeuralArchitecture,
-    TwoTowerArchitecture,
 )
-from ukdsl_assets.learning.networks.build import build_network, table_width
+from ukdsl_assets.learning.networks.build import build_network
 from ukdsl_assets.learning.networks.inputs import Inputs, JoinedLinear, Side
-
-ALL: list[NeuralArchitecture] = [
-    TwoTowerArchitecture(),
-    MlpArchitecture(kind="mlp"),
-    DcnV2Architecture(kind="dcn_v2"),
-    DeepFmArchitecture(kind="deepfm"),
-]
-REQUEST, CANDIDATE = Side(2, 3), Side(4, 1)
-REQUEST_OF_ROW = torch.tensor([0, 0, 0, 1, 2, 2])
-
-
-def inputs(architecture: NeuralArchitecture, seed: int = 0, dtype: torch.dtype = torch.float32) -> Inputs:
-    generator = torch.Generator().manual_seed(seed)
-    shapes = ((3, REQUEST.width(table_width(architecture))), (6, CANDIDATE.width(table_width(architecture))))
-    return Inputs(*(torch.randn(shape, generator=generator, dtype=dtype) for shape in shapes), REQUEST_OF_ROW)
 
 
 @pytest.mark.parametrize("architecture", ALL, ids=lambda a: a.kind)

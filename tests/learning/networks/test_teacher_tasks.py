@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests.learning.networks.test_networks import ALL, CANDIDATE, REQUEST, inputs
-from ukdsl_assets.architectures import NeuralArchitecture
+from tests.fixtures.network_inputs import ALL, CANDIDATE, REQUEST, inputs
+from ukdsl_assets.declaration.architectures import NeuralArchitecture
 from ukdsl_assets.learning.networks.build import build_network
 from ukdsl_assets.learning.networks.teacher_tasks import WithTeacherTasks
 

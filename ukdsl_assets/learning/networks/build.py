@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ukdsl_assets.architectures import NeuralArchitecture
+from ukdsl_assets.declaration.architectures import NeuralArchitecture
 from ukdsl_assets.learning.networks.dcn_v2 import DcnV2
 from ukdsl_assets.learning.networks.deepfm import DeepFm
 from ukdsl_assets.learning.networks.inputs import Shape, Side

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ukdsl_assets.architectures import DcnV2Architecture
+from ukdsl_assets.declaration.architectures import DcnV2Architecture
 from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Shape, WithHeads, linear
 
 

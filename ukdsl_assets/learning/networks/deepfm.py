@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ukdsl_assets.architectures import DeepFmArchitecture
+from ukdsl_assets.declaration.architectures import DeepFmArchitecture
 from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, JoinedLinear, Shape, WithHeads
 from ukdsl_assets.learning.networks.pairs import Pairs
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ukdsl_assets.architectures import MultiTaskArchitecture
+from ukdsl_assets.declaration.architectures import MultiTaskArchitecture
 from ukdsl_assets.learning.networks.dcn_v2 import crossed
 from ukdsl_assets.learning.networks.inputs import Deep, Inputs, JoinedLinear, Side, linear
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ukdsl_assets.architectures import MlpArchitecture
+from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.learning.networks.inputs import Deep, Heads, Inputs, Shape, WithHeads
 
 

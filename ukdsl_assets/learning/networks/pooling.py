@@ -3,12 +3,10 @@
 import torch
 from torch import Tensor
 
-# Of each feature of ids its columns of ids, and whether they are averaged or summed. A categorical feature has one
-# column, a multi-valued one as many as its longest list: -1 where a list is shorter.
-Lists = tuple[tuple[int, bool], ...]
+from ukdsl_assets.learning.features.encoding import ListsOfIds
 
 
-def pooled(columns: Tensor, ids: Tensor, lists: Lists | None, width: int) -> Tensor:
+def pooled(columns: Tensor, ids: Tensor, lists: ListsOfIds | None, width: int) -> Tensor:
     """Columns [n, features * width + numbers] of columns [n, id columns * width + numbers], as networks read them.
 
     A list without ids is the zero vector, whichever pooling. Without lists each id column is a feature.

@@ -10,7 +10,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from ukdsl_assets.architectures import TwoTowerArchitecture
+from ukdsl_assets.declaration.architectures import TwoTowerArchitecture
 from ukdsl_assets.learning.networks.inputs import Inputs, Shape, linear, longer, shorter
 
 

@@ -13,8 +13,8 @@ from ukdsl_assets.selection.rules.cost_aware import cost_aware
 from ukdsl_assets.selection.rules.grouped_permutation import grouped_permutation
 from ukdsl_assets.selection.rules.impression import impression
 from ukdsl_assets.selection.rules.intersection import intersection, natural_intersection
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 from ukdsl_assets.selection.rules.union import natural_union, union
-from ukdsl_assets.selection.scores import Budget, Scores
 
 # Names of the chosen features, first choice first.
 Rule = Callable[[Scores, Budget], tuple[str, ...]]

@@ -1,6 +1,6 @@
 """The mean of both importances (paper, table 2)."""
 
-from ukdsl_assets.selection.scores import Budget, Scores
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 
 def average_importance(scores: Scores, budget: Budget) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The mean of both ranks (paper, table 2)."""
 
-from ukdsl_assets.selection.scores import Budget, Scores
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 
 def average_rank(scores: Scores, budget: Budget) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What matters among the considered."""
 
-from ukdsl_assets.selection.scores import Budget, Scores
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 
 def consideration(scores: Scores, budget: Budget) -> tuple[str, ...]:

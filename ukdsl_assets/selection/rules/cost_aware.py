@@ -3,14 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ukdsl_assets.selection.knapsack import knapsack
-from ukdsl_assets.selection.rules.grouped_permutation import (
-    cluster_values,
-    further_values,
-    own_values,
-    representatives,
-)
-from ukdsl_assets.selection.scores import Budget, Scores
+from ukdsl_assets.selection.rules.grouped_permutation import cluster_values, further_values, own_values, representatives
+from ukdsl_assets.selection.rules.knapsack import knapsack
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 
 def cost_aware(scores: Scores, budget: Budget) -> tuple[str, ...]:

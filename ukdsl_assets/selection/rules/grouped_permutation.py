@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ukdsl_assets.selection.scores import Budget, Scores, shares
+from ukdsl_assets.selection.rules.scores import Budget, Scores, shares
 
 
 def grouped_permutation(scores: Scores, budget: Budget) -> tuple[str, ...]:

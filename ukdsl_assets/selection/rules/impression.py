@@ -1,6 +1,6 @@
 """The usual way: what matters among the shown."""
 
-from ukdsl_assets.selection.scores import Budget, Scores
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 
 def impression(scores: Scores, budget: Budget) -> tuple[str, ...]:

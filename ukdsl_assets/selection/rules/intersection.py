@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.selection.rules.consideration import consideration
 from ukdsl_assets.selection.rules.impression import impression
-from ukdsl_assets.selection.scores import Budget, Scores
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 
 def intersection(scores: Scores, budget: Budget) -> tuple[str, ...]:

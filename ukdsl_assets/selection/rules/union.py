@@ -4,7 +4,7 @@ from itertools import chain
 
 from ukdsl_assets.selection.rules.consideration import consideration
 from ukdsl_assets.selection.rules.impression import impression
-from ukdsl_assets.selection.scores import Budget, Scores
+from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 
 def union(scores: Scores, budget: Budget) -> tuple[str, ...]:

@@ -1,0 +1,103 @@
+"""A teacher from another cascade: what its declaration may say, and how a wrong one is told."""
+
+from typing import Any
+
+import pytest
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.cross_domain import check_cross_domain, models_of
+from ukdsl_assets.declaration.read import SHIPPED, read_cascades
+from ukdsl_assets.errors import DeclarationError
+
+CASCADES = read_cascades(SHIPPED)
+TARGET = CASCADES["simulated_small_surface"]
+MAPPING = TARGET.teachers[0].model_dump()
+
+
+def declared(**changes: Any) -> dict[str, Cascade]:
+    """The shipped cascades with some keys of the small surface's teacher replaced."""
+    content = {**TARGET.model_dump(), "teachers": [{**MAPPING, **changes}]}
+    return {**CASCADES, TARGET.name: Cascade.model_validate(content)}
+
+
+def test_shipped_mappings_hold() -> None:
+    check_cross_domain(CASCADES)
+
+
+def test_students_and_trained_teachers_can_teach_with_their_features_and_tasks() -> None:
+    models = models_of(CASCADES["kuairand"])
+    assert {"foundation", "click", "long_view"} <= set(models)
+    assert models["foundation"][1] == ("is_click", "long_view")
+    assert models["click"][1] == ("is_click",)
+    assert "user_click_rate" in [feature.name for feature in models["foundation"][0]]
+    assert "user_click_rate" not in [feature.name for feature in models["click"][0]]
+    assert {"retrieval_click", "pre_ranking_click"} <= set(models_of(CASCADES["simulated_ads"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"cascade": "simulated_adz"}, r"cascade: expected another declared cascade, .*saw `simulated_adz`"),
+        ({"cascade": TARGET.name}, r"cascade: expected another declared cascade"),
+        ({"model": "ranking_logged"}, r"model: `ranking_logged` is no trained teacher or student of simulated_ads"),
+        ({"tasks": {"click": "buy"}}, r"tasks.click: simulated_ads/pre_ranking_click predicts no task `buy`"),
+        (
+            {"features": {**MAPPING["features"], "age": "segment"}},
+            r"features.age: simulated_ads/pre_ranking_click has no feature `age`",
+        ),
+        (
+            {"features": {**MAPPING["features"], "placement": "position"}},
+            r"features.placement: simulated_small_surface has no feature `position` at stage ranking",
+        ),
+        (
+            {"features": {**MAPPING["features"], "placement": "profile"}},
+            r"features.placement: `profile` of simulated_small_surface is a vector of 4 numbers, "
+            r"simulated_ads/pre_ranking_click expects a categorical of integer ids",
+        ),
+        (
+            {"features": {**MAPPING["features"], "placement": "ad"}},
+            r"features.placement: `ad` of simulated_small_surface differs between the candidates of a request",
+        ),
+        (
+            {"features": {"user_segment": "segment", "user_profile": "profile", "advertiser": "seller"}},
+            r"features: simulated_ads/pre_ranking_click needs `placement`, which simulated_small_surface has not",
+        ),
+        (
+            {"defaults": {**MAPPING["defaults"], "placement": 1}},
+            r"defaults.placement: is mapped under `features` too",
+        ),
+        (
+            {"defaults": {**MAPPING["defaults"], "device": "phone"}},
+            r"defaults.device: saw 'phone', simulated_ads/pre_ranking_click expects a categorical of integer ids",
+        ),
+        (
+            {"features": {}, "defaults": {**MAPPING["defaults"], "user_profile": [0.0, 0.0]}},
+            r"defaults.user_profile: saw \(0.0, 0.0\), .* expects a vector of 4 numbers",
+        ),
+    ],
+)
+def test_wrong_mappings_name_both_cascades_and_the_key(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(DeclarationError, match=expected) as told:
+        check_cross_domain(declared(**changes))
+    assert TARGET.name in str(told.value)
+    assert "simulated_ads" in str(told.value)
+    assert "teachers.ads_click." in str(told.value)
+
+
+def test_a_task_that_the_teacher_does_not_label_cannot_be_taught() -> None:
+    content = TARGET.model_dump()
+    content["students"] = [{**content["students"][0], "task": "conversion", "label_tasks": []}]
+    with pytest.raises(ValueError, match="`ads_click` maps no task to `conversion`"):
+        Cascade.model_validate(content)
+    content["teachers"] = [{**MAPPING, "tasks": {"clicks": "click"}}]
+    with pytest.raises(ValueError, match=r"teachers.ads_click.tasks: unknown name `clicks`"):
+        Cascade.model_validate(content)
+
+
+def test_a_hidden_layer_is_matched_only_where_the_model_has_one() -> None:
+    content = TARGET.model_dump()
+    content["students"] = [{**content["students"][0], "heads": ["impression", "representation"]}]
+    cascades = {**CASCADES, TARGET.name: Cascade.model_validate(content)}
+    with pytest.raises(DeclarationError, match=r"simulated_ads/pre_ranking_click has no hidden layer") as told:
+        check_cross_domain(cascades)
+    assert "teachers.ads_click.model" in str(told.value)

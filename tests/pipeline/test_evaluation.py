@@ -1,0 +1,130 @@
+"""Evaluation of students one shard at a time."""
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tests.fixtures.rows import CASCADE, STUDENT, training_rows
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import truth_column
+from ukdsl_assets.lake.checkpoints.store import Checkpoint
+from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.student import ARMS
+from ukdsl_assets.pipeline.evaluation import KEYS, can_predict, evaluated, held_shards, judged_days
+from ukdsl_assets.pipeline.students import record
+from ukdsl_assets.pipeline.workspace import Workspace
+from ukdsl_assets.settings import Settings
+
+ROWS = training_rows(requests=150, seed=1)
+MOMENT = pl.lit(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).cast(pl.Datetime("us", "UTC"))
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Checkpoint]:
+    fits = {arm: fit_student(CASCADE, STUDENT, arm, training_rows(requests=60)) for arm in ARMS}
+    return {
+        arm: Checkpoint(
+            ("a", "b", arm), dt.date(2026, 1, 1), arm, record(CASCADE, STUDENT, arm, fit), fit.student.tensors
+        )
+        for arm, fit in fits.items()
+    }
+
+
+@pytest.mark.parametrize("ends", [[150], [70, 150], [1, 40, 40, 149, 150]], ids=["one", "two", "five, one empty"])
+def test_shards_are_judged_as_the_whole_day(found: dict[str, Checkpoint], ends: list[int]) -> None:
+    starts = [0, *ends[:-1]]
+    shards = [
+        ROWS.filter(pl.col("request_id").is_between(start, end, closed="left"))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    whole, by_group = evaluated(CASCADE, STUDENT, [ROWS], found)
+    parts, parts_by_group = evaluated(CASCADE, STUDENT, iter(shards), found)
+    assert whole["rows"].sum() == 3 * len(ROWS)  # the baseline's head and both of the distilled arm
+    assert_frame_equal(parts, whole, rel_tol=1e-5)
+    assert_frame_equal(parts_by_group, by_group, rel_tol=1e-5)
+
+
+def test_days_of_before_a_feature_was_declared_are_not_judged(tmp_path: Path, found: dict[str, Checkpoint]) -> None:
+    workspace = Workspace.open(Settings(lake=str(tmp_path), threads=1, shards=2))
+    table = (CASCADE.name, STUDENT.name, "teacher_augmented")
+    days = [dt.date(2026, 1, day) for day in range(1, 6)]
+    for number, day in enumerate(days):
+        rows = training_rows(requests=20, seed=number).with_columns(withheld=pl.lit(True), requested_at=MOMENT)
+        rows = rows.drop("user_profile") if number < 2 else rows.with_columns(pl.col("request_id") + 1000 * number)
+        workspace.lake.commit(workspace.lake.stage_frame(table, day, rows), {})
+    cascade = CASCADE.model_copy(update={"evaluation_days": 4, "has_truth": False})
+    judged = judged_days(cascade, workspace, STUDENT, days[-1])
+    assert judged == days[2:]
+    assert judged_days(cascade, workspace, STUDENT, days[1]) == [days[1]]
+    without = STUDENT.model_copy(
+        update={"features": tuple(f.name for f in CASCADE.features if f.name != "user_profile")}
+    )
+    assert judged_days(cascade, workspace, without, days[-1]) == days[1:]
+    held = [shard for day in judged for shard in held_shards(cascade, workspace, STUDENT, day)]
+    table_of, _ = evaluated(cascade, STUDENT, held, found)
+    assert table_of["rows"].sum() == 3 * 3 * len(training_rows(requests=20))
+    assert table_of["ne"].is_finite().all()
+
+
+@pytest.mark.parametrize("shards", [(2, 2), (2, 3), (1, 4)])
+def test_the_truth_is_found_in_a_log_of_any_number_of_shards(tmp_path: Path, shards: tuple[int, int]) -> None:
+    day, student = dt.date(2026, 1, 1), STUDENT
+    rows = training_rows(requests=40).with_columns(withheld=pl.lit(True), requested_at=MOMENT)
+    logged = rows.filter(domain="CD").select(*KEYS, pl.col("target").alias(truth_column(student.task)))
+    tables = ((CASCADE.name, student.name, "teacher_augmented"), rows), ((CASCADE.name, "candidate_log"), logged)
+    for count, (table, frame) in zip(shards, tables, strict=True):
+        lake = Workspace.open(Settings(lake=str(tmp_path), shards=count)).lake
+        lake.commit(lake.stage_frame(table, day, frame), {})
+    held = list(held_shards(CASCADE, Workspace.open(Settings(lake=str(tmp_path))), student, day))
+    assert len(held) == shards[0]
+    found = pl.concat(held)
+    assert len(found) == len(rows)
+    beside = found.join(logged, on=KEYS, maintain_order="left")
+    assert beside["truth"].equals(beside["audit_true_click"])
+    assert beside["truth"].null_count() == 0
+
+
+def test_labels_of_an_earlier_day_are_corrected_by_what_the_judged_day_knows_of_delays(tmp_path: Path) -> None:
+    workspace, days = Workspace.open(Settings(lake=str(tmp_path))), [dt.date(2026, 1, 1), dt.date(2026, 1, 2)]
+    student = STUDENT.model_copy(update={"delayed_feedback": "correct"})
+    known = pl.when(pl.col("domain") == "IMP").then(MOMENT + pl.duration(minutes=10))
+    rows = training_rows(requests=10).with_columns(withheld=pl.lit(True), requested_at=MOMENT, known_until=known)
+    rows = rows.with_columns(teacher=pl.lit(student.teacher))
+    # Of a hundred labels, half have come by then.
+    seconds = pl.Series([60.0, 1200.0] * 50, dtype=pl.Float64)
+    closed = pl.DataFrame({"request_id": range(100), "candidate_id": range(100), "click_delay": seconds})
+    workspace.lake.commit(
+        workspace.lake.stage_frame((CASCADE.name, student.name, "teacher_augmented"), days[0], rows), {}
+    )
+    workspace.lake.commit(workspace.lake.stage_frame((CASCADE.name, "closed_impressions"), days[1], closed), {})
+    for of, expected in ((days[0], 1.0), (days[1], 2.0)):
+        (held,) = held_shards(CASCADE.model_copy(update={"has_truth": False}), workspace, student, days[0], of)
+        factors = dict(held.group_by("domain").agg(pl.col("label_factor").mean()).iter_rows())
+        assert factors == {"IMP": pytest.approx(expected, rel=0.1), "CD": 1.0}
+
+
+def test_a_student_that_scored_another_slot_cannot_be_judged_beside_todays(found: dict[str, Checkpoint]) -> None:
+    def placed(served_as: int | None) -> Cascade:
+        features = (f.model_copy(update={"served_as": served_as}) if f.name == "ad" else f for f in CASCADE.features)
+        return CASCADE.model_copy(update={"features": tuple(features)})
+
+    columns = [feature.name for feature in CASCADE.features]
+    assert can_predict(found["distilled"], placed(None), STUDENT, columns)
+    assert not can_predict(found["distilled"], placed(1), STUDENT, columns)
+    assert not can_predict(found["distilled"], placed(None), STUDENT, columns[1:])
+
+
+def test_what_a_former_teacher_said_is_no_reference_of_a_later_day(tmp_path: Path) -> None:
+    workspace, days = Workspace.open(Settings(lake=str(tmp_path))), [dt.date(2026, 1, 1), dt.date(2026, 1, 2)]
+    cascade = CASCADE.model_copy(update={"has_truth": False})
+    said = pl.when(pl.col("domain") == "IMP").then(pl.lit("label")).otherwise(pl.lit("former"))
+    rows = training_rows(requests=10).with_columns(withheld=pl.lit(True), requested_at=MOMENT, teacher=said)
+    workspace.lake.commit(
+        workspace.lake.stage_frame((CASCADE.name, STUDENT.name, "teacher_augmented"), days[0], rows), {}
+    )
+    then, later = (pl.concat(held_shards(cascade, workspace, STUDENT, days[0], known)) for known in days)
+    assert set(then["domain"]) == {"IMP", "CD"}
+    assert later.equals(then.filter(domain="IMP"))

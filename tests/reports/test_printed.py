@@ -1,0 +1,138 @@
+"""Tables for people say what they show, and nothing that was not measured."""
+
+import math
+
+import polars as pl
+from rich.console import Console
+
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.learning.evaluation.table import COLUMNS
+from ukdsl_assets.reports.printed import (
+    decision_on,
+    evaluation_markdown,
+    evaluation_table,
+    gate_table,
+    groups_markdown,
+    headline,
+    history_markdown,
+    trends,
+)
+
+EVALUATION = pl.DataFrame(
+    {
+        "arm": ["baseline", "distilled"],
+        "head": ["impression", "consideration"],
+        "domain": ["CD", "CD"],
+        "reference": ["teacher", "teacher"],
+        "rows": [12_345, 12_345],
+        "calibration": [1.27, 1.004],
+        "calibration_error": [0.0301, 0.012],
+        "ne": [0.96, 0.94],
+        "ne_change": [0.0, -0.0198],
+        "ne_change_error": [0.0, 0.0017],
+        "auc": [0.7, 0.7123],
+        "auc_error": [0.004, 0.0031],
+    },
+    schema_overrides={"rows": COLUMNS["rows"]},
+)
+HISTORY = [
+    {
+        "outcome": "refused",
+        "decided_at": "t1",
+        "entry": {"day": "2026-01-01", "checkpoint": "a", "reasons": ["x", "y"]},
+    },
+    {"outcome": "released", "decided_at": "t2", "entry": {"day": "2026-01-02", "checkpoint": "b"}},
+]
+
+
+def shown(renderable: object) -> str:
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def test_the_baseline_is_not_compared_with_itself() -> None:
+    lines = evaluation_markdown(EVALUATION, "simulated, seed 0").splitlines()
+    assert lines[0] == "simulated, seed 0"
+    assert lines[4] == "| baseline | impression | CD | teacher | 12,345 | 1.270 +- .030 | 0.9600 |  | 0.700 +- .004 |"
+    figures = "1.004 +- .012 | 0.9400 | -1.98 +- .17% | 0.712 +- .003"
+    assert lines[5] == f"| distilled | consideration | CD | teacher | 12,345 | {figures} |"
+
+
+def test_a_figure_that_is_not_a_number_is_said_not_to_be_measured() -> None:
+    nothing = EVALUATION.with_columns(pl.lit(math.nan).alias(name) for name in ("calibration", "ne_change"))
+    line = evaluation_markdown(nothing, "").splitlines()[-1]
+    assert "not measured" in line and "nan" not in line
+
+
+def test_the_terminals_table_has_the_same_figures() -> None:
+    text = shown(evaluation_table("a [note] in brackets", EVALUATION))
+    assert "a [note] in brackets" in text
+    assert "-1.98 +- .17%" in text
+
+
+def test_the_terminals_table_of_a_million_rows_fits_into_120_columns() -> None:
+    many = EVALUATION.with_columns(rows=pl.lit(1_234_567), ne_change=pl.lit(-0.1234))
+    lines = shown(evaluation_table("title", many)).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 120
+    assert "-12.34 +- .17%" in lines[-2]
+
+
+def test_the_history_is_newest_first_with_every_reason() -> None:
+    lines = history_markdown(HISTORY).splitlines()
+    assert lines[2].startswith("| 2026-01-02 | released | b | no gate refused it")
+    assert "x; y" in lines[3]
+
+
+def test_the_decision_on_a_day_is_one_line() -> None:
+    assert decision_on("2026-01-02", HISTORY) == "Released: checkpoint b of 2026-01-02, no gate refused it"
+    assert decision_on("2026-01-01", HISTORY) == "Refused: checkpoint a of 2026-01-01, x; y"
+    assert "newer day is released" in decision_on("2025-12-31", HISTORY)
+
+
+def whole(*arms: str) -> pl.DataFrame:
+    """An evaluation with considered rows and impressions; other arms than the two have the distilled one's figures."""
+    shown = EVALUATION.with_columns(head=pl.lit("impression"), domain=pl.lit("IMP"), reference=pl.lit("label"))
+    two = pl.concat([EVALUATION, shown])
+    return pl.concat([two, *(two.filter(arm="distilled").with_columns(arm=pl.lit(arm)) for arm in arms)])
+
+
+def test_the_headline_takes_considered_rows_from_the_serving_head() -> None:
+    line = headline("consideration", whole())
+    assert "calibration 1.270 -> 1.004 against the teacher, NE -1.98 +- .17%" in line
+    assert "\n" not in line
+
+
+def test_the_headline_has_a_line_on_what_was_released_before_where_there_is_any() -> None:
+    lines = headline("consideration", whole("released")).splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("Progressive validation")
+    assert "calibration 1.004 +- .012, NE -1.98 +- .17%" in lines[1]
+
+
+def test_trends_are_of_the_distilled_arm_and_finite() -> None:
+    undefined = pl.when(domain="IMP").then(math.nan).otherwise("ne_change")
+    assert trends("consideration", whole("released").with_columns(ne_change=undefined)) == {
+        "cd_calibration": 1.004,
+        "cd_ne_change": -0.0198,
+        "imp_calibration": 1.004,
+    }
+
+
+def test_groups_are_shown_of_the_distilled_arm_alone() -> None:
+    row = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label", "by": "country"}
+    figures = {"mean_prediction": 0.05, "mean_reference": 0.04, "calibration": 1.25, "calibration_error": 0.1}
+    table = pl.DataFrame(
+        [{**row, "arm": arm, "group": "a|b", "rows": 1200, **figures} for arm in ("baseline", row["arm"])]
+    )
+    lines = groups_markdown(table, "consideration").splitlines()
+    assert lines[2:] == ["| IMP, label | country | a\\|b | 1,200 | 0.0500 | 0.0400 | 1.250 +- .100 |"]
+
+
+def test_a_failed_gate_shows_its_severity_and_what_was_seen() -> None:
+    results = [GateResult("good", True, "fine"), GateResult("bad", False, "seen [1, 2]", "WARN")]
+    text = shown(gate_table("gates", results))
+    assert "passed" in text
+    assert "WARN" in text
+    assert "seen [1, 2]" in text

@@ -1,0 +1,52 @@
+"""What a student's `selection:` may say."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ukdsl_assets.declaration.architectures import Architecture
+from ukdsl_assets.declaration.block import Declared, Name
+
+# The names of `selection.rules.RULES`, which imports more than a declaration needs.
+RuleName = Literal[
+    "impression",
+    "consideration",
+    "average_rank",
+    "average_importance",
+    "intersection",
+    "union",
+    "grouped_permutation",
+    "cost_aware",
+]
+
+
+class Selection(Declared):
+    """How features are chosen for a student, daily, from importance on shown and on considered rows.
+
+    rule: see `selection.rules`. budget: how many features; cost_budget: or what they may cost in all, by `cost` of
+        the declared features. One of the two.
+    candidates: names, or "all" that are known at the student's stage.
+    window_days: rolling window of training days of the simplified student, ending with the partition's day.
+    trainings: of the simplified student, with seeds of their own; importance is their mean, since two trainings
+        disagree more than two sets of rows do.
+    repeats: permutations of each feature. rows: most withheld rows of each set; more rows tell more than more repeats.
+    architecture: of the simplified student and of those that the rules are compared by; the student's own if left out.
+    """
+
+    rule: RuleName = "grouped_permutation"
+    budget: int | None = Field(None, ge=1)
+    cost_budget: float | None = Field(None, gt=0)
+    candidates: tuple[Name, ...] | Literal["all"] = "all"
+    window_days: int = Field(1, ge=1)
+    trainings: int = Field(2, ge=1)
+    repeats: int = Field(2, ge=1)
+    rows: int = Field(20_000, ge=100)
+    architecture: Architecture | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "Selection":
+        if (self.budget is None) == (self.cost_budget is None):
+            raise ValueError("expected one of `budget` (a number of features) and `cost_budget`")
+        if self.rule == "cost_aware" and self.cost_budget is None:
+            raise ValueError("rule cost_aware needs `cost_budget`; for a number of features take grouped_permutation")
+        return self

@@ -1,0 +1,136 @@
+"""The declaration of a cascade: what its YAML file may say, and nothing about how it is run.
+
+Everything downstream is built from this: log contract, SQL, teachers, students, gates and the asset graph.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ukdsl_assets.declaration.block import Declared, Name
+from ukdsl_assets.declaration.parts import OWNER, Feature, Gates, Stage, Task
+from ukdsl_assets.declaration.sources import Source
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.declaration.teachers import CrossDomainTeacher, Teacher
+
+
+class UncheckedCascade(Declared):
+    """A whole cascade whose keys are sound one by one. `origin` is the file that declares it, named in errors.
+
+    identifiers: type of request_id and candidate_id.
+    has_bid: the log has a `bid` column. has_truth: the source knows true probabilities and logs them in
+        `audit_true_<task>` columns, which no trainer reads.
+    note: shown wherever results are, e.g. "semi-real".
+    withheld_share: share of requests, by hash, that no model is trained on.
+    evaluation_days: trailing days, the day's own last, whose withheld requests students are judged by; more than one
+        where a day has too few positive labels to judge by. Days of before a student's features are left out.
+    exploration_days: trailing days whose explored rows are pooled to audit the teachers, and to correct them.
+    segments: categorical features that a student's calibration is also reported by, where it has them.
+    last_day: for logs that have ended; such a cascade has no schedule.
+    """
+
+    name: Name
+    description: str
+    note: str = ""
+    owner: str = Field("team:ranking", pattern=OWNER)
+    first_day: date
+    last_day: date | None = None
+    identifiers: Literal["integer", "string"] = "integer"
+    has_bid: bool = False
+    has_truth: bool = False
+    withheld_share: float = Field(0.2, gt=0, lt=1)
+    evaluation_days: int = Field(1, ge=1)
+    exploration_days: int = Field(28, ge=1)
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    features: tuple[Feature, ...] = Field(min_length=1)
+    segments: tuple[Name, ...] = ()
+    source: Source
+    teachers: tuple[Teacher, ...] = ()
+    students: tuple[Student, ...] = ()
+    gates: Gates = Gates()
+    origin: str = Field("", exclude=True)
+
+    # -- look-ups; all raise KeyError for an unknown name, which validation has ruled out for declared references
+
+    def stage(self, name: str) -> Stage:
+        return _by_name(self.stages, name)
+
+    def task(self, name: str) -> Task:
+        return _by_name(self.tasks, name)
+
+    def teacher(self, name: str) -> Teacher:
+        return _by_name(self.teachers, name)
+
+    def student(self, name: str) -> Student:
+        return _by_name(self.students, name)
+
+    def depth(self, stage: str) -> int:
+        """Position of a stage: 0 for the first, which scores everything."""
+        return [item.name for item in self.stages].index(stage)
+
+    def predictions_of(self, stage: str) -> tuple[str, ...]:
+        """Names of the tasks whose predictions a stage logs."""
+        declared = self.stage(stage).predicts
+        return tuple(task.name for task in self.tasks) if declared is None else declared
+
+    @property
+    def delayed_tasks(self) -> tuple[Task, ...]:
+        """The tasks whose labels keep arriving for days."""
+        return tuple(task for task in self.tasks if task.delayed)
+
+    @property
+    def features_of_shown(self) -> tuple[Feature, ...]:
+        """Features that only what was shown has, each with `served_as`."""
+        return tuple(feature for feature in self.features if feature.served_as is not None)
+
+    def features_known_at(self, stage: str) -> tuple[Feature, ...]:
+        """Features that a model of this stage can use, in declared order."""
+        depth = self.depth(stage)
+        return tuple(f for f in self.features if f.known_from is None or self.depth(f.known_from) <= depth)
+
+    def features_of(self, student: Student) -> tuple[Feature, ...]:
+        """A student's features, in declared order; of one with `features: selected` all that it may choose from."""
+        if student.features == "selected":
+            return self.candidates_of(student)
+        known = self.features_known_at(student.stage)
+        return known if student.features == "all" else tuple(f for f in known if f.name in student.features)
+
+    def candidates_of(self, student: Student) -> tuple[Feature, ...]:
+        """What a student's selection chooses from, in declared order; nothing without a selection."""
+        if student.selection is None:
+            return ()
+        known, names = self.features_known_at(student.stage), student.selection.candidates
+        return known if names == "all" else tuple(f for f in known if f.name in names)
+
+    def columns_of(self, student: Student) -> tuple[Feature, ...]:
+        """The features in a student's training rows, in declared order.
+
+        Its own, the candidates of its selection, and those of a teacher that labels on the fly.
+        """
+        either = {*self.features_of(student), *self.candidates_of(student)}
+        if student.labels == "on_the_fly":
+            either |= {*self.features_known_at(self.teacher(student.teacher).stage)}
+        return tuple(feature for feature in self.features if feature in either)
+
+    def tasks_taught(self, teacher: Teacher) -> list[str]:
+        """The tasks that a teacher labels: what its stage logs, what is mapped to another cascade's, or all."""
+        if teacher.kind == "logged":
+            return list(self.predictions_of(teacher.stage))
+        if teacher.kind == "cross_domain":
+            return list(teacher.tasks)
+        return [task.name for task in self.tasks]
+
+    def task_matched_by(self, teacher: CrossDomainTeacher) -> str | None:
+        """The task here for which students match the teacher's hidden layer; None if none does."""
+        matching = [s.task for s in self.students if s.teacher == teacher.name and "representation" in s.heads]
+        return matching[0] if matching else None
+
+
+def _by_name(items: Sequence[Any], name: str) -> Any:
+    for item in items:
+        if item.name == name:
+            return item
+    raise KeyError(name)

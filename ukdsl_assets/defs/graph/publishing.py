@@ -1,0 +1,107 @@
+"""Write, audit, publish: a partition is staged, judged, and committed only if no gate of severity ERROR failed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from ukdsl_assets.defs.graph.checks import check_results, refuse_if_blocked, result
+from ukdsl_assets.gates import GateResult, blocking
+from ukdsl_assets.lake.tables.lake import StagedPartition
+from ukdsl_assets.lake.tables.undated import publish_whole
+from ukdsl_assets.pipeline.workspace import Table, Workspace
+
+Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
+
+
+def publish_frame(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    table: Table,
+    frame: pl.DataFrame,
+    results: Sequence[GateResult],
+    inputs: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    descriptions: Mapping[str, str] | None = None,
+) -> Events:
+    """Publish a frame that was judged in memory; nothing is written when a gate blocks."""
+    yield from check_results(table, results)
+    refuse_if_blocked({table: results})
+    staged = workspace.lake.stage_frame(table, day_of(context), frame)
+    yield committed(context, workspace, staged, inputs or {}, metadata or {}, descriptions)
+
+
+def publish_staged(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    staged: StagedPartition,
+    results: Sequence[GateResult],
+    inputs: Mapping[str, str],
+    metadata: Mapping[str, Any],
+    descriptions: Mapping[str, str] | None = None,
+    record: Mapping[str, str] | None = None,
+) -> Events:
+    """Publish files that were judged after they were written; they are removed when a gate blocks."""
+    table = staged.table
+    yield from check_results(table, results)
+    if blocking(results):
+        workspace.lake.discard(staged)
+    refuse_if_blocked({table: results})
+    yield committed(context, workspace, staged, inputs, metadata, descriptions or {}, record)
+
+
+def committed(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    staged: StagedPartition,
+    inputs: Mapping[str, str],
+    metadata: Mapping[str, Any],
+    descriptions: Mapping[str, str] | None = None,
+    record: Mapping[str, str] | None = None,
+) -> dg.MaterializeResult:
+    """Commit a staged partition and describe it for the UI; `descriptions` are of columns, by name.
+
+    The run's id, the inputs' versions and `record` go into the commit.
+    """
+    versions = {f"input:{name}": version for name, version in inputs.items()}
+    published = workspace.lake.commit(staged, {"run_id": context.run.run_id, **versions, **(record or {})})
+    told = descriptions or {}
+    columns = [dg.TableColumn(name, str(dtype), told.get(name)) for name, dtype in staged.schema.items()]
+    shown: dict[str, Any] = {
+        "dagster/partition_row_count": published.rows,
+        "dagster/table_name": "/".join(staged.table),
+        "dagster/uri": workspace.lake.table_uri(staged.table),
+        "dagster/column_schema": dg.TableSchema(columns),
+        "delta_version": published.version,
+        "bytes": published.bytes,
+        "shards": len(published.files),
+    }
+    return result(staged.table, published.data_version, {**shown, **metadata})
+
+
+def committed_whole(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    table: Table,
+    frame: pl.DataFrame,
+    descriptions: Mapping[str, str],
+    metadata: Mapping[str, Any],
+) -> dg.MaterializeResult:
+    """Commit a table without days, which was judged before, and describe it; `descriptions` are of its columns."""
+    published = publish_whole(workspace.settings.tables, table, frame, {"run_id": context.run.run_id})
+    columns = [dg.TableColumn(name, str(dtype), descriptions[name]) for name, dtype in frame.schema.items()]
+    shown: dict[str, Any] = {
+        "dagster/row_count": published.rows,
+        "dagster/table_name": "/".join(table),
+        "dagster/uri": published.uri,
+        "dagster/column_schema": dg.TableSchema(columns),
+        "delta_version": published.version,
+    }
+    return result(table, published.data_version, {**shown, **metadata})
+
+
+def day_of(context: dg.AssetExecutionContext) -> date:
+    """The partition's day."""
+    return date.fromisoformat(context.partition_key)

@@ -1,0 +1,215 @@
+"""Tables by day: write files, have them audited, publish them in one commit."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ukdsl_assets.errors import LakeError
+from ukdsl_assets.frames.splits import SHARD_KEY, split
+from ukdsl_assets.lake.storage import checked_key, flush
+from ukdsl_assets.lake.tables import staging
+from ukdsl_assets.lake.tables.commit import live_paths, publish
+from ukdsl_assets.lake.tables.reading import LOG, LakeReader, PublishedPartition, Table
+from ukdsl_assets.lake.tables.schema import DAY, to_delta
+from ukdsl_assets.lake.tables.staging import StagedPartition
+
+__all__ = ["Lake", "PublishedPartition", "StagedPartition"]
+
+
+@dataclass(frozen=True)
+class Lake(LakeReader):
+    """Delta tables below `root`, one per key tuple, partitioned by a Date column `day`.
+
+    Attributes:
+        root: local path, file:// or object-store URI; credentials come from the environment.
+        shards: files per partition; requests go to shards by hash.
+    """
+
+    shards: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shards < 1:
+            raise LakeError(f"shards is {self.shards}, expected at least 1. Set UKDSL_SHARDS to 1 or more.")
+
+    def new_file(self, table: Table, day: dt.date, shard: int, shards: int) -> str:
+        """Local path for another writer (DuckDB's COPY) to write shard `shard` of `shards` to, for `stage_files`."""
+        return staging.new_file(self._storage, checked_key(table), day, shard, shards)
+
+    def writing_folder(self, table: Table, day: dt.date) -> Path:
+        """Where `new_file` points to: on the lake's own disk, if it is local. It exists, and `vacuum` clears it up."""
+        folder = staging.writing_folder(self._storage, checked_key(table), day)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def stage_files(self, table: Table, day: dt.date, paths: Sequence[str]) -> StagedPartition:
+        """Adopts Parquet files that were written to the paths of `new_file`; nothing is visible until `commit`.
+
+        Files have no `day` column and one without rows stands for an empty day.
+
+        Raises:
+            LakeError: no files, a file that is not whole Parquet, shards whose columns differ, a dtype that Delta
+                cannot hold, or a file that is not where `new_file` said.
+        """
+        staged = staging.stage_files(self._storage, checked_key(table), day, paths)
+        to_delta(staged.schema, f"{'/'.join(table)}, day {day}")
+        return staged
+
+    def write_shard(self, table: Table, day: dt.date, shard: int, shards: int, part: pl.DataFrame) -> str:
+        """Writes one of a day's shards; as `write_shards`, where those of several tables are made in turn."""
+        path = self.new_file(table, day, shard, shards)
+        with staging.removed_on_error([path]):
+            # One chunk: the bytes must follow from the rows, not from how the frame was put together.
+            part.rechunk().write_parquet(path, compression="zstd")
+        return path
+
+    def write_shards(self, table: Table, day: dt.date, parts: Iterable[pl.DataFrame], shards: int) -> list[str]:
+        """Writes frames as the shards of a day, zstd Parquet, for `stage_files`; one is in memory at a time.
+
+        If each part holds its shard's rows in their order, the bytes are those of `stage_frame` for all rows.
+
+        Args:
+            parts: one a shard, in order, without a column `day`; one without rows stands for an empty shard.
+            shards: how many parts there are.
+
+        Returns:
+            The files' paths, in the order of the shards.
+
+        Raises:
+            ValueError: other than `shards` parts. Whatever is raised, no file stays.
+        """
+        paths: list[str] = []
+        with staging.removed_on_error(paths):
+            for shard, part in zip(range(shards), parts, strict=True):
+                paths.append(self.write_shard(table, day, shard, shards, part))
+        return paths
+
+    def stage_frame(self, table: Table, day: dt.date, frame: pl.DataFrame) -> StagedPartition:
+        """Writes the frame's rows in their order, one zstd Parquet file per shard; nothing is visible until `commit`.
+
+        A `day` column is left out of the files if it is this day throughout. An empty frame becomes files without rows.
+
+        Raises:
+            LakeError: another day in column `day`, a dtype that Delta cannot hold, or files that do not hold the frame.
+        """
+        where = f"{'/'.join(table)}, day {day}"
+        if DAY in frame.columns:
+            if frame.schema[DAY] != pl.Date or frame[DAY].ne_missing(day).any():
+                raise LakeError(
+                    f"{where}: column `day` holds {frame[DAY].unique().to_list()[:3]}, expected only the Date {day}. "
+                    "Filter the frame to its own day, or drop the column."
+                )
+            frame = frame.drop(DAY)
+        to_delta(frame.schema, where)
+        shards = self.shards if SHARD_KEY in frame.columns else 1
+        parts = split(frame, shards) if shards > 1 else [frame]
+        staged = self.stage_files(table, day, self.write_shards(table, day, parts, shards))
+        if staged.rows != frame.height or staged.schema != frame.schema:
+            raise LakeError(
+                f"{where}: the files hold {staged.rows} rows of {dict(staged.schema)}, expected {frame.height} rows of "
+                f"{dict(frame.schema)}. Nothing was published; check the disk and stage again."
+            )
+        return staged
+
+    def commit(self, staged: StagedPartition, metadata: Mapping[str, str]) -> PublishedPartition:
+        """Swaps the partition for the staged files in one commit; the table is created on first use.
+
+        Columns may be new or left out: a day reads as null in the columns that its files lack. Committing the same
+        staged files again is harmless.
+
+        Args:
+            staged: from `stage_frame` or `stage_files`.
+            metadata: kept in the commit, such as the run id; see `history`.
+
+        Raises:
+            LakeError: a staged file is gone or cut, a column has another dtype than in the table, or other writers
+                were in the way for all attempts. The old partition stays in each case.
+        """
+        for file in staged.files:
+            size = self._storage.size(self._storage.path(*staged.table, file.path))
+            if size != file.bytes:
+                raise LakeError(
+                    f"{'/'.join(staged.table)}, day {staged.day}: staged file {file.path} has {size} bytes, expected "
+                    f"{file.bytes}. It was discarded, vacuumed or cut. Stage the partition again."
+                )
+        version = publish(self.table_uri(staged.table), staged, metadata)
+        if self._storage.local:
+            log = self._storage.path(*staged.table, LOG)
+            flush(f"{log}/{version:020d}.json")
+            flush(log)
+        files = tuple(self._storage.uri(*staged.table, file.path) for file in staged.files)
+        size = sum(file.bytes for file in staged.files)
+        return PublishedPartition(staged.table, staged.day, version, staged.rows, size, files, staged.data_version)
+
+    def discard(self, staged: StagedPartition) -> None:
+        """Removes staged files that will not be published; those already gone are no error.
+
+        Raises:
+            LakeError: the files are live; nothing is removed.
+        """
+        opened = self._open(staged.table)
+        if opened and {file.path for file in staged.files} & set(live_paths(opened, staged.day)):
+            raise LakeError(
+                f"{'/'.join(staged.table)}, day {staged.day}: the staged files are published already. Nothing was "
+                "removed. Do not discard a partition after its commit."
+            )
+        for file in staged.files:
+            path = self._storage.path(*staged.table, file.path)
+            if self._storage.size(path) is not None:
+                self._storage.fs.rm_file(path)
+
+    def vacuum(self, table: Table, retention_hours: int = 24) -> list[str]:
+        """Removes files that no version younger than `retention_hours` uses, orphans of killed writers included.
+
+        Versions older than that can no longer be read. Files younger than that are spared: they may be staged.
+
+        Returns:
+            Relative paths of the removed files; empty when there is no such table.
+
+        Raises:
+            LakeError: the table's folder holds files of something else, which would be removed too.
+        """
+        opened = self._open(table)
+        if opened is None:
+            return []
+        options: dict[str, Any] = dict(
+            retention_hours=retention_hours, enforce_retention_duration=False, full=True, dry_run=True
+        )
+        # Delta also names the files that earlier vacuums removed, for as long as its log remembers them.
+        there = set(self._storage.find(*table))
+        unused = [path for path in opened.vacuum(**options) if self._storage.path(*table, path) in there]
+        # Delta itself names the files of a table without days.
+        own = f"{DAY}=" if opened.metadata().partition_columns else "part-"
+        if foreign := [path for path in unused if not path.startswith(own)]:
+            raise LakeError(
+                f"{self.table_uri(table)} holds {foreign[0]} and {len(foreign) - 1} more that are not this table's. "
+                "Nothing was removed. Keep tables and checkpoints in separate folders; move these away."
+            )
+        if unused:
+            opened.vacuum(**options | {"dry_run": False})
+        return unused
+
+    def sweep(self, older_than_hours: int = 24) -> dict[str, int]:
+        """Vacuums every table below the root; tables are found by their Delta logs, whatever files lie about.
+
+        Files of a writer that was killed before its table's first commit are below no log, so they stay.
+
+        Returns:
+            URI of each table, in order -> how many files were removed, 0 included.
+
+        Raises:
+            LakeError: as `vacuum`, at the first table that raises; those before it are swept.
+        """
+        tables = sorted(self._tables())
+        return {self.table_uri(table): len(self.vacuum(table, older_than_hours)) for table in tables}
+
+    def _tables(self) -> Iterator[Table]:
+        root = self._storage.path()
+        for folder, below, _ in self._storage.fs.walk(root, topdown=True):
+            if LOG in below:
+                yield tuple(folder.removeprefix(root).strip("/").split("/"))
+                below.clear()  # `walk` goes no deeper: the days of a table can be many

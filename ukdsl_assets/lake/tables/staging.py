@@ -1,0 +1,145 @@
+"""Parquet files of a partition that are written and checked, but not yet published."""
+
+import datetime as dt
+import hashlib
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import polars as pl
+
+from ukdsl_assets.errors import LakeError
+from ukdsl_assets.lake.storage import Storage, flush, folder_of
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One shard. `path` is relative to the table: day=YYYY-MM-DD/shard-00000-of-00001-<uuid>-<digest>.parquet."""
+
+    path: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class StagedPartition:
+    """The files of one day of one table, ready to be committed, in the order of the shards.
+
+    Attributes:
+        table: key of the table.
+        day: the partition.
+        files: one per shard, at least one.
+        schema: of every file, without `day`.
+    """
+
+    table: tuple[str, ...]
+    day: dt.date
+    files: tuple[StagedFile, ...]
+    schema: pl.Schema
+
+    @property
+    def rows(self) -> int:
+        """Rows of all shards."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def data_version(self) -> str:
+        """Equal when the same rows were written in the same order to as many shards; see `data_version_of`."""
+        return data_version_of([file.path for file in self.files])
+
+
+def digest_in(path: str) -> str:
+    """The shortened sha256 of the content that the name of a staged or published file carries."""
+    return Path(path).stem.rpartition("-")[2]
+
+
+def data_version_of(paths: Sequence[str]) -> str:
+    """Hash of the files' contents, from their names: it needs neither the data nor the table's history.
+
+    The bytes that polars or DuckDB write may change with their version, and so may this.
+    """
+    return hashlib.sha256(" ".join(digest_in(path) for path in paths).encode()).hexdigest()[:16]
+
+
+def new_file(storage: Storage, table: tuple[str, ...], day: dt.date, shard: int, shards: int) -> str:
+    """Local path to which to write one shard before staging it: beside its table when the lake is local."""
+    folder = writing_folder(storage, table, day)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder / f"shard-{shard:05d}-of-{shards:05d}-{uuid4().hex}.parquet")
+
+
+def stage_files(storage: Storage, table: tuple[str, ...], day: dt.date, paths: Sequence[str]) -> StagedPartition:
+    """Checks, flushes and names the files, or uploads them when the lake is remote; the order is that of their names.
+
+    Raises:
+        LakeError: no files, a file that is not whole Parquet, shards whose schemas differ, or a file that is not
+            where `new_file` said.
+    """
+    where = f"{'/'.join(table)}, day {day}"
+    paths = sorted(paths, key=lambda path: Path(path).name)
+    if not paths:
+        raise LakeError(f"{where}: no files to stage. Expected one per shard; write one without rows for an empty day.")
+    footers = [_footer(where, path) for path in paths]
+    for path, (schema, _) in zip(paths, footers, strict=True):
+        if list(schema.items()) != list(footers[0][0].items()):
+            raise LakeError(
+                f"{where}: the shards have different columns: {path} has {dict(schema)}, expected "
+                f"{dict(footers[0][0])} as in {paths[0]}. Write every shard with the same query and casts."
+            )
+    folder = writing_folder(storage, table, day)
+    if elsewhere := [path for path in paths if Path(path).parent != folder]:
+        raise LakeError(
+            f"{where}: {elsewhere[0]} is not in {folder}. Write the shards to the paths that new_file gives."
+        )
+    files = tuple(_place(storage, table, day, path, rows) for path, (_, rows) in zip(paths, footers, strict=True))
+    if storage.local:
+        flush(storage.path(*table, folder_of(day)))
+    return StagedPartition(table, day, files, footers[0][0])
+
+
+@contextmanager
+def removed_on_error(paths: Collection[str]) -> Iterator[None]:
+    """Removes the files, those that are listed by then, if what is done inside fails."""
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            Path(path).unlink(missing_ok=True)
+        raise
+
+
+def writing_folder(storage: Storage, table: tuple[str, ...], day: dt.date) -> Path:
+    """Where files are written before they are staged: on the lake's own disk, so that staging need not copy them."""
+    return Path(storage.path(*table, folder_of(day))) if storage.local else Path(tempfile.gettempdir())
+
+
+def _footer(where: str, path: str) -> tuple[pl.Schema, int]:
+    """Schema and rows that the file's footer states; a file that was cut off has no footer."""
+    try:
+        scanned = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        return scanned.collect_schema(), scanned.select(pl.len()).collect().item()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise LakeError(
+            f"{where}: {path} is not a whole Parquet file ({error}). Its writer was probably stopped. "
+            "Nothing was published; write the shard again."
+        ) from error
+
+
+def _place(storage: Storage, table: tuple[str, ...], day: dt.date, path: str, rows: int) -> StagedFile:
+    """Gives the file the name under which it is published, which carries the digest of its content."""
+    source = Path(path)
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    size = source.stat().st_size
+    relative = f"{folder_of(day)}/{source.stem}-{digest}.parquet"
+    target = storage.path(*table, relative)
+    if storage.local:
+        flush(source)
+        source.rename(target)
+    else:
+        storage.fs.put_file(path, target)
+        source.unlink()
+    return StagedFile(relative, rows, size)

@@ -1,0 +1,157 @@
+"""Calibration by group: where on the scale of predictions, and for which requests and candidates, a student is off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
+from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
+from ukdsl_assets.learning.evaluation.totals import Key, Totals, totals_of
+from ukdsl_assets.learning.metrics.auc_bins import bins_of
+from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, draws_of, standard_error
+from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+
+DECILE = "decile"
+_DECILES = [f"{number:02}" for number in range(1, 11)]
+# Values of a segment with a group of their own; the others share one.
+MOST_VALUES = 50
+OTHER, NONE = "(other)", "(none)"
+
+COLUMNS = {
+    "arm": pl.String,
+    "head": pl.String,
+    "domain": pl.String,
+    "reference": pl.String,
+    "by": pl.String,
+    "group": pl.String,
+    "rows": pl.Int64,
+    "mean_prediction": pl.Float64,
+    "mean_reference": pl.Float64,
+    "calibration": pl.Float64,
+    "calibration_error": pl.Float64,
+}
+
+MEANINGS = {
+    "by": "what groups the rows: decile, of the head's own predictions, or a declared segment",
+    "group": "decile 01 (lowest) to 10, or the segment's value",
+    "rows": "withheld rows of the group",
+    "mean_prediction": "weighted mean of the predictions",
+    "mean_reference": "weighted mean of the reference",
+}
+
+
+def calibration_by_group(
+    rows: pl.DataFrame, predictions: Predictions, segments: Sequence[str] = (), seed: int = 0
+) -> pl.DataFrame:
+    """`calibration_by_group_of_shards` of rows that are in memory together; arguments as in `evaluation.evaluate`."""
+    shards = whole(rows, predictions)
+    return calibration_by_group_of_shards(shards, totals_of(shards), segments, seed)
+
+
+@blas_on_one_thread
+def calibration_by_group_of_shards(
+    shards: PredictedShards, totals: dict[Key, Totals], segments: Sequence[str] = (), seed: int = 0
+) -> pl.DataFrame:
+    """Calibration of each arm and head within deciles of its predictions and within segments.
+
+    Args:
+        shards, totals, seed: as in `evaluation.evaluate_shards`; in memory is one shard at a time.
+        segments: categorical columns of the rows. The 50 values with the most rows are groups, the others are
+            together `(other)`, null is `(none)`.
+
+    Returns:
+        The columns of `COLUMNS`, one row a group that has rows, groups in the order of their text; figures are NaN
+        where undefined, such as the calibration of a group whose reference sums to 0. A decile holds a tenth of the
+        weight, to the width of one of `score_bins`.
+    """
+    values = {name: common_values(shards, name) for name in segments}
+    names = {DECILE: _DECILES, **{name: sorted({*each, OTHER}) for name, each in values.items()}}
+    tenths = {key: of_rows.outcomes.parts(len(_DECILES)) for key, of_rows in totals.items()}
+    found = {(key, by): _Groups.empty(len(each)) for key in totals for by, each in names.items()}
+    for read in shards:
+        rows, predictions = read()
+        draws = draws_of(rows, seed)
+        of_segment = {name: _positions(rows[name], names[name]) for name in segments}
+        for compared in comparisons(rows):
+            for (arm, head), every in predictions.items():
+                key, p = (compared.domain, compared.reference, arm, head), every[compared.chosen]
+                found[key, DECILE].add(draws, compared, p, tenths[key][bins_of(p)])
+                for name, position in of_segment.items():
+                    found[key, name].add(draws, compared, p, position[compared.chosen])
+    table: list[dict[str, Any]] = []
+    for ((domain, reference, arm, head), by), group in found.items():
+        who = {"arm": arm, "head": head, "domain": domain, "reference": reference, "by": by}
+        table += group.table(names[by], who)
+    return pl.DataFrame(table, schema=COLUMNS)
+
+
+def common_values(shards: PredictedShards, segment: str) -> list[str]:
+    """The values of a segment, as text, that are groups of their own: those with the most rows, at most 50."""
+    counts = pl.DataFrame(schema={"value": pl.String, "len": pl.UInt32})
+    for read in shards:
+        counted = _text(read().rows[segment]).to_frame().group_by("value").len()
+        counts = pl.concat([counts, counted]).group_by("value").agg(pl.col("len").sum())
+    return counts.sort("len", "value", descending=[True, False])["value"].head(MOST_VALUES).to_list()
+
+
+def _text(segment: pl.Series) -> pl.Series:
+    return segment.cast(pl.String).fill_null(NONE).alias("value")
+
+
+def _positions(segment: pl.Series, names: Sequence[str]) -> NDArray[np.int64]:
+    """Which of the sorted names each row belongs to, int64 [rows]."""
+    places = {name: place for place, name in enumerate(names)}
+    text = _text(segment)
+    return text.replace_strict(places, default=places[OTHER], return_dtype=pl.Int64).to_numpy()
+
+
+@dataclass
+class _Groups:
+    """Sums over the rows of each group of one kind, [groups], and over those drawn, [replicates, groups]."""
+
+    rows: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    drawn: NDArray[np.float64]
+    drawn_reference: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, count: int) -> "_Groups":
+        drawn = (np.zeros((REPLICATES, count)) for _ in range(2))
+        return cls(np.zeros(count, np.int64), *(np.zeros(count) for _ in range(3)), *drawn)
+
+    def add(
+        self, draws: NDArray[np.float64], compared: Comparison, p: NDArray[np.float32], position: NDArray[np.int64]
+    ) -> None:
+        requests, count = draws.shape[1], len(self.rows)
+        # One sum a request and group: the groups of a request are drawn together.
+        cell = compared.request * count + position
+        predicted, reference = (
+            np.bincount(cell, each, requests * count).reshape(requests, count)
+            for each in (compared.w * p, compared.w * compared.y)
+        )
+        self.rows += np.bincount(position, minlength=count)
+        self.weight += np.bincount(position, compared.w, count)
+        self.predicted += predicted.sum(0)
+        self.reference += reference.sum(0)
+        self.drawn += draws @ predicted
+        self.drawn_reference += draws @ reference
+
+    def table(self, names: Sequence[str], who: dict[str, str]) -> list[dict[str, Any]]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean_prediction, mean_reference = self.predicted / self.weight, self.reference / self.weight
+            defined = mean_reference > 0
+            figures = {
+                "mean_prediction": mean_prediction,
+                "mean_reference": mean_reference,
+                "calibration": np.where(defined, mean_prediction / mean_reference, np.nan),
+                "calibration_error": np.where(defined, standard_error(self.drawn / self.drawn_reference), np.nan),
+            }
+        columns = {"group": names, "rows": self.rows.tolist(), **{n: each.tolist() for n, each in figures.items()}}
+        table = [who | dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return [row for row in table if row["rows"]]

@@ -1,0 +1,152 @@
+"""The evaluation table: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
+from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
+from ukdsl_assets.learning.evaluation.totals import Key, Totals, totals_of
+from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
+from ukdsl_assets.learning.metrics.calibration import row_entropy
+from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+
+# The columns of the table and of `ukdsl run --json`.
+COLUMNS = {
+    "cascade": pl.String,
+    "day": pl.Date,
+    "student": pl.String,
+    "arm": pl.String,
+    "head": pl.String,
+    "domain": pl.String,
+    "reference": pl.String,
+    "rows": pl.Int64,
+    "calibration": pl.Float64,
+    "calibration_error": pl.Float64,
+    "ne": pl.Float64,
+    "ne_change": pl.Float64,
+    "ne_change_error": pl.Float64,
+    "auc": pl.Float64,
+    "auc_error": pl.Float64,
+    "request_auc": pl.Float64,
+}
+
+MEANINGS = {
+    "cascade": "the cascade",
+    "note": "what data the figures are of",
+    "student": "the student",
+    "arm": "baseline (labels only), distilled (labels and teacher) or released (the student released before this day)",
+    "head": "output that predicts: trained on impressions or on considered rows",
+    "domain": "IMP: shown rows with a label; CD: all rows that the teacher labelled for the student",
+    "reference": "what predictions are compared with: label, teacher or truth",
+    "rows": "withheld rows compared",
+    "mean_reference": "mean of the reference",
+    "calibration": "mean prediction over mean reference",
+    "calibration_error": "its standard error, by bootstrap over requests",
+    "ne": "normalized entropy; smaller is better",
+    "ne_change": "ne over that of the baseline, minus 1",
+    "ne_change_error": "its standard error; both arms are drawn alike",
+    "auc": "chance that a positive is predicted above a negative",
+    "auc_error": "its standard error, by bootstrap over requests",
+    "request_auc": "mean AUC inside a request",
+    "checkpoint": "version of the arm's checkpoint",
+}
+
+
+def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.DataFrame:
+    """`evaluate_shards` of rows that are in memory together.
+
+    Args:
+        rows: columns request_id, domain, target, weight and, if the source knows it, truth; of one day. Targets of IMP
+            exceed 1 where labels are corrected for those that are yet to come.
+        predictions: (arm, head) -> float32 [rows]; must hold ("baseline", "impression").
+        seed: of the bootstrap.
+    """
+    shards = whole(rows, predictions)
+    return evaluate_shards(shards, totals_of(shards), seed)
+
+
+@blas_on_one_thread
+def evaluate_shards(shards: PredictedShards, totals: dict[Key, Totals], seed: int = 0) -> pl.DataFrame:
+    """Judge predictions on the rows of `teacher_augmented` that are withheld; in memory is one shard at a time.
+
+    IMP is judged against labels, CD against the teacher, weighted by `weight`; both also against the truth where
+    `rows` has a column `truth` that is not all null. A head's NE is compared with the baseline's only head on the
+    same domain and reference (ne_change = NE / baseline's NE - 1); the baseline's own change is 0.
+
+    Standard errors are by bootstrap over requests, the same draws for all arms, so that a change's error is that of
+    the difference; that of the AUC is of its first-order expansion. For the AUC, predictions of one of `score_bins`
+    are ties.
+
+    Args:
+        shards: rows and predictions as in `evaluate`.
+        totals: `totals_of` the shards.
+        seed: of the bootstrap.
+
+    Returns:
+        Columns arm, head, domain, reference, rows and all figures of `COLUMNS`; figures are NaN where undefined.
+    """
+    drawn = _drawn(shards, totals, seed)
+    table = []
+    for (domain, reference, arm, head), of_rows in totals.items():
+        base = totals[domain, reference, "baseline", "impression"].normalized_entropy
+        change = of_rows.normalized_entropy / base - 1
+        prediction, target, entropy, base_entropy, area = drawn[domain, reference, arm, head].T
+        with np.errstate(invalid="ignore", divide="ignore"):
+            errors = standard_error(np.stack([prediction / target, entropy / base_entropy, area], axis=1))
+        figures = {
+            "mean_reference": of_rows.mean_reference,
+            "calibration": of_rows.calibration,
+            "calibration_error": float(errors[0]),
+            "ne": of_rows.normalized_entropy,
+            "ne_change": change,
+            "ne_change_error": float(errors[1]) if np.isfinite(change) else float("nan"),
+            "auc": of_rows.outcomes.auc(),
+            "auc_error": float(errors[2]),
+            "request_auc": of_rows.request_auc,
+        }
+        names = {"arm": arm, "head": head, "domain": domain, "reference": reference}
+        table.append({**names, "rows": of_rows.rows, **figures})
+    texts = dict.fromkeys(("arm", "head", "domain", "reference"), pl.String)
+    return pl.DataFrame(table, schema={**texts, "rows": pl.Int64, **dict.fromkeys(figures, pl.Float64)})
+
+
+def _drawn(shards: PredictedShards, totals: dict[Key, Totals], seed: int) -> dict[Key, NDArray[np.float64]]:
+    """What figures are made of in each replicate, float64 [replicates, 5], see `_sums`."""
+    drawn: dict[Key, NDArray[np.float64]] = {}
+    for read in shards:
+        rows, predictions = read()
+        draws = draws_of(rows, seed)
+        for compared in comparisons(rows):
+            base = predictions["baseline", "impression"][compared.chosen].astype(np.float64)
+            base_entropy = compared.w * row_entropy(base, compared.y)
+            for (arm, head), every in predictions.items():
+                key = (compared.domain, compared.reference, arm, head)
+                sums = _sums(compared, every[compared.chosen], base_entropy, totals[key], draws.shape[1])
+                drawn[key] = drawn.get(key, 0) + draws @ sums
+    return drawn
+
+
+def _sums(
+    compared: Comparison,
+    prediction: NDArray[np.float32],
+    base_entropy: NDArray[np.float64],
+    totals: Totals,
+    requests: int,
+) -> NDArray[np.float64]:
+    """Of each request: prediction, reference, entropy, the baseline's, influence on the AUC; float64 [requests, 5]."""
+    y, w, p = compared.y, compared.w, prediction.astype(np.float64)
+    influence = totals.outcomes.influence(prediction, compared.seen, w)
+    return request_sums(compared.request, requests, w * p, w * y, w * row_entropy(p, y), base_entropy, influence)
+
+
+def figure(table: pl.DataFrame, column: str, **where: str) -> float:
+    """One figure of the evaluation table, e.g. figure(t, "ne", arm="distilled", domain="CD", ...); NaN for null.
+
+    Raises:
+        KeyError: when not exactly one row matches.
+    """
+    found = table.filter(**where)[column]
+    if len(found) != 1:
+        raise KeyError(f"{len(found)} rows match {where}, expected one")
+    return float("nan") if found[0] is None else float(found[0])

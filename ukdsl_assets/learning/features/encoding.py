@@ -1,0 +1,251 @@
+"""From declared features to arrays: one table of embedding rows for all ids, standardised numbers, whole requests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.frames.served_as import filled
+from ukdsl_assets.frames.splits import shard_of
+
+# Standardised numbers are cut here, so that one outlier of a skewed column cannot throw a tower off.
+CUT = 6.0
+# Of each feature of ids its columns of ids, and whether they are averaged or summed. A categorical feature has one
+# column, a multi-valued one as many as its longest list: -1 where a list is shorter.
+ListsOfIds = tuple[tuple[int, bool], ...]
+
+
+@dataclass(frozen=True)
+class EncodedSide:
+    """Inputs of one tower.
+
+    ids: int32 [n, id columns], rows of the embedding table. A categorical feature takes one column, a multi-valued one
+        as many as its longest list, in ascending order behind -1 where a list is shorter.
+    numbers: float32 [n, numeric columns], standardised; vectors take `width` columns.
+    lists: of each feature of ids its columns, and whether they are averaged or summed; None where each takes one.
+    """
+
+    ids: NDArray[np.int32]
+    numbers: NDArray[np.float32]
+    lists: ListsOfIds | None = None
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """Rows in the order of their frame, with the request's features kept once a request.
+
+    request: EncodedSide [requests]; candidate: EncodedSide [rows].
+    offsets: int64 [requests + 1]; rows offsets[i] to offsets[i + 1] belong to request i.
+    """
+
+    request: EncodedSide
+    candidate: EncodedSide
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Which embedding row each id has, and how numbers are standardised.
+
+    Row i of the table, for i below the number of features of ids, stands for ids of feature i never trained on, null
+    among them. Then come the buckets of hashed features. Ids of the others get the following rows in order of arrival
+    and keep them for good, so that checkpoints can be warm-started.
+
+    vocabularies: feature -> (ids, their rows), the ids sorted.
+    scales: numeric or vector feature -> (mean, standard deviation) per column, from the first training.
+    """
+
+    features: tuple[Feature, ...]
+    vocabularies: Mapping[str, tuple[pl.Series, NDArray[np.int32]]] = field(default_factory=dict)
+    scales: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+
+    @property
+    def of_ids(self) -> tuple[Feature, ...]:
+        """The categorical and multi-valued features."""
+        return tuple(feature for feature in self.features if feature.of_ids)
+
+    @property
+    def size(self) -> int:
+        """Rows of the embedding table."""
+        fixed = len(self.of_ids) + sum(feature.hash_buckets or 0 for feature in self.of_ids)
+        return fixed + sum(len(rows) for _, rows in self.vocabularies.values())
+
+    def count(self, side: str) -> tuple[int, int]:
+        """Features of ids and numeric columns of one side ("request" or "candidate")."""
+        mine = [f for f in self.features if f.side == side]
+        return sum(f.of_ids for f in mine), sum(f.width or 1 for f in mine if not f.of_ids)
+
+    def extended(self, frame: pl.DataFrame, least: int = 1) -> "Encoder":
+        """An encoder that also knows the frame's ids; known ids keep their rows, a feature's scale is set once.
+
+        Args:
+            frame: has a column for every feature; null ids are left to the unknown row.
+            least: rows of the frame that an id must have to get a row of its own.
+        """
+        vocabularies = dict(self.vocabularies)
+        next_row = self.size
+        for feature in (feature for feature in self.of_ids if feature.hash_buckets is None):
+            name = feature.name
+            seen = _ids(values_of(filled(frame[name], feature)), least)
+            if name in vocabularies:
+                ids, rows = vocabularies[name]
+                new = seen.filter(~seen.is_in(ids.implode()))
+            else:
+                ids, rows, new = seen.clear(), np.empty(0, np.int32), seen
+            if len(new):
+                added = np.arange(next_row, next_row + len(new), dtype=np.int32)
+                next_row += len(new)
+                order = pl.concat([ids, new]).arg_sort().to_numpy()
+                vocabularies[name] = (pl.concat([ids, new]).gather(order), np.concatenate([rows, added])[order])
+            elif name not in vocabularies:
+                vocabularies[name] = (ids, rows)
+        unscaled = (f for f in self.features if not f.of_ids and f.name not in self.scales)
+        scales = {**self.scales, **{f.name: _scale(_numbers(frame, f)) for f in unscaled}}
+        return Encoder(self.features, vocabularies, scales)
+
+    def encode(self, frame: pl.DataFrame) -> EncodedRows:
+        """Encode a frame whose rows of one request stand together (sorted by request_id).
+
+        Raises:
+            TrainingError: if a request's rows are scattered over the frame.
+        """
+        starts = _request_starts(frame)
+        offsets = np.append(starts, len(frame)).astype(np.int64)
+        return EncodedRows(
+            request=self._side("request", frame[starts]),
+            candidate=self._side("candidate", frame),
+            offsets=offsets,
+        )
+
+    def _side(self, side: str, frame: pl.DataFrame) -> EncodedSide:
+        mine = [f for f in self.features if f.side == side]
+        ids = [self._columns(frame[f.name], f) for f in mine if f.of_ids]
+        numbers = [self._standardised(frame, f) for f in mine if not f.of_ids]
+        any_list = any(f.kind == "multi_valued" for f in mine)
+        means = (f.pooling == "mean" for f in mine if f.of_ids)
+        return EncodedSide(
+            ids=np.concatenate(ids, axis=1) if ids else np.empty((len(frame), 0), np.int32),
+            numbers=np.concatenate(numbers, axis=1) if numbers else np.empty((len(frame), 0), np.float32),
+            lists=tuple((each.shape[1], mean) for each, mean in zip(ids, means, strict=True)) if any_list else None,
+        )
+
+    def _columns(self, column: pl.Series, feature: Feature) -> NDArray[np.int32]:
+        """Embedding rows of a feature, int32 [rows, columns]."""
+        if feature.kind == "categorical":
+            return self._rows(filled(column, feature), feature).reshape(-1, 1)
+        lengths = column.list.len().fill_null(0).to_numpy().astype(np.int64)
+        padded = np.full((len(column), lengths.max(initial=0)), -1, np.int32)
+        place = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+        padded[np.repeat(np.arange(len(column)), lengths), place] = self._rows(values_of(column), feature)
+        # In one order, so that sums do not depend on that of the list.
+        return np.sort(padded, axis=1)
+
+    def _rows(self, column: pl.Series, feature: Feature) -> NDArray[np.int32]:
+        """The embedding row of each id, int32."""
+        unknown = self.of_ids.index(feature)
+        if feature.hash_buckets is not None:
+            before = sum(each.hash_buckets or 0 for each in self.of_ids[:unknown])
+            buckets = shard_of(column, feature.hash_buckets).to_numpy() + (len(self.of_ids) + before)
+            return np.where(column.is_null().to_numpy(), unknown, buckets).astype(np.int32)
+        ids, rows = self.vocabularies[feature.name]
+        if not len(ids):
+            return np.full(len(column), unknown, np.int32)
+        found = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
+        return found.to_numpy()
+
+    def _standardised(self, frame: pl.DataFrame, feature: Feature) -> NDArray[np.float32]:
+        mean, deviation = (np.asarray(part, np.float32) for part in self.scales[feature.name])
+        return ((_numbers(frame, feature) - mean) / deviation).clip(-CUT, CUT)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything needed to rebuild it, as JSON values and, of vocabularies, columns (see `lake.arrays`)."""
+        return {
+            "features": [feature.model_dump(mode="json") for feature in self.features],
+            "vocabularies": {
+                name: {"ids": ids, "rows": pl.Series(rows)} for name, (ids, rows) in self.vocabularies.items()
+            },
+            "scales": {name: [list(mean), list(deviation)] for name, (mean, deviation) in self.scales.items()},
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Encoder":
+        """The inverse of `as_json`; columns may be lists, as older checkpoints have them."""
+        features = tuple(Feature.model_validate(item) for item in content["features"])
+        dtypes = {f.name: pl.String if f.values == "string" else pl.Int64 for f in features}
+        return cls(
+            features=features,
+            vocabularies={
+                name: (pl.Series(item["ids"], dtype=dtypes[name]), np.asarray(item["rows"], np.int32))
+                for name, item in content["vocabularies"].items()
+            },
+            scales={name: (mean, deviation) for name, (mean, deviation) in content["scales"].items()},
+        )
+
+
+def grow(table: NDArray[np.float32], size: int, seed: int, spread: float = 0.05) -> NDArray[np.float32]:
+    """The embedding table [rows, width] with rows drawn from N(0, spread^2) appended up to `size` rows."""
+    rng = np.random.default_rng((seed, len(table)))
+    new = rng.normal(0, spread, (size - len(table), table.shape[1])).astype(np.float32)
+    return np.concatenate([table, new])
+
+
+def values_of(column: pl.Series) -> pl.Series:
+    """The ids of a column, those of lists one after the other; an empty or null list has none."""
+    return column.filter(column.list.len() > 0).explode() if column.dtype == pl.List else column
+
+
+def _ids(column: pl.Series, least: int) -> pl.Series:
+    """Distinct ids with at least `least` rows, sorted."""
+    if least == 1:
+        return column.drop_nulls().unique().sort()
+    counts = column.drop_nulls().value_counts(name="rows")
+    return counts.filter(pl.col("rows") >= least)[column.name].sort()
+
+
+def requests_of(frame: pl.DataFrame) -> int:
+    """How many requests a frame has; an id that comes again on another `day` is another request."""
+    return _first_rows(frame)[1].n_unique() if len(frame) else 0
+
+
+def _first_rows(frame: pl.DataFrame) -> tuple[NDArray[np.int64], pl.DataFrame]:
+    """Index of the first row of each run of rows of one request, and its request, in a frame that has rows.
+
+    Runs are so much fewer than rows that distinct requests are best counted among them.
+    """
+    keys = frame.select(name for name in ("day", "request_id") if name in frame.columns)
+    changes = keys.select(pl.any_horizontal(pl.all().ne_missing(pl.all().shift(1)))).to_series()
+    changes[0] = True
+    return changes.arg_true().to_numpy().astype(np.int64), keys.filter(changes)
+
+
+def _request_starts(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """Index of the first row of each request."""
+    if len(frame) == 0:
+        return np.empty(0, np.int64)
+    starts, requests = _first_rows(frame)
+    if len(starts) != requests.n_unique():
+        raise TrainingError(
+            "request_id: rows of a request are scattered over the frame; expected them together; sort by request_id"
+        )
+    return starts
+
+
+def _numbers(frame: pl.DataFrame, feature: Feature) -> NDArray[np.float32]:
+    """A numeric or vector feature as float32 [rows, width]."""
+    column = frame[feature.name]
+    if feature.kind == "vector":
+        width = feature.width or 1
+        return column.cast(pl.Array(pl.Float32, width)).to_numpy().reshape(len(frame), width)
+    return column.cast(pl.Float32).to_numpy().reshape(-1, 1)
+
+
+def _scale(numbers: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+    if len(numbers) == 0:
+        return [0.0] * numbers.shape[1], [1.0] * numbers.shape[1]
+    mean, deviation = numbers.mean(0, dtype=np.float64), numbers.std(0, dtype=np.float64)
+    return mean.tolist(), np.where(deviation > 0, deviation, 1.0).tolist()

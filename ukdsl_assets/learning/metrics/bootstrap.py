@@ -1,0 +1,71 @@
+"""Standard errors by the bootstrap over requests, whose rows are not independent of one another."""
+
+import math
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+REPLICATES = 200
+# P(Poisson(1) <= k): a count above 12 comes once in 1e10.
+_CUMULATIVE = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(13)])
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def replicate_weights(requests: pl.Series, seed: int, replicates: int = REPLICATES) -> NDArray[np.float64]:
+    """How often each replicate draws each request: Poisson(1) counts, float64 [replicates, requests].
+
+    The Poisson bootstrap (Chamandy et al., Estimating Uncertainty for Massive Data Streams, 2012) draws requests
+    independently, which for ratios of sums is as good as drawing a fixed number of them. A draw follows from the
+    seed, the replicate and the request's id alone, so that shards can be drawn one by one, in any order.
+
+    Args:
+        requests: distinct ids, of any length.
+    """
+    of_request = requests.hash(seed).to_numpy().astype(np.uint64)
+    of_replicate = (np.arange(1, replicates + 1, dtype=np.uint64) * _GOLDEN)[:, None]
+    bits = _mixed(of_request[None, :] ^ _mixed(of_replicate))
+    return np.searchsorted(_CUMULATIVE, (bits >> np.uint64(11)) * 2.0**-53, side="right").astype(np.float64)
+
+
+def request_sums(request: NDArray[np.int64], requests: int, *columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of columns [rows] over each request, float64 [requests, columns].
+
+    A replicate's totals are `replicate_weights(...) @ request_sums(...)`.
+
+    Args:
+        request: int64 [rows] in [0, requests), in any order.
+        requests: how many there are; one without rows sums to 0.
+    """
+    return np.stack([np.bincount(request, weights=each, minlength=requests) for each in columns], axis=1)
+
+
+def standard_error(figures: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation over the replicates, float64 [replicates, ...] -> [...].
+
+    Replicates in which a figure is not finite (such as a group that was not drawn) are left out; NaN where fewer than
+    two are finite.
+    """
+    finite = np.isfinite(figures)
+    count = finite.sum(0)
+    kept = np.where(finite, figures, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviation = np.where(finite, figures - kept.sum(0) / count, 0.0)
+        return np.asarray(np.where(count > 1, np.sqrt((deviation**2).sum(0) / (count - 1)), np.nan))
+
+
+def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finalizer of SplitMix64 (Steele et al., Fast Splittable Pseudorandom Number Generators, 2014)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def request_numbers(rows: pl.DataFrame) -> NDArray[np.int64]:
+    """Position of each row's request among the sorted distinct requests, int64 [rows]."""
+    return rows["request_id"].rank("dense").to_numpy().astype(np.int64) - 1
+
+
+def draws_of(rows: pl.DataFrame, seed: int) -> NDArray[np.float64]:
+    """How often each replicate draws each request of `request_numbers`, float64 [replicates, requests]."""
+    return replicate_weights(rows["request_id"].unique().sort(), seed)

@@ -1,0 +1,21 @@
+"""Log-odds and back, and how far probabilities are kept from 0 and 1."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Keeps the logarithm finite for predictions of exactly 0 or 1.
+CLIP = 1e-7
+
+
+def logit(probability: NDArray[np.float32]) -> NDArray[np.float64]:
+    """log(p / (1 - p)), float64; 0 and 1 count as 1e-7 and 1 - 1e-7, NaN stays NaN."""
+    from scipy.special import logit as exact
+
+    return np.asarray(exact(probability.astype(np.float64).clip(CLIP, 1 - CLIP)))
+
+
+def sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + e^-value), float64."""
+    from scipy.special import expit
+
+    return np.asarray(expit(value))

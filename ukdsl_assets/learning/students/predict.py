@@ -1,0 +1,101 @@
+"""Predictions of a trained student."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.declaration.architectures import WITH_HIDDEN_LAYER, NeuralArchitecture
+from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.learning.features.encoding import EncodedRows, Encoder
+from ukdsl_assets.learning.students.student import EMBEDDING, FittedStudent
+
+if TYPE_CHECKING:
+    from ukdsl_assets.learning.networks.model import Model
+
+
+def predict_student(fitted: FittedStudent, rows: pl.DataFrame, threads: int = 1) -> dict[str, NDArray[np.float32]]:
+    """Probabilities [rows] of each head, for rows sorted by request_id that have the student's features."""
+    return predictor(fitted, threads)(rows)
+
+
+def predictor(fitted: FittedStudent, threads: int = 1) -> Callable[[pl.DataFrame], dict[str, NDArray[np.float32]]]:
+    """`predict_student` for many frames: the model is put together once."""
+    if fitted.text is not None:
+        from ukdsl_assets.learning.students.trees import predict_trees
+
+        predict: Callable[[EncodedRows], NDArray[np.float32]] = partial(predict_trees, fitted.text, threads=threads)
+    else:
+        import torch
+
+        from ukdsl_assets.learning.networks import model
+
+        torch.set_num_threads(threads)
+        predict = partial(model.predict, load_model(fitted), heads=len(fitted.heads))
+
+    def predicted(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
+        probabilities = predict(fitted.encoder.encode(rows))
+        return {head: probabilities[:, index] for index, head in enumerate(fitted.heads)}
+
+    return predicted
+
+
+def student_hidden_layer(fitted: FittedStudent, rows: pl.DataFrame) -> NDArray[np.float32]:
+    """What the output layer of a student's network reads, float32 [rows, width], for rows as in `predict_student`.
+
+    Raises:
+        TrainingError: for trees and two_tower, which have no such layer.
+    """
+    from ukdsl_assets.learning.networks.model import hidden_layer
+
+    if fitted.architecture.kind not in WITH_HIDDEN_LAYER:
+        raise TrainingError(
+            f"a model of architecture {fitted.architecture.kind} has no hidden layer before its output; expected one "
+            f"of {', '.join(WITH_HIDDEN_LAYER)}"
+        )
+    return hidden_layer(load_model(fitted), fitted.encoder.encode(rows), output="heads")
+
+
+def load_model(fitted: FittedStudent) -> "Model":
+    """The network with the student's parameters, on the CPU.
+
+    Raises:
+        TrainingError: for trees, which are no network.
+    """
+    import torch
+
+    from ukdsl_assets.learning.networks.model import Model
+
+    network = new_network(_neural(fitted), fitted.encoder, fitted.heads, base_rate=0.5, seed=0)
+    layers = {n: torch.from_numpy(np.array(v)) for n, v in fitted.tensors.items() if n != EMBEDDING}
+    network.load_state_dict(layers)
+    return Model(torch.from_numpy(np.array(fitted.tensors[EMBEDDING])), network)
+
+
+def baseline_shapes(fitted: FittedStudent) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every layer of the baseline's network, which has one head and no teacher's task.
+
+    Raises:
+        TrainingError: for trees.
+    """
+    network = new_network(_neural(fitted), fitted.encoder, ("impression",), base_rate=0.5, seed=0)
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
+
+
+def _neural(fitted: FittedStudent) -> NeuralArchitecture:
+    if fitted.architecture.kind == "lightgbm":
+        raise TrainingError("the student's architecture is lightgbm, which has no network; expected another")
+    return fitted.architecture
+
+
+def new_network(
+    architecture: NeuralArchitecture, encoder: Encoder, heads: tuple[str, ...], base_rate: float, seed: int
+) -> Any:
+    from ukdsl_assets.learning.networks.build import build_network
+    from ukdsl_assets.learning.networks.inputs import Side
+
+    request, candidate = Side(*encoder.count("request")), Side(*encoder.count("candidate"))
+    return build_network(architecture, request, candidate, len(heads), base_rate, seed)

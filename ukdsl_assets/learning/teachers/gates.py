@@ -1,0 +1,131 @@
+"""What a teacher says on shown rows against what happened there: on withheld impressions and on exploration."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.teachers import Teacher
+from ukdsl_assets.gates import GateResult, finite
+from ukdsl_assets.learning.teachers.sums import KEYS, Agreement, LabelCounts
+
+# Which rows of a task a gate is about, and the cascade's bounds for them.
+BOUNDS = {"withheld_impressions": "teacher_calibration", "exploration": "teacher_exploration"}
+
+
+@dataclass(frozen=True)
+class TeacherSums:
+    """What a teacher's gates are judged by: counts of its labels, and (task, which rows) -> their agreement."""
+
+    labels: LabelCounts
+    agreement: Mapping[tuple[str, str], Agreement]
+
+    def __add__(self, other: "TeacherSums") -> "TeacherSums":
+        """Sums of both parts of a day, which have no request in common."""
+        agreement = {key: self.agreement[key] + other.agreement[key] for key in self.agreement}
+        return TeacherSums(self.labels + other.labels, agreement)
+
+
+def teacher_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:
+    """Names of the gates of `audit_teacher` and what they demand."""
+    rules = {"labels_valid": "Labels are in [0, 1], one a row, and none is missing for what its stage scored."}
+    for task in cascade.tasks_taught(teacher):
+        rules[f"{task}_calibrated_on_withheld_impressions"] = f"{task}: the teacher agrees with withheld labels."
+        rules[f"{task}_calibrated_on_exploration"] = f"{task}: it agrees with labels of rows that were shown at random."
+    return rules
+
+
+def teacher_sums(
+    cascade: Cascade, teacher: Teacher, impressions: pl.DataFrame, labels: pl.DataFrame, withheld: pl.Series
+) -> TeacherSums:
+    """The sums of a teacher's labels and the impressions of some of a day's requests, all rows of each.
+
+    A trained teacher has seen the impressions that are not withheld, exploration rows too, so both gates use
+    withheld rows; a logged teacher was trained before the day, so exploration rows all count.
+
+    Args:
+        impressions: request_id, candidate_id, deepest_stage, explored and a label column a task.
+        labels: request_id, candidate_id and `<task>_prediction`.
+        withheld: Boolean, a row of `impressions` each.
+    """
+    reached = [stage.name for stage in cascade.stages][cascade.depth(teacher.stage) :]
+    shown = impressions.with_columns(withheld.alias("withheld")).filter(pl.col("deepest_stage").is_in(reached))
+    rows = shown.join(labels, on=KEYS, how="inner", maintain_order="left")
+    agreement = {}
+    for task in cascade.tasks_taught(teacher):
+        labelled = rows.filter(pl.col(task).is_not_null())
+        explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | (teacher.kind == "logged")))
+        for where, chosen in (("withheld_impressions", labelled.filter("withheld")), ("exploration", explored)):
+            prediction, label = chosen[f"{task}_prediction"].to_numpy(), chosen[task].to_numpy()
+            agreement[task, where] = Agreement.of(prediction, label)
+    return TeacherSums(LabelCounts.of(labels, shown.select(KEYS)), agreement)
+
+
+def audit_teacher(cascade: Cascade, teacher: Teacher, seen: TeacherSums) -> list[GateResult]:
+    """Judge a teacher's labels of a day, in the order of `teacher_rules`.
+
+    The calibration of a teacher from another cascade, whose rates are its own, only tells: whether it may teach is for
+    `teacher_evaluation.judge_against_constant`.
+    """
+    results = [labels_valid(seen.labels)]
+    for (task, where), agreement in seen.agreement.items():
+        found = judge_teacher(cascade, task, f"{task}_calibrated_on_{where}", agreement, BOUNDS[where])
+        only_tells = teacher.kind == "cross_domain" and not agreement.not_finite
+        results.append(replace(found, severity="WARN") if only_tells else found)
+    return results
+
+
+# Below so few positive labels a calibration says little.
+POSITIVES_NEEDED = 100
+
+
+def judge_teacher(cascade: Cascade, task: str, gate: str, seen: Agreement, bounds: str) -> GateResult:
+    """Calibration of a teacher against labels, within the cascade's `gates.<bounds>`.
+
+    It fails only outside the bounds by more than two standard errors (of a Poisson count of positive labels), and
+    blocks only from 100 positives on: with fewer, chance alone would stop the day. It only tells, too, for a task
+    that is `delayed`. Predictions that are not all finite fail and block.
+    """
+    if not seen.rows:
+        return GateResult(gate, True, "not judged: the day has no such rows with a label", "WARN", {"rows": 0})
+    if seen.not_finite:
+        wrong = f"{seen.not_finite} of {seen.rows} predictions are not finite; retrain the teacher"
+        return GateResult(gate, False, wrong)
+    lowest, highest = getattr(cascade.gates, bounds)
+    delayed = cascade.task(task).delayed
+    error = math.sqrt(max(seen.positives, 1))
+    enough = max(seen.positives, seen.predicted) >= POSITIVES_NEEDED
+    return GateResult(
+        name=gate,
+        passed=lowest * (seen.positives - 2 * error) <= seen.predicted <= highest * (seen.positives + 2 * error),
+        severity="ERROR" if enough and not delayed else "WARN",
+        message=f"calibration {seen.calibration:.3f} on {seen.rows} rows: {seen.predicted:.1f} positive labels "
+        f"predicted, {seen.positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} "
+        f"(gates.{bounds}) within two standard errors"
+        + ("" if enough else f"; fewer than {POSITIVES_NEEDED} cannot block")
+        + ("; labels of this task are delayed and cannot block" if delayed else ""),
+        seen={
+            "calibration": finite(seen.calibration),
+            "predicted": seen.predicted,
+            "positive": seen.positives,
+            "rows": seen.rows,
+        },
+    )
+
+
+def labels_valid(seen: LabelCounts) -> GateResult:
+    """That a teacher's labels are finite, in [0, 1], one a row, and there for every shown row its stage scored."""
+    return GateResult(
+        name="labels_valid",
+        passed=not (seen.wrong or seen.repeated or seen.missing),
+        message=f"{seen.rows} rows: {seen.wrong} with a label that is not in [0, 1], {seen.repeated} repeated, "
+        f"{seen.missing} of {seen.scored} shown rows without one; expected 0 of each",
+        seen={
+            "rows": seen.rows,
+            "not_in_unit_interval": seen.wrong,
+            "repeated": seen.repeated,
+            "missing": seen.missing,
+        },
+    )

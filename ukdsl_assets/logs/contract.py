@@ -1,0 +1,148 @@
+"""The contract of the logs, built from a cascade's declaration: column types, dataframely schemas, and conforming.
+
+A request_id names one request of the whole cascade, not of one day: windows of several days join and split by it.
+
+Logs can be checked where they are made, with the rules that the gates apply (but for those that need the day or the
+other log):
+
+    cascade = read_cascade(Path("my_cascade.yaml"))
+    good, failure = candidate_log_schema(cascade).filter(frame)
+    print(failure.counts())
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import dataframely as dy
+import polars as pl
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import prediction_column, truth_column
+from ukdsl_assets.errors import LogsError
+from ukdsl_assets.frames.conform import TIMESTAMP, feature_dtype
+from ukdsl_assets.logs.rules import (
+    CANDIDATE_KEYS,
+    Rule,
+    candidate_log_rules,
+    constant_columns,
+    event_log_rules,
+    nullable_columns,
+)
+
+LogName = Literal["candidate_log", "event_log"]
+CANDIDATE_ORDER = CANDIDATE_KEYS
+EVENT_ORDER = ("request_id", "candidate_id", "occurred_at", "event")
+# Rows of a part of a day: some 50 MB of an ads log, and as many as polars writes to a row group.
+ROWS_AT_ONCE = 1 << 18
+
+
+class DayOfLogs(NamedTuple):
+    """One UTC day of logs, or a part or shard of it; column types and order are those of the contract."""
+
+    candidate_log: pl.DataFrame
+    event_log: pl.DataFrame
+
+
+def candidate_log_dtypes(cascade: Cascade) -> dict[str, pl.DataType]:
+    """Columns of the candidate log in order, with their types."""
+    identifier = pl.Int64() if cascade.identifiers == "integer" else pl.String()
+    predictions = [
+        prediction_column(stage.name, task) for stage in cascade.stages for task in cascade.predictions_of(stage.name)
+    ]
+    truths = [truth_column(task.name) for task in cascade.tasks] if cascade.has_truth else []
+    return {
+        "request_id": identifier,
+        "candidate_id": identifier,
+        "requested_at": TIMESTAMP,
+        "deepest_stage": pl.String(),
+        **dict.fromkeys(predictions, pl.Float32()),
+        **({"bid": pl.Float32()} if cascade.has_bid else {}),
+        "shown": pl.Boolean(),
+        "explored": pl.Boolean(),
+        "propensity": pl.Float32(),
+        **{feature.name: feature_dtype(feature) for feature in cascade.features},
+        **dict.fromkeys(truths, pl.Float32()),
+    }
+
+
+def event_log_dtypes(cascade: Cascade) -> dict[str, pl.DataType]:
+    """Columns of the event log in order, with their types."""
+    identifier = pl.Int64() if cascade.identifiers == "integer" else pl.String()
+    return {
+        "request_id": identifier,
+        "candidate_id": identifier,
+        "event": pl.String(),
+        "occurred_at": TIMESTAMP,
+        "value": pl.Float32(),
+    }
+
+
+def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
+    """A dataframely schema of the candidate log, to validate, filter or document logs outside the pipeline.
+
+    It knows no day: that `requested_at` lies inside the partition is for the audit.
+    """
+    constant = {
+        f"{column}|constant_within_request": pl.col(column).drop_nulls().n_unique().over("request_id") <= 1
+        for column in constant_columns(cascade)
+    }
+    kept = _kept(candidate_log_rules(cascade)) | constant
+    return _schema("CandidateLog", candidate_log_dtypes(cascade), nullable_columns(cascade), CANDIDATE_KEYS, kept)
+
+
+def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
+    """A dataframely schema of the event log; that its candidates exist and were shown is for the audit."""
+    kept = _kept(event_log_rules(cascade))
+    return _schema("EventLog", event_log_dtypes(cascade), nullable_columns(cascade), (), kept)
+
+
+@contextmanager
+def reading(log: LogName) -> Iterator[None]:
+    """Mark errors that are raised inside as being about one log."""
+    try:
+        yield
+    except LogsError as error:
+        error.log = log
+        raise
+
+
+def _kept(rules: list[Rule]) -> dict[str, pl.Expr]:
+    return {f"{rule.column}|{rule.expected}": ~rule.bad for rule in rules}
+
+
+def _schema(
+    name: str,
+    dtypes: Mapping[str, pl.DataType],
+    nullable: frozenset[str],
+    keys: tuple[str, ...],
+    kept: Mapping[str, pl.Expr],
+) -> type[dy.Schema]:
+    # Members are numbered and aliased: a feature may be called like a method of Schema, e.g. `filter`.
+    columns = {
+        f"column_{index}": _schema_column(dtype, alias=column, nullable=column in nullable, primary_key=column in keys)
+        for index, (column, dtype) in enumerate(dtypes.items())
+    }
+    rules = {rule: dy.rule()(_returns(expression)) for rule, expression in kept.items()}
+    return type(name, (dy.Schema,), {"__module__": __name__, **columns, **rules})
+
+
+def _schema_column(dtype: pl.DataType, **options: Any) -> dy.Column:
+    if isinstance(dtype, pl.Datetime):
+        return dy.Datetime(time_unit="us", time_zone="UTC", **options)
+    if isinstance(dtype, pl.Array):
+        return dy.Array(dy.Float32(), dtype.size, **options)
+    if isinstance(dtype, pl.List):
+        inner = dy.Int64(nullable=False) if dtype.inner == pl.Int64 else dy.String(nullable=False)
+        return dy.List(inner, **options)
+    simple: dict[type[pl.DataType], Callable[..., dy.Column]] = {
+        pl.Int64: dy.Int64,
+        pl.String: dy.String,
+        pl.Float32: dy.Float32,
+        pl.Boolean: dy.Bool,
+    }
+    return simple[type(dtype)](**options)
+
+
+def _returns(expression: pl.Expr) -> Callable[[Any], pl.Expr]:
+    return lambda schema: expression

@@ -1,0 +1,110 @@
+"""All gates of a day of logs at once, as the graph and `ukdsl check-logs` apply them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.errors import LogsError
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.logs.by_shard import by_shard
+from ukdsl_assets.logs.contract import DayOfLogs, LogName
+from ukdsl_assets.logs.gates.drift import volume
+from ukdsl_assets.logs.gates.rows import CANDIDATE_LOG_GATES, EVENT_LOG_GATES, CandidateLogAudit, EventLogAudit
+from ukdsl_assets.logs.source import FileSource, Source
+
+GATES: dict[LogName, tuple[str, ...]] = {
+    "candidate_log": (*CANDIDATE_LOG_GATES, "volume_near_trailing_median"),
+    "event_log": EVENT_LOG_GATES,
+}
+Keep = Callable[[DayOfLogs], None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts on a day's logs, and the rows of each log; no rows at all where they could not be read."""
+
+    candidate_log: list[GateResult]
+    event_log: list[GateResult]
+    rows: dict[str, int]
+
+    @property
+    def results(self) -> list[GateResult]:
+        """The verdicts on both."""
+        return [*self.candidate_log, *self.event_log]
+
+
+def read_and_judge(
+    source: Source,
+    cascade: Cascade,
+    day: date,
+    trailing_rows: Sequence[int],
+    keep: Keep | None = None,
+    shards: int = 1,
+    folder: Path | None = None,
+) -> Judged:
+    """Read a day and judge it, shard by shard; logs that cannot be read fail their gates instead of raising.
+
+    Args:
+        trailing_rows: rows of candidate_log on each published day of the week before; may be empty.
+        keep: is given each shard in the contract's order, e.g. to write it; what it got is worth nothing if a gate
+            fails.
+        shards: one of them is in memory at a time.
+        folder: on the disk where rows wait, None for the system's temporary folder. They are gone on return.
+
+    Returns:
+        As `judge_shards`. Where the source raised SourceError or ContractError: the error's message at `contract` of
+        the log that it is about, and every other gate of both logs failed as not judged.
+    """
+    with TemporaryDirectory(dir=folder) as waiting:
+        try:
+            read = by_shard(source.read_in_parts(day), shards, Path(waiting))
+            return judge_shards(cascade, day, read, trailing_rows, keep, source)
+        except LogsError as error:
+            return Judged(_unread("candidate_log", error), _unread("event_log", error), {})
+
+
+def judge_shards(
+    cascade: Cascade,
+    day: date,
+    shards: Iterable[DayOfLogs],
+    trailing_rows: Sequence[int],
+    keep: Keep | None = None,
+    source: Source | None = None,
+) -> Judged:
+    """Verdicts on logs that come in shards: whole requests, in the contract's order.
+
+    Args:
+        trailing_rows: rows of candidate_log on each published day of the week before; may be empty.
+        keep: is given each shard.
+        source: where the logs came from; if it has files, messages name those of the rows that they show.
+    """
+    candidates, events = CandidateLogAudit(cascade, day), EventLogAudit(cascade, day)
+    rows: dict[str, int] = {"candidate_log": 0, "event_log": 0}
+    for logs in shards:
+        candidates.add(logs.candidate_log)
+        events.add(logs.event_log, logs.candidate_log)
+        rows["candidate_log"] += logs.candidate_log.height
+        rows["event_log"] += logs.event_log.height
+        if keep is not None:
+            keep(logs)
+    of_candidates, of_events = None, None
+    if isinstance(source, FileSource):
+        of_candidates = partial(source.locate, "candidate_log", day)
+        of_events = partial(source.locate, "event_log", day)
+    return Judged(
+        [*candidates.results(of_candidates), volume(cascade, rows["candidate_log"], trailing_rows)],
+        events.results(of_events),
+        rows,
+    )
+
+
+def _unread(log: LogName, error: LogsError) -> list[GateResult]:
+    wrong = error.log
+    reason = f"{log}: not judged, because {wrong} could not be read; mend that first"
+    return [
+        GateResult(gate, False, str(error) if (log, gate) == (wrong, "contract") else reason) for gate in GATES[log]
+    ]

@@ -1,0 +1,214 @@
+"""The gates that one day of logs must pass before it is published. All are ERROR: a log that fails is not used.
+
+Every rule is about rows of one request, so that a day is judged shard by shard: an audit is given one after the other.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import prediction_column
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.logs.by_shard import in_order
+from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, candidate_log_dtypes, event_log_dtypes
+from ukdsl_assets.logs.gates.tally import Locate, Tally
+from ukdsl_assets.logs.rules import (
+    CANDIDATE_KEYS,
+    Rule,
+    candidate_log_rules,
+    constant_columns,
+    event_log_rules,
+    no_nulls,
+    nullable_columns,
+    repeats_in_sorted,
+    varies_in_sorted,
+)
+
+CANDIDATE_LOG_GATES = ("contract", "keys_unique", "probabilities_valid", "late_stage_present")
+EVENT_LOG_GATES = ("contract", "events_have_candidates")
+
+
+def audit_candidate_log(
+    cascade: Cascade, day: date, frame: pl.DataFrame, locate: Locate | None = None
+) -> list[GateResult]:
+    """Judge a day's candidate log that is in memory as a whole.
+
+    Args:
+        cascade: the declaration that the log must follow.
+        day: the UTC day of the partition.
+        frame: the log, in any order. Not changed.
+        locate: if rows come from files, asked once on failure for the files of the example keys (request_id,
+            candidate_id) that messages show.
+
+    Returns:
+        The CANDIDATE_LOG_GATES in their order. An empty day fails `contract`. If columns are missing or of a wrong
+        type, the other gates fail as not judged.
+    """
+    audit = CandidateLogAudit(cascade, day)
+    audit.add(in_order(frame, CANDIDATE_ORDER))
+    return audit.results(locate)
+
+
+def audit_event_log(
+    cascade: Cascade,
+    day: date,
+    event_log: pl.DataFrame,
+    candidate_log: pl.DataFrame,
+    locate: Locate | None = None,
+) -> list[GateResult]:
+    """Judge a day's event log against the candidate log of the same day, both in memory and in any order.
+
+    Args:
+        locate: as for `audit_candidate_log`; the keys are (request_id, candidate_id, event).
+
+    Returns:
+        The EVENT_LOG_GATES in their order. An empty event log passes. If columns of either log that are needed are
+        missing or of a wrong type, gates fail as not judged.
+    """
+    audit = EventLogAudit(cascade, day)
+    audit.add(event_log, candidate_log)
+    return audit.results(locate)
+
+
+class CandidateLogAudit:
+    """Judges a candidate log that is given in shards: whole requests, in the contract's order."""
+
+    def __init__(self, cascade: Cascade, day: date) -> None:
+        self._cascade = cascade
+        self._where = f"candidate_log of {cascade.name}, {day}"
+        self._dtypes = candidate_log_dtypes(cascade)
+        rules = [
+            *no_nulls([column for column in self._dtypes if column not in nullable_columns(cascade)]),
+            _inside_day(day),
+            *candidate_log_rules(cascade),
+            *(varies_in_sorted(cascade, column) for column in constant_columns(cascade)),
+            repeats_in_sorted(),
+        ]
+        self._tally = Tally(rules, CANDIDATE_ORDER)
+        self._problem = ""
+        self._requests = self._late = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Judge a shard; it may have no rows."""
+        self._problem = self._problem or _wrong_columns(frame, self._dtypes)
+        if self._problem or frame.is_empty():
+            return
+        self._tally.add(frame)
+        request = pl.col("request_id")
+        present = pl.any_horizontal(pl.lit(False), *(pl.col(column).is_not_null() for column in self._late_columns))
+        requests, late = frame.select(request.n_unique(), late=request.filter(present).n_unique()).row(0)
+        self._requests, self._late = self._requests + requests, self._late + late
+
+    def results(self, locate: Locate | None = None) -> list[GateResult]:
+        """The verdicts on all shards; as `audit_candidate_log`."""
+        problem = self._problem
+        if not problem and not self._tally.rows:
+            problem = "0 rows, expected at least one; see whether the day's logging ran"
+        if problem:
+            return _not_judged(self._where, problem, CANDIDATE_LOG_GATES)
+        judged = self._tally.verdicts(self._where, CANDIDATE_LOG_GATES[:-1], CANDIDATE_KEYS, locate)
+        return [*judged, self._late_stage_present()]
+
+    @property
+    def _late_stage(self) -> str | None:
+        """The deepest stage that logs predictions."""
+        logging = [stage.name for stage in self._cascade.stages if self._cascade.predictions_of(stage.name)]
+        return logging[-1] if logging else None
+
+    @property
+    def _late_columns(self) -> list[str]:
+        stage = self._late_stage
+        return [prediction_column(stage, task) for task in self._cascade.predictions_of(stage)] if stage else []
+
+    def _late_stage_present(self) -> GateResult:
+        gate, least, stage = "late_stage_present", self._cascade.gates.late_stage_present, self._late_stage
+        if stage is None:
+            return GateResult(gate, True, f"{self._where}: not applicable, since no stage logs predictions")
+        share = self._late / self._requests
+        message = (
+            f"{self._where}: {self._late:,} of {self._requests:,} requests ({share:.1%}) have a prediction of stage "
+            f"{stage}, expected at least {least:.1%}"
+        )
+        if share < least:
+            message += f"; see whether {', '.join(self._late_columns)} are logged for every request that {stage} ranks"
+        seen = {"share": share, "requests": self._requests, "expected": least}
+        return GateResult(gate, share >= least, message, seen=seen)
+
+
+class EventLogAudit:
+    """Judges an event log that is given in shards, each beside the same requests' candidates."""
+
+    def __init__(self, cascade: Cascade, day: date) -> None:
+        self._where = f"event_log of {cascade.name}, {day}"
+        self._dtypes = event_log_dtypes(cascade)
+        self._needed = {
+            name: candidate_log_dtypes(cascade)[name] for name in (*CANDIDATE_KEYS, "requested_at", "shown")
+        }
+        rules = [
+            *no_nulls([column for column in self._dtypes if column not in nullable_columns(cascade)]),
+            *event_log_rules(cascade),
+            Rule(
+                "contract",
+                "occurred_at",
+                "not before its request's requested_at",
+                "bring both clocks to UTC, and log an event with the time at which it happened",
+                pl.col("occurred_at") < pl.col("requested_at"),
+            ),
+            Rule(
+                "events_have_candidates",
+                "request_id, candidate_id",
+                "a row of candidate_log with shown = true",
+                "write each event to the day of its request, and set shown on every candidate that was displayed",
+                pl.col("requested_at").is_null(),
+            ),
+        ]
+        self._tally = Tally(rules, EVENT_ORDER)
+        self._problem = ""
+
+    def add(self, event_log: pl.DataFrame, candidate_log: pl.DataFrame) -> None:
+        """Judge a shard; either log may have no rows."""
+        self._problem = self._problem or _wrong_columns(event_log, self._dtypes)
+        candidates = candidate_log.select(name for name in self._needed if name in candidate_log.columns)
+        if not self._problem and (problem := _wrong_columns(candidates, self._needed)):
+            self._problem = f"its candidate_log: {problem}"
+        if self._problem or event_log.is_empty():
+            return
+        shown = candidates.lazy().filter("shown").drop("shown").unique(CANDIDATE_KEYS)
+        joined = event_log.lazy().join(shown, on=CANDIDATE_KEYS, how="left", maintain_order="left")
+        self._tally.add(joined.collect())
+
+    def results(self, locate: Locate | None = None) -> list[GateResult]:
+        """The verdicts on all shards; as `audit_event_log`."""
+        if self._problem:
+            return _not_judged(self._where, self._problem, EVENT_LOG_GATES)
+        return self._tally.verdicts(self._where, EVENT_LOG_GATES, (*CANDIDATE_KEYS, "event"), locate)
+
+
+def _wrong_columns(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType]) -> str:
+    """What is wrong with a frame's columns, empty if nothing."""
+    problems = [f"column `{name}` ({dtype}) is missing" for name, dtype in dtypes.items() if name not in frame.columns]
+    for name, seen in frame.schema.items():
+        if name not in dtypes:
+            problems.append(f"column `{name}` is not declared")
+        elif seen != dtypes[name]:
+            problems.append(f"column `{name}` is {seen}, expected {dtypes[name]}")
+    return "; ".join(problems) + "; bring the frame to the declared columns with `conform`" if problems else ""
+
+
+def _not_judged(where: str, problem: str, gates: Sequence[str]) -> list[GateResult]:
+    contract = GateResult("contract", False, f"{where}: {problem}", seen={"problem": problem})
+    reason = f"{where}: not judged, because `contract` failed; mend that first"
+    return [contract, *(GateResult(gate, False, reason) for gate in gates if gate != "contract")]
+
+
+def _inside_day(day: date) -> Rule:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return Rule(
+        "contract",
+        "requested_at",
+        f"inside the UTC day {day}",
+        "write each request to the partition of its UTC day",
+        ~pl.col("requested_at").is_between(start, start + timedelta(days=1), closed="left"),
+    )

@@ -1,0 +1,89 @@
+"""How often rows break rules, counted over the parts of a log, and the verdicts in words that follow."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.logs.rules import Rule
+
+SHOWN_KEYS = 3
+# Takes a frame of keys, gives the files that hold rows of each.
+Locate = Callable[[pl.DataFrame], Mapping[tuple[Any, ...], Sequence[str]]]
+
+
+class Tally:
+    """Counts of rules, and the first rows that break each; every rule is counted in one pass.
+
+    Args:
+        rules: about rows, or about rows of one request.
+        order: columns that the log is sorted by.
+    """
+
+    def __init__(self, rules: Sequence[Rule], order: Sequence[str]) -> None:
+        self._rules, self._order = rules, order
+        self._counts = [0] * len(rules)
+        self._examples: dict[int, pl.DataFrame] = {}
+        self.rows = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Count a part of the log: whole requests, sorted."""
+        self.rows += frame.height
+        counted = pl.collect_all(_about(rule, frame).select(rule.bad.sum()) for rule in self._rules)
+        broken = {place: count.item() for place, count in enumerate(counted) if count.item()}
+        found = pl.collect_all(
+            _about(self._rules[place], frame).filter(self._rules[place].bad).select(self._order).head(SHOWN_KEYS)
+            for place in broken
+        )
+        for (place, count), example in zip(broken.items(), found, strict=True):
+            self._counts[place] += count
+            self._examples[place] = self._first(self._examples.get(place), example)
+
+    def verdicts(
+        self, where: str, gates: Sequence[str], keys: Sequence[str], locate: Locate | None
+    ) -> list[GateResult]:
+        """One result a gate, in their order.
+
+        Args:
+            where: log, cascade and day, for the messages.
+            gates: those of the rules, or more.
+            keys: columns of the order that messages show of the first offending rows.
+            locate: asked once, if a rule is broken, for the files of these rows.
+        """
+        broken = [(place, self._examples[place].select(keys)) for place in sorted(self._examples)]
+        files = locate(pl.concat([example for _, example in broken]).unique()) if locate and broken else {}
+        results = []
+        for gate in gates:
+            seen: dict[str, Any] = {"rows": self.rows}
+            messages = []
+            for place, example in broken:
+                rule = self._rules[place]
+                if rule.gate == gate:
+                    seen[f"{rule.column}: {rule.expected}"] = self._counts[place]
+                    messages.append(_told(rule, self._counts[place], self.rows, example, files))
+            kept = f"every rule holds on {self.rows:,} rows"
+            results.append(GateResult(gate, not messages, f"{where}: {'; '.join(messages) or kept}", seen=seen))
+        return results
+
+    def _first(self, before: pl.DataFrame | None, found: pl.DataFrame) -> pl.DataFrame:
+        """The first rows of both, in the log's order: that of all parts together."""
+        if before is None:
+            return found
+        return pl.concat([before, found]).sort(self._order, maintain_order=True).head(SHOWN_KEYS)
+
+
+def _about(rule: Rule, frame: pl.DataFrame) -> pl.LazyFrame:
+    return frame.lazy() if rule.among is None else frame.lazy().filter(rule.among)
+
+
+def _told(
+    rule: Rule, count: int, rows: int, example: pl.DataFrame, files: Mapping[tuple[Any, ...], Sequence[str]]
+) -> str:
+    keys = example.rows()
+    holding = ", ".join(sorted({file for key in keys for file in files.get(key, ())}))
+    return (
+        f"column `{rule.column}`: {count:,} of {rows:,} rows break the rule `{rule.expected}`, "
+        f"e.g. ({', '.join(example.columns)}) = {', '.join(str(key) for key in keys)}"
+        f"{holding and f' in {holding}'}; {rule.fix}"
+    )

@@ -1,0 +1,32 @@
+"""What a source of logs must do."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
+
+from ukdsl_assets.logs.contract import DayOfLogs, LogName
+
+
+class Source(Protocol):
+    """Reads one UTC day of logs in the contract's columns and types."""
+
+    def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
+        """The rows of a day in parts, at least one, so that no more than a part need be in memory.
+
+        Rows may come in any order, and those of a request in several parts; a part may have rows of one log alone.
+
+        Raises (while it is iterated): SourceError where logs are missing or unreadable, ContractError where they do
+        not conform.
+        """
+        ...
+
+
+@runtime_checkable
+class FileSource(Source, Protocol):
+    """A source whose rows come from a user's files, which messages should name."""
+
+    def locate(self, log: LogName, day: date, keys: pl.DataFrame) -> Mapping[tuple[Any, ...], Sequence[str]]:
+        """The files that hold rows of each key (a row of `keys`, whose columns are the contract's)."""
+        ...

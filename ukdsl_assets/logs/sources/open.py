@@ -1,0 +1,36 @@
+"""From a declaration to the source that reads its logs."""
+
+from collections.abc import Callable
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.logs.source import Source
+from ukdsl_assets.settings import Settings
+
+
+def open_source(cascade: Cascade, settings: Settings, state_folder: str, tell: Callable[[str], None]) -> Source:
+    """The source that a cascade declares.
+
+    Args:
+        state_folder: where a simulated cascade keeps its production models from day to day.
+        tell: gets a line of progress when a day takes long to make.
+    """
+    match cascade.source.kind:
+        case "simulated":
+            from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
+
+            def progress(what: str, done: int, total: int) -> None:
+                tell(f"{what}: {done} of {total}")
+
+            return SimulatedSource(cascade, state_folder, settings.scale, progress, settings.as_of)
+        case "simulated_item_page":
+            from ukdsl_assets.logs.sources.simulated_item_page import SimulatedItemPageSource
+
+            return SimulatedItemPageSource(cascade, settings.scale, settings.as_of)
+        case "parquet":
+            from ukdsl_assets.logs.sources.parquet import ParquetSource
+
+            return ParquetSource(cascade)
+        case "kuairand":
+            from ukdsl_assets.logs.sources.kuairand import KuaiRandSource
+
+            return KuaiRandSource(cascade, settings.kuairand)

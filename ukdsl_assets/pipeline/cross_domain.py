@@ -1,0 +1,100 @@
+"""A day of a teacher from another cascade: its newest model, its labels and its figures here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.teachers import CrossDomainTeacher
+from ukdsl_assets.errors import LakeError
+from ukdsl_assets.frames.splits import withheld
+from ukdsl_assets.lake.checkpoints.store import Checkpoint
+from ukdsl_assets.learning.cross_domain.evaluation import evaluate_teacher
+from ukdsl_assets.learning.cross_domain.foreign import ForeignModel, foreign_labels
+from ukdsl_assets.learning.cross_domain.recalibration import Line, recalibrated
+from ukdsl_assets.pipeline.release import released_before
+from ukdsl_assets.pipeline.teacher_labels import KEYS, shown_and_labelled
+from ukdsl_assets.pipeline.workspace import Table, Workspace
+
+SOURCE_MEANINGS = {
+    "cascade": "the cascade that is taught",
+    "note": "what data the figures are of",
+    "teacher": "the teacher",
+    "source": "cascade and model that it is",
+    "source_day": "day of its checkpoint",
+    "source_checkpoint": "version of its checkpoint",
+}
+
+
+def labelled(
+    cascade: Cascade,
+    teacher: CrossDomainTeacher,
+    model: ForeignModel,
+    lines: Mapping[str, Line],
+    rows: pl.DataFrame,
+) -> pl.DataFrame:
+    """Labels of rows that are sorted by key, on their lines."""
+    return recalibrated(foreign_labels(cascade, teacher, model, rows), lines)
+
+
+def model_asset(other: Cascade, model: str) -> Table:
+    """The asset whose materialization makes a newer model of the other cascade known: a student's is its release."""
+    of_student = model in [student.name for student in other.students]
+    return (other.name, model, "release" if of_student else "teacher_checkpoint")
+
+
+def newest_model(other: Cascade, model: str, workspace: Workspace, day: date) -> Checkpoint:
+    """The newest published checkpoint of a trained teacher, or released one of a student, of the day or before it.
+
+    One of the same day has seen that day's logs of the other cascade, none of this one's, and nothing later.
+
+    Raises:
+        LakeError: when there is none.
+    """
+    key: Table = (other.name, model)
+    until = day + timedelta(days=1)
+    if model_asset(other, model)[-1] == "release":
+        entry = released_before(workspace.checkpoints.release_history(key), until)
+        if entry is not None:
+            of = date.fromisoformat(entry["day"])
+            return workspace.checkpoints.load((*key, entry["arm"]), of, entry["checkpoint"])
+    elif (of_teacher := workspace.checkpoints.newest_before(key, until)) is not None:
+        return workspace.checkpoints.load(key, of_teacher)
+    raise LakeError(
+        f"{'/'.join(key)}: nothing is {'released' if model_asset(other, model)[-1] == 'release' else 'published'} for "
+        f"{day} or a day before below {workspace.settings.lake}; run cascade {other.name} first: "
+        f"ukdsl run {other.name} --days {day}"
+    )
+
+
+def evaluated_on_withheld(
+    cascade: Cascade, workspace: Workspace, teacher: CrossDomainTeacher, day: date, files: Sequence[str]
+) -> pl.DataFrame:
+    """The teacher's figures on the day's shown rows that no model is trained on; of others nothing is kept.
+
+    Args:
+        files: of the day's labels, as in `shown_and_labelled`.
+    """
+    impressions, labels = [], []
+    columns = [task.name for task in cascade.tasks]
+    for shown, said in shown_and_labelled(cascade, workspace, teacher, day, files, columns):
+        impressions.append(shown.filter(withheld(shown["request_id"], cascade.withheld_share)))
+        labels.append(said.join(impressions[-1].lazy(), on=KEYS, how="semi").collect())
+    return evaluate_teacher(pl.concat(labels), pl.concat(impressions), list(teacher.tasks))
+
+
+def with_source(
+    cascade: Cascade, teacher: CrossDomainTeacher, found: Checkpoint, figures: pl.DataFrame
+) -> pl.DataFrame:
+    """The figures with the columns of `SOURCE_MEANINGS` before them."""
+    values = (
+        cascade.name,
+        cascade.note,
+        teacher.name,
+        f"{teacher.cascade}/{teacher.model}",
+        str(found.day),
+        found.version,
+    )
+    named = [pl.lit(value).alias(name) for name, value in zip(SOURCE_MEANINGS, values, strict=True)]
+    return figures.select(*named, pl.all())

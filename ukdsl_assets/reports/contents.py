@@ -1,0 +1,221 @@
+"""What a report shows, read back from the lake and nothing else: tables, decisions, verdicts of the gates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
+from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.evaluation.gates import judge_student
+from ukdsl_assets.learning.evaluation.table import COLUMNS
+from ukdsl_assets.settings import Settings
+
+TREND_DAYS = 30
+SHOWN_DECISIONS = 10
+# What each arm is judged by: shown rows by labels, considered rows by the teacher.
+VIEWS = (("IMP", "label"), ("CD", "teacher"))
+# Tables that were published before these columns existed are read with nulls in them.
+_LATER = {"checkpoint": pl.String, "mean_reference": pl.Float64}
+
+
+@dataclass(frozen=True)
+class StudentReport:
+    """One student on one day.
+
+    Attributes:
+        evaluation: the day's rows of the table evaluation.
+        trend: the same of the last published days up to the day, at most 30, the day included.
+        groups: the day's rows of calibration_by_group, None where the day has none.
+        gates: the verdicts on the distilled arm, None where the evaluation is too old to be judged again.
+        decisions: decisions on this and earlier days, oldest first, at most 10.
+        selection: what was selected, None for a student without a selection or a day without one.
+        labels: what became of labels that come late, empty where there are none.
+        outcome: "released", "refused", "newer" (a newer day stays released) or "undecided".
+        reasons: why it was refused.
+    """
+
+    student: Student
+    evaluation: pl.DataFrame
+    trend: pl.DataFrame
+    groups: pl.DataFrame | None
+    gates: list[GateResult] | None
+    decisions: list[dict[str, Any]]
+    outcome: str
+    reasons: list[str]
+    selection: "SelectionReport | None" = None
+    labels: str = ""
+
+
+@dataclass(frozen=True)
+class SelectionReport:
+    """A student's feature selection on one day.
+
+    Attributes:
+        importance: by domain (IMP, CD), the day's rows of impression_importance and consideration_importance.
+        unions: feature_union of the last published days up to the day, at most 30, the day included.
+        comparison: the day's rows of selection_comparison, None where the day has none.
+    """
+
+    importance: dict[str, pl.DataFrame]
+    unions: pl.DataFrame
+    comparison: pl.DataFrame | None
+
+
+@dataclass(frozen=True)
+class CascadeReport:
+    """A cascade on one day; `funnel` as of `funnel_of`, `stages` the day's rows of stage_calibration."""
+
+    cascade: Cascade
+    day: date
+    requests: int
+    funnel: pl.DataFrame
+    stages: pl.DataFrame
+    students: list[StudentReport]
+
+
+def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeReport:
+    """Everything that the report of a day shows; writes nothing.
+
+    Raises:
+        LakeError: the day's logs, impressions, stage_calibration or an evaluation are not published; says which.
+    """
+    lake, store = Lake(settings.tables, settings.shards), CheckpointStore(settings.checkpoints)
+    requests, funnel = funnel_of(
+        cascade,
+        lake.scan((cascade.name, "candidate_log"), [day], columns=["request_id", "deepest_stage", "shown"]),
+        lake.scan((cascade.name, "impressions"), [day], columns=[task.name for task in cascade.tasks]),
+    )
+    order = pl.Enum([stage.name for stage in cascade.stages])
+    stages = lake.scan((cascade.name, "stage_calibration"), [day]).collect()
+    stages = stages.sort(pl.col("stage").cast(order), "task", maintain_order=True)
+    students = [read_student(lake, store, cascade, student, day) for student in cascade.students]
+    return CascadeReport(cascade, day, requests, funnel, stages, students)
+
+
+def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: Student, day: date) -> StudentReport:
+    """One student's part of the report; see `read_report`."""
+    key = (cascade.name, student.name)
+    days = [each for each in lake.partitions((*key, "evaluation")) if each < day][1 - TREND_DAYS :]
+    trend = completed(lake.scan((*key, "evaluation"), [*days, day]).collect())
+    evaluation = trend.filter(day=day)
+    grouped = (*key, "calibration_by_group")
+    groups = lake.scan(grouped, [day]).collect() if day in lake.partitions(grouped) else None
+    history = [each for each in store.release_history(key) if each["entry"]["day"] <= str(day)]
+    outcome, reasons = outcome_on(day, history, store.released(key))
+    gates = gates_of(cascade, student, evaluation)
+    selection = read_selection(lake, key, day)
+    labels = store.facts((*key, "distilled"), day).get("labels", "")
+    return StudentReport(
+        student, evaluation, trend, groups, gates, history[-SHOWN_DECISIONS:], outcome, reasons, selection, labels
+    )
+
+
+def read_selection(lake: Lake, key: tuple[str, str], day: date) -> SelectionReport | None:
+    """A student's selection of a day; None where it is not published."""
+    union, comparison = (*key, "feature_union"), (*key, "selection_comparison")
+    published = lake.partitions(union)
+    if day not in published:
+        return None
+    days = [each for each in published if each <= day][-TREND_DAYS:]
+    importance = {
+        domain: lake.scan((*key, name), [day]).collect()
+        for domain, name in (("IMP", "impression_importance"), ("CD", "consideration_importance"))
+    }
+    compared = lake.scan(comparison, [day]).collect() if day in lake.partitions(comparison) else None
+    return SelectionReport(importance, lake.scan(union, days).collect(), compared)
+
+
+def funnel_of(cascade: Cascade, log: pl.LazyFrame, impressions: pl.LazyFrame) -> tuple[int, pl.DataFrame]:
+    """How many candidates got how far.
+
+    Args:
+        log: columns request_id, deepest_stage and shown of a day's candidate log.
+        impressions: one column a task, 1 for a positive label, 0 or null else.
+
+    Returns:
+        The number of requests, and a table of columns step (String) and rows (Int64): what each stage scored, what was
+        shown, and the positive labels of each task.
+    """
+    reached = [
+        pl.col("deepest_stage").is_in([stage.name for stage in cascade.stages[depth:]]).sum().alias(stage.name)
+        for depth, stage in enumerate(cascade.stages)
+    ]
+    counted = log.select(pl.col("request_id").n_unique(), *reached, pl.col("shown").sum()).collect(engine="streaming")
+    positive = impressions.select((pl.col(task.name) == 1).sum() for task in cascade.tasks).collect(engine="streaming")
+    rows = counted.row(0, named=True)
+    steps = {f"scored by {stage.name}": rows[stage.name] for stage in cascade.stages} | {"shown": rows["shown"]}
+    for task in cascade.tasks:
+        steps[f"{task.name}, so far" if task.delayed else task.name] = positive[task.name][0]
+    return rows["request_id"], pl.DataFrame(
+        {"step": list(steps), "rows": list(steps.values())}, schema={"step": pl.String, "rows": pl.Int64}
+    )
+
+
+def completed(evaluation: pl.DataFrame) -> pl.DataFrame:
+    """The evaluation with all columns of today's form, null where its table was made before they existed."""
+    missing = {name: dtype for name, dtype in (COLUMNS | _LATER).items() if name not in evaluation.columns}
+    return evaluation.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in missing.items())
+
+
+def serving_rows(frame: pl.DataFrame, arm: str, domain: str, reference: str) -> pl.DataFrame:
+    """The rows of the head that an arm is judged by: impression on shown rows, the serving head on considered ones.
+
+    Args:
+        frame: columns arm, head, domain, reference and day, of one student; evaluation or calibration_by_group.
+    """
+    rows = frame.filter(arm=arm, domain=domain, reference=reference)
+    if domain == "IMP":
+        return rows.filter(head="impression")
+    # The head consideration serves where the student has it; `consideration` sorts before `impression`.
+    return rows.filter(pl.col("head") == pl.col("head").min().over("day"))
+
+
+def figures_of(evaluation: pl.DataFrame, arm: str, domain: str, reference: str) -> Mapping[str, Any] | None:
+    """One row of a day's evaluation by name, None where the day has no such row."""
+    rows = serving_rows(evaluation, arm, domain, reference)
+    return rows.row(0, named=True) if len(rows) else None
+
+
+def gates_of(cascade: Cascade, student: Student, evaluation: pl.DataFrame) -> list[GateResult] | None:
+    """The gates judged again from a day's evaluation, None for one without errors or of an earlier declaration."""
+    judged = evaluation.filter(arm="distilled")
+    known = not judged.select("calibration_error", "ne_change_error").null_count().sum_horizontal().item()
+    same_heads = set(judged["head"]) == set(student.served_heads)
+    return judge_student(cascade, student, evaluation) if known and same_heads else None
+
+
+def outcome_on(
+    day: date, history: Sequence[Mapping[str, Any]], released: Mapping[str, Any] | None
+) -> tuple[str, list[str]]:
+    """What became of the day's checkpoint, and why it was refused; see `StudentReport.outcome`.
+
+    Args:
+        history: of `release_history`, oldest first.
+        released: the released entry, None for none.
+    """
+    found = [each for each in history if each["entry"]["day"] == str(day)]
+    if found:
+        return found[-1]["outcome"], list(found[-1]["entry"].get("reasons", []))
+    return ("newer" if released is not None and released["day"] > str(day) else "undecided"), []
+
+
+def evaluation_of(settings: Settings, cascade: Cascade, days: Sequence[date]) -> pl.DataFrame:
+    """One row a day, student, arm, head, domain and reference; columns as in `learning.evaluation.COLUMNS`.
+
+    Raises:
+        LakeError: when a day of a student is not published.
+    """
+    lake = Lake(settings.tables, settings.shards)
+    tables = [(cascade.name, student.name, "evaluation") for student in cascade.students]
+    parts = [lake.scan(table, days).select(*COLUMNS) for table in tables]
+    return (
+        pl.concat(parts).sort("day", "student", maintain_order=True).collect()
+        if parts
+        else pl.DataFrame(schema=COLUMNS)
+    )
