@@ -38,6 +38,7 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.student import FittedStudent, as_checkpoint, from_checkpoint
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.selection.importance.importance import Importance, as_importance, student_importance
 from ukdsl_assets.selection.importance.sample import sample_of
 from ukdsl_assets.selection.importance.student_backends import student_changes
@@ -130,7 +131,7 @@ def trained(name: str) -> FittedStudent:
             "epochs": 2,
         }
     )
-    return fit_student(cascade, student, "baseline", world(TRAINING_ROWS, ids, seed=1)).student
+    return fit_student(Training.of(cascade, student, "baseline", world(TRAINING_ROWS, ids, seed=1))).student
 
 
 class Measured:

@@ -18,6 +18,7 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled, students_of, taught
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predictor
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.logs.sources.simulated_item_page import features_of
 from ukdsl_assets.simulation.item_page import ItemPageWorld, top
 
@@ -35,7 +36,7 @@ def main() -> None:
     cascade, world = read_cascade(SHIPPED / "simulated_item_page.yaml"), ItemPageWorld(WORLD)
     candidates = labelled(world.serve(0, TRAINED_ON, world.static_configuration), 0)
     rows = augmented(cascade, candidates, taught(cascade, [candidates.filter("shown")]))["click"]
-    fitted = fit_student(cascade, students_of(cascade, with_slot=True)["click"], "distilled", rows).student
+    fitted = fit_student(Training.of(cascade, students_of(cascade, with_slot=True)["click"], "distilled", rows)).student
     predict, head = predictor(fitted), fitted.heads[-1]
 
     views = world.page_views(1, given.pages + WARM_UP)

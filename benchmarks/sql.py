@@ -4,7 +4,7 @@
 
 A synthetic day of simulated_ads: 300 candidates a request, of which 80 reach pre-ranking and 24 ranking, and 6 are
 shown. Both sides make each table in turn from the same Parquet files; the first round is not counted. Ours is
-`run_model` and `audit_model`; bare DuckDB runs the rendered query over views of the files and copies it to Parquet.
+`run_model` and `judge_model`; bare DuckDB runs the rendered query over views of the files and copies it to Parquet.
 Prints the medians of wall and CPU seconds and their ratio, and fails if a row differs.
 """
 
@@ -32,7 +32,7 @@ from ukdsl_assets.gates import blocking
 from ukdsl_assets.logs.contract import DayOfLogs, candidate_log_dtypes
 from ukdsl_assets.settings import PROJECT
 from ukdsl_assets.sql.context import parameters_for, template_context
-from ukdsl_assets.sql.gates import audit_model
+from ukdsl_assets.sql.gates import judge_model
 from ukdsl_assets.sql.model import read_models
 from ukdsl_assets.sql.render import RenderedModel, render
 from ukdsl_assets.sql.run import run_model
@@ -111,7 +111,7 @@ def steps(cascade: Cascade) -> Iterator[tuple[str, RenderedModel, Values]]:
 def ours(model: RenderedModel, files: Files, values: Values, output: str, threads: int) -> None:
     """The platform's way."""
     run_model(model, files, values, output, threads)
-    if failed := blocking(audit_model(model, [output], values)):
+    if failed := blocking(judge_model(model, [output], values)):
         raise SystemExit(failed[0].message)
 
 

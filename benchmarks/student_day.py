@@ -13,7 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as Shown
 
-from benchmarks.day import table_of
+from benchmarks.day import publish_table
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
@@ -30,12 +30,14 @@ from ukdsl_assets.learning.metrics.calibration import calibration, normalized_en
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.rows import Reader
 from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.evaluation import held_shards
 from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
 from ukdsl_assets.pipeline.students import shard_readers
-from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
 # The declaration's batch, and larger ones with as many epochs as they need to learn as much.
@@ -81,14 +83,14 @@ def split(way: str) -> list[str]:
 
 def compare(workspace: Workspace, cascade: Cascade, ways: Sequence[Way], seeds: int) -> None:
     """Every way with every seed, interleaved."""
-    table: Table = (cascade.name, STUDENT, "teacher_augmented")
-    days = [cascade.first_day, cascade.first_day + timedelta(days=1)]
+    days = [Day(workspace, cascade, cascade.first_day + timedelta(days=count)) for count in range(2)]
+    table = days[0].table(STUDENT, "teacher_augmented")
     for day in days:
-        if workspace.lake.partition(table, day) is None:
-            make_logs(workspace, cascade, day)
-            make_tables(workspace, cascade, day)
-    readers = [shard_readers(workspace, table, [day], workspace.partition(table, day).version) for day in days]
-    held = pl.concat(held_shards(cascade, workspace, cascade.student(STUDENT), days[-1]))
+        if day.lake.partition(table, day.date) is None:
+            publish_logs(day)
+            publish_tables(day)
+    readers = [shard_readers(day, table, [day.date], day.partition(table).version) for day in days]
+    held = pl.concat(held_shards(days[-1], cascade.student(STUDENT)))
     seen: dict[Way, list[Seen]] = {way: [] for way in ways}
     for seed in range(seeds):
         for way in ways:
@@ -99,38 +101,37 @@ def compare(workspace: Workspace, cascade: Cascade, ways: Sequence[Way], seeds: 
     show(seen, sum(len(read()) for read in readers[-1]), len(held))
 
 
-def make_logs(workspace: Workspace, cascade: Cascade, day: date) -> None:
+def publish_logs(day: Day) -> None:
     """Read or simulate the day, after those before it, and publish its logs."""
-    clock = known_until(cascade, workspace.settings, day)
-    _, staged = judge_and_stage(cascade, workspace, workspace.source(cascade, print), day, [], clock)
+    clock = known_until(day.cascade, day.settings, day.date)
+    _, staged = judge_and_stage(day, day.source(print), [], clock)
     for part in staged:
-        workspace.lake.commit(part, reading_of(staged, clock))
+        day.lake.commit(part, reading_of(staged, clock))
 
 
-def make_tables(workspace: Workspace, cascade: Cascade, day: date) -> None:
-    """From the day's logs to the student's rows, each table audited and published."""
+def publish_tables(day: Day) -> None:
+    """From the day's logs to the student's rows, each table judged and published."""
     for model in ("impressions", "considerations"):
-        table_of(workspace, cascade, model, (cascade.name, model), day)
-    labels, teacher = (cascade.name, TEACHER, "teacher_labels"), cascade.teacher(TEACHER)
-    table_of(workspace, cascade, "logged_teacher_labels", labels, day, teacher=teacher)
-    student = cascade.student(STUDENT)
-    table_of(
-        workspace, cascade, "teacher_augmented", (cascade.name, STUDENT, "teacher_augmented"), day, student=student
-    )
+        publish_table(day, model, day.table(model))
+    teacher, student = day.cascade.teacher(TEACHER), day.cascade.student(STUDENT)
+    publish_table(day, "logged_teacher_labels", day.table(TEACHER, "teacher_labels"), teacher=teacher)
+    publish_table(day, "teacher_augmented", day.table(STUDENT, "teacher_augmented"), student=student)
 
 
 def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Reader]], held: pl.DataFrame) -> Seen:
     """Train the first day, then time and judge the second."""
-    before = fit_student(cascade, student, "distilled", readers[0]).student
+    before = fit_student(Training.of(cascade, student, "distilled", readers[0])).student
     at: list[tuple[int, float]] = []
     start = time.process_time()
     fit = fit_student(
-        cascade,
-        student,
-        "distilled",
-        readers[1],
-        before,
-        progress=lambda done, of, rows, loss: at.append((rows, time.process_time())),
+        Training.of(
+            cascade,
+            student,
+            "distilled",
+            readers[1],
+            previous=before,
+            progress=lambda done, of, rows, loss: at.append((rows, time.process_time())),
+        )
     )
     # A row counts once, however many epochs see it.
     whole = at[-1][0] / student.epochs / (time.process_time() - start)

@@ -26,6 +26,7 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.teachers import FoundationTeacher, TrainedTeacher
 from ukdsl_assets.learning.features.matrix import booster_of, feature_matrix
 from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers import foundation
 from ukdsl_assets.learning.teachers import trees as teachers
 
@@ -93,8 +94,12 @@ def show_training(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
         "shared bottom, 1 task": lambda: trained(one_task, teacher, rows),
         "experts (mmoe), 2 tasks": lambda: trained(cascade, gated, rows),
         "experts (mmoe), 1 task": lambda: trained(one_task, gated, rows),
-        "student, main + dependent + auxiliary": lambda: fit_student(cascade, tasked, "distilled", augmented),
-        "student, main alone on the same rows": lambda: fit_student(cascade, alone, "distilled", augmented),
+        "student, main + dependent + auxiliary": lambda: fit_student(
+            Training.of(cascade, tasked, "distilled", augmented)
+        ),
+        "student, main alone on the same rows": lambda: fit_student(
+            Training.of(cascade, alone, "distilled", augmented)
+        ),
     }
     found = seconds_of(sides, repeats)
     table = Table(

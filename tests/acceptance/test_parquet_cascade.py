@@ -15,7 +15,9 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.features.encoding import EMBEDDING
 from ukdsl_assets.logs.contract import DayOfLogs
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.tables import same_reading
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
@@ -68,7 +70,7 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     assert distilled.metadata["heads"] == baseline.metadata["heads"] == ["impression"]
     assert distilled.metadata["metrics"]["steps"] == baseline.metadata["metrics"]["steps"]
     layers = [
-        {name: value.shape for name, value in (each.tensors or {}).items() if name != "embedding.weight"}
+        {name: value.shape for name, value in (each.tensors or {}).items() if name != EMBEDDING}
         for each in (distilled, baseline)
     ]
     assert layers[0] == layers[1]
@@ -159,13 +161,13 @@ def test_logs_of_two_readings_are_refused(settings: Settings, cascade: Cascade) 
     staged = lake.stage_frame(("shop", "candidate_log"), DAY, make_logs(cascade, DAY, requests=50).candidate_log)
     lake.commit(staged, {"reading": "another"})
     with pytest.raises(LakeError, match="different readings of the source"):
-        same_reading(Workspace.open(settings), [("shop", "candidate_log"), ("shop", "event_log")], DAY)
+        same_reading(Day(Workspace.open(settings), cascade, DAY), [("shop", "candidate_log"), ("shop", "event_log")])
 
 
 def test_a_window_without_the_day_itself_is_refused(settings: Settings, cascade: Cascade) -> None:
     run_day(settings, cascade, DAY)
     with pytest.raises(LakeError, match="has no day 2026-03-02"):
-        Workspace.open(settings).window(("shop", "impressions"), DAY + timedelta(days=1), 3)
+        Day(Workspace.open(settings), cascade, DAY + timedelta(days=1)).window(("shop", "impressions"), 3)
 
 
 def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(

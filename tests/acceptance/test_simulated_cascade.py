@@ -15,10 +15,10 @@ from ukdsl_assets.declaration.columns import truth_column
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.frames.splits import halves, withheld
+from ukdsl_assets.lake.checkpoints.releases import newest_release_before
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.evaluation.table import figure
-from ukdsl_assets.pipeline.release import released_before
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.settings import Settings
 
@@ -158,7 +158,7 @@ def test_a_rerun_finds_what_was_released_before_its_day_whatever_came_later() ->
     decided = [("released", "2026-01-01", "a"), ("refused", "2026-01-02", "b"), ("released", "2026-01-03", "c")]
     decided += [("released", "2026-01-03", "d"), ("released", "2026-01-04", "e")]
     history = [{"outcome": what, "entry": {"day": day, "checkpoint": name}} for what, day, name in decided]
-    found = [released_before(history, date(2026, 1, day)) for day in range(1, 6)]
+    found = [newest_release_before(history, date(2026, 1, day)) for day in range(1, 6)]
     assert [each and each["checkpoint"] for each in found] == [None, "a", "a", "d", "e"]
 
 

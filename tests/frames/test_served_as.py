@@ -14,6 +14,7 @@ from ukdsl_assets.frames.served_as import as_scored, filled, shown_as_scored
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers.trees import fit_teacher, predict_teacher
 from ukdsl_assets.serving.files import score_files
 from ukdsl_assets.simulation.item_page import ItemPageWorld
@@ -33,7 +34,7 @@ def student_of(rows: pl.DataFrame, architecture: Architecture) -> FittedStudent:
     declared = CASCADE.student("module_click").model_copy(
         update={"architecture": architecture, "requests_per_batch": 16}
     )
-    return fit_student(CASCADE, declared, "distilled", rows).student
+    return fit_student(Training.of(CASCADE, declared, "distilled", rows)).student
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ukdsl_assets.logs.by_shard import by_shard, in_order, whole_day
 from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, DayOfLogs
 from ukdsl_assets.logs.gates.day import read_and_judge
 from ukdsl_assets.logs.gates.drift import volume
-from ukdsl_assets.logs.gates.rows import audit_candidate_log, audit_event_log
+from ukdsl_assets.logs.gates.rows import judge_candidate_log, judge_event_log
 from ukdsl_assets.logs.sources import parquet
 from ukdsl_assets.logs.sources.parquet import ParquetSource
 
@@ -86,9 +86,9 @@ def verdicts(cascade: Cascade, logs: DayOfLogs) -> list[GateResult]:
     """Of logs that are judged in memory as a whole."""
     candidates, events = in_order(logs.candidate_log, CANDIDATE_ORDER), in_order(logs.event_log, EVENT_ORDER)
     return [
-        *audit_candidate_log(cascade, DAY, candidates),
+        *judge_candidate_log(cascade, DAY, candidates),
         volume(cascade, candidates.height, [480]),
-        *audit_event_log(cascade, DAY, events, candidates),
+        *judge_event_log(cascade, DAY, events, candidates),
     ]
 
 

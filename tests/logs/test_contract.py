@@ -15,7 +15,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import ContractError
 from ukdsl_assets.frames.conform import TIMESTAMP, conform
 from ukdsl_assets.logs.contract import candidate_log_dtypes, candidate_log_schema, event_log_dtypes, event_log_schema
-from ukdsl_assets.logs.gates.rows import audit_candidate_log, audit_event_log
+from ukdsl_assets.logs.gates.rows import judge_candidate_log, judge_event_log
 
 DAY = date(2026, 1, 3)
 
@@ -219,7 +219,7 @@ def test_the_schema_of_the_candidate_log_agrees_with_the_audit(
     cascade = request.getfixturevalue(name)
     log = data.draw(faulty(make_logs(cascade, DAY, requests=4, candidates=3).candidate_log))
     # Whether enough requests have late predictions is no matter of rows.
-    audited = [gate for gate in audit_candidate_log(cascade, DAY, log) if gate.name != "late_stage_present"]
+    audited = [gate for gate in judge_candidate_log(cascade, DAY, log) if gate.name != "late_stage_present"]
     assert candidate_log_schema(cascade).is_valid(log) == all(gate.passed for gate in audited)
 
 
@@ -228,7 +228,7 @@ def test_the_schema_of_the_candidate_log_agrees_with_the_audit(
 def test_the_schema_of_the_event_log_agrees_with_the_audit(shop: Cascade, data: st.DataObject) -> None:
     logs = make_logs(shop, DAY, requests=4, candidates=3)
     log = data.draw(faulty(logs.event_log))
-    contract, _ = audit_event_log(shop, DAY, log, logs.candidate_log)
+    contract, _ = judge_event_log(shop, DAY, log, logs.candidate_log)
     # The schema sees no requests.
     broken = contract.seen.keys() - {"rows", "occurred_at: not before its request's requested_at"}
     assert event_log_schema(shop).is_valid(log) == (not broken)

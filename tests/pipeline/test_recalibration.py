@@ -21,6 +21,7 @@ from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.cross_domain.foreign import translated
 from ukdsl_assets.learning.metrics.platt import apply_platt, fit_platt
 from ukdsl_assets.learning.teachers.trees import FittedTeacher, as_checkpoint, fit_teacher, predict_teacher
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
@@ -157,7 +158,7 @@ def test_the_record_names_the_days_that_the_line_was_fitted_to(
 ) -> None:
     workspace, done = moved
     commit = workspace.lake.history(LABELS, DAY)[0].metadata
-    before = workspace.partition((HERE.name, "impressions"), DAYS[1])
+    before = Day(workspace, HERE, DAYS[1]).partition((HERE.name, "impressions"))
     assert commit[f"input:{HERE.name}/impressions/{DAYS[1]}"] == before.data_version
     assert not any(str(day) in name for name in commit for day in (DAYS[0], DAYS[3]))
     events = done.asset_materializations_for_node("__".join(LABELS))

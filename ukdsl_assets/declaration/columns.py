@@ -1,5 +1,13 @@
 """Names of the columns and tables that every step reads and writes, each written once."""
 
+# What identifies a row of every table of candidates.
+KEYS = ("request_id", "candidate_id")
+# Domains of `teacher_augmented`: shown rows, whose reference is the label, and what the next stage scored (the paper's
+# consideration data), whose reference is the teacher.
+IMP, CD = "IMP", "CD"
+# Column of `teacher_augmented` that a student's output learns, and that of a teacher's hidden layer.
+TARGET, REPRESENTATION = "target", "representation"
+
 
 def label_column(task: str) -> str:
     """Column of `teacher_labels` that holds a teacher's prediction for a task."""

@@ -7,7 +7,7 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.cross_domain import check_cross_domain
 from ukdsl_assets.declaration.read import SHIPPED, read_cascades
-from ukdsl_assets.defs.closed_impressions import label_assets
+from ukdsl_assets.defs.closed_impressions import closed_impression_assets
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
 from ukdsl_assets.defs.evidence import evidence_assets, evidence_job
@@ -26,7 +26,7 @@ from ukdsl_assets.settings import Settings
 FLOW = (
     log_assets,
     table_assets,
-    label_assets,
+    closed_impression_assets,
     teacher_assets,
     selection_assets,
     student_assets,

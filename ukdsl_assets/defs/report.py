@@ -38,10 +38,10 @@ def report_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefin
         from ukdsl_assets.reports.html import write_report
 
         with told_plainly():
-            day = day_of(context)
-            made = write_report(workspace.settings, cascade, day)
+            day = day_of(context, workspace, cascade)
+            made = write_report(day.settings, cascade, day.date)
             drawn = {each.student.name: (each.evaluation, each.groups) for each in made.report.students}
-            shown = {**link_to_report(workspace, cascade, day), "bytes": dg.MetadataValue.int(made.bytes)}
+            shown = {**link_to_report(day), "bytes": dg.MetadataValue.int(made.bytes)}
             yield result(table, made.version, shown | overview(drawn))
 
     return [report]

@@ -31,10 +31,10 @@ def audit_asset(cascade: Cascade, workspace: Workspace, teacher: Teacher) -> dg.
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=checks)
     def audit(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
-            day = day_of(context)
-            frame = audited(cascade, workspace, teacher, day)
+            day = day_of(context, workspace, cascade)
+            frame = audited(day, teacher)
             yield from check_results(table, judge_exploration(cascade, frame))
-            staged = workspace.lake.stage_frame(table, day, frame)
-            yield committed(context, workspace, staged, workspace.versions(day, *read), {}, MEANINGS)
+            staged = day.lake.stage_frame(table, day.date, frame)
+            yield committed(context, workspace, staged, day.versions(*read), {}, MEANINGS)
 
     return audit

@@ -1,5 +1,7 @@
 """Group 3: teachers, each with one table of labels that every student reads, audited before it is published."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import dagster as dg
@@ -11,20 +13,17 @@ from ukdsl_assets.defs.graph.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.defs.tables import sql_asset
 from ukdsl_assets.defs.teacher_audit import audit_asset
+from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables.staging import removed_on_error
-from ukdsl_assets.learning.teachers import trained as teacher_models
+from ukdsl_assets.learning.teachers import trained
 from ukdsl_assets.learning.teachers.gates import teacher_rules
 from ukdsl_assets.learning.training.delayed_feedback import told_as_seen
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.progress import training_progress
-from ukdsl_assets.pipeline.teacher_labels import judged, write_labels
-from ukdsl_assets.pipeline.teachers import train_teacher
+from ukdsl_assets.pipeline.tables import table_model
+from ukdsl_assets.pipeline.teacher_labels import judge_labels, write_labels
+from ukdsl_assets.pipeline.teachers import checkpoint_rules, loaded_teacher, train_teacher
 from ukdsl_assets.pipeline.workspace import Table, Workspace
-
-GATES = {
-    "reloads_to_the_same_predictions": "The checkpoint read back predicts the same, bit by bit.",
-    "no_withheld_request_in_training": "None of the requests trained on is withheld.",
-}
-
 
 LOGGED_MODEL = "logged_teacher_labels"
 MODELS = {"trained": "LightGBM", "foundation": "One network"}
@@ -50,8 +49,12 @@ def logged_labels(cascade: Cascade, workspace: Workspace, teacher: LoggedTeacher
     """What a later stage predicted when it served, as labels: an SQL model with the teacher's audit on top."""
     table: Table = (cascade.name, teacher.name, "teacher_labels")
 
-    rules, audit = teacher_rules(cascade, teacher), partial(judged, cascade, workspace, teacher)
-    return sql_asset(cascade, workspace, LOGGED_MODEL, table, TEACHERS, teacher=teacher, rules=rules, audit=audit)
+    model = table_model(cascade, workspace, LOGGED_MODEL, table, teacher=teacher)
+
+    def judge(day: Day, files: Sequence[str]) -> list[GateResult]:
+        return judge_labels(day, teacher, files)
+
+    return sql_asset(cascade, workspace, replace(model, judge=judge), TEACHERS, teacher_rules(cascade, teacher))
 
 
 def trained_checkpoint(
@@ -72,16 +75,18 @@ def trained_checkpoint(
         deps=[since(impressions, teacher.window_days)],
     )
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
+    checks = check_specs(cascade, table, checkpoint_rules())
+
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=checks)
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
-            day = day_of(context)
-            progress = training_progress(context.log.info, teacher.name)
-            saved, results, figures = train_teacher(cascade, workspace, teacher, day, progress)
-            yield from check_results(table, results)
-            refuse_if_blocked({table: results})
-            workspace.checkpoints.publish(saved)
-            yield result(table, saved.version, {"checkpoint": saved.version, **figures, **as_seen})
+            day = day_of(context, workspace, cascade)
+            of_day = train_teacher(day, teacher, training_progress(context.log.info, teacher.name))
+            yield from check_results(table, of_day.results)
+            refuse_if_blocked({table: of_day.results})
+            day.checkpoints.publish(of_day.checkpoint)
+            version = of_day.checkpoint.version
+            yield result(table, version, {"checkpoint": version, **of_day.figures, **as_seen})
 
     return checkpoint
 
@@ -105,15 +110,14 @@ def trained_labels(
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, rules))
     def labels(context: dg.AssetExecutionContext) -> Events:
         with told_plainly():
-            day = day_of(context)
-            found = workspace.checkpoints.load(table[:2], day)
-            inputs = {**workspace.versions(day, *sources), "teacher_checkpoint": found.version}
-            teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
-            predict = partial(teacher_models.predict, teaching, threads=workspace.settings.threads)
-            files = write_labels(cascade, workspace, teacher, table, sources, day, predict)
+            day = day_of(context, workspace, cascade)
+            checkpoint = day.checkpoints.load(table[:2], day.date)
+            inputs = {**day.versions(*sources), "teacher_checkpoint": checkpoint.version}
+            predict = partial(trained.predict, loaded_teacher(checkpoint), threads=day.settings.threads)
+            files = write_labels(day, teacher, table, sources, predict)
             with removed_on_error(files):
-                results = judged(cascade, workspace, teacher, day, files)
-                staged = workspace.lake.stage_files(table, day, files)
+                results = judge_labels(day, teacher, files)
+                staged = day.lake.stage_files(table, day.date, files)
             yield from publish_staged(context, workspace, staged, results, inputs, {})
 
     return labels

@@ -18,11 +18,10 @@ import dataframely as dy
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import prediction_column, truth_column
+from ukdsl_assets.declaration.columns import KEYS, prediction_column, truth_column
 from ukdsl_assets.errors import LogsError
 from ukdsl_assets.frames.conform import TIMESTAMP, feature_dtype
 from ukdsl_assets.logs.rules import (
-    CANDIDATE_KEYS,
     Rule,
     candidate_log_rules,
     constant_columns,
@@ -31,8 +30,8 @@ from ukdsl_assets.logs.rules import (
 )
 
 LogName = Literal["candidate_log", "event_log"]
-CANDIDATE_ORDER = CANDIDATE_KEYS
-EVENT_ORDER = ("request_id", "candidate_id", "occurred_at", "event")
+CANDIDATE_ORDER = KEYS
+EVENT_ORDER = (*KEYS, "occurred_at", "event")
 # Rows of a part of a day: some 50 MB of an ads log, and as many as polars writes to a row group.
 ROWS_AT_ONCE = 1 << 18
 
@@ -88,7 +87,7 @@ def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
         for column in constant_columns(cascade)
     }
     kept = _kept(candidate_log_rules(cascade)) | constant
-    return _schema("CandidateLog", candidate_log_dtypes(cascade), nullable_columns(cascade), CANDIDATE_KEYS, kept)
+    return _schema("CandidateLog", candidate_log_dtypes(cascade), nullable_columns(cascade), KEYS, kept)
 
 
 def event_log_schema(cascade: Cascade) -> type[dy.Schema]:

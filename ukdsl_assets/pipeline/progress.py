@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-EVERY_SECONDS = 5.0
+from ukdsl_assets.settings import PROGRESS_EVERY_SECONDS
 
 
 def told_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Callable[[float, int, float], None]:
@@ -12,7 +12,7 @@ def told_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Callab
 
     def progress(done: float, total: int, seconds: float) -> None:
         nonlocal last
-        if seconds - last >= EVERY_SECONDS and done:
+        if seconds - last >= PROGRESS_EVERY_SECONDS and done:
             last = seconds
             left = (total - done) * seconds / done
             tell(f"{what}: {done:.1f} of {total} {of} after {seconds:.0f} s, {left:.0f} s left")
@@ -27,7 +27,7 @@ def training_progress(tell: Callable[[str], None], what: str) -> Callable[[int, 
     def progress(done: int, total: int, rows: int, loss: float) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= EVERY_SECONDS and done:
+        if now - last >= PROGRESS_EVERY_SECONDS and done:
             last = now
             seconds = now - started
             left = (total - done) * seconds / done

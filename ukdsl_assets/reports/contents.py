@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
@@ -19,7 +20,7 @@ from ukdsl_assets.settings import Settings
 TREND_DAYS = 30
 SHOWN_DECISIONS = 10
 # What each arm is judged by: shown rows by labels, considered rows by the teacher.
-VIEWS = (("IMP", "label"), ("CD", "teacher"))
+VIEWS = ((IMP, "label"), (CD, "teacher"))
 # Tables that were published before these columns existed are read with nulls in them.
 _LATER = {"checkpoint": pl.String, "mean_reference": pl.Float64}
 
@@ -125,7 +126,7 @@ def read_selection(lake: Lake, key: tuple[str, str], day: date) -> SelectionRepo
     days = [each for each in published if each <= day][-TREND_DAYS:]
     importance = {
         domain: lake.scan((*key, name), [day]).collect()
-        for domain, name in (("IMP", "impression_importance"), ("CD", "consideration_importance"))
+        for domain, name in ((IMP, "impression_importance"), (CD, "consideration_importance"))
     }
     compared = lake.scan(comparison, [day]).collect() if day in lake.partitions(comparison) else None
     return SelectionReport(importance, lake.scan(union, days).collect(), compared)
@@ -170,7 +171,7 @@ def serving_rows(frame: pl.DataFrame, arm: str, domain: str, reference: str) -> 
         frame: columns arm, head, domain, reference and day, of one student; evaluation or calibration_by_group.
     """
     rows = frame.filter(arm=arm, domain=domain, reference=reference)
-    if domain == "IMP":
+    if domain == IMP:
         return rows.filter(head="impression")
     # The head consideration serves where the student has it; `consideration` sorts before `impression`.
     return rows.filter(pl.col("head") == pl.col("head").min().over("day"))

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.lake.storage import Storage
 from ukdsl_assets.learning.evaluation.by_group import DECILE
 from ukdsl_assets.reports import plots
@@ -107,8 +108,8 @@ def headline_sentences(evaluation: pl.DataFrame, teacher: str) -> list[str]:
 
     Empty where the day has no figures of both arms.
     """
-    before, after = (figures_of(evaluation, arm, "CD", "teacher") for arm in ("baseline", "distilled"))
-    shown = figures_of(evaluation, "distilled", "IMP", "label")
+    before, after = (figures_of(evaluation, arm, CD, "teacher") for arm in ("baseline", "distilled"))
+    shown = figures_of(evaluation, "distilled", IMP, "label")
     if before is None or after is None or shown is None:
         return []
     sentences = [
@@ -117,7 +118,7 @@ def headline_sentences(evaluation: pl.DataFrame, teacher: str) -> list[str]:
         f"With distillation they are {_better(after)} on considered candidates (NE{SPACE}{_change(after)}) and "
         f"{_better(shown)} on shown ones (NE{SPACE}{_change(shown)}).",
     ]
-    truth = [figures_of(evaluation, arm, "CD", "truth") for arm in ("baseline", "distilled")]
+    truth = [figures_of(evaluation, arm, CD, "truth") for arm in ("baseline", "distilled")]
     if truth[0] is not None and truth[1] is not None:
         sentences.append(
             f"Against the true probabilities, which this source knows, they are {_off(truth[0])} without and "
@@ -177,6 +178,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
     segments = {} if groups is None else _segments(groups)
     counted = {view: figures_of(evaluation, "distilled", *view) for view in VIEWS}
     truth = main_rows(evaluation, ("truth", "truth")) if cascade.has_truth else []
+    considered = counted[CD, "teacher"]
     return {
         "name": student.name,
         "about": f"{student.architecture.kind} of stage {student.stage} for task {student.task}, taught by "
@@ -190,7 +192,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "reasons": report.reasons,
         "sentences": headline_sentences(evaluation, teacher.name),
         "rows": {domain: f"{row['rows']:,}" if row else "no" for (domain, _), row in counted.items()},
-        "serving": counted["CD", "teacher"]["head"] if counted["CD", "teacher"] else student.served_heads[-1],
+        "serving": considered["head"] if considered else student.served_heads[-1],
         "teacher": teacher.name,
         "main": main_rows(evaluation),
         "truth": [(title, row) for title, row in truth if any(cell != DASH for cell in row)],
@@ -223,7 +225,7 @@ def _decision(record: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
 
 
 def _row(evaluation: pl.DataFrame, arm: str, references: tuple[str, str]) -> list[str] | None:
-    imp, cd = (figures_of(evaluation, arm, *view) for view in zip(("IMP", "CD"), references, strict=True))
+    imp, cd = (figures_of(evaluation, arm, *view) for view in zip((IMP, CD), references, strict=True))
     if imp is None and cd is None:
         return None
     changes = ["0", "0"] if arm == "baseline" else [_change(imp), _change(cd)]

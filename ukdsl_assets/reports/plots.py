@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.learning.evaluation.by_group import DECILE
 from ukdsl_assets.reports.contents import VIEWS, serving_rows
 
@@ -31,13 +32,13 @@ COLOURS = {"baseline": "#d55e00", "distilled": "#0072b2"}
 MARKERS = {"baseline": "s", "distilled": "o"}
 # (domain, reference) of stage_calibration -> name, colour, marker; those against the truth are hollow.
 COMPARISONS = {
-    ("IMP", "label"): ("shown, against labels", "#0072b2", "o"),
-    ("CD", "teacher"): ("considered, against the next stage", "#d55e00", "s"),
-    ("IMP", "truth"): ("shown, against the truth", "#0072b2", "o"),
-    ("CD", "truth"): ("considered, against the truth", "#d55e00", "s"),
+    (IMP, "label"): ("shown, against labels", "#0072b2", "o"),
+    (CD, "teacher"): ("considered, against the next stage", "#d55e00", "s"),
+    (IMP, "truth"): ("shown, against the truth", "#0072b2", "o"),
+    (CD, "truth"): ("considered, against the truth", "#d55e00", "s"),
     ("SCORED", "truth"): ("all scored, against the truth", "#595959", "D"),
 }
-DOMAINS = {"IMP": "Shown (IMP)", "CD": "Considered (CD)"}
+DOMAINS = {IMP: "Shown (IMP)", CD: "Considered (CD)"}
 REFERENCES = {"label": "labels", "teacher": "the teacher", "truth": "the truth"}
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -128,7 +129,7 @@ def reliability_svg(groups: pl.DataFrame) -> str:
     Args:
         groups: of one student and day, columns as in calibration_by_group and `day`.
     """
-    views = [*VIEWS, ("CD", "truth")]
+    views = [*VIEWS, (CD, "truth")]
     views = [view for view in views if any(len(deciles_of(groups, arm, *view)) for arm in NAMES)] or list(VIEWS)
     with drawing(2.75, len(views)) as (figure, every):
         for axes, view in zip(every, views, strict=True):
@@ -204,7 +205,7 @@ def trends_svg(trend: pl.DataFrame, bounds: tuple[float, float]) -> str:
         change.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
         level.axhspan(*bounds, color="#0072b2", alpha=0.08, linewidth=0, label="allowed by the gate")
         for shift, arm in ((-0.06, "baseline"), (0.06, "distilled")):
-            rows = _finite(serving_rows(trend, arm, "CD", "teacher"), "calibration")
+            rows = _finite(serving_rows(trend, arm, CD, "teacher"), "calibration")
             errors = _errors(rows["calibration_error"])
             _bars(level, _positions(days, rows["day"], shift), rows["calibration"], arm, line="-", yerr=errors)
         level.axhline(1, color="#262626", linewidth=0.9)
@@ -230,11 +231,11 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
             drawn, zip(*[iter(every)] * 2, strict=True), strict=True
         ):
             if groups is not None:
-                _reliability(curve, groups, "CD", "teacher")
+                _reliability(curve, groups, CD, "teacher")
             curve.set_title(f"{_short(name)}, CD")
             for shift, arm in ((-0.1, "baseline"), (0.1, "distilled")):
                 rows = pl.concat(serving_rows(evaluation, arm, *view) for view in VIEWS)
-                positions = [["IMP", "CD"].index(domain) + shift for domain in rows["domain"]]
+                positions = [[IMP, CD].index(domain) + shift for domain in rows["domain"]]
                 _bars(level, positions, rows["calibration"], arm, yerr=_errors(rows["calibration_error"]))
             level.axhline(1, color="#262626", linewidth=0.9)
             level.set_xticks([0, 1], ["IMP, against labels", "CD, against the teacher"])

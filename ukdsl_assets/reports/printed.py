@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation.table import figure
 
@@ -107,14 +108,14 @@ def headline(serving: str, evaluation: pl.DataFrame) -> str:
     def row(arm: str, head: str, domain: str, reference: str) -> dict[str, Any]:
         return evaluation.filter(arm=arm, head=head, domain=domain, reference=reference).row(0, named=True)
 
-    before, after = row("baseline", "impression", "CD", "teacher"), row("distilled", serving, "CD", "teacher")
-    shown = row("distilled", "impression", "IMP", "label")
+    before, after = row("baseline", "impression", CD, "teacher"), row("distilled", serving, CD, "teacher")
+    shown = row("distilled", "impression", IMP, "label")
     lines = [
         f"Considered rows: calibration {before['calibration']:.3f} -> {after['calibration']:.3f} against the teacher, "
         f"NE {_change(after)}. Impressions: NE {_change(shown)} against labels."
     ]
-    if len(evaluation.filter(arm="baseline", domain="CD", reference="truth")):
-        was, now = row("baseline", "impression", "CD", "truth"), row("distilled", serving, "CD", "truth")
+    if len(evaluation.filter(arm="baseline", domain=CD, reference="truth")):
+        was, now = row("baseline", "impression", CD, "truth"), row("distilled", serving, CD, "truth")
         lines.append(
             f"Against the true probabilities, considered rows: calibration {was['calibration']:.3f} -> "
             f"{now['calibration']:.3f}, NE {_change(now)}."
@@ -122,8 +123,8 @@ def headline(serving: str, evaluation: pl.DataFrame) -> str:
     heads = evaluation.filter(arm="released")["head"].unique()
     if len(heads):
         # It may have been released before the student got its present heads.
-        considered = row("released", serving if serving in heads else "impression", "CD", "teacher")
-        shown = row("released", "impression", "IMP", "label")
+        considered = row("released", serving if serving in heads else "impression", CD, "teacher")
+        shown = row("released", "impression", IMP, "label")
         lines.append(
             "Progressive validation, the student released before this day: considered rows: calibration "
             f"{_with_error(considered['calibration'], considered['calibration_error'])}, NE {_change(considered)}. "
@@ -153,7 +154,7 @@ def groups_markdown(by_group: pl.DataFrame, serving: str) -> str:
     """Calibration of the distilled student by decile and segment: impressions, and considered rows by what serves."""
     header = ("domain", "by", "group", "rows", "prediction", "reference", "calibration")
     rows = []
-    for domain, head, reference in (("IMP", "impression", "label"), ("CD", serving, "teacher")):
+    for domain, head, reference in ((IMP, "impression", "label"), (CD, serving, "teacher")):
         chosen = by_group.filter(arm="distilled", head=head, domain=domain, reference=reference)
         for row in chosen.iter_rows(named=True):
             means = (f"{row['mean_prediction']:.4f}", f"{row['mean_reference']:.4f}")
@@ -167,7 +168,7 @@ def groups_markdown(by_group: pl.DataFrame, serving: str) -> str:
 def trends(serving: str, evaluation: pl.DataFrame) -> dict[str, float]:
     """The distilled student's figures that are worth a plot over days; those that are not finite are left out."""
     found: dict[str, float] = {}
-    for name, domain, head, reference in (("cd", "CD", serving, "teacher"), ("imp", "IMP", "impression", "label")):
+    for name, domain, head, reference in (("cd", CD, serving, "teacher"), ("imp", IMP, "impression", "label")):
         where = {"arm": "distilled", "head": head, "domain": domain, "reference": reference}
         found |= {f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne_change")}
     return {name: value for name, value in found.items() if math.isfinite(value)}

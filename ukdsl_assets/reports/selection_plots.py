@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.reports.plots import as_svg, drawing
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.selection.gates import jaccard
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 # Features that have a bar; of more, those that either ranking puts first.
 MOST_FEATURES = 36
 PANELS = {
-    "IMP": ("impression", "Shown rows, against labels"),
-    "CD": ("consideration", "Considered rows, against the teacher"),
+    IMP: ("impression", "Shown rows, against labels"),
+    CD: ("consideration", "Considered rows, against the teacher"),
 }
 CHOSEN, LEFT_OUT, ALONE = "#0072b2", "#b9bec4", "#d55e00"
 ONLY_HERE = "\N{BLACK LEFT-POINTING SMALL TRIANGLE} only here"

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.evaluation.comparisons import comparisons
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
@@ -14,6 +15,7 @@ from ukdsl_assets.learning.metrics.calibration import normalized_entropy, row_en
 from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predictor
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.rows import Reader
 from ukdsl_assets.selection.choice import COLUMNS
 from ukdsl_assets.selection.simplified import simplified, with_features
@@ -71,11 +73,13 @@ def compare_rules(
     base = simplified(cascade, student, 0)
     predictors = {}
     for names in dict.fromkeys(choices.values()):
-        fitted = fit_student(cascade, with_features(base, names), "distilled", rows, threads=threads).student
+        fitted = fit_student(
+            Training.of(cascade, with_features(base, names), "distilled", rows, threads=threads)
+        ).student
         predictors[names] = predictor(fitted, threads)
         if tell:
             tell(f"{student.name}: {len(predictors)} of {len(set(choices.values()))} selections trained")
-    heads = {"IMP": student.served_heads[0], "CD": student.served_heads[-1]}
+    heads = {IMP: student.served_heads[0], CD: student.served_heads[-1]}
     kept, parts = [], []
     for shard in held:
         kept.append(shard.select(name for name in COMPARED if name in shard.columns))

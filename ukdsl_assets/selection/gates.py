@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult
@@ -111,9 +112,9 @@ def no_leakage(
     for domain, table in importance.items():
         for name, score in table.filter(pl.col("score") > most).select("feature", "score").iter_rows():
             suspects.setdefault(name, f"permuting it raises NE on {domain} by {score:.2f}, more than {most}")
-    shown = rows.filter(domain="IMP")
-    keys = [name for name in ("day", "request_id", "candidate_id") if name in rows.columns]
-    unshown = rows.filter(domain="CD").join(shown.select(keys), on=keys, how="anti")
+    shown = rows.filter(domain=IMP)
+    keys = [name for name in ("day", *KEYS) if name in rows.columns]
+    unshown = rows.filter(domain=CD).join(shown.select(keys), on=keys, how="anti")
     for feature in features:
         found = _correlation(shown, feature)
         if found >= OUTCOME_CORRELATION:

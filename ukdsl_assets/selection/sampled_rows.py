@@ -5,7 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
-DOMAINS = ("IMP", "CD")
+from ukdsl_assets.declaration.columns import CD, IMP
+
+DOMAINS = (IMP, CD)
 
 
 def sample(rows: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import ScoringError
 from ukdsl_assets.frames.conform import conform, feature_dtype
@@ -20,7 +21,6 @@ from ukdsl_assets.learning.students.student import FittedStudent
 BATCH_ROWS = 65_536
 # Above this share of unknown ids a feature says little, and something is likely to be wrong.
 MOSTLY_UNKNOWN = 0.5
-IDENTIFIERS = ("request_id", "candidate_id")
 # Called with rows done, rows in all and seconds since the start.
 Told = Callable[[int, int, float], None]
 
@@ -107,7 +107,7 @@ def score_files(
                 prediction = predict(features)[head]
                 for name, count in counts.items():
                     count += _unknown_ids(fitted, features[name])
-                identifiers = [frame[name] for name in IDENTIFIERS if name in frame.columns]
+                identifiers = [frame[name] for name in KEYS if name in frame.columns]
                 scored = pl.Series("prediction", prediction, dtype=pl.Float32)
                 table = pl.DataFrame([*identifiers, scored]).to_arrow()
                 if writer is None:
@@ -166,7 +166,7 @@ def _check_schemas(fitted: FittedStudent, files: list[Path]) -> None:
         # Types alone, so that the last file's are refused before the first is scored.
         nothing = pl.DataFrame(pl.from_arrow(schema.empty_table()))
         conform(nothing, {feature.name: feature_dtype(feature) for feature in features}, str(file))
-        identifiers.append({name: str(nothing.schema[name]) for name in IDENTIFIERS if name in nothing.columns})
+        identifiers.append({name: str(nothing.schema[name]) for name in KEYS if name in nothing.columns})
         if identifiers[-1] != identifiers[0]:
             raise ScoringError(
                 f"{file}: its identifiers are {identifiers[-1] or 'none'}, those of {files[0]} are "
@@ -180,7 +180,7 @@ def _batches(file: Path, columns: list[str], batch_rows: int) -> Iterator[pl.Dat
     import pyarrow.parquet as pq
 
     opened = pq.ParquetFile(file)
-    wanted = [name for name in (*IDENTIFIERS, *columns) if name in opened.schema_arrow.names]
+    wanted = [name for name in (*KEYS, *columns) if name in opened.schema_arrow.names]
     if opened.metadata.num_rows == 0:
         yield pl.DataFrame(pl.from_arrow(opened.read(columns=wanted)))
     try:

@@ -10,6 +10,11 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.sql.model import Column
 from ukdsl_assets.sql.render import RenderedModel
 
+# Name of each gate -> what it demands.
+RULES = {
+    "keys_unique": "The declared keys identify a row.",
+    "column_rules": "Every column keeps the rules in the header of its SQL file.",
+}
 SHOWN_KEYS = 3
 TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {
     "BIGINT": (pl.Int64,),
@@ -24,7 +29,7 @@ TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {
 }
 
 
-def audit_model(rendered: RenderedModel, files: Sequence[str], parameters: Mapping[str, Any]) -> list[GateResult]:
+def judge_model(rendered: RenderedModel, files: Sequence[str], parameters: Mapping[str, Any]) -> list[GateResult]:
     """Gates `keys_unique` and `column_rules`, counted one file at a time; offending keys are looked up only on failure.
 
     Args:
@@ -37,7 +42,7 @@ def audit_model(rendered: RenderedModel, files: Sequence[str], parameters: Mappi
     where = rendered.model.name
     if problems := _wrong_columns(rendered, schema):
         message = f"{where}: {'; '.join(problems)}; correct the query or the header in {rendered.model.path.name}"
-        return [GateResult(name, False, message) for name in ("keys_unique", "column_rules")]
+        return [GateResult(name, False, message) for name in RULES]
     rules = {
         f"{name}: {said}": broken
         for name, column in rendered.columns.items()

@@ -13,6 +13,7 @@ from ukdsl_assets.learning.cross_domain.foreign import foreign_labels, foreign_m
 from ukdsl_assets.learning.students import student as students
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers import trees as teachers
 
 NAMES = {"user_segment": "segment", "user_profile": "profile", "placement": "slot", "advertiser": "seller"}
@@ -51,7 +52,7 @@ def test_a_trained_teacher_predicts_every_mapped_task() -> None:
 
 def test_a_student_predicts_with_the_head_that_serves_and_unknown_ids() -> None:
     rows = training_rows(60).filter(domain="CD")
-    fitted = fit_student(ADS, STUDENT, "distilled", training_rows(60)).student
+    fitted = fit_student(Training.of(ADS, STUDENT, "distilled", training_rows(60))).student
     declared = {"declaration": STUDENT.model_dump(mode="json")}
     model = foreign_model({**students.as_checkpoint(fitted), **declared}, fitted.tensors, None, threads=1)
     columns = [*HERE.features, *ADS.features]

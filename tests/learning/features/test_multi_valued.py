@@ -27,6 +27,7 @@ from ukdsl_assets.learning.networks.pooling import pooled
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.serving.files import score_files
 
 NETWORKS: list[Architecture] = [
@@ -48,7 +49,7 @@ def declared(**kinds: dict[str, object]) -> Cascade:
 
 def fitted(cascade: Cascade, rows: pl.DataFrame, **changes: object) -> FittedStudent:
     student = STUDENT.model_copy(update={"requests_per_batch": 16, "learning_rate": 0.01} | changes)
-    return fit_student(cascade, student, "distilled", rows).student
+    return fit_student(Training.of(cascade, student, "distilled", rows)).student
 
 
 def same(first: FittedStudent, second: FittedStudent) -> bool:

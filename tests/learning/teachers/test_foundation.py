@@ -17,7 +17,7 @@ from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.lake.checkpoints.arrays import put_back, taken_out
 from ukdsl_assets.lake.checkpoints.interrupted import StateFile
-from ukdsl_assets.learning.features.encoding import Encoder
+from ukdsl_assets.learning.features.encoding import EMBEDDING, Encoder
 from ukdsl_assets.learning.features.matrix import held_out
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
 from ukdsl_assets.learning.metrics.platt import apply_platt
@@ -117,7 +117,7 @@ def test_unknown_ids_share_a_row_that_rare_ones_have_taught(teacher: FittedFound
     taught = fitted(rows=rare)
     assert taught.encoder.size == teacher.encoder.size
     ad = [each.name for each in taught.encoder.of_ids].index("ad")
-    moved, still = (each.tensors["embedding.weight"][ad] for each in (taught, teacher))
+    moved, still = (each.tensors[EMBEDDING][ad] for each in (taught, teacher))
     assert np.abs(moved - still).max() > 0.01
 
 

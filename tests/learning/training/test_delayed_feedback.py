@@ -12,6 +12,7 @@ from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.learning.metrics.calibration import calibration
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.delayed_feedback import (
     corrected_target,
     newest_closed_day,
@@ -82,7 +83,7 @@ def test_a_student_of_corrected_labels_is_calibrated_where_one_of_labels_as_seen
     label = held["target"].to_numpy()[of_shown]
     figures = []
     for each in (rows, corrected):
-        fitted = fit_student(CASCADE, student, "baseline", each).student
+        fitted = fit_student(Training.of(CASCADE, student, "baseline", each)).student
         figures.append(calibration(predict_student(fitted, held)["impression"][of_shown], label))
     assert figures[0] < 0.7
     assert figures[1] == pytest.approx(1, abs=0.15)

@@ -12,9 +12,10 @@ from ukdsl_assets.learning.metrics.calibration import normalized_entropy
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import baseline_shapes, load_model, predict_student, student_hidden_layer
 from ukdsl_assets.learning.students.student import Arm, FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.gates import serves_the_main_task_alone
 from ukdsl_assets.learning.training.outputs import Output, outputs_of
-from ukdsl_assets.learning.training.rows import survey, targets
+from ukdsl_assets.learning.training.rows import surveyed, targets
 
 MLP = MlpArchitecture(kind="mlp", hidden=(16,))
 FAST = {"epochs": 4, "requests_per_batch": 16, "learning_rate": 0.01, "architecture": MLP}
@@ -48,7 +49,7 @@ ARMS = {
 
 
 def fitted(declared: Student, arm: Arm = "distilled", frame: pl.DataFrame = ROWS) -> FittedStudent:
-    return fit_student(CASCADE, declared, arm, frame).student
+    return fit_student(Training.of(CASCADE, declared, arm, frame)).student
 
 
 @pytest.mark.parametrize("declared", ARMS.values(), ids=ARMS)
@@ -84,7 +85,7 @@ def test_further_labels_shape_both_arms_and_rows_without_them_do_not_count() -> 
 
 def test_a_row_trains_the_outputs_of_its_domain_that_have_a_target() -> None:
     declared = ARMS["all"].model_copy(update={"auxiliary_tasks": ("click", "conversion")})
-    found = survey(CASCADE, declared, ("IMP", "CD"), fitted(declared).encoder, [lambda: ROWS], 1)
+    found = surveyed(Training.of(CASCADE, declared, "distilled", ROWS).rows, fitted(declared).encoder, 1)
     outputs = outputs_of(declared, ("impression",), baseline=False, width=found.width)
     kinds = ["head", "label", "dependent", "auxiliary", "auxiliary", "representation"]
     assert [output.kind for output in outputs] == kinds
@@ -103,7 +104,9 @@ def test_a_row_trains_the_outputs_of_its_domain_that_have_a_target() -> None:
 def test_the_projection_learns_the_teachers_layer() -> None:
     declared = student("impression", "representation", epochs=20)
     losses = [
-        fit_student(CASCADE, declared.model_copy(update={"epochs": epochs}), "distilled", ROWS).figures["loss"]
+        fit_student(Training.of(CASCADE, declared.model_copy(update={"epochs": epochs}), "distilled", ROWS)).figures[
+            "loss"
+        ]
         for epochs in (1, 20)
     ]
     assert losses[1] < losses[0] - 0.2

@@ -14,7 +14,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.gates import blocking
-from ukdsl_assets.logs.gates.rows import audit_candidate_log, audit_event_log
+from ukdsl_assets.logs.gates.rows import judge_candidate_log, judge_event_log
 from ukdsl_assets.logs.sources.kuairand import KuaiRandSource, draw_unshown, requests_of
 from ukdsl_assets.settings import Settings
 
@@ -113,8 +113,8 @@ def test_every_eligible_video_is_drawn_equally_often() -> None:
 @pytest.mark.parametrize("day", [date(2022, 4, 25), DAY, date(2022, 5, 8)])
 def test_declared_days_pass_every_gate(source: KuaiRandSource, day: date) -> None:
     logs = source.read(day)
-    results = audit_candidate_log(source.cascade, day, logs.candidate_log)
-    assert not blocking([*results, *audit_event_log(source.cascade, day, logs.event_log, logs.candidate_log)])
+    results = judge_candidate_log(source.cascade, day, logs.candidate_log)
+    assert not blocking([*results, *judge_event_log(source.cascade, day, logs.event_log, logs.candidate_log)])
 
 
 @needs_data

@@ -19,6 +19,7 @@ from ukdsl_assets.learning.metrics.calibration import normalized_entropy
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.selection.importance.importance import importance_of, student_importance
 from ukdsl_assets.selection.importance.in_threads import PART
 from ukdsl_assets.selection.importance.student_columns import row_features, row_predictor
@@ -31,7 +32,9 @@ HELD = training_rows(60, seed=1).filter(domain="CD")
 def fitted(architecture: Architecture) -> FittedStudent:
     rate = 0.1 if architecture.kind == "lightgbm" else 0.01
     changes = {"architecture": architecture, "epochs": 6, "requests_per_batch": 16, "learning_rate": rate}
-    return fit_student(CASCADE, STUDENT.model_copy(update=changes), "distilled", training_rows(200)).student
+    return fit_student(
+        Training.of(CASCADE, STUDENT.model_copy(update=changes), "distilled", training_rows(200))
+    ).student
 
 
 @pytest.mark.parametrize(

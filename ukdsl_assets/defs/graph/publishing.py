@@ -7,10 +7,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.defs.graph.checks import check_results, refuse_if_blocked, result
 from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.lake.tables.lake import StagedPartition
 from ukdsl_assets.lake.tables.undated import publish_whole
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
@@ -18,7 +20,7 @@ Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
 
 def publish_frame(
     context: dg.AssetExecutionContext,
-    workspace: Workspace,
+    day: Day,
     table: Table,
     frame: pl.DataFrame,
     results: Sequence[GateResult],
@@ -29,8 +31,8 @@ def publish_frame(
     """Publish a frame that was judged in memory; nothing is written when a gate blocks."""
     yield from check_results(table, results)
     refuse_if_blocked({table: results})
-    staged = workspace.lake.stage_frame(table, day_of(context), frame)
-    yield committed(context, workspace, staged, inputs or {}, metadata or {}, descriptions)
+    staged = day.lake.stage_frame(table, day.date, frame)
+    yield committed(context, day.workspace, staged, inputs or {}, metadata or {}, descriptions)
 
 
 def publish_staged(
@@ -102,6 +104,6 @@ def committed_whole(
     return result(table, published.data_version, {**shown, **metadata})
 
 
-def day_of(context: dg.AssetExecutionContext) -> date:
-    """The partition's day."""
-    return date.fromisoformat(context.partition_key)
+def day_of(context: dg.AssetExecutionContext, workspace: Workspace, cascade: Cascade) -> Day:
+    """The cascade on the partition's day."""
+    return Day(workspace, cascade, date.fromisoformat(context.partition_key))

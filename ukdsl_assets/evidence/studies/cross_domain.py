@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS, label_column
 from ukdsl_assets.declaration.students import LossWeights, Student
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher, TrainedTeacher
 from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
 from ukdsl_assets.evidence.worlds.cross_domain_rows import (
     FIRST_JUDGED,
-    KEYS,
     Surface,
     kuairand_candidates,
     kuairand_cascade,
@@ -35,6 +35,7 @@ from ukdsl_assets.learning.evaluation.table import evaluate
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student, student_hidden_layer
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers.trees import FittedTeacher, fit_teacher, predict_teacher
 from ukdsl_assets.settings import Settings
 
@@ -96,8 +97,8 @@ class Teacher:
             architecture=MlpArchitecture(kind="mlp", hidden=(64, 32)), label_tasks=tuple(others),
             requests_per_batch=256,
         )  # fmt: skip
-        rows = impressions.with_columns(domain=pl.lit("IMP"), target=pl.col(task), weight=pl.lit(1.0, pl.Float32))
-        self.network: FittedStudent = fit_student(cascade, student, "baseline", rows).student
+        rows = impressions.with_columns(domain=pl.lit(IMP), target=pl.col(task), weight=pl.lit(1.0, pl.Float32))
+        self.network: FittedStudent = fit_student(Training.of(cascade, student, "baseline", rows)).student
 
     def label(self, mapping: CrossDomainTeacher, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows with `<task>_prediction` of every task and `representation`, zero-shot."""
@@ -129,7 +130,7 @@ def compared(name: str, teacher: Teacher, surface: Surface, settings: Mapping[st
     tasks = [task.name for task in surface.cascade.tasks]
     shown = judged.filter("shown")
     figures = evaluate_teacher(
-        shown.select(*KEYS, *(f"{task}_prediction" for task in tasks)), shown.select(*KEYS, *tasks), tasks
+        shown.select(*KEYS, *(label_column(task) for task in tasks)), shown.select(*KEYS, *tasks), tasks
     )
     tables: Rows = {
         "teachers": [{"surface": name, **row} for row in figures.to_dicts()],
@@ -159,16 +160,16 @@ def compared(name: str, teacher: Teacher, surface: Surface, settings: Mapping[st
             }
             if arm != NONE:
                 line |= {"NE change": row["ne_change"], "AUC change": row["auc"] - own[place]["auc"]}
-            if place == ("IMP", "label"):
+            if place == (IMP, "label"):
                 tables["impressions"].append(line)
-            elif place == ("CD", "truth"):
+            elif place == (CD, "truth"):
                 tables["considered"].append(line)
     return tables
 
 
 def recalibrated(student: Student, train: pl.DataFrame) -> pl.DataFrame:
     """Rows whose labels by the teacher are moved along a line in the logit that fits the surface's own labels best."""
-    name = f"{student.task}_prediction"
+    name = label_column(student.task)
     shown = train.filter(pl.col(student.task).is_not_null())
     line = fit_line(shown[name].to_numpy(), shown[student.task].to_numpy())
     return recalibration.recalibrated(train, {student.task: line})
@@ -207,21 +208,23 @@ def trained(
 ) -> FittedStudent:
     """One arm on the surface's training rows, with the baseline's epochs, steps and learning rate."""
     if arm == NONE:
-        return fit_student(cascade, student, "baseline", rows).student
+        return fit_student(Training.of(cascade, student, "baseline", rows)).student
     changes = dict(ARMS[arm])
     if "auxiliary_tasks" in changes:
         changes["auxiliary_tasks"] = tuple(task.name for task in cascade.tasks)
     loss = LossWeights(consideration=settings["weight"], representation=settings["weight"])
-    return fit_student(cascade, student.model_copy(update={**changes, "loss": loss}), "distilled", rows).student
+    return fit_student(
+        Training.of(cascade, student.model_copy(update={**changes, "loss": loss}), "distilled", rows)
+    ).student
 
 
 def rows_of(student: Student, labelled: pl.DataFrame) -> pl.DataFrame:
     """Rows as `teacher_augmented` has them for the student: shown ones by their label, all by the teacher's."""
     weight = pl.lit(1.0, pl.Float32).alias("weight")
     impressions = labelled.filter(pl.col(student.task).is_not_null()).with_columns(
-        weight, domain=pl.lit("IMP"), target=pl.col(student.task)
+        weight, domain=pl.lit(IMP), target=pl.col(student.task)
     )
-    taught = labelled.with_columns(weight, domain=pl.lit("CD"), target=pl.col(f"{student.task}_prediction"))
+    taught = labelled.with_columns(weight, domain=pl.lit(CD), target=pl.col(label_column(student.task)))
     return pl.concat([impressions, taught]).sort(*KEYS, "domain")
 
 

@@ -22,6 +22,7 @@ from ukdsl_assets.evidence.worlds.module_rankers import (
 )
 from ukdsl_assets.learning.metrics.auc import auc
 from ukdsl_assets.learning.metrics.calibration import calibration
+from ukdsl_assets.learning.metrics.logits import sigmoid
 from ukdsl_assets.logs.sources.simulated_item_page import features_of
 from ukdsl_assets.simulation.item_page import ItemPageWorld, PageViews, probabilities, top
 
@@ -64,7 +65,7 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         RATES: lambda rows, views, task: rates[views.category[:, None], views.modules - 1],
         **learners,
         TEACHER: teaching,
-        TRUTH: lambda rows, views, task: _sigmoid(views.click if task == "click" else views.purchase),
+        TRUTH: lambda rows, views, task: sigmoid(views.click if task == "click" else views.purchase),
     }
     views, scores = _scored(world, rankers, range(days, days + settings["judged"]), pages)
     rows_of = {"earned": earned(views, scores), "judged": judged(world, views, scores)}
@@ -138,7 +139,7 @@ def judged(
             shown = top(world.static_configuration(each))
             unseen = np.ones(each.modules.shape, bool)
             np.put_along_axis(unseen, shown, False, axis=1)
-            truth.append(_sigmoid(each.click).ravel())
+            truth.append(sigmoid(each.click).ravel())
             prediction.append(score["click"].ravel())
             hidden.append(unseen.ravel())
         p, y, out = (np.concatenate(parts) for parts in (prediction, truth, hidden))
@@ -152,10 +153,6 @@ def judged(
             }
         )
     return lines
-
-
-def _sigmoid(logit: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-logit)))
 
 
 def _aim(claim: str, arm: str, order: str, figure: str, low: float | None = None, high: float | None = None) -> Aim:

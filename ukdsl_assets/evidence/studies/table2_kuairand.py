@@ -9,6 +9,7 @@ import polars as pl
 
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.students import Student
@@ -73,25 +74,23 @@ def declared(settings: Mapping[str, Any]) -> tuple[Cascade, Student]:
 
 def impressions(cascade: Cascade, logs: DayOfLogs) -> pl.DataFrame:
     """Shown rows with a label a task, as the SQL model `impressions` has them where every window is a day."""
-    keys = ["request_id", "candidate_id"]
     rows = logs.candidate_log.filter("shown")
     for task in cascade.tasks:
-        happened = logs.event_log.filter(event=task.event).select(keys).unique()
-        rows = rows.join(happened.with_columns(pl.lit(1.0, pl.Float32).alias(task.name)), on=keys, how="left")
+        happened = logs.event_log.filter(event=task.event).select(KEYS).unique()
+        rows = rows.join(happened.with_columns(pl.lit(1.0, pl.Float32).alias(task.name)), on=KEYS, how="left")
         rows = rows.with_columns(pl.col(task.name).fill_null(0.0))
-    return rows.sort(keys)
+    return rows.sort(KEYS)
 
 
 def augmented(student: Student, labelled: pl.DataFrame, judged: pl.DataFrame, taught: pl.DataFrame) -> pl.DataFrame:
     """Rows of teacher_augmented of the judged days, sorted by request, candidate and domain."""
-    keys = ["request_id", "candidate_id"]
-    shown = labelled.join(judged.select(keys), on=keys, how="semi").with_columns(
-        domain=pl.lit("IMP"), target=pl.col(student.task)
+    shown = labelled.join(judged.select(KEYS), on=KEYS, how="semi").with_columns(
+        domain=pl.lit(IMP), target=pl.col(student.task)
     )
-    considered = judged.join(taught.select(*keys, "target"), on=keys).with_columns(domain=pl.lit("CD"))
+    considered = judged.join(taught.select(*KEYS, "target"), on=KEYS).with_columns(domain=pl.lit(CD))
     columns = [name for name in considered.columns if name in shown.columns]
     rows = pl.concat([each.select(columns) for each in (shown, considered)])
-    return rows.with_columns(weight=pl.lit(1.0, pl.Float32)).sort(*keys, "domain")
+    return rows.with_columns(weight=pl.lit(1.0, pl.Float32)).sort(*KEYS, "domain")
 
 
 STUDY = Study(

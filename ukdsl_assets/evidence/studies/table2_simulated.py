@@ -9,6 +9,7 @@ import polars as pl
 
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import IMP
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.students import Student
@@ -62,7 +63,7 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         models.train(served, scale)
         told(day + 1, days + 2)
     rows = pl.concat(
-        enriched(logged[day], [each.filter(domain="IMP") for each in logged[:day]], (seed, day))
+        enriched(logged[day], [each.filter(domain=IMP) for each in logged[:day]], (seed, day))
         for day in range(days - 2, days)
     )
     # Withheld requests are halved: importance is measured on one half, rules are judged on the other.

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import FoundationTeacher
@@ -20,6 +21,7 @@ from ukdsl_assets.learning.evaluation.table import evaluate
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import Arm, FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers.foundation import FittedFoundation, fit_foundation, predict_foundation
 
 BASELINE, BOTH = "baseline (equal-effort control)", "dependent + auxiliary"
@@ -33,7 +35,7 @@ ARMS: dict[str, tuple[Arm, tuple[str, ...], dict[str, Any]]] = {
     "dependent only, twice the weight": ("distilled", ("impression", "dependent"), {"weight": 2}),
     "auxiliary only, twice the weight": ("distilled", ("impression", "auxiliary"), {"weight": 2}),
 }
-PLACES = (("IMP", "label"), ("IMP", "truth"), ("CD", "teacher"), ("CD", "truth"))
+PLACES = ((IMP, "label"), (IMP, "truth"), (CD, "teacher"), (CD, "truth"))
 
 
 def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
@@ -57,7 +59,9 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     for day, rows in enumerate(ranked_days(settings, scratch, cascade)):
         window.append(rows.filter(pl.col("shown") & ~pl.col("withheld")))
         if day < taught:
-            before = fit_student(cascade, student, "baseline", _labelled(window[-1], student), before).student
+            before = fit_student(
+                Training.of(cascade, student, "baseline", _labelled(window[-1], student), previous=before)
+            ).student
             told(day + 1, days)
             continue
         started = time.process_time()
@@ -67,7 +71,7 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         trained = with_teacher.filter(~pl.col("withheld"))
         for name, declared in arms.items():
             started = time.process_time()
-            fit = fit_student(cascade, declared, ARMS[name][0], trained, fitted.get(name, before))
+            fit = fit_student(Training.of(cascade, declared, ARMS[name][0], trained, previous=fitted.get(name, before)))
             fitted[name] = fit.student
             seconds[name] += time.process_time() - started
         if day >= days - settings["judged"]:
@@ -126,7 +130,7 @@ def _declared(student: Student, heads: tuple[str, ...], changes: Mapping[str, An
 
 def _labelled(rows: pl.DataFrame, student: Student) -> pl.DataFrame:
     one = pl.lit(1.0, pl.Float32)
-    return rows.with_columns(domain=pl.lit("IMP"), target=pl.col(student.task), weight=one)
+    return rows.with_columns(domain=pl.lit(IMP), target=pl.col(student.task), weight=one)
 
 
 def _taught(cascade: Cascade, teacher: FoundationTeacher, window: deque[pl.DataFrame]) -> FittedFoundation:

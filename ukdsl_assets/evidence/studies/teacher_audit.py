@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS, label_column
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.evidence.study import Rows, Study, TableOf, Told
@@ -21,6 +22,7 @@ from ukdsl_assets.learning.metrics.weighted import shifted
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers.exploration import audit_on_exploration
 from ukdsl_assets.simulation.ads.day import PROPENSITY, SimulatedDay, simulate_day
 from ukdsl_assets.simulation.ads.logs import REQUESTS_A_DAY
@@ -75,12 +77,14 @@ class Followed:
     def train(self, served: SimulatedDay, judged: bool) -> None:
         """A day of both arms, and their predictions for its withheld requests."""
         rows = taught_rows(served, self.cascade, self.student, self.teacher.stage)
-        said, considered = rows["target"].to_numpy(), (rows["domain"] == "CD").to_numpy()
+        said, considered = rows["target"].to_numpy(), (rows["domain"] == CD).to_numpy()
         moved = np.where(considered, shifted(said, self.found["correction"]), said)
         held = rows.filter("withheld")
         for arm, target in zip(ARMS, (said, moved), strict=True):
             train = rows.with_columns(target=pl.Series(target, dtype=pl.Float32)).filter(~pl.col("withheld"))
-            self.fitted[arm] = fit_student(self.cascade, self.student, "distilled", train, self.fitted[arm]).student
+            self.fitted[arm] = fit_student(
+                Training.of(self.cascade, self.student, "distilled", train, previous=self.fitted[arm])
+            ).student
             heads = predict_student(self.fitted[arm], held)  # type: ignore[arg-type]
             held = held.with_columns(**{f"{arm}, {head}": pl.Series(each) for head, each in heads.items()})
         if judged:
@@ -89,7 +93,7 @@ class Followed:
 
     def of_teacher(self) -> dict[str, Any]:
         """What the audit said, and how right it made the teacher on all that it labels."""
-        rows = pl.concat(self._held).filter(domain="CD")
+        rows = pl.concat(self._held).filter(domain=CD)
         said, truth, weight = (rows[name].to_numpy() for name in ("target", "truth", "weight"))
         moved = shifted(said, rows["shift"].to_numpy())
         before, after = (calibration(each, truth, weight) for each in (said, moved))
@@ -106,7 +110,7 @@ class Followed:
     def of_student(self) -> Iterator[dict[str, Any]]:
         """Both arms: CD by the head that serves, IMP by the head that labels train."""
         every = pl.concat(self._held)
-        rows, shown = every.filter(domain="CD"), every.filter(domain="IMP")
+        rows, shown = every.filter(domain=CD), every.filter(domain=IMP)
         truth, weight = rows["truth"].to_numpy(), rows["weight"].to_numpy()
         serving, labelled = self.student.heads[-1], self.student.heads[0]
         plain = normalized_entropy(rows[f"{ARMS[0]}, {serving}"].to_numpy(), truth, weight)
@@ -134,7 +138,7 @@ def explored_rows(served: SimulatedDay, cascade: Cascade, stage: str, today: dat
             "request_id": request,
             "propensity": np.full(len(request), PROPENSITY),
             TASK: served.outcomes.clicked.ravel().astype(np.float32),
-            f"{TASK}_prediction": np.take_along_axis(every, shown, axis=1).ravel(),
+            label_column(TASK): np.take_along_axis(every, shown, axis=1).ravel(),
             "explored": np.repeat(served.explored, shown.shape[1]),
         }
     ).with_columns(day=pl.lit(today), conversion=pl.lit(None, pl.Float32), conversion_prediction=pl.lit(None))
@@ -153,14 +157,14 @@ def taught_rows(served: SimulatedDay, cascade: Cascade, student: Student, stage:
     rate = np.where(np.take_along_axis(deep, places, axis=1), 1.0, cascade.stage("pre_ranking").consideration_rate)
     kept = np.random.default_rng(served.day).random(rate.shape) < rate
     considered = frame_of(served, cascade, student, kept, places, said).with_columns(
-        domain=pl.lit("CD"), weight=pl.Series(1 / rate[kept], dtype=pl.Float32)
+        domain=pl.lit(CD), weight=pl.Series(1 / rate[kept], dtype=pl.Float32)
     )
     shown = np.take_along_axis(served.ranked, served.shown, axis=1)
     clicked = served.outcomes.clicked.astype(np.float32)
     labelled = frame_of(served, cascade, student, np.ones(shown.shape, bool), shown, clicked).with_columns(
-        domain=pl.lit("IMP"), weight=pl.lit(1.0, pl.Float32)
+        domain=pl.lit(IMP), weight=pl.lit(1.0, pl.Float32)
     )
-    return pl.concat([considered, labelled]).sort("request_id", "candidate_id", "domain")
+    return pl.concat([considered, labelled]).sort(*KEYS, "domain")
 
 
 def frame_of(

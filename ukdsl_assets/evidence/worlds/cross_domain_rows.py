@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import truth_column
+from ukdsl_assets.declaration.columns import KEYS, truth_column
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.sources import KuaiRandSource, SimulatedSource
 from ukdsl_assets.logs.contract import candidate_log_dtypes
@@ -21,7 +21,6 @@ from ukdsl_assets.simulation.ads.production import ProductionModels
 from ukdsl_assets.simulation.ads.world import World
 from ukdsl_assets.simulation.scales import SCALES, WARM_UP_DAYS
 
-KEYS = ["request_id", "candidate_id"]
 # The last four days of KuaiRand-Pure are judged, those before are trained on.
 FIRST_JUDGED = date(2022, 5, 5)
 

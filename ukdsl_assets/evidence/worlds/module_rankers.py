@@ -9,12 +9,14 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS, label_column
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.frames.served_as import as_scored
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import Arm, FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers import trained as teacher_models
 from ukdsl_assets.logs.sources.simulated_item_page import candidate_rows
 from ukdsl_assets.simulation.item_page import PageViews, ServedPages
@@ -38,7 +40,9 @@ class Learner:
     def train(self, rows: Mapping[str, pl.DataFrame]) -> None:
         """One more day; rows: of `augmented`."""
         for task, student in self.students.items():
-            self.fitted[task] = fit_student(self.cascade, student, self.arm, rows[task], self.fitted.get(task)).student
+            self.fitted[task] = fit_student(
+                Training.of(self.cascade, student, self.arm, rows[task], previous=self.fitted.get(task))
+            ).student
 
     def __call__(self, rows: pl.DataFrame, views: PageViews, task: str) -> np.ndarray:
         """The predictions of the head that serves."""
@@ -54,7 +58,7 @@ class Teaching:
 
     def __call__(self, rows: pl.DataFrame, views: PageViews, task: str) -> np.ndarray:
         labels = teacher_models.predict(self.fitted, rows, 1)
-        return labels[f"{task}_prediction"].to_numpy().reshape(views.modules.shape)
+        return labels[label_column(task)].to_numpy().reshape(views.modules.shape)
 
 
 def students_of(cascade: Cascade, with_slot: bool) -> dict[str, Student]:
@@ -94,11 +98,11 @@ def augmented(cascade: Cascade, candidates: pl.DataFrame, teaching: Teaching) ->
     for task in TASKS:
         shown = candidates.filter(pl.col(task).is_not_null())
         parts = [
-            shown.with_columns(domain=pl.lit("IMP"), target=pl.col(task)),
-            scored.with_columns(domain=pl.lit("CD"), target=labels[f"{task}_prediction"]),
+            shown.with_columns(domain=pl.lit(IMP), target=pl.col(task)),
+            scored.with_columns(domain=pl.lit(CD), target=labels[label_column(task)]),
         ]
         rows = pl.concat(parts).with_columns(weight=pl.lit(1.0, pl.Float32))
-        found[task] = rows.sort("request_id", "candidate_id", "domain")
+        found[task] = rows.sort(*KEYS, "domain")
     return found
 
 

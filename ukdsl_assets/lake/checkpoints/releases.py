@@ -9,7 +9,7 @@ the history and reads one record of it, however long it is.
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,6 +102,17 @@ class ReleaseStore:
 
     def _path(self, key: Key, *parts: str) -> str:
         return self._storage.path(*checked_key(key), *parts)
+
+
+def newest_release_before(history: Sequence[Mapping[str, Any]], day: dt.date) -> Mapping[str, Any] | None:
+    """The entry of the newest day strictly before `day` that was released, as it was decided last; None without one.
+
+    Args:
+        history: of `release_history`, oldest decision first.
+    """
+    entries = [each["entry"] for each in history if each["outcome"] == "released" and each["entry"]["day"] < str(day)]
+    newest = max((entry["day"] for entry in entries), default=None)
+    return next((entry for entry in reversed(entries) if entry["day"] == newest), None)
 
 
 def _is_day(text: Any) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints.arrays import put_back, taken_out
-from ukdsl_assets.lake.checkpoints.releases import Key, ReleaseStore
+from ukdsl_assets.lake.checkpoints.releases import Key, ReleaseStore, newest_release_before
 from ukdsl_assets.lake.storage import checked_key, folder_of, to_json
 
 WEIGHTS = "weights.safetensors"
@@ -135,6 +135,26 @@ class CheckpointStore(ReleaseStore):
             _tensors_of(files[WEIGHTS]) if WEIGHTS in files else None,
             files[TEXT].decode() if TEXT in files else None,
         )
+
+    def load_newest(self, key: Key, before: dt.date) -> Checkpoint | None:
+        """The checkpoint that is published for the newest day strictly before one; None when there is none."""
+        day = self.newest_before(key, before)
+        return None if day is None else self.load(key, day)
+
+    def load_released(self, key: Key, before: dt.date | None = None) -> Checkpoint | None:
+        """What is released of a model, or what the newest release strictly before a day was; None without such.
+
+        Args:
+            key: of the model, to which a release's entry adds the arm.
+            before: with it a rerun of a day finds the release that its first run found, whatever came later.
+
+        Raises:
+            LakeError: the checkpoint that the release names is gone, or is not what was saved.
+        """
+        entry = self.released(key) if before is None else newest_release_before(self.release_history(key), before)
+        if entry is None:
+            return None
+        return self.load((*key, entry["arm"]), dt.date.fromisoformat(entry["day"]), entry["checkpoint"])
 
     def facts(self, key: Key, day: dt.date) -> dict[str, Any]:
         """What the published checkpoint's JSON says, without its model and columns; not verified, {} if none is."""

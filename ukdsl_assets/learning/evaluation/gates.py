@@ -6,12 +6,19 @@ from dataclasses import replace
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult, finite
 from ukdsl_assets.learning.evaluation.table import figure
+from ukdsl_assets.learning.metrics.least_positives import TO_RELEASE
 
-# With fewer positive labels neither a figure nor its standard error means anything.
-LEAST_POSITIVES = 10
+# Name of each gate -> what it demands.
+RULES = {
+    "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
+    "calibrated_on_impression": "It agrees with the labels of withheld impressions, at two standard errors.",
+    "normalized_entropy_on_impression_kept": "Its NE on impressions exceeds the baseline's by at most the bound.",
+    "normalized_entropy_on_consideration_kept": "Its NE on considered rows exceeds it by at most the bound.",
+}
 
 
 def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> list[GateResult]:
@@ -31,11 +38,11 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
         _calibrated_on_consideration(cascade, table, serving),
         _too_few_labels("calibrated_on_impression", table) or _calibrated_on_impression(cascade, student, table),
         _too_few_labels("normalized_entropy_on_impression_kept", table, needed, alone=foreign)
-        or _entropy_kept(cascade, table, "impression", "IMP", "impression", "label"),
-        _entropy_kept(cascade, table, "consideration", "CD", serving, "teacher"),
+        or _entropy_kept(cascade, table, "impression", IMP, "impression", "label"),
+        _entropy_kept(cascade, table, "consideration", CD, serving, "teacher"),
     ]
     told = ("calibrated_on_consideration", "normalized_entropy_on_consideration_kept")
-    if not figure(table, "rows", arm="distilled", head=serving, domain="CD", reference="teacher"):
+    if not figure(table, "rows", arm="distilled", head=serving, domain=CD, reference="teacher"):
         nothing = "no withheld considered row to judge by; materialize a day with more requests"
         return [GateResult(each.name, False, nothing) if each.name in told else each for each in results]
     return [replace(each, severity="WARN") if foreign and each.name in told else each for each in results]
@@ -53,14 +60,13 @@ def _too_few_labels(gate: str, table: pl.DataFrame, needed: bool = False, alone:
         needed: whether without any positive label nothing tells what the student does to shown rows; with
             `alone`, whether no other gate can refuse it. It then blocks.
     """
-    where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
+    where = {"arm": "distilled", "head": "impression", "domain": IMP, "reference": "label"}
     rows, mean = (figure(table, column, **where) for column in ("rows", "mean_reference"))
     positives = rows * mean if rows else 0.0
-    if positives >= LEAST_POSITIVES:
+    if positives >= TO_RELEASE:
         return None
     message = (
-        f"not judged: {positives:.0f} positive labels among {rows:.0f} withheld impressions, fewer than "
-        f"{LEAST_POSITIVES}"
+        f"not judged: {positives:.0f} positive labels among {rows:.0f} withheld impressions, fewer than {TO_RELEASE}"
     )
     seen = {"positive": positives, "rows": int(rows)}
     blocks = alone or (needed and positives == 0)
@@ -91,7 +97,7 @@ def _entropy_kept(
 
 def _calibrated_on_impression(cascade: Cascade, student: Student, table: pl.DataFrame) -> GateResult:
     """Agreement with a teacher is no evidence of calibration; labels of withheld impressions are."""
-    where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
+    where = {"arm": "distilled", "head": "impression", "domain": IMP, "reference": "label"}
     seen, error = (figure(table, column, **where) for column in ("calibration", "calibration_error"))
     lowest, highest = cascade.gates.student_calibration
     return GateResult(
@@ -107,7 +113,7 @@ def _calibrated_on_impression(cascade: Cascade, student: Student, table: pl.Data
 
 def _calibrated_on_consideration(cascade: Cascade, table: pl.DataFrame, serving: str) -> GateResult:
     """The bounds hold without leave: a teacher's predictions vary little, unlike labels."""
-    where = {"arm": "distilled", "head": serving, "domain": "CD", "reference": "teacher"}
+    where = {"arm": "distilled", "head": serving, "domain": CD, "reference": "teacher"}
     seen, error = (figure(table, column, **where) for column in ("calibration", "calibration_error"))
     lowest, highest = cascade.gates.student_calibration
     return GateResult(

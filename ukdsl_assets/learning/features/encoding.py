@@ -15,6 +15,8 @@ from ukdsl_assets.frames.splits import shard_of
 
 # Standardised numbers are cut here, so that one outlier of a skewed column cannot throw a tower off.
 CUT = 6.0
+# Name of the table of embedding rows among a checkpoint's tensors.
+EMBEDDING = "embedding.weight"
 # Of each feature of ids its columns of ids, and whether they are averaged or summed. A categorical feature has one
 # column, a multi-valued one as many as its longest list: -1 where a list is shorter.
 ListsOfIds = tuple[tuple[int, bool], ...]

@@ -8,8 +8,8 @@ where exploration draws from what the last stage scored, a teacher that labels m
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Predictions are kept this far from 0 and 1, where no shift of the logit moves them.
-CLIP = 1e-7
+from ukdsl_assets.learning.metrics.logits import logit, sigmoid
+
 # A shift beyond this is no correction of a model but another model.
 MOST_SHIFT = 10.0
 
@@ -50,18 +50,17 @@ def logit_shift(
         The shift, at most 10 either way.
     """
     from scipy.optimize import brentq
-    from scipy.special import expit, logit
 
-    logits = logit(prediction.clip(CLIP, 1 - CLIP))
+    logits = logit(prediction)
 
     def excess(shift: float) -> float:
-        return float(weight @ (expit(logits + shift) - label))
+        return float(weight @ (sigmoid(logits + shift) - label))
 
     if excess(-MOST_SHIFT) >= 0 or excess(MOST_SHIFT) <= 0:
         shift = -MOST_SHIFT if excess(-MOST_SHIFT) >= 0 else MOST_SHIFT
     else:
         shift = float(brentq(excess, -MOST_SHIFT, MOST_SHIFT, xtol=1e-12))
-    moved = expit(logits + shift)
+    moved = sigmoid(logits + shift)
     residuals = _by_request(weight * (moved - label), request)
     return shift, float(np.sqrt(residuals @ residuals) / (weight @ (moved * (1 - moved))))
 

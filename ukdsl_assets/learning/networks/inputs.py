@@ -112,7 +112,27 @@ class Heads(nn.Module):
         return nn.functional.linear(rows, self.weight, self.bias)
 
 
-class WithHeads(nn.Module):
+class HasHeads(nn.Module):
+    """A network of `build_network`: logits [rows, heads], to which training may add outputs and take them away."""
+
+    def add_head(self) -> None:
+        """One more head, last, equal to the first."""
+        raise NotImplementedError
+
+    def zero_heads(self, count: int) -> None:
+        """The last `count` heads say 0, until they learn."""
+        raise NotImplementedError
+
+    def shift_head(self, head: int, by: float) -> None:
+        """Add to the logit of a head, the first being 0."""
+        raise NotImplementedError
+
+    def drop_head(self) -> None:
+        """The inverse of `add_head`."""
+        raise NotImplementedError
+
+
+class WithHeads(HasHeads):
     """A network whose output layer is `heads`."""
 
     heads: Heads

@@ -12,7 +12,6 @@ from ukdsl_assets.learning.features.encoding import EncodedRows
 if TYPE_CHECKING:
     import lightgbm
 
-
 # Stands between the boosters of two heads; LightGBM's format has no such line.
 BETWEEN_HEADS = "\n=== next head ===\n"
 

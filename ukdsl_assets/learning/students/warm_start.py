@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.learning.features.encoding import Encoder, grow
-from ukdsl_assets.learning.students.student import EMBEDDING, Arm, FittedStudent, heads_of
+from ukdsl_assets.learning.features.encoding import EMBEDDING, Encoder, grow
+from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of
 
 # Kind of network -> side -> the layer that reads the side's columns; others read them in more than one place.
 INPUT_LAYERS = {

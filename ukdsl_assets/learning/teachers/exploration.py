@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import label_column
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
@@ -60,7 +61,7 @@ def audit_on_exploration(cascade: Cascade, teacher: Teacher, explored: pl.DataFr
 
 
 def _figures(rows: pl.DataFrame, task: str) -> dict[str, float | int | None]:
-    prediction, label = (rows[name].to_numpy().astype(np.float64) for name in (f"{task}_prediction", task))
+    prediction, label = (rows[name].to_numpy().astype(np.float64) for name in (label_column(task), task))
     weight = 1 / rows["propensity"].to_numpy().astype(np.float64)
     request = rows.select(pl.struct("day", "request_id").rank("dense")).to_series().to_numpy().astype(np.int64)
     counts: dict[str, float | int | None] = {

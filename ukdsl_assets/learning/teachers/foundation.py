@@ -12,24 +12,23 @@ from pydantic import TypeAdapter
 
 from ukdsl_assets.declaration.architectures import FoundationArchitecture, MultiTaskArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.parts import Task
 from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.features.encoding import EncodedRows, Encoder, grow
+from ukdsl_assets.learning.features.encoding import EMBEDDING, EncodedRows, Encoder, grow
 from ukdsl_assets.learning.features.matrix import held_out
 from ukdsl_assets.learning.metrics.calibration import row_entropy
+from ukdsl_assets.learning.metrics.least_positives import TO_CALIBRATE_A_NETWORK
 from ukdsl_assets.learning.metrics.platt import apply_platt, fit_platt
 from ukdsl_assets.learning.training.rows import Reader
 
 if TYPE_CHECKING:
+    from ukdsl_assets.learning.networks.foundation import Foundation
     from ukdsl_assets.learning.networks.model import Model
     from ukdsl_assets.learning.training.shards import Shard
     from ukdsl_assets.learning.training.state import Keeper
     from ukdsl_assets.learning.training.trainer import Progress
-
-EMBEDDING = "embedding.weight"
-# With fewer labels of either kind a calibration line is chance, and the network's own predictions stay as they are.
-LABELS_NEEDED = 30
 
 
 @dataclass(frozen=True)
@@ -121,10 +120,10 @@ def predict_foundation(fitted: FittedFoundation, rows: pl.DataFrame, threads: in
     """
     predictions = _scorer(fitted, threads)(rows)
     labels = {
-        f"{task}_prediction": pl.Series(apply_platt(predictions[:, index], *fitted.lines[task]))
+        label_column(task): pl.Series(apply_platt(predictions[:, index], *fitted.lines[task]))
         for index, task in enumerate(fitted.tasks)
     }
-    return rows.select("request_id", "candidate_id").with_columns(**labels)
+    return rows.select(KEYS).with_columns(**labels)
 
 
 def tower_hidden_layer(fitted: FittedFoundation, rows: pl.DataFrame, task: str) -> NDArray[np.float32]:
@@ -212,7 +211,7 @@ def _calibrated(
         labelled = held[task].is_not_null().to_numpy()
         p, y = predictions[labelled, index], held[task].drop_nulls().to_numpy()
         rarer = min(y.sum(), len(y) - y.sum())
-        lines[task] = fit_platt(p, y) if rarer >= LABELS_NEEDED else (1.0, 0.0)
+        lines[task] = fit_platt(p, y) if rarer >= TO_CALIBRATE_A_NETWORK else (1.0, 0.0)
         if len(y):
             entropies[task] = float(row_entropy(p.astype(np.float64), y.astype(np.float64)).mean())
     return lines, entropies
@@ -245,7 +244,9 @@ def load_foundation(fitted: FittedFoundation) -> "Model":
     return Model(torch.from_numpy(np.array(fitted.tensors[EMBEDDING])), network)
 
 
-def _network(architecture: MultiTaskArchitecture, encoder: Encoder, base_rates: Sequence[float], seed: int) -> Any:
+def _network(
+    architecture: MultiTaskArchitecture, encoder: Encoder, base_rates: Sequence[float], seed: int
+) -> "Foundation":
     import torch
 
     from ukdsl_assets.learning.networks.foundation import Foundation

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.gates import GateResult, finite
-from ukdsl_assets.learning.teachers.sums import KEYS, Agreement, LabelCounts
+from ukdsl_assets.learning.metrics.least_positives import TO_BLOCK_A_TEACHER
+from ukdsl_assets.learning.teachers.sums import Agreement, LabelCounts
 
 # Which rows of a task a gate is about, and the cascade's bounds for them.
 BOUNDS = {"withheld_impressions": "teacher_calibration", "exploration": "teacher_exploration"}
@@ -29,7 +31,7 @@ class TeacherSums:
 
 
 def teacher_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:
-    """Names of the gates of `audit_teacher` and what they demand."""
+    """Names of the gates of `judge_teacher_labels` and what they demand."""
     rules = {"labels_valid": "Labels are in [0, 1], one a row, and none is missing for what its stage scored."}
     for task in cascade.tasks_taught(teacher):
         rules[f"{task}_calibrated_on_withheld_impressions"] = f"{task}: the teacher agrees with withheld labels."
@@ -58,12 +60,12 @@ def teacher_sums(
         labelled = rows.filter(pl.col(task).is_not_null())
         explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | (teacher.kind == "logged")))
         for where, chosen in (("withheld_impressions", labelled.filter("withheld")), ("exploration", explored)):
-            prediction, label = chosen[f"{task}_prediction"].to_numpy(), chosen[task].to_numpy()
+            prediction, label = chosen[label_column(task)].to_numpy(), chosen[task].to_numpy()
             agreement[task, where] = Agreement.of(prediction, label)
     return TeacherSums(LabelCounts.of(labels, shown.select(KEYS)), agreement)
 
 
-def audit_teacher(cascade: Cascade, teacher: Teacher, seen: TeacherSums) -> list[GateResult]:
+def judge_teacher_labels(cascade: Cascade, teacher: Teacher, seen: TeacherSums) -> list[GateResult]:
     """Judge a teacher's labels of a day, in the order of `teacher_rules`.
 
     The calibration of a teacher from another cascade, whose rates are its own, only tells: whether it may teach is for
@@ -75,10 +77,6 @@ def audit_teacher(cascade: Cascade, teacher: Teacher, seen: TeacherSums) -> list
         only_tells = teacher.kind == "cross_domain" and not agreement.not_finite
         results.append(replace(found, severity="WARN") if only_tells else found)
     return results
-
-
-# Below so few positive labels a calibration says little.
-POSITIVES_NEEDED = 100
 
 
 def judge_teacher(cascade: Cascade, task: str, gate: str, seen: Agreement, bounds: str) -> GateResult:
@@ -96,7 +94,7 @@ def judge_teacher(cascade: Cascade, task: str, gate: str, seen: Agreement, bound
     lowest, highest = getattr(cascade.gates, bounds)
     delayed = cascade.task(task).delayed
     error = math.sqrt(max(seen.positives, 1))
-    enough = max(seen.positives, seen.predicted) >= POSITIVES_NEEDED
+    enough = max(seen.positives, seen.predicted) >= TO_BLOCK_A_TEACHER
     return GateResult(
         name=gate,
         passed=lowest * (seen.positives - 2 * error) <= seen.predicted <= highest * (seen.positives + 2 * error),
@@ -104,7 +102,7 @@ def judge_teacher(cascade: Cascade, task: str, gate: str, seen: Agreement, bound
         message=f"calibration {seen.calibration:.3f} on {seen.rows} rows: {seen.predicted:.1f} positive labels "
         f"predicted, {seen.positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} "
         f"(gates.{bounds}) within two standard errors"
-        + ("" if enough else f"; fewer than {POSITIVES_NEEDED} cannot block")
+        + ("" if enough else f"; fewer than {TO_BLOCK_A_TEACHER} cannot block")
         + ("; labels of this task are delayed and cannot block" if delayed else ""),
         seen={
             "calibration": finite(seen.calibration),

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.sources import KuaiRandSource as Declaration
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.frames.conform import TIMESTAMP, conform
@@ -171,4 +172,4 @@ def _events(shown: pl.DataFrame) -> pl.DataFrame:
         )
         for event, mask in happened.items()
     )
-    return events.sort("request_id", "candidate_id", "occurred_at", "event")
+    return events.sort(*KEYS, "occurred_at", "event")

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.sources import SimulatedItemPageSource as Declaration
 from ukdsl_assets.errors import SourceError
@@ -173,7 +174,7 @@ def _events(served: "ServedPages", day: int, midnight: datetime, until: datetime
         )
     ]
     events = pl.concat(frames).filter(pl.col("occurred_at") < until)
-    return events.sort("request_id", "candidate_id", "occurred_at", "event")
+    return events.sort(*KEYS, "occurred_at", "event")
 
 
 def _moments(midnight: datetime, microsecond: np.ndarray) -> pl.Series:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.learning.metrics.calibration import row_entropy
-from ukdsl_assets.selection.importance.in_threads import EVERY_SECONDS, Tell
+from ukdsl_assets.selection.importance.in_threads import Tell
 from ukdsl_assets.selection.importance.sample import Changes, Sample
+from ukdsl_assets.settings import PROGRESS_EVERY_SECONDS
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -37,7 +38,7 @@ def permuted_one_by_one(
             after = row_entropy(np.asarray(predict(permuted), np.float64), sample.target)
             changes.count(group, repeat, sample, sample.weight * (after - entropy))
         now = time.monotonic()
-        if tell is not None and now - last_told >= EVERY_SECONDS:
+        if tell is not None and now - last_told >= PROGRESS_EVERY_SECONDS:
             last_told = now
             rate = (group + 1) / (now - started)
             left = (len(groups) - group - 1) / rate

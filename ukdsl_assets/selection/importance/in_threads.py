@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.selection.importance.sample import Changes, Sample
+from ukdsl_assets.settings import PROGRESS_EVERY_SECONDS
 
 # Rows of a part. Parts are added in their order, so that the sum's bits do not depend on the threads.
 PART = 16_384
-EVERY_SECONDS = 5.0
 Tell = Callable[[str], None]
 # Fills (changes, entropy of the part's rows) for the rows from `first` up to `last`.
 PartKernel = Callable[[int, int, Changes, NDArray[np.float64]], None]
@@ -43,7 +43,7 @@ def in_parts(
         for first, changes in zip(firsts, pool.map(part, firsts), strict=True):
             total.add(changes)
             now, done = time.monotonic(), min(first + PART, rows)
-            if tell is not None and now - last_told >= EVERY_SECONDS:
+            if tell is not None and now - last_told >= PROGRESS_EVERY_SECONDS:
                 last_told = now
                 rate = done / (now - started)
                 tell(f"importance: {done:,} of {rows:,} rows, {rate:,.0f} a second, {(rows - done) / rate:.0f} s left")
