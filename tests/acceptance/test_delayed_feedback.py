@@ -65,7 +65,9 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Two days, each known only up to its own clock; on the second the first day's windows have closed."""
     folder = tmp_path_factory.mktemp("delayed")
-    both, said, told = declare(folder, tasks=TASKS, students=STUDENTS), {}, {}
+    both = declare(folder, tasks=TASKS, students=STUDENTS)
+    said: dict[str, str] = {}
+    told: dict[tuple[date, str], str] = {}
     for day, students in ((DAY, both.students[:1]), (NEXT, both.students)):
         clock = at_five_after(day)
         for each in (DAY, day):

@@ -46,7 +46,7 @@ def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(settings: 
 
 def test_a_second_student_is_a_block_of_yaml(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
     more = {"name": "one_head", "stage": "pre_ranking", "task": "click", "teacher": "ranker", "heads": ["impression"]}
-    declared = declare(tmp_path, students=[*DECLARATION["students"], more])  # type: ignore[misc]
+    declared = declare(tmp_path, students=[*DECLARATION["students"], more])
     assert failures(run_day(settings, declared, DAY)) == {}
     evaluation = Lake(settings.tables).scan(("shop", "one_head", "evaluation"), [DAY]).collect()
     assert set(evaluation["head"]) == {"impression"}
@@ -56,7 +56,7 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     tmp_path: Path, settings: Settings, cascade: Cascade
 ) -> None:
     teacher = {"name": "foundation", "kind": "foundation", "stage": "ranking", "architecture": "mmoe"}
-    last = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "foundation"}
+    last: dict[str, object] = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "foundation"}
     last |= {"architecture": "mlp", "heads": ["impression", "dependent", "auxiliary"]}
     done = run_day(settings, declare(tmp_path, teachers=[teacher], students=[last]), DAY)
     assert failures(done) == {}
@@ -171,7 +171,7 @@ def test_a_window_without_the_day_itself_is_refused(settings: Settings, cascade:
 def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(
     tmp_path: Path, settings: Settings, cascade: Cascade
 ) -> None:
-    strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})  # type: ignore[dict-item]
+    strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})
     done = run_day(settings, strict, DAY)
     assert failures(done) == {}
     assert not checks(done)["shop/pre_ranking_click/release", "all_gates_passed"]
