@@ -23,8 +23,6 @@ from ukdsl_assets.settings import Settings
 NEXT = DAY + timedelta(days=1)
 HALF = pytest.approx(0.5, abs=0.01)
 KEYS = ["request_id", "candidate_id"]
-
-
 # Students of the order, each by what becomes of its labels.
 STUDENTS = [
     {"name": each, "stage": "pre_ranking", "task": "order", "teacher": "ranker", "delayed_feedback": each}

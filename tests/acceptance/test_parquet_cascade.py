@@ -1,9 +1,7 @@
 """A user's own logs through the whole graph: a cascade and a student by YAML alone, and bad logs refused."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -109,22 +107,6 @@ def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings
     write(tmp_path, DAY, logs)
     run_day(settings, cascade, DAY)
     assert Lake(settings.tables).scan(("shop", "impressions"), [DAY]).collect()["click"].sum() > before
-
-
-def change(frame: str, **columns: Any) -> Callable[[DayOfLogs], DayOfLogs]:
-    """Replace columns of one log; a plain value goes into the first row alone."""
-
-    def changed(logs: DayOfLogs) -> DayOfLogs:
-        old: pl.DataFrame = getattr(logs, frame)
-        first = pl.int_range(pl.len()) == 0
-        values = {
-            name: value if isinstance(value, pl.Expr) else pl.when(first).then(pl.lit(value)).otherwise(name)
-            for name, value in columns.items()
-        }
-        new = old.with_columns(**values)
-        return logs._replace(**{frame: new})
-
-    return changed
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -1,11 +1,10 @@
 """Importance of a student's features, of every architecture."""
 
-from functools import cache
-
 import numpy as np
 import polars as pl
 import pytest
 
+from tests.fixtures.fitted_students import HELD, fitted
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import (
     Architecture,
@@ -16,22 +15,12 @@ from ukdsl_assets.declaration.architectures import (
 )
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
-from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
-from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.importance import importance_of, student_importance
 from ukdsl_assets.selection.importance.in_threads import PART
 from ukdsl_assets.selection.importance.student_columns import row_features, row_predictor
 
 SINGLY = {feature.name: [feature.name] for feature in CASCADE.features_of(STUDENT)}
-HELD = training_rows(60, seed=1).filter(domain="CD")
-
-
-@cache
-def fitted(architecture: Architecture) -> FittedStudent:
-    rate = 0.1 if architecture.kind == "lightgbm" else 0.01
-    changes = {"architecture": architecture, "epochs": 6, "requests_per_batch": 16, "learning_rate": rate}
-    return fit_student(CASCADE, STUDENT.model_copy(update=changes), "distilled", training_rows(200)).student
 
 
 @pytest.mark.parametrize(
