@@ -69,15 +69,15 @@ def compare(folder: Path, days: int, scale: Any) -> None:
     run = graph_day(graph, cascade, steps)
     for count in range(days + 1):
         day = cascade.first_day + timedelta(days=count)
-        seconds["graph"].append(timed(lambda day=day: run(day)))
-        seconds["bare"].append(timed(lambda day=day: bare_day(Day(Workspace.open(bare), cascade, day))))
+        seconds["graph"].append(timed(run, day))
+        seconds["bare"].append(timed(lambda each: bare_day(Day(Workspace.open(bare), cascade, each)), day))
     show({side: each[1:] for side, each in seconds.items()}, {s: each[1:] for s, each in steps.items()}, scale)
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    """Wall and CPU seconds of a call."""
+def timed(work: Callable[[date], object], day: date) -> tuple[float, float]:
+    """Wall and CPU seconds of a day's work."""
     wall, cpu = time.perf_counter(), time.process_time()
-    work()
+    work(day)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 

@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from safetensors.numpy import load_file, save_file
 from sklearn.inspection import permutation_importance
 from sklearn.utils import check_random_state
 
-from ukdsl_assets.declaration.architectures import LightGbmArchitecture, MlpArchitecture
+from ukdsl_assets.declaration.architectures import Architecture, LightGbmArchitecture, MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
@@ -49,7 +50,7 @@ TRAINING_ROWS, VOCABULARY, SEED = 100_000, 500, 11
 TREES = LightGbmArchitecture(kind="lightgbm", trees=200, leaves=31)
 NETWORK = MlpArchitecture(kind="mlp", embedding=16, hidden=(128, 64))
 # Name -> architecture, ids among the 100 features, and how many times faster than scikit-learn is asked for.
-MODELS = {
+MODELS: dict[str, tuple[Architecture, int, int]] = {
     "LightGBM 200 x 31, 100 numbers": (TREES, 0, 60),
     "LightGBM 200 x 31, 60 numbers, 40 ids": (TREES, 40, 60),
     "network 700-128-64-1": (NETWORK, 40, 12),
@@ -217,7 +218,7 @@ def peak(fitted: FittedStudent, frame: pl.DataFrame, threads: int) -> float:
     """Peak resident MB of a new process that reads the rows and does our side."""
     with tempfile.TemporaryDirectory() as folder:
         frame.write_parquet(Path(folder) / "rows.parquet")
-        np.savez(Path(folder) / "tensors.npz", **fitted.tensors)
+        save_file(dict(fitted.tensors), Path(folder) / "tensors.safetensors")
         (Path(folder) / "student.json").write_text(
             json.dumps([as_checkpoint(fitted), fitted.text], default=pl.Series.to_list)
         )
@@ -228,8 +229,7 @@ def peak(fitted: FittedStudent, frame: pl.DataFrame, threads: int) -> float:
 def only_ours(folder: Path, threads: int) -> None:
     """Print the peak of this process."""
     content, text = json.loads((folder / "student.json").read_text())
-    tensors = dict(np.load(folder / "tensors.npz"))
-    fitted = from_checkpoint(content, tensors, text)
+    fitted = from_checkpoint(content, load_file(folder / "tensors.safetensors"), text)
     every = {feature.name: [feature.name] for feature in fitted.encoder.features}
     student_importance(fitted, pl.read_parquet(folder / "rows.parquet"), every, head=HEAD, threads=threads)
     # Not getrusage: what it tells begins with the memory of the process that started this one.

@@ -132,7 +132,7 @@ def show_scoring(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
     matrix, _, _ = feature_matrix(trees.features, trees.codes, rows)
     boosters = [booster_of(text) for text in trees.models.values()]
     products = matrix_products(network)
-    sides = {
+    sides: dict[str, Callable[[], object]] = {
         "network": lambda: foundation.predict_foundation(network, rows, threads=1),
         "network's matrix products alone": lambda: products(len(rows)),
         "trees": lambda: teachers.predict_teacher(trees, rows, threads=1),

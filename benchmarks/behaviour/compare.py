@@ -19,7 +19,8 @@ def main() -> None:
     parser.add_argument("--expected", nargs="*", default=[], help="Patterns (* and ?) of differences that are known.")
     given = parser.parse_args()
     before, after = (flat(json.loads(path.read_text())) for path in (given.before, given.after))
-    known, unknown = [], []
+    known: list[str] = []
+    unknown: list[str] = []
     for line in differences(before, after):
         (known if any(fnmatch(line, pattern) for pattern in given.expected) else unknown).append(line)
     print("\n".join(unknown))

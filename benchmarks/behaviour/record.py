@@ -12,6 +12,7 @@ hash of what was published, of a checkpoint that of its parameters' bytes.
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -29,7 +30,7 @@ DAYS = {
 
 
 def main() -> None:
-    """Run the days in a lake that is thrown away."""
+    """Run the days in a lake that is thrown away; one record at a time, since the lake has a fixed place."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkout", type=Path)
     parser.add_argument("file", type=Path)
@@ -37,15 +38,20 @@ def main() -> None:
     given = parser.parse_args()
     # The checkout's package comes before an installed one.
     sys.path.insert(0, str(given.checkout.resolve()))
-    with tempfile.TemporaryDirectory() as lake:
+    # The same place each time: a day's report names it.
+    lake = Path(tempfile.gettempdir()) / "ukdsl-behaviour"
+    lake.mkdir()
+    try:
         os.environ |= {
-            "UKDSL_LAKE": lake,
+            "UKDSL_LAKE": str(lake),
             "UKDSL_SCALE": "small",
             "UKDSL_THREADS": "2",
             "UKDSL_SQL": str(given.checkout.resolve() / "dbt_like_sql"),
             "UKDSL_CASCADES": str(Path(__file__).parent.resolve()),
         }
         recorded = {"graph": graph(), "days": {name: days(name, *DAYS[name]) for name in given.cascades}}
+    finally:
+        shutil.rmtree(lake)
     given.file.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
 
 

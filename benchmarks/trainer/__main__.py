@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.trainer.peers.environment import PeersError, peers_interpreter
-from benchmarks.trainer.peers.table import IDS, make_table
+from benchmarks.trainer.peers.table import IDS, Vocabulary, make_table
 from ukdsl_assets.settings import PROJECT
 
 HERE = Path(__file__).parent
@@ -70,7 +70,7 @@ def measured(command: list[str], table: Path, threads: int, rate: float, seed: i
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def show(vocabulary: str, runs: list[dict[str, Any]], threads: int) -> None:
+def show(vocabulary: Vocabulary, runs: list[dict[str, Any]], threads: int) -> None:
     """The best of each side, and ours over the better peer's."""
     rates: dict[str, float] = {}
     losses: dict[str, float] = {}

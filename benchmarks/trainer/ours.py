@@ -41,7 +41,7 @@ def planned(rows: EncodedRows, label: NDArray[np.float32], count: int) -> Planne
     ones = np.ones(count, np.float32)
     side = EncodedSide(rows.candidate.ids[:count], rows.candidate.numbers[:count])
     none = EncodedSide(rows.request.ids[:count], rows.request.numbers[:count])
-    targets = Targets(label[:count, None], ones[:, None] / count, ones)
+    targets = Targets(label[:count, None], ones[:, None] / np.float32(count), ones)
     shard = Shard(EncodedRows(none, side, rows.offsets[: count + 1]), targets)
     return PlannedShard(lambda: shard, -(-count // BATCH))
 

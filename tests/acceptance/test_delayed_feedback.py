@@ -23,8 +23,6 @@ from ukdsl_assets.settings import Settings
 NEXT = DAY + timedelta(days=1)
 HALF = pytest.approx(0.5, abs=0.01)
 KEYS = ["request_id", "candidate_id"]
-
-
 # Students of the order, each by what becomes of its labels.
 STUDENTS = [
     {"name": each, "stage": "pre_ranking", "task": "order", "teacher": "ranker", "delayed_feedback": each}
@@ -65,7 +63,9 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Two days, each known only up to its own clock; on the second the first day's windows have closed."""
     folder = tmp_path_factory.mktemp("delayed")
-    both, said, told = declare(folder, tasks=TASKS, students=STUDENTS), {}, {}
+    both = declare(folder, tasks=TASKS, students=STUDENTS)
+    said: dict[str, str] = {}
+    told: dict[tuple[date, str], str] = {}
     for day, students in ((DAY, both.students[:1]), (NEXT, both.students)):
         clock = at_five_after(day)
         for each in (DAY, day):

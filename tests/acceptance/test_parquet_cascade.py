@@ -1,9 +1,7 @@
 """A user's own logs through the whole graph: a cascade and a student by YAML alone, and bad logs refused."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -48,7 +46,7 @@ def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(settings: 
 
 def test_a_second_student_is_a_block_of_yaml(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
     more = {"name": "one_head", "stage": "pre_ranking", "task": "click", "teacher": "ranker", "heads": ["impression"]}
-    declared = declare(tmp_path, students=[*DECLARATION["students"], more])  # type: ignore[misc]
+    declared = declare(tmp_path, students=[*DECLARATION["students"], more])
     assert failures(run_day(settings, declared, DAY)) == {}
     evaluation = Lake(settings.tables).scan(("shop", "one_head", "evaluation"), [DAY]).collect()
     assert set(evaluation["head"]) == {"impression"}
@@ -58,7 +56,7 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     tmp_path: Path, settings: Settings, cascade: Cascade
 ) -> None:
     teacher = {"name": "foundation", "kind": "foundation", "stage": "ranking", "architecture": "mmoe"}
-    last = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "foundation"}
+    last: dict[str, object] = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "foundation"}
     last |= {"architecture": "mlp", "heads": ["impression", "dependent", "auxiliary"]}
     done = run_day(settings, declare(tmp_path, teachers=[teacher], students=[last]), DAY)
     assert failures(done) == {}
@@ -113,22 +111,6 @@ def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings
     assert Lake(settings.tables).scan(("shop", "impressions"), [DAY]).collect()["click"].sum() > before
 
 
-def change(frame: str, **columns: Any) -> Callable[[DayOfLogs], DayOfLogs]:
-    """Replace columns of one log; a plain value goes into the first row alone."""
-
-    def changed(logs: DayOfLogs) -> DayOfLogs:
-        old: pl.DataFrame = getattr(logs, frame)
-        first = pl.int_range(pl.len()) == 0
-        values = {
-            name: value if isinstance(value, pl.Expr) else pl.when(first).then(pl.lit(value)).otherwise(name)
-            for name, value in columns.items()
-        }
-        new = old.with_columns(**values)
-        return logs._replace(**{frame: new})
-
-    return changed
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_bad_logs_are_refused_by_name_and_what_was_published_stays(
     tmp_path: Path, settings: Settings, cascade: Cascade, fault: str
@@ -173,7 +155,7 @@ def test_a_window_without_the_day_itself_is_refused(settings: Settings, cascade:
 def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(
     tmp_path: Path, settings: Settings, cascade: Cascade
 ) -> None:
-    strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})  # type: ignore[dict-item]
+    strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})
     done = run_day(settings, strict, DAY)
     assert failures(done) == {}
     assert not checks(done)["shop/pre_ranking_click/release", "all_gates_passed"]

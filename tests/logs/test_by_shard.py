@@ -206,7 +206,8 @@ def test_a_fault_in_the_last_file_is_told_alike_and_nothing_is_kept(
     write(changed[how], str(file))
     if how == "cut off":
         file.write_bytes(file.read_bytes()[:-50])
-    source, kept = ParquetSource(declared(shop, str(tmp_path))), []
+    source = ParquetSource(declared(shop, str(tmp_path)))
+    kept: list[object] = []
     judged = [read_and_judge(source, shop, DAY, [], kept.append, shards) for shards in (1, 4)]
     assert judged[0] == judged[1] and judged[0].rows == {} and not kept
     assert sum(f"{log}/day={DAY}/part-2.parquet" in result.message for result in judged[0].results) == 1

@@ -29,7 +29,7 @@ def found() -> dict[str, Checkpoint]:
     fits = {arm: fit_student(Training.of(CASCADE, STUDENT, arm, training_rows(requests=60))) for arm in ARMS}
     return {
         arm: Checkpoint(
-            ("a", "b", arm), dt.date(2026, 1, 1), arm, facts(CASCADE, STUDENT, arm, fit), fit.student.tensors
+            ("a", "b", arm), dt.date(2026, 1, 1), arm, facts(CASCADE, STUDENT, arm, fit), dict(fit.student.tensors)
         )
         for arm, fit in fits.items()
     }

@@ -113,8 +113,8 @@ def test_labels_lie_on_platts_line_through_the_windows_own_rows(
     slope, intercept = fit_platt(np.concatenate(spoken), np.concatenate(shown))
     expected = apply_platt(labels_of(as_it_is)["click_prediction"].to_numpy(), slope, intercept)
     np.testing.assert_allclose(labels_of(workspace)["click_prediction"].to_numpy(), expected, rtol=1e-5)
-    rows, positives = len(np.concatenate(shown)), int(np.concatenate(shown).sum())
-    assert told(workspace).endswith(f"{rows} impressions that are not withheld, with {positives} positive labels")
+    count, positives = len(np.concatenate(shown)), int(np.concatenate(shown).sum())
+    assert told(workspace).endswith(f"{count} impressions that are not withheld, with {positives} positive labels")
     found = re.match(r"slope (\S+), intercept (\S+), fitted to", told(workspace))
     assert found is not None
     assert [float(each) for each in found.groups()] == pytest.approx([slope, intercept], rel=1e-4)

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from tests.fixtures.rows import CASCADE, impressions
 from ukdsl_assets.declaration.columns import prediction_column
-from ukdsl_assets.declaration.teachers import TrainedTeacher
+from ukdsl_assets.declaration.teachers import LoggedTeacher, TrainedTeacher
 from ukdsl_assets.defs.teachers import logged_labels, trained_labels
 from ukdsl_assets.frames.splits import shard_of
 from ukdsl_assets.gates import GateResult
@@ -24,7 +24,7 @@ from ukdsl_assets.settings import Settings
 
 DAY = date(2026, 1, 1)
 TEACHER = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=10, minimum_leaf_rows=5)
-LOGGED = CASCADE.teacher("ranking_logged")
+(LOGGED,) = (each for each in CASCADE.teachers if isinstance(each, LoggedTeacher) and each.stage == "ranking")
 SOURCES: list[Table] = [(CASCADE.name, "impressions"), (CASCADE.name, "considerations")]
 SHARDS = pytest.mark.parametrize("shards", [1, 4])
 

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from tests.fixtures.evaluated import DAY, evaluation, groups
 from tests.fixtures.graph import shipped
 from tests.fixtures.selected_features import SELECTION, selected
-from tests.reports.test_plots import DAY, evaluation, groups
 from ukdsl_assets.reports.contents import CascadeReport, StudentReport, completed, funnel_of, gates_of, outcome_on
 from ukdsl_assets.reports.html import data_line, headline_sentences, main_rows, progressive_rows, render_report
 

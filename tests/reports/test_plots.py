@@ -4,10 +4,9 @@ import math
 from datetime import date
 from xml.etree import ElementTree
 
-import polars as pl
 import pytest
 
-from ukdsl_assets.learning.evaluation.by_group import COLUMNS
+from tests.fixtures.evaluated import DAY, FUNNEL, evaluation, groups, stages
 from ukdsl_assets.reports.plots import (
     MOST_GROUPS,
     deciles_of,
@@ -19,41 +18,6 @@ from ukdsl_assets.reports.plots import (
     stage_calibration_svg,
     trends_svg,
 )
-
-DAY = date(2026, 1, 3)
-FUNNEL = pl.DataFrame({"step": ["scored by retrieval", "shown", "click"], "rows": [300_000, 6_000, 0]})
-HEADS = (("baseline", "impression"), ("distilled", "impression"), ("distilled", "consideration"))
-VIEWS = (("IMP", "label"), ("CD", "teacher"))
-
-
-def groups(by: str = "decile", names: tuple[str, ...] = ("01", "02", "03"), reference: float = 0.02) -> pl.DataFrame:
-    """calibration_by_group of both arms: the n-th group predicts n% and has n times the reference."""
-    rows = [
-        {"arm": arm, "head": head, "domain": domain, "reference": view, "by": by, "group": name, "rows": 1000 - number}
-        | {"mean_prediction": 0.01 * number, "mean_reference": reference * number}
-        | {"calibration": 0.01 / reference if reference else math.nan, "calibration_error": 0.1}
-        for arm, head in HEADS
-        for domain, view in VIEWS
-        for number, name in enumerate(names, start=1)
-    ]
-    return pl.DataFrame(rows, schema=COLUMNS).with_columns(day=pl.lit(DAY))
-
-
-def evaluation(days: tuple[date, ...] = (DAY,), error: float | None = 0.01) -> pl.DataFrame:
-    rows = [
-        {"arm": arm, "head": head, "domain": domain, "reference": reference, "day": day, "rows": 100}
-        | {"calibration": 1.2, "calibration_error": error, "ne_change": -0.02, "ne_change_error": error}
-        for day in days
-        for arm, head in HEADS
-        for domain, reference in VIEWS
-    ]
-    return pl.DataFrame(rows, schema_overrides={"calibration_error": pl.Float64, "ne_change_error": pl.Float64})
-
-
-def stages(calibration: float | None = 1.3) -> pl.DataFrame:
-    row = {"stage": "retrieval", "task": "click", "domain": "SCORED", "reference": "truth", "calibration": calibration}
-    return pl.DataFrame([row], schema_overrides={"calibration": pl.Float64})
-
 
 EVERY = [
     lambda: funnel_svg(FUNNEL, 1000),
@@ -78,9 +42,8 @@ def test_ids_that_figures_define_mean_the_same_in_every_figure() -> None:
     for draw in EVERY:
         for element in ElementTree.fromstring(draw().replace("<svg ", '<svg xmlns:xlink="x" ', 1)).iter():
             if "id" in element.attrib:
-                assert seen.setdefault(element.attrib["id"], ElementTree.tostring(element)) == ElementTree.tostring(
-                    element
-                )
+                drawn = ElementTree.tostring(element, encoding="unicode")
+                assert seen.setdefault(element.attrib["id"], drawn) == drawn
 
 
 def test_the_funnel_tells_counts_shares_and_candidates_a_request() -> None:

@@ -71,7 +71,7 @@ def test_a_selection_unlike_yesterdays_is_told_with_what_changed() -> None:
     assert stable(0.5, after, None).passed
 
 
-def leak(values: dict[str, object]) -> GateResult:
+def leak(values: dict[str, pl.Expr]) -> GateResult:
     rows = training_rows(60)
     return no_leakage(0.5, importance(), rows.with_columns(**values), FEATURES)
 

@@ -37,4 +37,4 @@ def test_impossible_arguments_are_refused(changed: dict) -> None:
     with pytest.raises(TheoryError):
         classical_selection(**{"mu": 0, "sigma": 1, "tau": 1, "n": 3, "k": 1} | changed)
     with pytest.raises(TheoryError):
-        nested_selection(**{"mu": 0, "sigma": 1, "tau": 1.5, "n": 3, "k": 1})
+        nested_selection(mu=0, sigma=1, tau=1.5, n=3, k=1)

@@ -5,7 +5,7 @@ Everything downstream is built from this: log contract, SQL, teachers, students,
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -14,6 +14,14 @@ from ukdsl_assets.declaration.parts import OWNER, Feature, Gates, Stage, Task
 from ukdsl_assets.declaration.sources import Source
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher, Teacher
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_NamedT = TypeVar("_NamedT", bound=_Named)
 
 
 class UncheckedCascade(Declared):
@@ -129,7 +137,7 @@ class UncheckedCascade(Declared):
         return matching[0] if matching else None
 
 
-def _by_name(items: Sequence[Any], name: str) -> Any:
+def _by_name(items: Sequence[_NamedT], name: str) -> _NamedT:
     for item in items:
         if item.name == name:
             return item

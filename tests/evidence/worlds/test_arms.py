@@ -10,6 +10,7 @@ from ukdsl_assets.learning.metrics.calibration import calibration
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.learning.students.training import Training
 
 
@@ -94,8 +95,9 @@ def test_a_window_trains_on_the_last_days_together() -> None:
     for day in days:
         learner.train(day)
     student = recipe.of(STUDENT)
-    fitted = None
+    fitted: FittedStudent | None = None
     for trained in (days[0], pl.concat(days[:2]), pl.concat(days[1:])):
         fitted = fit_student(Training.of(CASCADE, student, "distilled", trained, previous=fitted)).student
+    assert fitted is not None
     expected = predict_student(fitted, days[2])
     assert np.array_equal(learner.predict(days[2])[CONSIDERATION], expected[CONSIDERATION])

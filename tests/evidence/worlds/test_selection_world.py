@@ -93,7 +93,7 @@ def test_rows_are_labelled_where_shown_and_taught_where_considered(world: Select
     assert rows.filter(domain="CD").height == 100 * KEPT
     assert rows.filter(domain="IMP")["target"].unique().sort().to_list() == [0, 1]
     held = augmented(teacher, world, HELD, 400).filter(domain="CD")
-    clicks = (held["truth"] > held["truth"].mean()).cast(pl.Float32)  # type: ignore[operator]
+    clicks = (held["truth"] > held["truth"].mean()).cast(pl.Float32)
     assert auc(held["target"], clicks) > 0.6
     assert [each.name for each in cascade.candidates_of(student)] == list(world.names)
 

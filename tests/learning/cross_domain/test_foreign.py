@@ -4,10 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.fixtures.other_cascade import BY_TEACHER, HERE, here
+from tests.fixtures.other_cascade import ABSENT, BY_STUDENT, BY_TEACHER, HERE, here
 from tests.fixtures.rows import CASCADE as ADS
 from tests.fixtures.rows import STUDENT, TEACHER, impressions, training_rows
-from ukdsl_assets.declaration.teachers import CrossDomainTeacher
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.learning.cross_domain.foreign import foreign_labels, foreign_model, translated
 from ukdsl_assets.learning.students import student as students
@@ -15,13 +14,6 @@ from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers import trees as teachers
-
-NAMES = {"user_segment": "segment", "user_profile": "profile", "placement": "slot", "advertiser": "seller"}
-ABSENT = {"age_group": None, "device": None, "format": None}
-BY_STUDENT = CrossDomainTeacher(
-    name="ads", kind="cross_domain", stage="ranking", cascade="simulated_ads", model="pre_ranking_click",
-    tasks={"click": "click"}, features=NAMES, defaults=ABSENT,
-)  # fmt: skip
 
 
 def test_columns_are_renamed_and_absent_ones_filled() -> None:

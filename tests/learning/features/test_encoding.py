@@ -1,6 +1,7 @@
 """Ids to embedding rows, numbers to standard scores, whole requests."""
 
 import json
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -20,7 +21,7 @@ WORD = Feature(name="word", kind="categorical", side="request", values="string")
 SIZE = Feature(name="size", kind="numeric", side="candidate")
 
 
-def frame(ads: list[int | None], words: list[str | None], sizes: list[float]) -> pl.DataFrame:
+def frame(ads: Sequence[int | None], words: Sequence[str | None], sizes: Sequence[float]) -> pl.DataFrame:
     columns = {"ad": ads, "word": words, "size": sizes}
     schema = {"ad": pl.Int64, "word": pl.String, "size": pl.Float32}
     return pl.DataFrame(columns, schema=schema).with_row_index("request_id")

@@ -1,5 +1,6 @@
 """Lists of ids and hashed ids, from frames to trained students."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ HASHED = Feature(name="word", kind="categorical", values="string", side="candida
 LISTS = st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=6)
 
 
-def declared(**kinds: dict[str, object]) -> Cascade:
+def declared(**kinds: Mapping[str, object]) -> Cascade:
     """The shipped cascade with some features declared otherwise."""
     features = tuple(f.model_copy(update=kinds.get(f.name, {})) for f in CASCADE.features)
     return CASCADE.model_copy(update={"features": features})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fixtures.network_inputs import CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs
+from tests.fixtures.network_inputs import CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs, zeros_like
 from ukdsl_assets.declaration.architectures import (
     MlpArchitecture,
     MmoeArchitecture,
@@ -30,7 +30,7 @@ def built(architecture: MultiTaskArchitecture) -> Foundation:
 
 @pytest.mark.parametrize("architecture", BOTH, ids=lambda a: a.kind)
 def test_every_task_starts_at_its_own_base_rate(architecture: MultiTaskArchitecture) -> None:
-    nothing = Inputs(*(torch.zeros_like(part) for part in INPUTS[:-1]), REQUEST_OF_ROW)
+    nothing = zeros_like(INPUTS)
     assert torch.allclose(torch.sigmoid(built(architecture)(nothing)), torch.tensor([RATES] * 6), atol=1e-6)
 
 

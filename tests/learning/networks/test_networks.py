@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.fixtures.network_inputs import ALL, CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs
+from tests.fixtures.network_inputs import ALL, CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs, zeros_like
 from ukdsl_assets.declaration.architectures import (
     DcnV2Architecture,
     NeuralArchitecture,
@@ -15,7 +15,7 @@ from ukdsl_assets.learning.networks.inputs import Inputs, JoinedLinear, Side
 @pytest.mark.parametrize("architecture", ALL, ids=lambda a: a.kind)
 def test_two_heads_start_equal_and_near_the_base_rate(architecture: NeuralArchitecture) -> None:
     network = build_network(architecture, REQUEST, CANDIDATE, heads=2, base_rate=0.03, seed=1)
-    nothing = Inputs(*(torch.zeros_like(part) for part in inputs(architecture)[:-1]), REQUEST_OF_ROW)
+    nothing = zeros_like(inputs(architecture))
     assert torch.allclose(torch.sigmoid(network(nothing)), torch.full((6, 2), 0.03), atol=1e-6)
     logits = network(inputs(architecture))
     assert torch.equal(logits[:, 0], logits[:, 1])

@@ -1,6 +1,7 @@
 """Students learn, repeat themselves, continue, and are told apart by arm and head."""
 
 import json
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -64,7 +65,10 @@ def test_every_architecture_learns_with_both_arms_repeats_itself_and_survives_it
     architecture: Architecture,
 ) -> None:
     held, rows = training_rows(seed=1).filter(domain="CD"), training_rows(500)
-    changes = {"architecture": architecture, "learning_rate": 0.1 if architecture.kind == "lightgbm" else 0.01}
+    changes: dict[str, Any] = {
+        "architecture": architecture,
+        "learning_rate": 0.1 if architecture.kind == "lightgbm" else 0.01,
+    }
     student, again = (fitted(rows=rows, **changes) for _ in range(2))
     assert student.text == again.text
     assert all(value.tobytes() == again.tensors[name].tobytes() for name, value in student.tensors.items())

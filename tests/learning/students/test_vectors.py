@@ -17,6 +17,7 @@ def test_dot_products_are_the_logits_of_each_head() -> None:
     rows = training_rows(60)
     fitted = fit_student(Training.of(CASCADE, STUDENT, "distilled", rows)).student
     request_of_row = rows["request_id"].rank("dense").to_numpy() - 1
+    assert STUDENT.architecture.kind == "two_tower"
     for head, expected in predict_student(fitted, rows).items():
         request, candidate = tower_vectors(fitted, rows, head)
         assert request.shape == (60, STUDENT.architecture.output + 2) and len(candidate) == len(rows)

@@ -71,16 +71,18 @@ def test_the_shipped_one_is_larger_than_every_student_that_it_teaches() -> None:
     def size(network: torch.nn.Module) -> int:
         return sum(parameter.numel() for parameter in network.parameters())
 
-    def sides(features: tuple[Feature, ...]) -> list[Side]:
-        return [Side(*Encoder(features).count(side)) for side in ("request", "candidate")]
+    def sides(features: tuple[Feature, ...]) -> tuple[Side, Side]:
+        encoder = Encoder(features)
+        return Side(*encoder.count("request")), Side(*encoder.count("candidate"))
 
     shipped = cascade.teacher("foundation")
     assert shipped.kind == "foundation"
-    known = sides(cascade.features_known_at(shipped.stage))
-    teacher = size(Foundation(shipped.architecture, *known, [0.1, 0.1], torch.Generator()))
+    request, candidate = sides(cascade.features_known_at(shipped.stage))
+    teacher = size(Foundation(shipped.architecture, request, candidate, [0.1, 0.1], torch.Generator()))
     for student in cascade.students:
         assert student.architecture.kind != "lightgbm"
-        own = build_network(student.architecture, *sides(cascade.features_of(student)), 2, 0.1, 0)
+        request, candidate = sides(cascade.features_of(student))
+        own = build_network(student.architecture, request, candidate, 2, 0.1, 0)
         assert teacher > 4 * size(own)
         assert shipped.architecture.embedding > student.architecture.embedding
 

@@ -1,6 +1,5 @@
 """Every planted fault is found by the right gate, with column and count, and a clean log passes every gate."""
 
-from collections.abc import Callable
 from datetime import date, timedelta
 
 import polars as pl
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fixtures.log_faults import ADS_FAULTS, every, where
+from tests.fixtures.log_faults import ADS_FAULTS, Fault, every, where
 from tests.fixtures.logs import make_logs
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
@@ -17,7 +16,6 @@ from ukdsl_assets.logs.gates.rows import judge_candidate_log, judge_event_log
 
 DAY = date(2026, 1, 3)
 CANDIDATE_GATES = ["contract", "keys_unique", "probabilities_valid", "late_stage_present"]
-Fault = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 def failed(results: list[GateResult]) -> dict[str, GateResult]:
@@ -46,9 +44,6 @@ def test_clean_logs_pass_whatever_their_values_and_order(
     assert not failed(judge_candidate_log(shop, DAY, logs.candidate_log))
     assert not failed(judge_candidate_log(shop, DAY, shuffled))
     assert not failed(judge_event_log(shop, DAY, logs.event_log.reverse(), shuffled))
-
-
-RANKED = pl.col("deepest_stage") == "ranking"
 
 
 @pytest.mark.parametrize("shown", [True, False], ids=["missing where shown", "there where not shown"])

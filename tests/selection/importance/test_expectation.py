@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from tests.selection.importance.test_students import HELD, fitted
+from tests.fixtures.fitted_students import HELD, fitted
 from ukdsl_assets.declaration.architectures import LightGbmArchitecture
 from ukdsl_assets.selection.importance.any_predictor import permuted_one_by_one
 from ukdsl_assets.selection.importance.expectation import distinct_rows, expected_changes

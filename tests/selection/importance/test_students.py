@@ -1,11 +1,10 @@
 """Importance of a student's features, of every architecture."""
 
-from functools import cache
-
 import numpy as np
 import polars as pl
 import pytest
 
+from tests.fixtures.fitted_students import HELD, fitted
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import (
     Architecture,
@@ -16,25 +15,12 @@ from ukdsl_assets.declaration.architectures import (
 )
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
-from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
-from ukdsl_assets.learning.students.student import FittedStudent
-from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.selection.importance.importance import importance_of, student_importance
 from ukdsl_assets.selection.importance.in_threads import PART
 from ukdsl_assets.selection.importance.student_columns import row_features, row_predictor
 
 SINGLY = {feature.name: [feature.name] for feature in CASCADE.features_of(STUDENT)}
-HELD = training_rows(60, seed=1).filter(domain="CD")
-
-
-@cache
-def fitted(architecture: Architecture) -> FittedStudent:
-    rate = 0.1 if architecture.kind == "lightgbm" else 0.01
-    changes = {"architecture": architecture, "epochs": 6, "requests_per_batch": 16, "learning_rate": rate}
-    return fit_student(
-        Training.of(CASCADE, STUDENT.model_copy(update=changes), "distilled", training_rows(200))
-    ).student
 
 
 @pytest.mark.parametrize(
@@ -92,10 +78,10 @@ def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: A
         request=features.request,
     )
     assert np.abs(expected.per_repeat).min() > 1e-6
-    near = {"rtol": 0, "atol": 1e-13 if architecture.kind == "lightgbm" else 1e-7}
-    assert np.allclose(found.per_repeat, expected.per_repeat, **near)
-    assert np.allclose(found.standard_error, expected.standard_error, **near)
-    assert found.base == pytest.approx(expected.base, abs=near["atol"])
+    near = 1e-13 if architecture.kind == "lightgbm" else 1e-7
+    assert np.allclose(found.per_repeat, expected.per_repeat, rtol=0, atol=near)
+    assert np.allclose(found.standard_error, expected.standard_error, rtol=0, atol=near)
+    assert found.base == pytest.approx(expected.base, abs=near)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def cross_entropy(prediction: ArrayLike, reference: ArrayLike, weight: ArrayLike
 
 def row_entropy(prediction: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cross entropy of each row, float64 [rows] in nats; args and clipping as in `cross_entropy`."""
-    p = prediction.clip(CLIP, 1 - CLIP)
+    p: NDArray[np.float64] = prediction.clip(CLIP, 1 - CLIP)
     return -(reference * np.log(p) + (1 - reference) * np.log1p(-p))
 
 
