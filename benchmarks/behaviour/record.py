@@ -100,7 +100,8 @@ def days(cascade: str, wanted: list[str], shards: int) -> dict[str, Any]:
             versions = {
                 event.asset_key.to_user_string(): event.materialization.tags["dagster/data_version"]
                 for event in done.all_events
-                if event.is_step_materialization
+                # A report tells when releases were decided, so that two runs of the same code differ in it.
+                if event.is_step_materialization and event.asset_key.path[-1] != "report"
             }
             checks = {
                 f"{each.asset_key.to_user_string()}, {each.check_name}": each.passed
