@@ -136,6 +136,22 @@ class CheckpointStore(ReleaseStore):
             files[TEXT].decode() if TEXT in files else None,
         )
 
+    def load_released(self, key: Key, before: dt.date | None = None) -> Checkpoint | None:
+        """The checkpoint that is released, or that of the newest release strictly before a day; None where none is.
+
+        With `before`, a rerun of a day finds the one that its first run found, whatever was released since.
+
+        Args:
+            key: of the model whose arms are released, such as ("simulated_ads", "pre_ranking_click").
+
+        Raises:
+            LakeError: as `load`.
+        """
+        entry = self.released(key) if before is None else self._newest_release(key, before)
+        if entry is None:
+            return None
+        return self.load((*key, entry["arm"]), dt.date.fromisoformat(entry["day"]), entry["checkpoint"])
+
     def facts(self, key: Key, day: dt.date) -> dict[str, Any]:
         """What the published checkpoint's JSON says, without its model and columns; not verified, {} if none is."""
         pointer = self._read_json(self._day_path(key, day, CURRENT))
