@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ukdsl_assets.selection.importance.importance import student_importance
     from ukdsl_assets.serving.released import load_student
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["candidate_log_schema", "event_log_schema", "load_student", "read_cascade", "student_importance"]
 
 # Public name -> the module that holds it.
