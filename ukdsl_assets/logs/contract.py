@@ -116,7 +116,7 @@ def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
         >>> import ukdsl_assets
         >>> shipped = Path(ukdsl_assets.__file__).parent / "cascades"
         >>> schema = ukdsl_assets.event_log_schema(ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml"))
-        >>> events = pl.DataFrame({"request_id": [1, 1], "candidate_id": [7, 8], "event": ["click", "klick"]})
+        >>> events = pl.DataFrame({"request_id": [1, 1], "candidate_id": [7, 8], "event": ["click", "view"]})
         >>> noon = pl.lit(datetime(2026, 1, 1, 12, tzinfo=UTC))
         >>> good, failure = schema.filter(events.with_columns(occurred_at=noon, value=pl.lit(None, pl.Float32)))
         >>> good["event"].to_list(), failure.counts()
