@@ -3,10 +3,11 @@
 A request_id names one request of the whole cascade, not of one day: windows of several days join and split by it.
 
 Logs can be checked where they are made, with the rules that the gates apply (but for those that need the day or the
-other log):
+other log), by names that the package itself offers (docs/public.md); this module may move:
 
-    cascade = read_cascade(Path("my_cascade.yaml"))
-    good, failure = candidate_log_schema(cascade).filter(frame)
+    from ukdsl_assets import candidate_log_schema, read_cascade
+
+    good, failure = candidate_log_schema(read_cascade(Path("my_cascade.yaml"))).filter(frame)
     print(failure.counts())
 """
 

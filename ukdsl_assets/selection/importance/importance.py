@@ -28,7 +28,7 @@ class Importance:
 
     names: of the groups, in the order given. per_repeat: float64 [groups, repeats], NE(permuted) - NE(base).
     base: NE without permutation. rows: how many were used.
-    standard_error: float64 [groups], of `score`; see `selection.sample.standard_errors` for what it covers.
+    standard_error: float64 [groups], of `score`; see `sample.standard_errors` for what it covers.
     """
 
     names: tuple[str, ...]
