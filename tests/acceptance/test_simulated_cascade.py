@@ -15,7 +15,6 @@ from ukdsl_assets.declaration.columns import truth_column
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.frames.splits import halves, withheld
-from ukdsl_assets.lake.checkpoints.releases import newest_release_before
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.evaluation.table import figure
@@ -152,14 +151,6 @@ def test_what_was_released_before_is_judged_on_todays_requests_and_nothing_later
             table = week.lake.scan((CASCADE.name, student.name, "evaluation"), [day]).collect()
             before = max((each for each in released if each < str(day)), default=None)
             assert set(table.filter(arm="released")["checkpoint"]) == ({released[before]} if before else set())
-
-
-def test_a_rerun_finds_what_was_released_before_its_day_whatever_came_later() -> None:
-    decided = [("released", "2026-01-01", "a"), ("refused", "2026-01-02", "b"), ("released", "2026-01-03", "c")]
-    decided += [("released", "2026-01-03", "d"), ("released", "2026-01-04", "e")]
-    history = [{"outcome": what, "entry": {"day": day, "checkpoint": name}} for what, day, name in decided]
-    found = [newest_release_before(history, date(2026, 1, day)) for day in range(1, 6)]
-    assert [each and each["checkpoint"] for each in found] == [None, "a", "a", "d", "e"]
 
 
 def test_calibration_is_reported_by_decile_and_by_the_segments_that_a_student_has(week: Week) -> None:

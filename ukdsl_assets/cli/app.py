@@ -20,7 +20,7 @@ from ukdsl_assets.cli.common import CascadeName, complaints, console, find_casca
 from ukdsl_assets.cli.evidence import evidence
 from ukdsl_assets.cli.report import report
 from ukdsl_assets.cli.show import show
-from ukdsl_assets.errors import DeclarationError, ScoringError, UkdslError, did_you_mean
+from ukdsl_assets.errors import DeclarationError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -136,35 +136,18 @@ def score(
     day: Annotated[str | None, typer.Option(help="Take that day's distilled checkpoint, not the released one.")] = None,
 ) -> None:
     """Score candidates with the released student (or a day's): one prediction a row, in the input's order."""
-    from ukdsl_assets.lake.checkpoints.store import CheckpointStore
-    from ukdsl_assets.learning.students.student import from_checkpoint
     from ukdsl_assets.serving.files import score_files, told_of_unknown
+    from ukdsl_assets.serving.released import load_student
 
     settings = read_settings()
     _, declared = find_cascade(settings, cascade)
-    if student not in [each.name for each in declared.students]:
-        names = [each.name for each in declared.students]
-        known = ", ".join(names) or "(none)"
-        raise DeclarationError(
-            f"{cascade} has no student `{student}`; declared are {known}{did_you_mean(student, names)}"
-        )
-    store, key = CheckpointStore(settings.checkpoints), (cascade, student)
-    if day is not None:
-        found = store.load((*key, "distilled"), parse_day(declared, day))
-    elif entry := store.released(key):
-        found = store.load((*key, entry["arm"]), date.fromisoformat(entry["day"]), entry["checkpoint"])
-    else:
-        raise ScoringError(
-            f"{cascade}/{student}: nothing is released below {settings.lake}; run `ukdsl run {cascade} --days ...`, "
-            "or name a day whose checkpoint to take with --day"
-        )
-    fitted = from_checkpoint(found.metadata, found.tensors or {}, found.text)
+    fitted = load_student(declared, student, None if day is None else parse_day(declared, day), settings.lake)
     chosen = head or fitted.heads[-1]
-    name = f"{cascade}/{student}, {found.day}, checkpoint {found.version}, head {chosen}"
+    name = f"{cascade}/{student}, {fitted.day}, checkpoint {fitted.version}, head {chosen}"
     record = {
         "cascade": cascade,
         "student": student,
-        "checkpoint": f"{found.day}/{found.version}",
+        "checkpoint": f"{fitted.day}/{fitted.version}",
         "note": declared.note,
     }
     with complaints.status("scoring ...") as status:
@@ -179,7 +162,7 @@ def score(
     for each in fitted.encoder.features:
         if each.served_as is not None:
             console.print(f"{each.name}: scored as {each.served_as}; the input's is not read", highlight=False)
-    for line in told_of_unknown(done.unknown, str(found.day)):
+    for line in told_of_unknown(done.unknown, str(fitted.day)):
         console.print(line, highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""Where a cascade's logs come from: `source: {kind: parquet, path: ...}`; the readers are in `sources/`."""
+"""Where a cascade's logs come from: `source: {kind: parquet, path: ...}`; readers are in `logs/sources/`."""
 
 from datetime import timedelta
 from typing import Annotated, Literal

@@ -3,10 +3,11 @@
 A request_id names one request of the whole cascade, not of one day: windows of several days join and split by it.
 
 Logs can be checked where they are made, with the rules that the gates apply (but for those that need the day or the
-other log):
+other log), by names that the package itself offers (docs/public.md); this module may move:
 
-    cascade = read_cascade(Path("my_cascade.yaml"))
-    good, failure = candidate_log_schema(cascade).filter(frame)
+    from ukdsl_assets import candidate_log_schema, read_cascade
+
+    good, failure = candidate_log_schema(read_cascade(Path("my_cascade.yaml"))).filter(frame)
     print(failure.counts())
 """
 
@@ -81,6 +82,20 @@ def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
     """A dataframely schema of the candidate log, to validate, filter or document logs outside the pipeline.
 
     It knows no day: that `requested_at` lies inside the partition is for the audit.
+
+    Example:
+
+        >>> from pathlib import Path
+        >>> import ukdsl_assets
+        >>> shipped = Path(ukdsl_assets.__file__).parent / "cascades"
+        >>> cascade = ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml")
+        >>> schema = ukdsl_assets.candidate_log_schema(cascade)
+        >>> schema.column_names()[:4]
+        ['request_id', 'candidate_id', 'requested_at', 'deepest_stage']
+        >>> schema.primary_key()
+        ['request_id', 'candidate_id']
+        >>> {name: schema.columns()[name].nullable for name in ("bid", "propensity")}
+        {'bid': False, 'propensity': True}
     """
     constant = {
         f"{column}|constant_within_request": pl.col(column).drop_nulls().n_unique().over("request_id") <= 1
@@ -91,7 +106,22 @@ def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
 
 
 def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
-    """A dataframely schema of the event log; that its candidates exist and were shown is for the audit."""
+    """A dataframely schema of the event log; that its candidates exist and were shown is for the audit.
+
+    Example, an event that no task declares:
+
+        >>> from datetime import UTC, datetime
+        >>> from pathlib import Path
+        >>> import polars as pl
+        >>> import ukdsl_assets
+        >>> shipped = Path(ukdsl_assets.__file__).parent / "cascades"
+        >>> schema = ukdsl_assets.event_log_schema(ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml"))
+        >>> events = pl.DataFrame({"request_id": [1, 1], "candidate_id": [7, 8], "event": ["click", "view"]})
+        >>> noon = pl.lit(datetime(2026, 1, 1, 12, tzinfo=UTC))
+        >>> good, failure = schema.filter(events.with_columns(occurred_at=noon, value=pl.lit(None, pl.Float32)))
+        >>> good["event"].to_list(), failure.counts()
+        (['click'], {'event|one of click, conversion, impression': 1})
+    """
     kept = _kept(event_log_rules(cascade))
     return _schema("EventLog", event_log_dtypes(cascade), nullable_columns(cascade), (), kept)
 

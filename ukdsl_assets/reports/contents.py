@@ -207,7 +207,7 @@ def outcome_on(
 
 
 def evaluation_of(settings: Settings, cascade: Cascade, days: Sequence[date]) -> pl.DataFrame:
-    """One row a day, student, arm, head, domain and reference; columns as in `learning.evaluation.COLUMNS`.
+    """One row a day, student, arm, head, domain and reference; columns as in `learning.evaluation.table.COLUMNS`.
 
     Raises:
         LakeError: when a day of a student is not published.

@@ -9,7 +9,7 @@ the history and reads one record of it, however long it is.
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,9 +85,14 @@ class ReleaseStore:
         paths = self._storage.glob(self._path(key, HISTORY, "*.json"))
         return [json.loads(content) for content in self._storage.read_all(paths if last is None else paths[-last:])]
 
-    def _newest_release(self, key: Key) -> dict[str, Any] | None:
-        """The entry of the latest day and, among its releases, of the last decision."""
+    def _newest_release(self, key: Key, before: dt.date | None = None) -> dict[str, Any] | None:
+        """The entry of the latest day, of those strictly before `before`, and among its releases of the last decision.
+
+        None where there is none.
+        """
         paths = self._storage.glob(self._path(key, HISTORY, "*-released-*.json"))
+        if before is not None:
+            paths = [path for path in paths if _day_and_time(path)[0] < before.isoformat()]
         if not paths:
             return None
         newest = max(paths, key=_day_and_time)
@@ -102,17 +107,6 @@ class ReleaseStore:
 
     def _path(self, key: Key, *parts: str) -> str:
         return self._storage.path(*checked_key(key), *parts)
-
-
-def newest_release_before(history: Sequence[Mapping[str, Any]], day: dt.date) -> Mapping[str, Any] | None:
-    """The entry of the newest day strictly before `day` that was released, as it was decided last; None without one.
-
-    Args:
-        history: of `release_history`, oldest decision first.
-    """
-    entries = [each["entry"] for each in history if each["outcome"] == "released" and each["entry"]["day"] < str(day)]
-    newest = max((entry["day"] for entry in entries), default=None)
-    return next((entry for entry in reversed(entries) if entry["day"] == newest), None)
 
 
 def _is_day(text: Any) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints.arrays import put_back, taken_out
-from ukdsl_assets.lake.checkpoints.releases import Key, ReleaseStore, newest_release_before
+from ukdsl_assets.lake.checkpoints.releases import Key, ReleaseStore
 from ukdsl_assets.lake.storage import checked_key, folder_of, to_json
 
 WEIGHTS = "weights.safetensors"
@@ -151,7 +151,7 @@ class CheckpointStore(ReleaseStore):
         Raises:
             LakeError: the checkpoint that the release names is gone, or is not what was saved.
         """
-        entry = self.released(key) if before is None else newest_release_before(self.release_history(key), before)
+        entry = self.released(key) if before is None else self._newest_release(key, before)
         if entry is None:
             return None
         return self.load((*key, entry["arm"]), dt.date.fromisoformat(entry["day"]), entry["checkpoint"])

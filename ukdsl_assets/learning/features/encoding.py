@@ -165,7 +165,7 @@ class Encoder:
         return ((_numbers(frame, feature) - mean) / deviation).clip(-CUT, CUT)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything needed to rebuild it, as JSON values and, of vocabularies, columns (see `lake.arrays`)."""
+        """Everything that rebuilds it: JSON values and, of vocabularies, columns (see `lake.checkpoints.arrays`)."""
         return {
             "features": [feature.model_dump(mode="json") for feature in self.features],
             "vocabularies": {

@@ -96,7 +96,7 @@ def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> 
 
 
 def as_checkpoint(fitted: FittedTeacher) -> dict[str, Any]:
-    """Everything but the models' text, as JSON values and columns of ids (see `lake.arrays`)."""
+    """Everything but the models' text, as JSON values and columns of ids (see `lake.checkpoints.arrays`)."""
     return {
         "codes": dict(fitted.codes),
         "features": [feature.model_dump(mode="json") for feature in fitted.features],

@@ -28,7 +28,7 @@ class Importance:
 
     names: of the groups, in the order given. per_repeat: float64 [groups, repeats], NE(permuted) - NE(base).
     base: NE without permutation. rows: how many were used.
-    standard_error: float64 [groups], of `score`; see `selection.sample.standard_errors` for what it covers.
+    standard_error: float64 [groups], of `score`; see `sample.standard_errors` for what it covers.
     """
 
     names: tuple[str, ...]
@@ -106,6 +106,21 @@ def student_importance(
     Raises:
         SelectionError: for an unknown head or feature, or an empty group.
         TrainingError: if a request's rows are scattered over the frame.
+
+    Example, where `lake` has a released student and `rows` are withheld rows of its teacher_augmented:
+
+        >>> from pathlib import Path
+        >>> import ukdsl_assets
+        >>> shipped = Path(ukdsl_assets.__file__).parent / "cascades"
+        >>> cascade = ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml")
+        >>> student = ukdsl_assets.load_student(cascade, "pre_ranking_click", lake=lake)
+        >>> groups = {"ad": ["ad"], "hour": ["hour"], "both": ["ad", "hour"]}
+        >>> found = ukdsl_assets.student_importance(student, rows, groups, head="consideration", repeats=2)
+        >>> found.names, found.per_repeat.shape
+        (('ad', 'hour', 'both'), (3, 2))
+        >>> ad, hour, both = found.score
+        >>> bool(ad > 10 * abs(hour))
+        True
     """
     if head not in fitted.heads:
         raise SelectionError(f"head: the student has {' and '.join(fitted.heads)}, saw {head!r}; name one of them")

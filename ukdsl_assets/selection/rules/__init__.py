@@ -1,6 +1,8 @@
 """Rules that choose features from importance on both sets, one a module; all have the signature of `Rule`.
 
-Ties are broken by name. A feature whose score is NaN comes after all others.
+A rule is a pure function of `Scores` and `Budget`, and what several of them need stands beside them (clusters, the
+knapsack). Measuring importance belongs to `selection/importance`, seeing to both sides of two towers and writing the
+table to `selection/choice.py`. Ties are broken by name. A feature whose score is NaN comes after all others.
 """
 
 from collections.abc import Callable, Mapping

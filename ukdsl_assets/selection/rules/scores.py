@@ -12,7 +12,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Scores:
-    """Importance of candidate features; see `learning.metrics.normalized_entropy` for NE.
+    """Importance of candidate features; see `learning.metrics.calibration.normalized_entropy` for NE.
 
     A score is the NE with the feature permuted less the NE as it is; NaN: not measured, which comes last in every
     ranking and counts as 0 where scores are added. All rules break ties by name, so that the order in which features
