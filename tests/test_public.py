@@ -14,6 +14,7 @@ import ukdsl_assets
 from tests.fixtures.released import published, release
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.training import Training
 
 PUBLIC = ["candidate_log_schema", "event_log_schema", "load_student", "read_cascade", "student_importance"]
 # Its example compiles kernels, once a machine.
@@ -25,7 +26,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the examples name beside what they import."""
     lake = tmp_path_factory.mktemp("public") / "lake"
     quick = STUDENT.model_copy(update={"epochs": 6, "requests_per_batch": 16, "learning_rate": 0.01})
-    fitted = fit_student(CASCADE, quick, "distilled", training_rows(200)).student
+    fitted = fit_student(Training.of(CASCADE, quick, "distilled", training_rows(200))).student
     published(lake, CASCADE, STUDENT.name, fitted, CASCADE.first_day)
     release(lake, published(lake, CASCADE, STUDENT.name, fitted, CASCADE.first_day + timedelta(days=1)))
     return {"lake": lake, "rows": training_rows(60, seed=1).filter(domain="CD")}

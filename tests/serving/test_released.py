@@ -20,6 +20,7 @@ from ukdsl_assets.frames.served_as import as_scored
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.serving.released import load_student
 from ukdsl_assets.simulation.item_page import ItemPageWorld
 
@@ -30,7 +31,7 @@ TREES = LightGbmArchitecture(kind="lightgbm", trees=5, minimum_leaf_rows=20)
 
 def fitted(seed: int = 0, architecture: Architecture | None = None, arm: str = "distilled") -> FittedStudent:
     changes = {"architecture": architecture or TwoTowerArchitecture(), "seed": seed}
-    return fit_student(CASCADE, STUDENT.model_copy(update=changes), arm, training_rows(60)).student  # type: ignore[arg-type]
+    return fit_student(Training.of(CASCADE, STUDENT.model_copy(update=changes), arm, training_rows(60))).student  # type: ignore[arg-type]
 
 
 def scored(lake: Path, cascade: Cascade, student: str, rows: pl.DataFrame, *more: str) -> pl.Series:
@@ -83,7 +84,7 @@ def test_candidates_without_a_slot_are_scored_with_its_declared_value_as_the_com
     candidates = labelled(world.serve(0, 300, world.static_configuration), 0)
     rows = augmented(cascade, candidates, taught(cascade, [candidates.filter("shown")]))["click"]
     quick = cascade.student("module_click").model_copy(update={"requests_per_batch": 8})
-    student = fit_student(cascade, quick, "distilled", rows).student
+    student = fit_student(Training.of(cascade, quick, "distilled", rows)).student
     lake = tmp_path / "lake"
     release(lake, published(lake, cascade, "module_click", student, cascade.first_day))
     found = load_student(cascade, "module_click", lake=lake)
