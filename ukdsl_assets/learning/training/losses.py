@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ukdsl_assets.learning.metrics.logits import logit, sigmoid
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Keeps a teacher's logit finite for predictions of exactly 0 or 1.
-CLIP = 1e-7
 # log of the value of a row that is in no list: e to its power is 0, yet no sum with it is NaN.
 NOT_LISTED = np.float32(-1e30)
 
@@ -49,8 +49,7 @@ def softened(teacher: NDArray[np.float32], temperature: float) -> NDArray[np.flo
     """
     if temperature == 1:
         return teacher
-    p = teacher.astype(np.float64).clip(CLIP, 1 - CLIP)
-    return (1 / (1 + np.exp(-(np.log(p) - np.log1p(-p)) / temperature))).astype(np.float32)
+    return sigmoid(logit(teacher) / temperature).astype(np.float32)
 
 
 def smoothed(label: NDArray[np.float32], mean: float, share: float) -> NDArray[np.float32]:

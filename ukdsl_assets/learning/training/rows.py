@@ -88,12 +88,12 @@ def survey(
             weight = mine["weight"].to_numpy().astype(np.float64)
             rows[domain] += len(mine)
             weights[domain] += float(weight.sum())
-            sums[domain] += float(weight @ corrected_target(mine).astype(np.float64))
+            sums[domain] += float((weight * corrected_target(mine).astype(np.float64)).sum())
         for domain, column in totals:
             known = summed.filter(pl.col("domain") == domain, pl.col(column).is_not_null())
             weight = known["weight"].to_numpy().astype(np.float64)
             value = corrected_target(known) if column == TARGET else known[column].to_numpy()
-            totals[domain, column] += weight @ value.astype(np.float64), weight.sum()
+            totals[domain, column] += (weight * value.astype(np.float64)).sum(), weight.sum()
         target_sum += float(corrected_target(summed).sum(dtype=np.float64))
         lists += requests_of(summed.filter(domain="CD"))
         if wanted:
