@@ -131,7 +131,7 @@ class _Groups:
         # One sum a request and group: the groups of a request are drawn together.
         cell = compared.request * count + position
         predicted, reference = (
-            np.bincount(cell, each, requests * count).reshape(requests, count)
+            np.asarray(np.bincount(cell, each, requests * count), np.float64).reshape(requests, count)
             for each in (compared.w * p, compared.w * compared.y)
         )
         self.rows += np.bincount(position, minlength=count)
