@@ -12,7 +12,7 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.evaluation.comparisons import comparisons
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy, row_entropy
-from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+from ukdsl_assets.learning.metrics.sums import replicate_totals
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.students.training import Training
@@ -115,7 +115,6 @@ def selection_key(student: Student) -> tuple[str, str]:
     return student.selection.rule, "equal"
 
 
-@blas_on_one_thread
 def compared(held: pl.DataFrame, predictions: RulePredictions, seed: int = 0) -> pl.DataFrame:
     """NE of each rule's predictions, and its change against `BASELINE` with the error of the difference.
 
@@ -133,7 +132,7 @@ def compared(held: pl.DataFrame, predictions: RulePredictions, seed: int = 0) ->
             p = by_domain[each.domain][each.chosen].astype(np.float64)
             ne = normalized_entropy(p, each.y, each.w)
             sums = request_sums(each.request, draws.shape[1], each.w * row_entropy(p, each.y), base_entropy)
-            drawn = draws @ sums
+            drawn = replicate_totals(draws, sums)
             with np.errstate(invalid="ignore", divide="ignore"):
                 error = standard_error(drawn[:, 0] / drawn[:, 1])
             rows.append(

@@ -160,7 +160,7 @@ def _correlation(shown: pl.DataFrame, feature: Feature) -> float:
     both = np.column_stack([numeric_columns(shown, feature), label])
     centred = both - both.mean(0)
     norms = np.sqrt((centred**2).sum(0))
-    products = np.abs(centred[:, :-1].T @ centred[:, -1])
+    products = np.abs((centred[:, :-1] * centred[:, -1:]).sum(0))
     scale = norms[:-1] * norms[-1]
     found = float(np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0).max())
     return found if math.isfinite(found) else 0.0

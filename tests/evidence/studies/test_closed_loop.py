@@ -55,10 +55,10 @@ def test_ceilings_score_with_the_ranking_model_and_with_the_truth(
     # Blocks of requests are added in another order.
     np.testing.assert_allclose(ranking.retrieval(served.requests, served.ads, slots), served.ranking_click, rtol=1e-5)
     own = models.pre_ranking(served.requests, served.ads, slots)
-    assert np.array_equal(ranking.pre_ranking(served.requests, served.ads, slots), own)
+    np.testing.assert_allclose(ranking.pre_ranking(served.requests, served.ads, slots), own, rtol=1e-6)
     truth = TruthServes(models, WORLD).pre_ranking(served.requests, served.ads, slots)
     assert served.true_click is not None
-    assert np.array_equal(truth, np.take_along_axis(served.true_click, served.ranked, axis=1))
+    np.testing.assert_allclose(truth, np.take_along_axis(served.true_click, served.ranked, axis=1), rtol=1e-6)
 
 
 def test_figures_are_those_counted_row_by_row(served: SimulatedDay) -> None:

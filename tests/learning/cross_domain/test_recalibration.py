@@ -31,7 +31,7 @@ def test_the_line_is_platts_and_brings_the_level_of_the_labels() -> None:
     assert moved.dtype == np.float32
     assert calibration(moved, label) == pytest.approx(1, abs=1e-4)
     assert cross_entropy(moved, label) < cross_entropy(prediction, label)
-    assert np.array_equal(np.argsort(moved, kind="stable"), np.argsort(prediction, kind="stable"))
+    assert (np.diff(moved[np.argsort(prediction, kind="stable")]) >= 0).all()
     assert line.message.startswith(
         f"slope {line.slope:.6g}, intercept {line.intercept:.6g}, fitted to 3000 impressions"
     )

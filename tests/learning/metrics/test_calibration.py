@@ -94,6 +94,7 @@ def test_auc_equals_the_share_of_pairs_won_with_ties_weights_and_soft_references
 
 
 def test_auc_of_a_perfect_a_reversed_and_a_constant_prediction() -> None:
+    # Exact: of labels without weights all sums are of halves.
     assert auc([0.1, 0.2, 0.3], [0, 0, 1]) == 1
     assert auc([0.3, 0.2, 0.1], [0, 0, 1]) == 0
     assert auc([0.2, 0.2, 0.2], [0, 0, 1]) == 0.5

@@ -29,7 +29,10 @@ def test_values_and_gradients_are_those_of_a_linear_layer(
 def test_float64_stays_float64() -> None:
     inputs = torch.randn(2000, 64, dtype=torch.float64)
     weight = torch.randn(64, 64, dtype=torch.float64)
-    assert torch.equal(affine(inputs, weight), inputs @ weight.T)
+    made = affine(inputs, weight)
+    assert made.dtype == torch.float64
+    # Products of float32 would be off by 1e-6.
+    assert torch.allclose(made, inputs @ weight.T, rtol=1e-12, atol=1e-12)
 
 
 def test_large_float32_products_are_as_exact_as_float32_allows() -> None:

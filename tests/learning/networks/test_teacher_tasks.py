@@ -29,7 +29,8 @@ def gradients(network: WithTeacherTasks, architecture: NeuralArchitecture, outpu
 def test_tasks_start_where_the_main_task_stands(architecture: NeuralArchitecture) -> None:
     logits = built(architecture)(inputs(architecture))
     assert torch.equal(logits[:, 0], logits[:, 1])
-    assert torch.equal(logits[:, 0], logits[:, 2])
+    # Equal weights in another column of a matrix product, which may add in another order.
+    assert torch.allclose(logits[:, 0], logits[:, 2], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("architecture", ALL, ids=lambda a: a.kind)

@@ -12,7 +12,7 @@ from ukdsl_assets.learning.metrics.auc import auc_with_influence
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_numbers, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy, row_entropy
 from ukdsl_assets.learning.metrics.least_positives import TO_JUDGE_A_FOREIGN_TEACHER
-from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+from ukdsl_assets.learning.metrics.sums import replicate_totals
 
 MEANINGS = {
     "task": "the task of this cascade",
@@ -29,7 +29,6 @@ MEANINGS = {
 }
 
 
-@blas_on_one_thread
 def evaluate_teacher(labels: pl.DataFrame, impressions: pl.DataFrame, tasks: list[str], seed: int = 0) -> pl.DataFrame:
     """One row a task with the columns of `MEANINGS`; figures are NaN where undefined, as without rows.
 
@@ -38,6 +37,8 @@ def evaluate_teacher(labels: pl.DataFrame, impressions: pl.DataFrame, tasks: lis
         impressions: request_id, candidate_id and a label column a task; withheld rows of one day.
         seed: of the bootstrap.
     """
+    from scipy.special import xlog1py, xlogy
+
     joined = impressions.join(labels, on=KEYS, how="inner").sort(KEYS)
     table = []
     for task in tasks:
@@ -46,10 +47,10 @@ def evaluate_teacher(labels: pl.DataFrame, impressions: pl.DataFrame, tasks: lis
         area, influence = auc_with_influence(p, y)
         draws = draws_of(rows, seed)
         sums = request_sums(request_numbers(rows), draws.shape[1], p, y, np.ones_like(y), row_entropy(p, y), influence)
-        drawn = (draws @ sums).T
+        drawn = replicate_totals(draws, sums).T
         with np.errstate(invalid="ignore", divide="ignore"):
             base = drawn[1] / drawn[2]
-            entropy = -drawn[2] * (base * np.log(base) + (1 - base) * np.log1p(-base))
+            entropy = -drawn[2] * (xlogy(base, base) + xlog1py(1 - base, -base))
             errors = standard_error(np.stack([drawn[0] / drawn[1], drawn[3] / entropy, drawn[4]], axis=1))
         table.append(
             {

@@ -13,7 +13,7 @@ from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predic
 from ukdsl_assets.learning.evaluation.totals import Key, Totals, totals_of
 from ukdsl_assets.learning.metrics.auc_bins import bins_of
 from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, draws_of, standard_error
-from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+from ukdsl_assets.learning.metrics.sums import replicate_totals
 
 DECILE = "decile"
 _DECILES = [f"{number:02}" for number in range(1, 11)]
@@ -52,7 +52,6 @@ def calibration_by_group(
     return calibration_by_group_of_shards(shards, totals_of(shards), segments, seed)
 
 
-@blas_on_one_thread
 def calibration_by_group_of_shards(
     shards: PredictedShards, totals: dict[Key, Totals], segments: Sequence[str] = (), seed: int = 0
 ) -> pl.DataFrame:
@@ -132,15 +131,15 @@ class _Groups:
         # One sum a request and group: the groups of a request are drawn together.
         cell = compared.request * count + position
         predicted, reference = (
-            np.bincount(cell, each, requests * count).reshape(requests, count)
+            np.asarray(np.bincount(cell, each, requests * count), np.float64).reshape(requests, count)
             for each in (compared.w * p, compared.w * compared.y)
         )
         self.rows += np.bincount(position, minlength=count)
         self.weight += np.bincount(position, compared.w, count)
         self.predicted += predicted.sum(0)
         self.reference += reference.sum(0)
-        self.drawn += draws @ predicted
-        self.drawn_reference += draws @ reference
+        self.drawn += replicate_totals(draws, predicted)
+        self.drawn_reference += replicate_totals(draws, reference)
 
     def table(self, names: Sequence[str], who: dict[str, str]) -> list[dict[str, Any]]:
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -9,7 +9,7 @@ from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predic
 from ukdsl_assets.learning.evaluation.totals import Key, Totals, totals_of
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import row_entropy
-from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+from ukdsl_assets.learning.metrics.sums import replicate_totals
 
 # The columns of the table and of `ukdsl run --json`.
 COLUMNS = {
@@ -66,7 +66,6 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.
     return evaluate_shards(shards, totals_of(shards), seed)
 
 
-@blas_on_one_thread
 def evaluate_shards(shards: PredictedShards, totals: dict[Key, Totals], seed: int = 0) -> pl.DataFrame:
     """Judge predictions on the rows of `teacher_augmented` that are withheld; in memory is one shard at a time.
 
@@ -123,7 +122,7 @@ def _drawn(shards: PredictedShards, totals: dict[Key, Totals], seed: int) -> dic
             for (arm, head), every in predictions.items():
                 key = (compared.domain, compared.reference, arm, head)
                 sums = _sums(compared, every[compared.chosen], base_entropy, totals[key], draws.shape[1])
-                drawn[key] = drawn.get(key, 0) + draws @ sums
+                drawn[key] = drawn.get(key, 0) + replicate_totals(draws, sums)
     return drawn
 
 

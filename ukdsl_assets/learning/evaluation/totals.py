@@ -10,7 +10,7 @@ from ukdsl_assets.learning.evaluation.predictions import PredictedShards
 from ukdsl_assets.learning.metrics.auc import request_auc_sums
 from ukdsl_assets.learning.metrics.auc_bins import BinnedOutcomes
 from ukdsl_assets.learning.metrics.calibration import constant_entropy, row_entropy
-from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 
 # Domain, reference, arm, head.
 Key = tuple[str, str, str, str]
@@ -36,9 +36,9 @@ class Totals:
         y, w, p = compared.y, compared.w, prediction.astype(np.float64)
         self.rows += len(y)
         self.weight += float(w.sum())
-        self.reference += float(w @ y)
-        self.prediction += float(w @ p)
-        self.entropy += float(w @ row_entropy(p, y))
+        self.reference += weighted_sum(w, y)
+        self.prediction += weighted_sum(w, p)
+        self.entropy += weighted_sum(w, row_entropy(p, y))
         inside, share = request_auc_sums(p, compared.seen, compared.request, w)
         self.ordered = (self.ordered[0] + inside, self.ordered[1] + share)
         self.outcomes.add(prediction, compared.seen, w)
@@ -66,7 +66,6 @@ class Totals:
         return inside / share if share != 0 else float("nan")
 
 
-@blas_on_one_thread
 def totals_of(shards: PredictedShards) -> dict[Key, Totals]:
     """One pass over the shards, in their order."""
     found: dict[Key, Totals] = {}

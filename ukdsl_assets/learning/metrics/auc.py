@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ukdsl_assets.learning.metrics.calibration import as_columns
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 
 
 def auc(prediction: ArrayLike, reference: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -37,7 +38,7 @@ def auc_with_influence(
     tie = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(p)))
     negatives_below = _below(negative[order], starts)[tie]
     positives_above = positives - _below(positive[order], starts)[tie]
-    area = float((positive[order] / positives) @ (negatives_below / negatives))
+    area = weighted_sum(positive[order], negatives_below) / positives / negatives
     influence = np.empty(len(p))
     influence[order] = positive[order] / positives * (negatives_below / negatives - area)
     influence[order] += negative[order] / negatives * (positives_above / positives - area)
@@ -89,7 +90,7 @@ def request_auc_sums(
     both = pairs - itself > 1e-12 * pairs
     inside = (wins - itself / 2)[both] / (pairs - itself)[both]
     share = np.add.reduceat(w[order], first)[both]
-    return float(share @ inside), float(share.sum())
+    return weighted_sum(share, inside), float(share.sum())
 
 
 def _starts(*keys: NDArray[np.generic]) -> NDArray[np.int64]:

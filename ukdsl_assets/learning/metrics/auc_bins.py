@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ukdsl_assets.learning.metrics.sums import weighted_sum
+
 _MANTISSA_BITS = 10
 _SHIFT = 23 - _MANTISSA_BITS
 _LOWEST = 2.0**-24
@@ -51,7 +53,7 @@ class BinnedOutcomes:
         positives, negatives = self.positive.sum(), self.negative.sum()
         if not (positives > 0 and negatives > 0 and self.defined):
             return float("nan")
-        return float((self.positive / positives) @ (_below(self.negative) / negatives))
+        return weighted_sum(self.positive, _below(self.negative)) / float(positives) / float(negatives)
 
     def influence(
         self, prediction: NDArray[np.float32], label: NDArray[np.float64], weight: NDArray[np.float64]

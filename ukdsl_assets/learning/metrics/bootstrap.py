@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.frames.splits import md5_numbers
+
 REPLICATES = 200
 # P(Poisson(1) <= k): a count above 12 comes once in 1e10.
 _CUMULATIVE = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(13)])
@@ -22,7 +24,7 @@ def replicate_weights(requests: pl.Series, seed: int, replicates: int = REPLICAT
     Args:
         requests: distinct ids, of any length.
     """
-    of_request = requests.hash(seed).to_numpy().astype(np.uint64)
+    of_request = md5_numbers(requests, f"bootstrap/{seed}").to_numpy()
     of_replicate = (np.arange(1, replicates + 1, dtype=np.uint64) * _GOLDEN)[:, None]
     bits = _mixed(of_request[None, :] ^ _mixed(of_replicate))
     return np.searchsorted(_CUMULATIVE, (bits >> np.uint64(11)) * 2.0**-53, side="right").astype(np.float64)
@@ -31,7 +33,7 @@ def replicate_weights(requests: pl.Series, seed: int, replicates: int = REPLICAT
 def request_sums(request: NDArray[np.int64], requests: int, *columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums of columns [rows] over each request, float64 [requests, columns].
 
-    A replicate's totals are `replicate_weights(...) @ request_sums(...)`.
+    A replicate's totals are `replicate_totals(replicate_weights(...), request_sums(...))`.
 
     Args:
         request: int64 [rows] in [0, requests), in any order.

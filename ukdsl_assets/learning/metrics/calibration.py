@@ -1,9 +1,12 @@
 """Calibration, normalized entropy and AUC, the figures that every table of the platform reports."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ukdsl_assets.learning.metrics.logits import CLIP
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 
 
 def calibration(prediction: ArrayLike, reference: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -18,8 +21,8 @@ def calibration(prediction: ArrayLike, reference: ArrayLike, weight: ArrayLike |
         NaN without rows or with a reference that sums to 0; a NaN in the input gives NaN.
     """
     p, y, w = as_columns(prediction, reference, weight)
-    total = float(w @ y)
-    return float(w @ p) / total if total != 0 else float("nan")
+    total = weighted_sum(w, y)
+    return weighted_sum(w, p) / total if total != 0 else float("nan")
 
 
 def cross_entropy(prediction: ArrayLike, reference: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -29,13 +32,16 @@ def cross_entropy(prediction: ArrayLike, reference: ArrayLike, weight: ArrayLike
     """
     p, y, w = as_columns(prediction, reference, weight)
     total = float(w.sum())
-    return float(w @ row_entropy(p, y)) / total if total > 0 else float("nan")
+    return weighted_sum(w, row_entropy(p, y)) / total if total > 0 else float("nan")
 
 
 def row_entropy(prediction: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cross entropy of each row, float64 [rows] in nats; args and clipping as in `cross_entropy`."""
-    p: NDArray[np.float64] = prediction.clip(CLIP, 1 - CLIP)
-    return -(reference * np.log(p) + (1 - reference) * np.log1p(-p))
+    from scipy.special import xlog1py, xlogy
+
+    p = prediction.clip(CLIP, 1 - CLIP)
+    # NumPy's own logarithms differ in the last bit between processors with AVX-512 and without.
+    return np.asarray(-(xlogy(reference, p) + xlog1py(1 - reference, -p)))
 
 
 def normalized_entropy(prediction: ArrayLike, reference: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -48,7 +54,7 @@ def normalized_entropy(prediction: ArrayLike, reference: ArrayLike, weight: Arra
     """
     _, y, w = as_columns(prediction, reference, weight)
     total = float(w.sum())
-    base = constant_entropy(float(w @ y) / total if total > 0 else float("nan"))
+    base = constant_entropy(weighted_sum(w, y) / total if total > 0 else float("nan"))
     return cross_entropy(prediction, reference, weight) / base
 
 
@@ -56,7 +62,7 @@ def constant_entropy(mean: float) -> float:
     """Entropy in nats of predicting the mean of the reference for every row; NaN unless 0 < mean < 1."""
     if not 0 < mean < 1:
         return float("nan")
-    return float(-(mean * np.log(mean) + (1 - mean) * np.log1p(-mean)))
+    return -(mean * math.log(mean) + (1 - mean) * math.log1p(-mean))
 
 
 def as_columns(

@@ -4,18 +4,27 @@ It is the cheapest answer to miscalibration, hence a control of distillation: it
 predictions, and never their order.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 
 # Logits beyond are 0 or 1 to any float32.
 _FAR = 50.0
+# Derivatives of the mean loss that count as none, what its rounding may add to it, and the least curvature.
+_FLAT, _NOISE, _RIDGE = 1e-10, 1e-13, 1e-9
+_MOST_STEPS = 200
 
 
 def fit_platt(probability: NDArray[np.float32], target: NDArray[np.float32]) -> tuple[float, float]:
     """Slope and intercept that minimise the cross entropy of sigmoid(slope * logit + intercept).
+
+    By Newton's steps, halved until the loss falls enough (Nocedal and Wright, Numerical Optimization, algorithm 3.2).
+    SciPy's optimizers solve even two equations by LAPACK, whose last bits depend on the processor.
 
     Args:
         probability: float [rows], a model's; target: float [rows] in [0, 1], not all 0 or all 1.
@@ -23,29 +32,50 @@ def fit_platt(probability: NDArray[np.float32], target: NDArray[np.float32]) -> 
     Raises:
         TrainingError: there is no one minimum, as without rows, with NaN, or with predictions that do not differ.
     """
-    from scipy.optimize import minimize
-
     x, y = logit(probability), target.astype(np.float64)
     if not (len(x) and np.isfinite(x).all() and np.ptp(x) > 0 and 0 < y.mean() < 1):
         raise TrainingError(
             f"Platt layer on {len(x)} rows: no minimum; expected predictions that differ and targets on both sides"
         )
+    # About their mean, the logits' slope and level are found nearly apart from one another.
+    middle = float(x.mean())
+    x -= middle
+    slope, level, reach = 1.0, middle, 1.0
+    now = _mean_loss(x, y, slope, level)
+    for _ in range(_MOST_STEPS):
+        gradient, step = _newton(x, y, slope, level)
+        if max(map(abs, gradient)) < _FLAT:
+            break
+        fall = gradient[0] * step[0] + gradient[1] * step[1]
+        size = min(1.0, reach / math.hypot(*step))
+        while (then := _mean_loss(x, y, slope - size * step[0], level - size * step[1])) > _enough(now, size * fall):
+            size /= 2
+        slope, level, now, reach = slope - size * step[0], level - size * step[1], then, 2 * reach
+    return slope, level - slope * middle
 
-    def loss(at: NDArray[np.float64]) -> float:
-        z = at[0] * x + at[1]
-        return float(np.mean(np.logaddexp(0, z) - y * z))
 
-    def gradient(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        error = sigmoid(at[0] * x + at[1]) - y
-        return np.array([error @ x, error.sum()]) / len(x)
+def _enough(loss: float, fall: float) -> float:
+    """The loss that a step must reach whose tangent falls by `fall`, up to the rounding of the loss."""
+    return loss - fall / 1e4 + _NOISE
 
-    def curvature(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        p = sigmoid(at[0] * x + at[1])
-        w = p * (1 - p) / len(x)
-        return np.array([[w @ x**2, w @ x], [w @ x, w.sum()]])
 
-    found = minimize(loss, np.array([1.0, 0.0]), jac=gradient, hess=curvature, method="trust-exact", tol=1e-9)
-    return float(found.x[0]), float(found.x[1])
+def _mean_loss(x: NDArray[np.float64], y: NDArray[np.float64], slope: float, level: float) -> float:
+    z = slope * x + level
+    return float(np.mean(np.logaddexp(0, z) - y * z))
+
+
+def _newton(
+    x: NDArray[np.float64], y: NDArray[np.float64], slope: float, level: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The mean loss's derivatives by slope and level, and the step that would make them 0 were it quadratic."""
+    p = sigmoid(slope * x + level)
+    w = p * (1 - p)
+    first, second = weighted_sum(p - y, x) / len(x), float((p - y).mean())
+    # What the loss hardly depends on, as on the slope of predictions that hardly differ, is left about where it is.
+    of_slope, both, of_level = weighted_sum(w, x**2) / len(x) + _RIDGE, weighted_sum(w, x) / len(x), w.mean() + _RIDGE
+    determinant = of_slope * of_level - both**2
+    step = (of_level * first - both * second) / determinant, (of_slope * second - both * first) / determinant
+    return (first, second), (float(step[0]), float(step[1]))
 
 
 def apply_platt(probability: NDArray[np.float32], slope: float, intercept: float) -> NDArray[np.float32]:

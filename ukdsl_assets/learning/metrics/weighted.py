@@ -5,10 +5,13 @@ for all candidates that it could have shown, selected or not (Horvitz and Thomps
 where exploration draws from what the last stage scored, a teacher that labels more than that is audited on this part.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 
 # A shift beyond this is no correction of a model but another model.
 MOST_SHIFT = 10.0
@@ -29,10 +32,10 @@ def calibration_on_log_scale(
         prediction, label, weight: float64 [rows]; the weighted labels must not sum to 0.
         request: int64 [rows], of any values.
     """
-    predicted, positive = float(weight @ prediction), float(weight @ label)
+    predicted, positive = weighted_sum(weight, prediction), weighted_sum(weight, label)
     ratio = predicted / positive
     residuals = _by_request(weight * (prediction - ratio * label), request)
-    return float(np.log(ratio)), float(np.sqrt(residuals @ residuals)) / predicted
+    return math.log(ratio), math.sqrt(weighted_sum(residuals, residuals)) / predicted
 
 
 def logit_shift(
@@ -54,7 +57,7 @@ def logit_shift(
     logits = logit(prediction)
 
     def excess(shift: float) -> float:
-        return float(weight @ (sigmoid(logits + shift) - label))
+        return weighted_sum(weight, sigmoid(logits + shift) - label)
 
     if excess(-MOST_SHIFT) >= 0 or excess(MOST_SHIFT) <= 0:
         shift = -MOST_SHIFT if excess(-MOST_SHIFT) >= 0 else MOST_SHIFT
@@ -62,7 +65,7 @@ def logit_shift(
         shift = float(brentq(excess, -MOST_SHIFT, MOST_SHIFT, xtol=1e-12))
     moved = sigmoid(logits + shift)
     residuals = _by_request(weight * (moved - label), request)
-    return shift, float(np.sqrt(residuals @ residuals) / (weight @ (moved * (1 - moved))))
+    return shift, math.sqrt(weighted_sum(residuals, residuals)) / weighted_sum(weight, moved * (1 - moved))
 
 
 def shrunken(estimate: float, error: float) -> float:

@@ -1,5 +1,6 @@
 """The table `teacher_audit`: what a teacher says on rows that were shown by exploration against what happened there."""
 
+import math
 from datetime import date
 
 import numpy as np
@@ -9,7 +10,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import label_column
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.metrics.weighted import calibration_on_log_scale, logit_shift, shrunken
 
 # Half the width of a 95% interval, in standard errors.
@@ -40,7 +41,6 @@ SCHEMA = {
 }
 
 
-@blas_on_one_thread
 def audit_on_exploration(cascade: Cascade, teacher: Teacher, explored: pl.DataFrame, today: date) -> pl.DataFrame:
     """The table `teacher_audit` of a day: a row for each task and period, columns as in `MEANINGS`.
 
@@ -73,16 +73,16 @@ def _figures(rows: pl.DataFrame, task: str) -> dict[str, float | int | None]:
     }
     if not len(rows):
         return counts
-    counts |= {"mean_prediction": float(weight @ prediction / weight.sum())}
-    counts |= {"mean_label": float(weight @ label / weight.sum())}
+    counts |= {"mean_prediction": weighted_sum(weight, prediction) / float(weight.sum())}
+    counts |= {"mean_label": weighted_sum(weight, label) / float(weight.sum())}
     if not 0 < label.sum() < len(label):
         return counts
     seen, error = calibration_on_log_scale(prediction, label, weight, request)
     shift, shift_error = logit_shift(prediction, label, weight, request)
     return counts | {
-        "calibration": float(np.exp(seen)),
-        "calibration_low": float(np.exp(seen - WIDTH * error)),
-        "calibration_high": float(np.exp(seen + WIDTH * error)),
+        "calibration": math.exp(seen),
+        "calibration_low": math.exp(seen - WIDTH * error),
+        "calibration_high": math.exp(seen + WIDTH * error),
         "logit_shift": shift,
         "logit_shift_error": shift_error,
         "correction": shrunken(shift, shift_error),

@@ -14,7 +14,7 @@ from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.features.encoding import Encoder, requests_of
-from ukdsl_assets.learning.metrics.one_thread import blas_on_one_thread
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.training.delayed_feedback import corrected_target
 from ukdsl_assets.learning.training.losses import Lists, lists_of, smoothed, softened
 from ukdsl_assets.learning.training.outputs import Output, taught_column
@@ -122,7 +122,6 @@ class ShardSums:
         )
 
 
-@blas_on_one_thread
 def surveyed(rows: ArmRows, encoder: Encoder, least: int) -> Survey:
     """Read every shard once; in memory is one at a time.
 
@@ -197,7 +196,7 @@ def _weighted_sum(rows: pl.DataFrame, domain: str, column: str) -> tuple[float, 
     known = rows.filter(pl.col("domain") == domain, pl.col(column).is_not_null())
     weight = known["weight"].to_numpy().astype(np.float64)
     value = corrected_target(known) if column == TARGET else known[column].to_numpy()
-    return float(weight @ value.astype(np.float64)), float(weight.sum())
+    return weighted_sum(weight, value.astype(np.float64)), float(weight.sum())
 
 
 def planned_shards(rows: ArmRows, outputs: Sequence[Output], survey: Survey) -> list["PlannedShard"]:

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from ukdsl_assets.errors import SelectionError
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.any_predictor import Columns, permuted_one_by_one
 from ukdsl_assets.selection.importance.expectation import distinct_rows, expected_changes
@@ -146,7 +147,7 @@ def as_importance(
 ) -> Importance:
     """Scores from the summed changes and each row's cross entropy without permutation, float64 [rows]."""
     scale = sample.scale
-    base = float(sample.weight @ entropy) / scale
+    base = weighted_sum(sample.weight, entropy) / scale
     # A row without a prediction has none permuted either, which a kernel may pass over.
     undefined = 0.0 if np.isfinite(base) else float("nan")
     return Importance(

@@ -1,10 +1,13 @@
 """The rows that importance is measured on, and how changes of their cross entropy become scores and errors."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ukdsl_assets.learning.metrics.calibration import constant_entropy
+from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.selection.importance.permutations import permutations
 
 # Requests are thrown together into this many clusters: their variance is then known to 1 / sqrt(2 * 512), 3%.
@@ -29,8 +32,8 @@ class Sample:
     def scale(self) -> float:
         """What a weighted sum of cross entropies is divided by to be NE; NaN where NE is undefined."""
         total = float(self.weight.sum())
-        mean = float(self.weight @ self.target) / total if total > 0 else float("nan")
-        return total * -(mean * np.log(mean) + (1 - mean) * np.log1p(-mean)) if 0 < mean < 1 else float("nan")
+        mean = weighted_sum(self.weight, self.target) / total if total > 0 else float("nan")
+        return total * constant_entropy(mean)
 
 
 @dataclass
@@ -96,7 +99,7 @@ def standard_errors(sample: Sample, changes: Changes) -> NDArray[np.float64]:
     if not np.isfinite(scale):
         return np.full(len(changes.of_repeat), np.nan)
     score = changes.of_repeat.mean(1) / scale
-    mean = float(sample.weight @ sample.target) / total
+    mean = weighted_sum(sample.weight, sample.target) / total
     entropy = scale / total
 
     def summed(column: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,7 +107,7 @@ def standard_errors(sample: Sample, changes: Changes) -> NDArray[np.float64]:
 
     weight, count = summed(sample.weight), summed(np.ones(rows))
     # The derivative of the entropy of the mean target, times how far the cluster pulls that mean.
-    pull = np.log((1 - mean) / mean) / entropy * (summed(sample.weight * sample.target) - mean * weight) / total
+    pull = math.log((1 - mean) / mean) / entropy * (summed(sample.weight * sample.target) - mean * weight) / total
     both = changes.of_cluster / repeats / scale - np.outer(score, weight / total + count / rows)
     influence = both - np.outer(score, pull)
     used = count > 0

@@ -5,6 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.learning.metrics.sums import unit_products
 
 # Two features that are more alike than this are of one cluster.
 THRESHOLD = 0.8
@@ -61,7 +62,7 @@ def _alike_numbers(rows: pl.DataFrame, features: list[Feature], seed: int) -> ND
     centred = matrix - matrix.mean(0)
     norms = np.sqrt((centred**2).sum(0))
     scaled = centred / np.where(norms > 0, norms, 1.0)
-    correlation = np.abs(scaled.T @ scaled).clip(0, 1)
+    correlation = np.abs(unit_products(scaled)).clip(0, 1)
     starts = np.append(0, np.cumsum(widths)[:-1])
     best = np.maximum.reduceat(correlation, starts, axis=1)
     mean = np.add.reduceat(best, starts, axis=0) / np.array(widths)[:, None]
@@ -95,5 +96,7 @@ def _alike_ids(rows: pl.DataFrame, features: list[Feature], seed: int) -> NDArra
 
 
 def _entropy(codes: NDArray[np.int64]) -> float:
+    from scipy.special import entr
+
     share = np.unique(codes, return_counts=True)[1] / len(codes)
-    return float(-(share * np.log(share)).sum())
+    return float(entr(share).sum())
