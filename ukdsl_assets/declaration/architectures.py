@@ -1,20 +1,23 @@
 """What a student's or a foundation teacher's model may be: `architecture: mlp`, or `{kind: mlp, hidden: [64, 32]}`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from ukdsl_assets.declaration.block import Declared
 
 Width = Annotated[int, Field(ge=1)]
 Layers = Annotated[tuple[Width, ...], Field(min_length=1)]
 
 
-class _Architecture(BaseModel):
-    """Unknown keys are errors, values are fixed once read."""
+class _Network(Declared):
+    """Base of every architecture but trees."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    is_network: ClassVar[Literal[True]] = True
+    """Whether it is trained in steps and has layers for its outputs to share; trees are not and have none."""
 
 
-class TwoTowerArchitecture(_Architecture):
+class TwoTowerArchitecture(_Network):
     """A tower a side that meet in a dot product, each with one hidden layer; for retrieval and pre-ranking.
 
     embedding: width of an id's embedding; hidden: of a tower's hidden layer; output: of the vectors that meet.
@@ -26,7 +29,7 @@ class TwoTowerArchitecture(_Architecture):
     output: Width = 16
 
 
-class MlpArchitecture(_Architecture):
+class MlpArchitecture(_Network):
     """Fully connected layers of widths `hidden` on all features."""
 
     kind: Literal["mlp"]
@@ -34,7 +37,7 @@ class MlpArchitecture(_Architecture):
     hidden: Layers = (64, 32)
 
 
-class DcnV2Architecture(_Architecture):
+class DcnV2Architecture(_Network):
     """Explicit crosses of features beside fully connected layers (Wang et al., DCN V2, WWW 2021, parallel form)."""
 
     kind: Literal["dcn_v2"]
@@ -43,7 +46,7 @@ class DcnV2Architecture(_Architecture):
     hidden: Layers = (64, 32)
 
 
-class DeepFmArchitecture(_Architecture):
+class DeepFmArchitecture(_Network):
     """A factorization machine beside fully connected layers, on shared embeddings (Guo et al., IJCAI 2017)."""
 
     kind: Literal["deepfm"]
@@ -51,12 +54,14 @@ class DeepFmArchitecture(_Architecture):
     hidden: Layers = (64, 32)
 
 
-class LightGbmArchitecture(_Architecture):
+class LightGbmArchitecture(Declared):
     """Boosted trees on cross entropy with soft labels, a booster a head; fitted anew every day.
 
     trees, leaves: number of trees and leaves of each; minimum_leaf_rows: also the fewest rows an id must have, others
     are one unknown id. The student's `learning_rate` is the shrinkage; `epochs` and batches have no meaning.
     """
+
+    is_network: ClassVar[Literal[False]] = False
 
     kind: Literal["lightgbm"]
     trees: Width = 200
@@ -76,7 +81,7 @@ Architecture = Annotated[
 ]
 
 
-class SharedBottomArchitecture(_Architecture):
+class SharedBottomArchitecture(_Network):
     """A foundation teacher whose tasks share crosses of all features and fully connected layers.
 
     Each task has a tower of widths `tower` on both (Caruana, Multitask Learning, 1997).
@@ -89,7 +94,7 @@ class SharedBottomArchitecture(_Architecture):
     tower: Layers = (32,)
 
 
-class MmoeArchitecture(_Architecture):
+class MmoeArchitecture(_Network):
     """The same with `experts` stacks of layers, which a gate a task mixes (Ma et al., MMoE, KDD 2018)."""
 
     kind: Literal["mmoe"]

@@ -26,7 +26,7 @@ def lists_of_ids(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
     """Trees and the importance of a selection take no lists of ids."""
     used = {*cascade.features_of(student), *cascade.candidates_of(student)}
     lists = [f"`{each.name}`" for each in cascade.features if each in used and each.kind == "multi_valued"]
-    if lists and (student.architecture.kind == "lightgbm" or student.selection is not None):
+    if lists and (not student.architecture.is_network or student.selection is not None):
         yield (
             f"features: {', '.join(lists)}: multi_valued features are for networks without a selection; name the "
             "student's features without them"

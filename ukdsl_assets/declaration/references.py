@@ -65,9 +65,9 @@ def _wrong_teacher(cascade: UncheckedCascade, teacher: Teacher) -> Iterator[str]
     key = f"teachers.{teacher.name}"
     unknown = [*unknown_name(f"{key}.stage", teacher.stage, [stage.name for stage in cascade.stages])]
     yield from unknown
-    if not unknown and teacher.kind == "logged" and not cascade.predictions_of(teacher.stage):
+    if not unknown and teacher.logged and not cascade.predictions_of(teacher.stage):
         yield f"{key}: stage {teacher.stage} logs no prediction; declare a trained one"
-    if teacher.kind == "cross_domain":
+    if teacher.foreign:
         for name in teacher.tasks:
             yield from unknown_name(f"{key}.tasks", name, [task.name for task in cascade.tasks])
 

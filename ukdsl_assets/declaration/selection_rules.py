@@ -47,7 +47,7 @@ def _simplified_trees(student: Student, selection: Selection) -> Iterator[str]:
     network_only = (
         student.loss.temperature != 1 or student.loss.listwise or student.teacher_tasks or student.label_tasks
     )
-    if _simplified(student, selection).kind == "lightgbm" and network_only:
+    if network_only and not _simplified(student, selection).is_network:
         yield (
             "selection.architecture: the student's heads or loss have parts for networks; choose another than lightgbm"
         )

@@ -45,11 +45,11 @@ def _teaches(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
     teacher = cascade.teacher(student.teacher)
     if cascade.depth(teacher.stage) < cascade.depth(student.stage):
         yield f"teacher: `{teacher.name}` is of stage {teacher.stage}, before {student.stage}"
-    if teacher.kind == "logged" and student.task not in cascade.predictions_of(teacher.stage):
+    if teacher.logged and student.task not in cascade.predictions_of(teacher.stage):
         yield f"teacher: stage {teacher.stage} logs no prediction of task `{student.task}`"
-    if teacher.kind == "logged" and teacher.stage == student.stage:
+    if teacher.logged and teacher.stage == student.stage:
         yield f"teacher: `{teacher.name}` is what {student.stage} itself logged; expected one of a later stage"
-    if teacher.kind == "cross_domain" and student.task not in teacher.tasks:
+    if teacher.foreign and student.task not in teacher.tasks:
         yield f"teacher: `{teacher.name}` maps no task to `{student.task}`; add it to its `tasks`"
 
 
@@ -58,7 +58,7 @@ def _labels_on_the_fly(cascade: UncheckedCascade, student: Student) -> Iterator[
     if student.labels != "on_the_fly":
         return
     teacher = cascade.teacher(student.teacher)
-    if teacher.kind not in ("trained", "foundation"):
+    if not teacher.trained_here:
         yield f"labels: `{teacher.name}` is {teacher.kind}; on the fly label those trained here"
     if student.correction != "none":
         yield "correction: labels on the fly are not corrected; expected labels: logged"
@@ -74,7 +74,7 @@ def _correction(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
     if student.correction != "exploration":
         return
     teacher = cascade.teacher(student.teacher)
-    if teacher.kind in ("trained", "foundation"):
+    if teacher.trained_here:
         yield (
             f"correction: `{teacher.name}` is {teacher.kind} on all but withheld rows, which must not go into training "
             "by way of a correction; expected none, or a logged teacher"
@@ -102,7 +102,7 @@ def _representation(cascade: UncheckedCascade, student: Student) -> Iterator[str
     if "representation" not in student.heads:
         return
     teacher = cascade.teacher(student.teacher)
-    if teacher.kind != "cross_domain":
+    if not teacher.foreign:
         yield f"heads: representation needs a teacher of kind cross_domain, `{teacher.name}` is {teacher.kind}"
         return
     matching = {s.task for s in cascade.students if s.teacher == teacher.name and "representation" in s.heads}

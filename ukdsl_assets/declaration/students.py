@@ -115,25 +115,25 @@ class Student(Declared):
             raise ValueError("`auxiliary_tasks` is for head auxiliary; add it to `heads`")
         if self.task in self.label_tasks:
             raise ValueError(f"`label_tasks`: `{self.task}` is the student's own task")
-        if self.label_tasks and self.architecture.kind == "lightgbm":
+        if self.label_tasks and not self.architecture.is_network:
             raise ValueError(
                 "`label_tasks` share a network's layers, and lightgbm has none; choose another architecture"
             )
-        if tasks and self.architecture.kind == "lightgbm":
+        if tasks and not self.architecture.is_network:
             raise ValueError(
                 f"`heads`: {' and '.join(tasks)} share a network's layers, and lightgbm has none; choose another "
                 "architecture or heads"
             )
         if tasks and self.loss.listwise:
             raise ValueError("`loss.listwise` orders what serves, and these heads' teacher trains tasks that do not")
-        if self.architecture.kind == "lightgbm" and self.loss.temperature != 1:
+        if not self.architecture.is_network and self.loss.temperature != 1:
             raise ValueError("`loss.temperature` is for networks; leave it out or choose another architecture")
-        if self.architecture.kind == "lightgbm" and self.delayed_feedback == "correct":
+        if not self.architecture.is_network and self.delayed_feedback == "correct":
             raise ValueError(
                 "`delayed_feedback: correct` makes labels above 1, which lightgbm does not take; write wait"
             )
         if self.selection is not None and self.delayed_feedback == "correct":
             raise ValueError("`selection` judges features by labels as seen; write `delayed_feedback: wait`")
-        if self.architecture.kind == "lightgbm" and self.loss.listwise:
+        if not self.architecture.is_network and self.loss.listwise:
             raise ValueError("`loss.listwise` is for networks; leave it out or choose another architecture")
         return self

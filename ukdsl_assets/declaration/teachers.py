@@ -1,6 +1,6 @@
 """Who teaches: `teachers: [{name: ranker, kind: logged, stage: ranking}]`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -8,21 +8,40 @@ from ukdsl_assets.declaration.architectures import FoundationArchitecture, Share
 from ukdsl_assets.declaration.block import Declared, Name
 
 
-class LoggedTeacher(Declared):
+class _Teacher(Declared):
+    """What the code asks of a teacher of any kind. One of the three is true, and each kind says which."""
+
+    logged: ClassVar[bool]
+    """Its labels are what a stage of this cascade logged when it served: there is no model here."""
+    trained_here: ClassVar[bool]
+    """It is a model with checkpoints of its own, which has learnt from this cascade's rows that are not withheld."""
+    foreign: ClassVar[bool]
+    """It is a model of another cascade, which has seen nothing of this one."""
+
+
+class LoggedTeacher(_Teacher):
     """The prediction that `stage` logged for what it scored: free, and served as logged."""
+
+    logged: ClassVar[Literal[True]] = True
+    trained_here: ClassVar[Literal[False]] = False
+    foreign: ClassVar[Literal[False]] = False
 
     name: Name
     kind: Literal["logged"]
     stage: Name
 
 
-class TrainedTeacher(Declared):
+class TrainedTeacher(_Teacher):
     """LightGBM trained on a rolling window of impressions with all features known at `stage`.
 
     It labels every considered row that `stage` scored.
 
     trees: the most; a tenth of the requests decides where to stop.
     """
+
+    logged: ClassVar[Literal[False]] = False
+    trained_here: ClassVar[Literal[True]] = True
+    foreign: ClassVar[Literal[False]] = False
 
     name: Name
     kind: Literal["trained"]
@@ -35,7 +54,7 @@ class TrainedTeacher(Declared):
     seed: int = 0
 
 
-class FoundationTeacher(Declared):
+class FoundationTeacher(_Teacher):
     """A network of every task of the cascade on a long rolling window of impressions (paper, section 4.3).
 
     It reads all features known at `stage` and their crosses, and labels every row that `stage` scored, the last
@@ -46,6 +65,10 @@ class FoundationTeacher(Declared):
         ids that the teacher has never seen.
     window_days, epochs, requests_per_batch, learning_rate: as a student's.
     """
+
+    logged: ClassVar[Literal[False]] = False
+    trained_here: ClassVar[Literal[True]] = True
+    foreign: ClassVar[Literal[False]] = False
 
     name: Name
     kind: Literal["foundation"]
@@ -62,7 +85,7 @@ class FoundationTeacher(Declared):
 Default = int | float | str | tuple[float, ...] | None
 
 
-class CrossDomainTeacher(Declared):
+class CrossDomainTeacher(_Teacher):
     """A model of another cascade that labels what `stage` scored here, as it is: it has seen nothing of this cascade.
 
     A surface with little traffic learns from one with much (zero-shot cross-domain distillation, arXiv 2603.28994).
@@ -78,6 +101,10 @@ class CrossDomainTeacher(Declared):
     window_days: rolling window of those impressions, ending with the partition's day.
     allow_worse_than_constant: labels are published even if they explain this cascade's labels worse than a constant.
     """
+
+    logged: ClassVar[Literal[False]] = False
+    trained_here: ClassVar[Literal[False]] = False
+    foreign: ClassVar[Literal[True]] = True
 
     name: Name
     kind: Literal["cross_domain"]

@@ -117,9 +117,9 @@ class UncheckedCascade(Declared):
 
     def tasks_taught(self, teacher: Teacher) -> list[str]:
         """The tasks that a teacher labels: what its stage logs, what is mapped to another cascade's, or all."""
-        if teacher.kind == "logged":
+        if teacher.logged:
             return list(self.predictions_of(teacher.stage))
-        if teacher.kind == "cross_domain":
+        if teacher.foreign:
             return list(teacher.tasks)
         return [task.name for task in self.tasks]
 

@@ -72,7 +72,7 @@ def fit_student(
     readers: Sequence[Reader] = [partial(_itself, rows)] if isinstance(rows, pl.DataFrame) else rows
     encoder = previous.encoder if previous else Encoder(cascade.features_of(student))
     heads = heads_of(student, arm)
-    if student.architecture.kind == "lightgbm":
+    if not student.architecture.is_network:
         least = student.architecture.minimum_leaf_rows
         whole = [partial(_together, readers)]
         found = survey(cascade, student, domains, Encoder(cascade.features_of(student)), whole, least)
