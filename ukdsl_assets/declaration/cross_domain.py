@@ -18,7 +18,7 @@ def check_cross_domain(cascades: Mapping[str, Cascade]) -> None:
     """
     for cascade in cascades.values():
         for teacher in cascade.teachers:
-            if teacher.kind == "cross_domain" and (problems := wrong_teacher(teacher, cascade, cascades)):
+            if teacher.foreign and (problems := wrong_teacher(teacher, cascade, cascades)):
                 lines = [f"  teachers.{teacher.name}.{problem}" for problem in problems]
                 raise DeclarationError(
                     f"{cascade.origin or cascade.name}: cascade {cascade.name} takes teacher {teacher.name} from "
@@ -60,7 +60,7 @@ def models_of(cascade: Cascade) -> dict[str, tuple[tuple[Feature, ...], tuple[st
     trained = {
         each.name: (cascade.features_known_at(each.stage), tasks, each.kind == "foundation")
         for each in cascade.teachers
-        if each.kind not in ("logged", "cross_domain")
+        if each.trained_here
     }
     return trained | {
         each.name: (cascade.features_of(each), (each.task,), each.architecture.kind in WITH_HIDDEN_LAYER)

@@ -49,7 +49,7 @@ def cross_domain_assets(
     return [
         labels_asset(cascade, cascades[teacher.cascade], workspace, teacher)
         for teacher in cascade.teachers
-        if teacher.kind == "cross_domain"
+        if teacher.foreign
     ]
 
 

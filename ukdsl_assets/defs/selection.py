@@ -56,7 +56,7 @@ def simplified_student(cascade: Cascade, workspace: Workspace, student: Student)
         SELECTION,
         f"{student.name} with all {len(cascade.candidates_of(student))} candidate features, on labelled and "
         f"teacher-labelled rows; {selection.trainings} training(s), whose importance is averaged.",
-        kinds={"lightgbm" if (selection.architecture or student.architecture).kind == "lightgbm" else "pytorch"},
+        kinds={"pytorch" if (selection.architecture or student.architecture).is_network else "lightgbm"},
         deps=[since(rows, selection.window_days)],
     )
 

@@ -33,7 +33,7 @@ def arm_asset(cascade: Cascade, workspace: Workspace, student: Student, arm: Arm
         table,
         STUDENTS,
         f"{student.architecture.kind} of stage {student.stage} for {student.task}. {DESCRIPTIONS[arm]}",
-        kinds={"lightgbm" if student.architecture.kind == "lightgbm" else "pytorch"},
+        kinds={"pytorch" if student.architecture.is_network else "lightgbm"},
         deps=[
             since(rows, student.window_days),
             *(dg.AssetKey(each) for each in teachers_on_the_fly(cascade, student, arm)),

@@ -38,9 +38,9 @@ def teacher_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefi
     assets = []
     for teacher in cascade.teachers:
         assets.append(audit_asset(cascade, workspace, teacher))
-        if teacher.kind == "logged":
+        if teacher.logged:
             assets.append(logged_labels(cascade, workspace, teacher))
-        elif teacher.kind != "cross_domain":
+        elif teacher.trained_here:
             assets += [trained_checkpoint(cascade, workspace, teacher), trained_labels(cascade, workspace, teacher)]
     return assets
 

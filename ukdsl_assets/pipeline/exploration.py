@@ -31,7 +31,7 @@ def explored_rows(cascade: Cascade, teacher: Teacher, impressions: pl.LazyFrame,
     # A teacher that is trained here has learnt from what is not withheld. Of the others' rows those that are
     # withheld are left to the evaluation, since the correction goes into training.
     held = withheld(shown["request_id"], cascade.withheld_share)
-    shown = shown.filter(held if teacher.kind in ("trained", "foundation") else ~held)
+    shown = shown.filter(held if teacher.trained_here else ~held)
     columns = [label_column(task) for task in cascade.tasks_taught(teacher)]
     predictions = labels.select(*KEYS, *columns).join(shown.lazy(), on=KEYS, how="semi")
     return shown.join(predictions.collect(), on=KEYS, how="inner")

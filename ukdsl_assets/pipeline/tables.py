@@ -31,7 +31,7 @@ def check_models(cascade: Cascade, workspace: Workspace) -> None:
     Raises:
         SqlModelError: names the file and what was expected.
     """
-    teacher = next((each for each in cascade.teachers if each.kind == "logged"), None)
+    teacher = next((each for each in cascade.teachers if each.logged), None)
     student = next(iter(cascade.students), None)
     rendered = []
     for model in workspace.models.values():

@@ -173,7 +173,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "cross_domain": "a model of another cascade, used as it is",
     }
     how = kinds[teacher.kind]
-    if teacher.kind == "cross_domain" and teacher.recalibration == "labels":
+    if teacher.foreign and teacher.recalibration == "labels":
         how = "a model of another cascade, recalibrated by this one's labels"
     segments = {} if groups is None else _segments(groups)
     counted = {view: figures_of(evaluation, "distilled", *view) for view in VIEWS}

@@ -93,7 +93,7 @@ def template_context(
         "feature_types": {feature.name: _sql_type(feature) for feature in cascade.features},
     }
     if teacher is not None:
-        logged = cascade.predictions_of(teacher.stage) if teacher.kind == "logged" else ()
+        logged = cascade.predictions_of(teacher.stage) if teacher.logged else ()
         context["teacher"] = TeacherNames(
             name=teacher.name,
             reached_by=context["stages"][cascade.depth(teacher.stage) :],
@@ -103,7 +103,7 @@ def template_context(
         features = tuple(feature.name for feature in cascade.columns_of(student))
         reached_by = context["stages"][cascade.depth(student.stage) :]
         # Another cascade's teacher has not seen the labels of here, so its own add to them.
-        foreign = cascade.teacher(student.teacher).kind == "cross_domain"
+        foreign = cascade.teacher(student.teacher).foreign
         context["student"] = StudentNames(
             name=student.name,
             task=student.task,

@@ -33,7 +33,7 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
     """
     serving = student.served_heads[-1]
     needed = not cascade.task(student.task).delayed
-    foreign = cascade.teacher(student.teacher).kind == "cross_domain" and bool(student.teacher_tasks)
+    foreign = cascade.teacher(student.teacher).foreign and bool(student.teacher_tasks)
     results = [
         _calibrated_on_consideration(cascade, table, serving),
         _too_few_labels("calibrated_on_impression", table) or _calibrated_on_impression(cascade, student, table),

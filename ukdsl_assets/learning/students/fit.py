@@ -53,7 +53,7 @@ def fit_student(training: Training) -> Fit:
             the loss diverges; with a null in a numeric feature.
     """
     architecture = training.student.architecture
-    if architecture.kind == "lightgbm":
+    if not architecture.is_network:
         fitted, figures, survey = _fit_boosted(training, architecture)
     else:
         fitted, figures, survey = _fit_network(training, architecture)

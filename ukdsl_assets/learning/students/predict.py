@@ -87,7 +87,7 @@ def baseline_shapes(fitted: FittedStudent) -> dict[str, tuple[int, ...]]:
 
 
 def _neural(fitted: FittedStudent) -> NeuralArchitecture:
-    if fitted.architecture.kind == "lightgbm":
+    if not fitted.architecture.is_network:
         raise TrainingError("the student's architecture is lightgbm, which has no network; expected another")
     return fitted.architecture
 

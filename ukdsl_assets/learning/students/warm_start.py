@@ -105,5 +105,5 @@ def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, ar
         [feature.model_copy(update={"cost": 0.0}) for feature in features]
         for features in (previous.encoder.features, cascade.features_of(student))
     )
-    same = previous.architecture == student.architecture and student.architecture.kind != "lightgbm"
+    same = previous.architecture == student.architecture and student.architecture.is_network
     return same and before == now and previous.heads == heads_of(student, arm)

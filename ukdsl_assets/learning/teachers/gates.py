@@ -58,7 +58,7 @@ def teacher_sums(
     agreement = {}
     for task in cascade.tasks_taught(teacher):
         labelled = rows.filter(pl.col(task).is_not_null())
-        explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | (teacher.kind == "logged")))
+        explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | teacher.logged))
         for where, chosen in (("withheld_impressions", labelled.filter("withheld")), ("exploration", explored)):
             prediction, label = chosen[label_column(task)].to_numpy(), chosen[task].to_numpy()
             agreement[task, where] = Agreement.of(prediction, label)
@@ -74,7 +74,7 @@ def judge_teacher_labels(cascade: Cascade, teacher: Teacher, seen: TeacherSums) 
     results = [labels_valid(seen.labels)]
     for (task, where), agreement in seen.agreement.items():
         found = judge_teacher(cascade, task, f"{task}_calibrated_on_{where}", agreement, BOUNDS[where])
-        only_tells = teacher.kind == "cross_domain" and not agreement.not_finite
+        only_tells = teacher.foreign and not agreement.not_finite
         results.append(replace(found, severity="WARN") if only_tells else found)
     return results
 
