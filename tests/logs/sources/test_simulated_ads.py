@@ -30,28 +30,20 @@ def _changed(**changes: Any) -> Cascade:
     return Cascade.model_validate({**CASCADE.model_dump(), "students": (), "segments": (), **changes})
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder in which the first day is done."""
-    folder = tmp_path_factory.mktemp("state")
-    SimulatedSource(CASCADE, str(folder), "small").read(FIRST)
-    return folder
+@pytest.fixture
+def state(warm_state: Path, tmp_path: Path) -> str:
+    return str(shutil.copytree(warm_state, tmp_path / "state"))
 
 
 @pytest.fixture
-def state(warm: Path, tmp_path: Path) -> str:
-    return str(shutil.copytree(warm, tmp_path / "state"))
-
-
-@pytest.fixture
-def copy_of_state(warm: Path, tmp_path: Path) -> Callable[[], str]:
+def copy_of_state(warm_state: Path, tmp_path: Path) -> Callable[[], str]:
     numbers = iter(range(9))
-    return lambda: str(shutil.copytree(warm, tmp_path / f"copy{next(numbers)}"))
+    return lambda: str(shutil.copytree(warm_state, tmp_path / f"copy{next(numbers)}"))
 
 
 @pytest.fixture(scope="module")
-def log(warm: Path) -> pl.DataFrame:
-    return SimulatedSource(CASCADE, str(warm), "small").read(FIRST).candidate_log
+def log(warm_state: Path) -> pl.DataFrame:
+    return SimulatedSource(CASCADE, str(warm_state), "small").read(FIRST).candidate_log
 
 
 def test_the_log_has_the_contracts_columns_and_types(log: pl.DataFrame) -> None:
@@ -154,7 +146,7 @@ def test_request_features_have_one_value_and_times_lie_in_the_day(log: pl.DataFr
     assert (log["requested_at"].dt.hour() == log["hour"]).all()
 
 
-def test_vectors_and_ads_reach_their_rows(log: pl.DataFrame, warm: Path) -> None:
+def test_vectors_and_ads_reach_their_rows(log: pl.DataFrame, warm_state: Path) -> None:
     from ukdsl_assets.simulation.ads.truth import pair_signals
     from ukdsl_assets.simulation.ads.world import World
 
