@@ -7,8 +7,8 @@ import pytest
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.defs import students
 from ukdsl_assets.learning.code_version import code_version
+from ukdsl_assets.pipeline import students
 from ukdsl_assets.pipeline.students import fingerprint
 
 CASCADE = read_cascade(SHIPPED / "simulated_ads.yaml")
