@@ -112,7 +112,7 @@ def test_a_few_unshown_rows_of_one_value_are_no_sign_of_a_leak() -> None:
     assert no_leakage(0.5, importance(), values, FEATURES).passed
 
 
-@pytest.mark.parametrize("columns, passed", [({"country", "ad"}, True), ({"ad"}, False)])
+@pytest.mark.parametrize(("columns", "passed"), [({"country", "ad"}, True), ({"ad"}, False)])
 def test_a_dropped_feature_must_stay_where_another_student_reads_it(columns: set[str], passed: bool) -> None:
     chosen = table("ad", "user_segment", "hour")
     result = needed_features_kept(chosen, {"other": ({"country", "ad"}, columns)})
