@@ -80,7 +80,9 @@ def test_scores_are_the_released_students_predictions_and_say_so(
         "checkpoint": f"{DAY}/{made.released.version}",
         "note": "simulated",
     }
-    assert made.released.version in done.stdout and f"head {head}" in done.stdout and "20,000 rows" in done.stdout
+    assert made.released.version in done.stdout
+    assert f"head {head}" in done.stdout
+    assert "20,000 rows" in done.stdout
 
 
 def test_the_days_checkpoint_may_be_named(made: Made, tmp_path: Path, score: Score) -> None:
@@ -117,7 +119,8 @@ def test_ids_of_another_space_are_told_with_what_that_may_mean(made: Made, tmp_p
     done = score(replace(made, candidates=foreign), tmp_path / "out.parquet")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
-    assert "ad 100.00%" in said and "country 10." in said
+    assert "ad 100.00%" in said
+    assert "country 10." in said
     assert "Most ids of ad are unknown or null" in said
     assert all(each in said for each in told)
 

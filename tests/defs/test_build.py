@@ -49,7 +49,7 @@ def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.description and len(node.description) > 20, key
+        assert len(node.description or "") > 20, key
         assert node.owners, key
         assert node.kinds, key
         assert (node.partitions_def is None) == (node.group_name in ("evidence", "theory")), key

@@ -56,7 +56,8 @@ def test_no_requests_are_no_flags() -> None:
 def test_of_no_request_there_are_no_flags() -> None:
     for dtype in (pl.Int64, pl.String):
         found = withheld(pl.Series([], dtype=dtype), 0.2)
-        assert found.dtype == pl.Boolean and len(found) == 0
+        assert found.dtype == pl.Boolean
+        assert len(found) == 0
 
 
 def test_every_request_is_whole_in_one_half_and_the_halves_are_about_even() -> None:

@@ -59,7 +59,9 @@ def test_what_is_within_one_error_of_nothing_is_shrunken_to_nothing() -> None:
 @given(st.floats(0, 1), st.floats(-5, 5))
 def test_a_shift_moves_logits_and_a_second_one_takes_it_back(p: float, shift: float) -> None:
     moved = shifted(np.array([p, 0, 1]), shift)
-    assert 0 <= moved[0] <= 1 and moved[1] == 0 and moved[2] == 1
+    assert 0 <= moved[0] <= 1
+    assert moved[1] == 0
+    assert moved[2] == 1
     assert shifted(moved, -shift)[0] == pytest.approx(p, abs=2e-5)
     if 1e-3 < p < 1 - 1e-3:
         assert moved[0] == pytest.approx(expit(logit(p) + shift), abs=1e-6)

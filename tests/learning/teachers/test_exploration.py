@@ -51,9 +51,11 @@ def test_without_explored_rows_or_positive_labels_nothing_is_judged_and_nothing_
     some = explored(DAY, 1)
     for rows in (some.clear(), some.filter(pl.col("click") == 0)):
         table = audit_on_exploration(CASCADE, TEACHER, rows, DAY)
-        assert table.height == 2 and table["calibration"].null_count() == 2
+        assert table.height == 2
+        assert table["calibration"].null_count() == 2
         assert correction_of(table, "click") == 0
         (verdict,) = judge_exploration(CASCADE, table)
-        assert verdict.passed and verdict.message.startswith("not judged")
+        assert verdict.passed
+        assert verdict.message.startswith("not judged")
     with pytest.raises(KeyError, match="'conversion'"):
         correction_of(table, "conversion")
