@@ -10,7 +10,7 @@ import ukdsl_assets
 
 PACKAGE = Path(ukdsl_assets.__file__).parent
 PROJECT = PACKAGE.parent
-DOCUMENTS = [path for path in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("docs/decisions/*.md"))]
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("docs/decisions/*.md")]
 STEPS = re.findall(r"`([\w/]+\.py):([\w.]+)`", (PROJECT / "docs" / "architecture.md").read_text())
 
 

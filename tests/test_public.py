@@ -47,8 +47,10 @@ def test_the_public_names_are_these_and_each_leads_to_its_own_function() -> None
     assert set(PUBLIC) <= set(dir(ukdsl_assets))
     for name in PUBLIC:
         door = getattr(ukdsl_assets, name)
-        assert inspect.isfunction(door) and door.__name__ == name
-        assert door.__doc__ and door.__module__.startswith("ukdsl_assets.")
+        assert inspect.isfunction(door)
+        assert door.__name__ == name
+        assert door.__doc__
+        assert door.__module__.startswith("ukdsl_assets.")
 
 
 def test_the_page_of_public_names_has_exactly_these() -> None:

@@ -1,6 +1,5 @@
 """The simulated item page through the whole graph: what only shown modules have, and whom labels are about."""
 
-from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
@@ -20,9 +19,9 @@ Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     settings = small(tmp_path_factory.mktemp("lake"), shards=2)
-    yield settings, run_day(settings, CASCADE, DAY)
+    return settings, run_day(settings, CASCADE, DAY)
 
 
 def test_a_day_succeeds_and_its_log_and_tables_pass_their_checks(ran: Ran) -> None:

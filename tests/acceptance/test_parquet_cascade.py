@@ -1,8 +1,10 @@
 """A user's own logs through the whole graph: a cascade and a student by YAML alone, and bad logs refused."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -20,6 +22,8 @@ from ukdsl_assets.pipeline.tables import same_reading
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
+Ran = tuple[Settings, dg.ExecuteInProcessResult]
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
@@ -33,8 +37,25 @@ def cascade(tmp_path: Path) -> Cascade:
     return declared
 
 
-def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(settings: Settings, cascade: Cascade) -> None:
-    done = run_day(settings, cascade, DAY)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """The shop's day, run once; tests only read its lake."""
+    folder = tmp_path_factory.mktemp("shop")
+    declared = declare(folder)
+    write(folder, DAY, make_logs(declared, DAY, requests=60))
+    settings = Settings(lake=str(folder / "lake"), threads=2)
+    return settings, run_day(settings, declared, DAY)
+
+
+@pytest.fixture
+def published(ran: Ran, settings: Settings, cascade: Cascade) -> Lake:
+    """The lake of a day that has run, a copy of the test's own."""
+    shutil.copytree(ran[0].lake, settings.lake)
+    return Lake(settings.tables)
+
+
+def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(ran: Ran) -> None:
+    settings, done = ran
     assert failures(done) == {}
     lake = Lake(settings.tables)
     evaluation = lake.scan(("shop", "pre_ranking_click", "evaluation"), [DAY]).collect()
@@ -76,27 +97,28 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     assert set(evaluation["head"]) == {"impression"}
 
 
-def test_the_same_inputs_give_the_same_rows_and_checkpoints(settings: Settings, cascade: Cascade) -> None:
-    lake, store = Lake(settings.tables), CheckpointStore(settings.checkpoints)
-    run_day(settings, cascade, DAY)
-    first = versions(lake, cascade, DAY), store.load(("shop", "pre_ranking_click", "distilled"), DAY).version
-    run_day(settings, cascade, DAY)
-    assert (versions(lake, cascade, DAY), store.load(("shop", "pre_ranking_click", "distilled"), DAY).version) == first
+def test_the_same_inputs_give_the_same_rows_and_checkpoints(
+    published: Lake, settings: Settings, cascade: Cascade
+) -> None:
+    store, key = CheckpointStore(settings.checkpoints), ("shop", "pre_ranking_click", "distilled")
+    first = versions(published, cascade, DAY), store.load(key, DAY).version
+    assert failures(run_day(settings, cascade, DAY)) == {}
+    assert (versions(published, cascade, DAY), store.load(key, DAY).version) == first
 
 
-def test_shards_change_files_not_rows(settings: Settings, cascade: Cascade) -> None:
-    run_day(settings, cascade, DAY)
-    sharded = settings.model_copy(update={"lake": settings.lake + "_sharded", "shards": 3})
+def test_shards_change_files_not_rows(ran: Ran, settings: Settings, cascade: Cascade) -> None:
+    sharded = settings.model_copy(update={"shards": 3})
     assert failures(run_day(sharded, cascade, DAY)) == {}
     for table in (("impressions",), ("considerations",), ("pre_ranking_click", "teacher_augmented")):
-        one, three = (Lake(s.tables).scan(("shop", *table), [DAY]).collect() for s in (settings, sharded))
+        one, three = (Lake(s.tables).scan(("shop", *table), [DAY]).collect() for s in (ran[0], sharded))
         keys = [name for name in ("request_id", "candidate_id", "domain") if name in one.columns]
         drop = [name for name in ("teacher_version",) if name in one.columns]
         assert one.drop(drop).sort(keys).equals(three.drop(drop).sort(keys))
     assert len(Lake(sharded.tables).live_files(("shop", "impressions"), [DAY])) == 3
 
 
-def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
+def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings) -> None:
+    cascade = declare(tmp_path, students=[])
     logs = make_logs(cascade, DAY, requests=60)
     clicks = logs.event_log.filter(event="click")
     write(
@@ -113,43 +135,39 @@ def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_bad_logs_are_refused_by_name_and_what_was_published_stays(
-    tmp_path: Path, settings: Settings, cascade: Cascade, fault: str
+    tmp_path: Path, published: Lake, settings: Settings, cascade: Cascade, fault: str
 ) -> None:
-    lake = Lake(settings.tables)
-    run_day(settings, cascade, DAY)
-    before = versions(lake, cascade, DAY)
+    before = versions(published, cascade, DAY)
     spoil, named = FAULTS[fault]
     write(tmp_path, DAY, spoil(make_logs(cascade, DAY, requests=60)))
     said = failures(run_day(settings, cascade, DAY))
     assert list(said) == ["shop__logs"]
     assert all(word in said["shop__logs"] for word in named), said["shop__logs"]
-    assert versions(lake, cascade, DAY) == before
+    assert versions(published, cascade, DAY) == before
 
 
-def test_a_truncated_file_is_refused_by_name(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
-    lake = Lake(settings.tables)
-    run_day(settings, cascade, DAY)
-    before = versions(lake, cascade, DAY)
+def test_a_truncated_file_is_refused_by_name(
+    tmp_path: Path, published: Lake, settings: Settings, cascade: Cascade
+) -> None:
+    before = versions(published, cascade, DAY)
     file = tmp_path / "candidate_log" / f"day={DAY}" / "part-0.parquet"
     file.write_bytes(file.read_bytes()[:-100])
     assert "part-0.parquet" in failures(run_day(settings, cascade, DAY))["shop__logs"]
-    assert versions(lake, cascade, DAY) == before
+    assert versions(published, cascade, DAY) == before
 
 
-def test_logs_of_two_readings_are_refused(settings: Settings, cascade: Cascade) -> None:
-    lake = Lake(settings.tables)
-    run_day(settings, cascade, DAY)
+def test_logs_of_two_readings_are_refused(published: Lake, settings: Settings, cascade: Cascade) -> None:
     # A run that was killed between the two commits leaves the old event log.
-    staged = lake.stage_frame(("shop", "candidate_log"), DAY, make_logs(cascade, DAY, requests=50).candidate_log)
-    lake.commit(staged, {"reading": "another"})
+    candidates = make_logs(cascade, DAY, requests=50).candidate_log
+    staged = published.stage_frame(("shop", "candidate_log"), DAY, candidates)
+    published.commit(staged, {"reading": "another"})
     with pytest.raises(LakeError, match="different readings of the source"):
         same_reading(Day(Workspace.open(settings), cascade, DAY), [("shop", "candidate_log"), ("shop", "event_log")])
 
 
-def test_a_window_without_the_day_itself_is_refused(settings: Settings, cascade: Cascade) -> None:
-    run_day(settings, cascade, DAY)
+def test_a_window_without_the_day_itself_is_refused(ran: Ran, cascade: Cascade) -> None:
     with pytest.raises(LakeError, match="has no day 2026-03-02"):
-        Day(Workspace.open(settings), cascade, DAY + timedelta(days=1)).window(("shop", "impressions"), 3)
+        Day(Workspace.open(ran[0]), cascade, DAY + timedelta(days=1)).window(("shop", "impressions"), 3)
 
 
 def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(

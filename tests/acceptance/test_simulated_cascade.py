@@ -1,8 +1,8 @@
 """Three small simulated days through the whole graph."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -37,8 +37,8 @@ class Week:
 
 
 @pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
-    settings = small(tmp_path_factory.mktemp("week"))
+def week(tmp_path_factory: pytest.TempPathFactory, warm_state: Path) -> Week:
+    settings = small(tmp_path_factory.mktemp("week"), warm_state)
     # A trained teacher beside the shipped logged ones, and a student whose features are selected.
     foundation = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=20, window_days=3)
     selecting = CASCADE.student("pre_ranking_click").model_copy(
@@ -47,7 +47,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
     students = (*CASCADE.students, selecting)
     cascade = CASCADE.model_copy(update={"teachers": (*CASCADE.teachers, foundation), "students": students})
     done = [run_day(settings, cascade, day) for day in DAYS]
-    yield Week(settings, cascade, Lake(settings.tables), CheckpointStore(settings.checkpoints), done)
+    return Week(settings, cascade, Lake(settings.tables), CheckpointStore(settings.checkpoints), done)
 
 
 def test_every_day_succeeds_and_every_declared_check_is_evaluated(week: Week) -> None:

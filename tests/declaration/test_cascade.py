@@ -285,7 +285,8 @@ def test_a_declaration_takes_the_keys_that_it_leaves_out_from_the_one_that_it_ex
     mine = tmp_path / "mine.yaml"
     mine.write_text("extends: other.yaml\nname: mine\ngates: {volume: [0.1, 9]}\n")
     other, found = read_cascade(tmp_path / "other.yaml"), read_cascade(mine)
-    assert found.name == "mine" and found.origin == str(mine)
+    assert found.name == "mine"
+    assert found.origin == str(mine)
     assert found.gates.volume == (0.1, 9.0)
     changed = {"name", "gates", "origin"}
     assert found.model_dump(exclude=changed) == other.model_dump(exclude=changed)

@@ -15,7 +15,8 @@ def test_a_unit_that_is_done_is_not_redone_and_equals_a_direct_call(tmp_path: Pa
     scratch, told = tmp_path / "scratch", []
     two = [settings_of(STUDY, seed, {}) for seed in (1, 2)]
     first = measured(STUDY, two, str(tmp_path), scratch, 2, lambda *state: told.append(state))
-    assert told[0][:2] == (0, 2) and told[-1][:2] == (2, 2)
+    assert told[0][:2] == (0, 2)
+    assert told[-1][:2] == (2, 2)
     assert [unit.rows for unit in first] == [measure(each, scratch, lambda *_: None) for each in two]
     for path in scratch.iterdir():
         path.unlink()

@@ -46,7 +46,8 @@ def test_a_new_a_renamed_and_a_removed_file_change_the_version(copied: Path, roo
     (copied / room / "new.py").rename(copied / room / "newer.py")
     seen.append(version_of(copied))
     (copied / room / "newer.py").unlink()
-    assert len(set(seen)) == 3 and version_of(copied) == seen[0]
+    assert len(set(seen)) == 3
+    assert version_of(copied) == seen[0]
 
 
 def test_what_is_no_source_and_other_rooms_change_nothing(copied: Path) -> None:

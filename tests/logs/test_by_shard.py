@@ -209,5 +209,7 @@ def test_a_fault_in_the_last_file_is_told_alike_and_nothing_is_kept(
     source = ParquetSource(declared(shop, str(tmp_path)))
     kept: list[object] = []
     judged = [read_and_judge(source, shop, DAY, [], kept.append, shards) for shards in (1, 4)]
-    assert judged[0] == judged[1] and judged[0].rows == {} and not kept
+    assert judged[0] == judged[1]
+    assert judged[0].rows == {}
+    assert not kept
     assert sum(f"{log}/day={DAY}/part-2.parquet" in result.message for result in judged[0].results) == 1

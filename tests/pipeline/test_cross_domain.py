@@ -55,7 +55,8 @@ def ran(lake: Path, shards: int, fitted: FittedTeacher) -> tuple[Workspace, dg.E
 
 def test_shards_are_labelled_and_judged_as_the_whole_day(tmp_path: Path, good: FittedTeacher) -> None:
     (one, first), (four, second) = (ran(tmp_path / str(shards), shards, good) for shards in (1, 4))
-    assert first.success and second.success
+    assert first.success
+    assert second.success
     assert [len(Day(each, HERE, DAY).partition(LABELS).files) for each in (one, four)] == [1, 4]
     labels, parts, figures, of_parts = (
         each.lake.scan(table, [DAY]).collect() for table in (LABELS, EVALUATION) for each in (one, four)

@@ -112,12 +112,14 @@ def test_a_closed_days_logs_are_the_same_rows_in_any_number_of_shards(tmp_path: 
         folder = tmp_path / f"closed-{shards}"
         folder.mkdir()
         files, verdict = closed_logs(Day(workspace_of(tmp_path, shards), cascade, DAY), clock, folder)
-        assert verdict.passed and verdict.message == f"{len(expected['event_log'])} events of {DAY} known at {clock}"
+        assert verdict.passed
+        assert verdict.message == f"{len(expected['event_log'])} events of {DAY} known at {clock}"
         for log, frame in expected.items():
             assert len(files[log]) == shards
             assert pl.read_parquet(files[log]).sort(frame.columns[:4]).equals(frame.sort(frame.columns[:4]))
         before, verdict = closed_logs(Day(workspace_of(tmp_path, shards), cascade, DAY - timedelta(1)), clock, folder)
-        assert verdict.passed and len(before["candidate_log"]) == shards
+        assert verdict.passed
+        assert len(before["candidate_log"]) == shards
         assert pl.read_parquet(before["candidate_log"]).is_empty()
 
 

@@ -145,7 +145,8 @@ def test_the_evaluation_has_the_teacher_as_it_is_beside_what_is_published(
     assert both["labels"].to_list() == ["as it is", "recalibrated"]
     assert_frame_equal(both.filter(labels="as it is"), alone, check_exact=True)
     before, after = both.to_dicts()
-    assert before["calibration"] > 2 and after["calibration"] == pytest.approx(1, abs=3 * after["calibration_error"])
+    assert before["calibration"] > 2
+    assert after["calibration"] == pytest.approx(1, abs=3 * after["calibration_error"])
     assert after["ne"] < 1 < before["ne"]
     assert after["auc"] == pytest.approx(before["auc"])
     # The gates judge what is published: as it is, the teacher would have been refused.
@@ -195,7 +196,8 @@ def test_the_dependency_on_impressions_is_the_window() -> None:
     key = dg.AssetKey((HERE.name, "impressions"))
     (described, *_) = asset.specs
     mapping = next(dep.partition_mapping for dep in described.deps if dep.asset_key == key)
-    assert isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.start_offset == -1
+    assert isinstance(mapping, dg.TimeWindowPartitionMapping)
+    assert mapping.start_offset == -1
 
 
 def test_both_lines_of_the_evaluation_are_of_rows_that_were_shown_as_they_are_scored(

@@ -196,7 +196,8 @@ def test_logged_labels_have_as_many_shards_as_the_tables_that_they_are_of(tmp_pa
     assert materialized(logged_labels(CASCADE, opened, LOGGED)).success
     for shard, rows in enumerate(opened.lake.scan_shards(table, [DAY])):
         ids = rows.collect()["request_id"]
-        assert len(ids) > 0 and (shard_of(ids, 4) == shard).all()
+        assert len(ids) > 0
+        assert (shard_of(ids, 4) == shard).all()
 
 
 @SHARDS
@@ -218,5 +219,6 @@ def test_a_teacher_labels_rows_as_they_were_before_anything_was_shown() -> None:
     placed, rows = CASCADE.model_copy(update={"features": tuple(features)}), impressions(60)
     logged, scored = (rows_scored_by(cascade, TEACHER, [rows.lazy()]) for cascade in (CASCADE, placed))
     assert scored.schema == logged.schema
-    assert scored["ad"].is_null().all() and not logged["ad"].is_null().any()
+    assert scored["ad"].is_null().all()
+    assert not logged["ad"].is_null().any()
     assert_frame_equal(scored.drop("ad"), logged.drop("ad"))

@@ -55,7 +55,8 @@ def test_uniforms_and_choices_fill_their_range_evenly() -> None:
     uniform = uniforms(1, "uniform", number)
     counts = np.bincount(choices(7, 1, "choice", number), minlength=7)
 
-    assert uniform.min() >= 0 and uniform.max() < 1
+    assert uniform.min() >= 0
+    assert uniform.max() < 1
     assert abs(uniform.mean() - 0.5) < 5 / np.sqrt(12 * len(number))
     assert len(counts) == 7
     assert np.all(np.abs(counts - 10_000) < 5 * np.sqrt(10_000))

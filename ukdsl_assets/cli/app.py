@@ -5,7 +5,6 @@ Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong
 3 all days are done, but on the last one a student's release was refused.
 """
 
-import os
 import sys
 import tempfile
 import time
@@ -14,9 +13,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from ukdsl_assets.cli.common import CascadeName, complaints, console, find_cascade, parse_day, parse_days, read_settings
+from ukdsl_assets.cli.common import (
+    CascadeName,
+    complaints,
+    console,
+    find_cascade,
+    own_terminal,
+    parse_day,
+    parse_days,
+    read_settings,
+)
 from ukdsl_assets.cli.evidence import evidence
 from ukdsl_assets.cli.report import report
 from ukdsl_assets.cli.show import show
@@ -66,14 +73,11 @@ def run(
     wanted = parse_days(declared, days)
     if json_file is not None and not json_file.parent.is_dir():
         raise DeclarationError(f"--json: no folder {json_file.parent}; make it first")
-    # Dagster sends this process's output to the run's own log while steps run; the bar needs the terminal itself.
-    terminal = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))
-    bar = Progress(
+    columns = (
         TextColumn("{task.fields[day]}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(),
-        TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left  {task.description}"), console=terminal,
-        disable=not terminal.is_terminal,
+        TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left  {task.description}"),
     )  # fmt: skip
-    with bar:
+    with own_terminal() as terminal, Progress(*columns, console=terminal, disable=not terminal.is_terminal) as bar:
         task = bar.add_task("", total=None, day=str(wanted[0]))
 
         def told(day: date, what: str, ended: bool) -> None:

@@ -1,6 +1,9 @@
 """What the commands share: consoles, arguments, and how settings, cascades and days are read from them."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
@@ -19,6 +22,13 @@ console = Console(width=None if sys.stdout.isatty() else 120)
 complaints = Console(stderr=True)
 
 CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Name of a declared cascade, e.g. simulated_ads.")]
+
+
+@contextmanager
+def own_terminal() -> Iterator[Console]:
+    """Standard error as it is now: Dagster sends this process's output to the run's own log while steps run."""
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as file:
+        yield Console(file=file)
 
 
 def read_settings(**given: str | None) -> Settings:

@@ -22,7 +22,8 @@ def test_columns_are_renamed_and_absent_ones_filled() -> None:
     assert seen.columns == ["request_id", "candidate_id", *(feature.name for feature in ADS.features)]
     for name in ("request_id", "user_segment", "placement", "ad", "pair_signals", "user_profile"):
         assert seen[name].equals(rows[name]), name
-    assert seen["age_group"].null_count() == 50 and seen["age_group"].dtype == pl.Int64
+    assert seen["age_group"].null_count() == 50
+    assert seen["age_group"].dtype == pl.Int64
     assert seen["device"].to_list() == [7] * 50
     assert seen["user_profile_detail"].dtype == pl.Array(pl.Float32, 4)
     assert seen["user_profile_detail"].to_list() == [[0.0, 1.0, 2.0, 3.0]] * 50

@@ -26,7 +26,8 @@ def test_the_line_is_platts_and_brings_the_level_of_the_labels() -> None:
     assert (line.slope, line.intercept) == fit_platt(prediction, label)
     assert (line.rows, line.positives) == (3000, int(label.sum()))
     # Three times the odds is log 3 in the logit.
-    assert line.slope == pytest.approx(1, abs=0.15) and line.intercept == pytest.approx(-np.log(3), abs=0.25)
+    assert line.slope == pytest.approx(1, abs=0.15)
+    assert line.intercept == pytest.approx(-np.log(3), abs=0.25)
     moved = line.moved(prediction)
     assert moved.dtype == np.float32
     assert calibration(moved, label) == pytest.approx(1, abs=1e-4)
@@ -58,7 +59,8 @@ def test_a_teacher_that_says_one_thing_or_no_number_stays_as_it_is() -> None:
     prediction, label = drawn()
     for wrong in (np.full_like(prediction, 0.2), np.where(label == 1, np.nan, prediction)):
         line = fit_line(wrong, label)
-        assert not line.fitted and "do not differ or are not numbers" in line.message
+        assert not line.fitted
+        assert "do not differ or are not numbers" in line.message
         np.testing.assert_array_equal(line.moved(wrong), wrong)
 
 
@@ -73,7 +75,8 @@ def test_only_the_tasks_with_a_line_are_moved_and_all_else_stays() -> None:
     columns = {"click_prediction": prediction, "view_prediction": prediction, "representation": [[1.0]] * 3000}
     frame = pl.DataFrame({"request_id": range(3000), **columns})
     found = recalibrated(frame, {"click": line, "view": none})
-    assert found.columns == frame.columns and found.schema == frame.schema
+    assert found.columns == frame.columns
+    assert found.schema == frame.schema
     expected = apply_platt(prediction, line.slope, line.intercept)
     np.testing.assert_array_equal(found["click_prediction"].to_numpy(), expected)
     assert found.drop("click_prediction").equals(frame.drop("click_prediction"))

@@ -98,5 +98,6 @@ def test_a_whole_space_logit_is_finite_at_the_ends_and_so_is_its_gradient() -> N
     whole = WholeSpace(Fixed(logits), [None, 0])(INPUTS)
     whole[:, 1].sum().backward()
     assert torch.isfinite(whole).all()
-    assert logits.grad is not None and torch.isfinite(logits.grad).all()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
     assert float(whole[1, 1].detach()) == pytest.approx(-80 - math.log1p(math.exp(-5)), rel=1e-4)

@@ -52,7 +52,8 @@ def test_a_joined_layer_is_one_linear_layer_on_both_sides() -> None:
     layer = JoinedLinear(3, 4, 5, torch.Generator().manual_seed(0))
     request, candidate = torch.randn(3, 3), torch.randn(6, 4)
     both = torch.cat([request[REQUEST_OF_ROW], candidate], dim=1)
-    assert layer.request is not None and layer.candidate is not None
+    assert layer.request is not None
+    assert layer.candidate is not None
     weight = torch.cat([layer.request, layer.candidate], dim=1)
     assert torch.allclose(layer(request, candidate, REQUEST_OF_ROW), both @ weight.T + layer.bias, atol=1e-6)
 

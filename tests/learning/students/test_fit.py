@@ -261,9 +261,10 @@ def test_both_arms_take_the_same_number_of_steps_where_few_requests_have_labels(
 
 
 def test_a_null_number_is_refused_by_name() -> None:
+    first = pl.int_range(pl.len()) == 0
+    rows = training_rows().with_columns(user_profile=pl.when(~first).then("user_profile"))
     with pytest.raises(TrainingError, match="column `user_profile` of teacher_augmented is null in 1 of"):
-        first = pl.int_range(pl.len()) == 0
-        fitted(rows=training_rows().with_columns(user_profile=pl.when(~first).then("user_profile")))
+        fitted(rows=rows)
 
 
 def test_what_a_feature_costs_is_no_reason_for_a_cold_start() -> None:

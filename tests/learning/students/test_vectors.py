@@ -20,7 +20,8 @@ def test_dot_products_are_the_logits_of_each_head() -> None:
     assert STUDENT.architecture.kind == "two_tower"
     for head, expected in predict_student(fitted, rows).items():
         request, candidate = tower_vectors(fitted, rows, head)
-        assert request.shape == (60, STUDENT.architecture.output + 2) and len(candidate) == len(rows)
+        assert request.shape == (60, STUDENT.architecture.output + 2)
+        assert len(candidate) == len(rows)
         logits = (request[request_of_row] * candidate).sum(1)
         np.testing.assert_allclose(sigmoid(logits), expected, rtol=1e-5)
 

@@ -39,8 +39,8 @@ def test_nothing_that_was_not_read_is_counted() -> None:
     seen: dict[int, RequestsRead] = {}
 
     def broken() -> pl.DataFrame:
-        raise OSError
+        raise OSError("no such shard")
 
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="no such shard"):
         recorded([broken], 0.5, seen)[0]()
     assert not seen

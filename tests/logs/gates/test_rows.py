@@ -101,7 +101,8 @@ def test_request_side_features_that_vary_are_found_also_where_some_rows_may_be_n
     first_of_request = pl.int_range(pl.len()).over("request_id") == 0
     varied = where(first_of_request, "filter", "other")(where(first_of_request, "income", 99.0)(clean))
     known = clean.filter(pl.col("income").is_not_null()).group_by("request_id").len().filter(pl.col("len") > 1).height
-    assert known > 0 and clean["income"].null_count() > 0
+    assert known > 0
+    assert clean["income"].null_count() > 0
     result = failed(judge_candidate_log(shop, DAY, varied))["contract"]
     assert result.seen == {
         "rows": 200,
@@ -155,7 +156,8 @@ def test_lost_predictions_of_the_last_logging_stage_are_told_as_a_share_of_reque
 
 def test_the_last_stage_that_logs_predictions_need_not_be_the_last_stage(shop: Cascade) -> None:
     result = judge_candidate_log(shop, DAY, make_logs(shop, DAY).candidate_log)[-1]
-    assert result.passed and "stage sort" in result.message
+    assert result.passed
+    assert "stage sort" in result.message
 
 
 def test_events_without_a_shown_candidate_are_counted(ads: Cascade) -> None:
@@ -167,7 +169,8 @@ def test_events_without_a_shown_candidate_are_counted(ads: Cascade) -> None:
     results = failed(judge_event_log(ads, DAY, pl.concat([event_log, late]), candidate_log))
     assert list(results) == ["events_have_candidates"]
     message = results["events_have_candidates"].message
-    assert f"5 of {event_log.height + 5} rows" in message and str((*unshown.row(0), "impression")) in message
+    assert f"5 of {event_log.height + 5} rows" in message
+    assert str((*unshown.row(0), "impression")) in message
 
 
 @pytest.mark.parametrize(

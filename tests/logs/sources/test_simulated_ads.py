@@ -30,28 +30,20 @@ def _changed(**changes: Any) -> Cascade:
     return Cascade.model_validate({**CASCADE.model_dump(), "students": (), "segments": (), **changes})
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder in which the first day is done."""
-    folder = tmp_path_factory.mktemp("state")
-    SimulatedSource(CASCADE, str(folder), "small").read(FIRST)
-    return folder
+@pytest.fixture
+def state(warm_state: Path, tmp_path: Path) -> str:
+    return str(shutil.copytree(warm_state, tmp_path / "state"))
 
 
 @pytest.fixture
-def state(warm: Path, tmp_path: Path) -> str:
-    return str(shutil.copytree(warm, tmp_path / "state"))
-
-
-@pytest.fixture
-def copy_of_state(warm: Path, tmp_path: Path) -> Callable[[], str]:
+def copy_of_state(warm_state: Path, tmp_path: Path) -> Callable[[], str]:
     numbers = iter(range(9))
-    return lambda: str(shutil.copytree(warm, tmp_path / f"copy{next(numbers)}"))
+    return lambda: str(shutil.copytree(warm_state, tmp_path / f"copy{next(numbers)}"))
 
 
 @pytest.fixture(scope="module")
-def log(warm: Path) -> pl.DataFrame:
-    return SimulatedSource(CASCADE, str(warm), "small").read(FIRST).candidate_log
+def log(warm_state: Path) -> pl.DataFrame:
+    return SimulatedSource(CASCADE, str(warm_state), "small").read(FIRST).candidate_log
 
 
 def test_the_log_has_the_contracts_columns_and_types(log: pl.DataFrame) -> None:
@@ -141,7 +133,8 @@ def test_predictions_signals_and_detail_are_null_exactly_below_their_stage(log: 
         assert log.select((pl.col(name).is_not_null() == where).all()).item(), name
     assert sum(log.drop(known).null_count().row(0)) == 0
     predictions = log.select(pl.col("^.*_prediction$", "^audit_true_.*$"))
-    assert predictions.min().min_horizontal().item() > 0 and predictions.max().max_horizontal().item() < 1
+    assert predictions.min().min_horizontal().item() > 0
+    assert predictions.max().max_horizontal().item() < 1
 
 
 def test_request_features_have_one_value_and_times_lie_in_the_day(log: pl.DataFrame) -> None:
@@ -154,7 +147,7 @@ def test_request_features_have_one_value_and_times_lie_in_the_day(log: pl.DataFr
     assert (log["requested_at"].dt.hour() == log["hour"]).all()
 
 
-def test_vectors_and_ads_reach_their_rows(log: pl.DataFrame, warm: Path) -> None:
+def test_vectors_and_ads_reach_their_rows(log: pl.DataFrame, warm_state: Path) -> None:
     from ukdsl_assets.simulation.ads.truth import pair_signals
     from ukdsl_assets.simulation.ads.world import World
 
@@ -265,7 +258,8 @@ def test_a_later_rerun_finds_the_conversions_that_came_late(state: str) -> None:
     assert_frame_equal(late.candidate_log, early.candidate_log)
     assert_frame_equal(late.event_log.filter(pl.col("occurred_at") < MORNING), early.event_log)
     found = late.event_log.filter(pl.col("occurred_at") >= MORNING)
-    assert found.height > 0 and found["event"].unique().to_list() == ["conversion"]
+    assert found.height > 0
+    assert found["event"].unique().to_list() == ["conversion"]
 
 
 def test_the_event_log_holds_the_events_before_as_of_given_in_any_zone(state: str) -> None:
@@ -280,7 +274,8 @@ def test_the_event_log_holds_the_events_before_as_of_given_in_any_zone(state: st
 
     assert_frame_equal(until_noon, whole.filter(pl.col("occurred_at") < noon))
     assert 0 < until_noon.height < whole.height
-    assert nothing.is_empty() and nothing.schema == whole.schema
+    assert nothing.is_empty()
+    assert nothing.schema == whole.schema
 
 
 def test_as_of_without_a_zone_is_refused_with_the_fix(tmp_path: Path) -> None:
@@ -295,7 +290,8 @@ def test_fewer_features_in_another_order_are_filled_alike(state: str, log: pl.Da
     fewer = SimulatedSource(cascade, state, "small").read(FIRST).candidate_log
 
     assert fewer.columns[-3:] == ["pair_signals", "ad", "hour"]
-    assert "bid" not in fewer.columns and "audit_true_click" not in fewer.columns
+    assert "bid" not in fewer.columns
+    assert "audit_true_click" not in fewer.columns
     assert_frame_equal(fewer, log.select(fewer.columns))
 
 

@@ -41,7 +41,8 @@ def test_ads_and_users_are_shared_and_requests_are_not() -> None:
     segment = dict(zip(mine.user, mine.user_segment, strict=True))
     both = [user for user in theirs.user if user in segment]
     own = dict(zip(theirs.user, theirs.user_segment, strict=True))
-    assert len(both) > 50 and all(segment[user] == own[user] for user in both)
+    assert len(both) > 50
+    assert all(segment[user] == own[user] for user in both)
 
 
 def test_a_shift_moves_every_click_logit_and_a_difference_changes_tastes() -> None:

@@ -35,12 +35,14 @@ def test_the_features_that_the_truth_depends_on_are_told_from_those_it_does_not(
     student = fitted(architecture)
     found = student_importance(student, HELD, SINGLY, head="consideration", repeats=2, seed=3)
     base = normalized_entropy(predict_student(student, HELD)["consideration"], HELD["target"], HELD["weight"])
-    assert found.base == pytest.approx(base, rel=1e-6) and found.rows == len(HELD)
+    assert found.base == pytest.approx(base, rel=1e-6)
+    assert found.rows == len(HELD)
     score = dict(zip(found.names, found.score, strict=True))
     error = dict(zip(found.names, found.standard_error, strict=True))
     first, second, third = sorted(score, key=lambda name: -score[name])[:3]
     assert {first, second} == {"ad", "user_segment"}
-    assert score[second] > 3 * abs(score[third]) and score[second] > 4 * error[second]
+    assert score[second] > 3 * abs(score[third])
+    assert score[second] > 4 * error[second]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,9 @@ def test_bits_of_a_network_do_not_depend_on_the_threads(architecture: Architectu
 def test_a_number_that_is_nan_makes_every_score_nan() -> None:
     missing = pl.Series("user_profile", [[float("nan")] * 4] * len(HELD), dtype=pl.Array(pl.Float32, 4))
     found = student_importance(fitted(TwoTowerArchitecture()), HELD.with_columns(missing), SINGLY, head="impression")
-    assert np.isnan(found.score).all() and np.isnan(found.standard_error).all() and np.isnan(found.base)
+    assert np.isnan(found.score).all()
+    assert np.isnan(found.standard_error).all()
+    assert np.isnan(found.base)
 
 
 def test_an_unknown_head_or_feature_is_refused() -> None:
@@ -115,4 +119,5 @@ def test_without_rows_scores_are_nan() -> None:
     found = student_importance(
         fitted(LightGbmArchitecture(kind="lightgbm", trees=1)), HELD[:0], SINGLY, head="impression"
     )
-    assert found.rows == 0 and np.isnan(found.score).all()
+    assert found.rows == 0
+    assert np.isnan(found.score).all()

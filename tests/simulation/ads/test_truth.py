@@ -18,7 +18,8 @@ def test_candidates_are_300_different_ads_in_order_of_their_id(world: World) -> 
 
     assert slots.shape == (400, 300)
     assert np.all(np.diff(slots, axis=1) > 0)
-    assert slots.min() >= 0 and slots.max() < 3_000
+    assert slots.min() >= 0
+    assert slots.max() < 3_000
 
 
 def test_candidates_follow_popularity(world: World) -> None:

@@ -61,7 +61,7 @@ def signals(world: SelectionWorld) -> dict[str, str | None]:
 
 def _aims() -> tuple[Aim, ...]:
     """What one rule should do, against labels or the teacher and against the truth."""
-    aims = []
+    aims: list[Aim] = []
     for data, rule, high, claim in (
         ("base", "grouped_permutation", 0.0, "beats the equal-size union"),
         ("strong shift", "grouped_permutation", 0.0, "beats the equal-size union"),
@@ -69,8 +69,10 @@ def _aims() -> tuple[Aim, ...]:
         (COSTS, "cost_aware", 0.0, "beats the equal-cost union"),
     ):
         line = {"data": data, "rule": rule, "size": "equal"}
-        for figure in ("IMP, label", "IMP, truth", "CD, teacher", "CD, truth"):
-            aims.append(Aim(f"{data}: {rule} {claim} on {figure}", "union", line, figure, high=high))
+        aims += [
+            Aim(f"{data}: {rule} {claim} on {figure}", "union", line, figure, high=high)
+            for figure in ("IMP, label", "IMP, truth", "CD, teacher", "CD, truth")
+        ]
     return tuple(aims)
 
 

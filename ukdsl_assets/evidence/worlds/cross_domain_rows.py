@@ -150,7 +150,8 @@ def simulated_surface(seed: int, days: int, judged: int) -> Surface:
     A day with more requests only adds some, so that what is judged is a larger sample of what would have been served.
     """
     cascade = read_cascade(SHIPPED / "simulated_small_surface.yaml")
-    assert isinstance(cascade.source, SimulatedSource) and cascade.source.surface is not None
+    assert isinstance(cascade.source, SimulatedSource)
+    assert cascade.source.surface is not None
     surface = cascade.source.surface
     counts = [round(SCALES["default"].requests * surface.traffic)] * days
     parts = []
