@@ -136,7 +136,7 @@ def score(
     day: Annotated[str | None, typer.Option(help="Take that day's distilled checkpoint, not the released one.")] = None,
 ) -> None:
     """Score candidates with the released student (or a day's): one prediction a row, in the input's order."""
-    from ukdsl_assets.serving.files import score_files, told_of_unknown
+    from ukdsl_assets.serving.files import score_files, unknown_id_messages
     from ukdsl_assets.serving.released import load_student
 
     settings = read_settings()
@@ -152,17 +152,17 @@ def score(
     }
     with complaints.status("scoring ...") as status:
 
-        def told(rows: int, total: int, seconds: float) -> None:
+        def progress(rows: int, total: int, seconds: float) -> None:
             left = (total - rows) * seconds / max(rows, 1)
             status.update(f"{rows:,} of {total:,} rows, {rows / max(seconds, 1e-9):,.0f} a second, {left:.0f} s left")
 
-        done = score_files(fitted, source, target, chosen, record, settings.training_threads, told=told)
+        done = score_files(fitted, source, target, chosen, record, settings.training_threads, progress=progress)
     speed = f"{done.rows:,} rows in {done.seconds:.1f} s ({done.rows / max(done.seconds, 1e-9):,.0f} a second)"
     console.print(f"{name}\n{speed}, mean prediction {done.mean:.5f}: {target}", highlight=False, soft_wrap=True)
-    for each in fitted.encoder.features:
-        if each.served_as is not None:
-            console.print(f"{each.name}: scored as {each.served_as}; the input's is not read", highlight=False)
-    for line in told_of_unknown(done.unknown, str(fitted.day)):
+    for feature in fitted.encoder.features:
+        if feature.served_as is not None:
+            console.print(f"{feature.name}: scored as {feature.served_as}; the input's is not read", highlight=False)
+    for line in unknown_id_messages(done.unknown, str(fitted.day)):
         console.print(line, highlight=False)
 
 
