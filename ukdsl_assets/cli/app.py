@@ -1,4 +1,4 @@
-"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs, `ukdsl score` applies a student,
+"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` judges logs, `ukdsl score` applies a student,
 `ukdsl report` makes a day's report, `ukdsl evidence` measures the platform's claims over many seeds.
 
 Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong arguments or a wrong declaration;
@@ -24,7 +24,7 @@ from ukdsl_assets.errors import DeclarationError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-Scale = Annotated[
+ScaleOption = Annotated[
     Literal["small", "default", "large"] | None, typer.Option(help="Size of simulated days (UKDSL_SCALE).")
 ]
 
@@ -45,7 +45,7 @@ def main() -> None:
 def run(
     cascade: CascadeName,
     days: Annotated[str, typer.Option(help="One day, or the first and the last: 2026-01-01..2026-01-07.")],
-    scale: Scale = None,
+    scale: ScaleOption = None,
     as_of: Annotated[str | None, typer.Option(help="Simulated clock (UTC), to find late events (UKDSL_AS_OF).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the evaluation of all days here.")] = None,
 ) -> None:
@@ -76,17 +76,19 @@ def run(
     with bar:
         task = bar.add_task("", total=None, day=str(wanted[0]))
 
-        def told(day: date, what: str, ended: bool) -> None:
+        def progress(day: date, what: str, ended: bool) -> None:
             bar.update(task, day=str(day), advance=1 if ended else 0, description=what[:70] or None)
 
-        job = open_job(settings, cascades, declared, told)
+        job = open_job(settings, cascades, declared, progress)
         bar.update(task, total=len(job.nodes) * len(wanted))
         started = time.monotonic()
         for done, day in enumerate(run_days(job, declared, wanted), start=1):
             if not terminal.is_terminal:
                 # A bar is nothing in a file; there, each day is a line.
-                each = (time.monotonic() - started) / done
-                terminal.print(f"{day} done, {each:.0f} s a day, {each * (len(wanted) - done):.0f} s left")
+                seconds_a_day = (time.monotonic() - started) / done
+                terminal.print(
+                    f"{day} done, {seconds_a_day:.0f} s a day, {seconds_a_day * (len(wanted) - done):.0f} s left"
+                )
         bar.update(task, description="done")
     if show(settings, declared, wanted, json_file):
         raise typer.Exit(3)
@@ -95,10 +97,10 @@ def run(
 @app.command("check-logs")
 def check_logs(
     cascade: CascadeName,
-    day: Annotated[str, typer.Option(help="The day to audit, e.g. 2026-01-01.")],
-    scale: Scale = None,
+    day: Annotated[str, typer.Option(help="The day to judge, e.g. 2026-01-01.")],
+    scale: ScaleOption = None,
 ) -> None:
-    """Audit a day's logs against the contract; writes nothing to the lake. Exit code 1 if a gate fails."""
+    """Judge a day's logs against the contract; writes nothing to the lake. Exit code 1 if a gate fails."""
     from ukdsl_assets.gates import blocking
     from ukdsl_assets.lake.tables.lake import Lake
     from ukdsl_assets.logs.gates.day import read_and_judge
@@ -109,7 +111,9 @@ def check_logs(
     _, declared = find_cascade(settings, cascade)
     wanted = parse_day(declared, day)
     lake, table = Lake(settings.tables, settings.shards), (cascade, "candidate_log")
-    trailing = lake.row_counts(table, [each for each in lake.partitions(table) if each < wanted][-TRAILING_DAYS:])
+    trailing = lake.row_counts(
+        table, [earlier for earlier in lake.partitions(table) if earlier < wanted][-TRAILING_DAYS:]
+    )
     # A simulated cascade's state goes to a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch, complaints.status("reading the logs ...") as status:
         source = open_source(declared, settings, scratch, status.update)
