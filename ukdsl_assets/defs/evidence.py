@@ -64,14 +64,14 @@ def measured_table1(workspace: Workspace, progress: Any) -> dict[str, Any]:
     """The study's result over the worlds, from the units below the lake, measured where they are missing."""
     from ukdsl_assets.evidence.registry import study
     from ukdsl_assets.evidence.summary import result_of
-    from ukdsl_assets.evidence.units import measured, scratch_folder, settings_of
+    from ukdsl_assets.evidence.units import measured_units, scratch_folder, settings_of
     from ukdsl_assets.simulation.scales import SCALES
 
     chosen, settings = study("table1"), workspace.settings
     given = {"requests": SCALES[settings.scale].requests}
     wanted = [settings_of(chosen, seed, given) for seed in range(1, WORLDS + 1)]
     root = f"{settings.lake}/evidence"
-    units = measured(chosen, wanted, root, scratch_folder(settings.lake), settings.threads, progress)
+    units = measured_units(chosen, wanted, root, scratch_folder(settings.lake), settings.threads, progress)
     return result_of(chosen, units, f"ukdsl evidence table1 --worlds {WORLDS} --set requests={given['requests']}")
 
 
