@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
-from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled, students_of, taught
+from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled_modules, students_of, trained_teacher
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.students.training import Training
@@ -34,8 +34,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     cascade, world = read_cascade(SHIPPED / "simulated_item_page.yaml"), ItemPageWorld(WORLD)
-    candidates = labelled(world.serve(0, TRAINED_ON, world.static_configuration), 0)
-    rows = augmented(cascade, candidates, taught(cascade, [candidates.filter("shown")]))["click"]
+    candidates = labelled_modules(world.serve(0, TRAINED_ON, world.static_configuration), 0)
+    rows = augmented(cascade, candidates, trained_teacher(cascade, [candidates.filter("shown")]))["click"]
     fitted = fit_student(Training.of(cascade, students_of(cascade, with_slot=True)["click"], "distilled", rows)).student
     predict, head = predictor(fitted), fitted.heads[-1]
 

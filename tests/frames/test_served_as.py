@@ -9,7 +9,7 @@ import pytest
 from ukdsl_assets.declaration.architectures import Architecture, LightGbmArchitecture, MlpArchitecture
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.teachers import TrainedTeacher
-from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled, taught
+from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled_modules, trained_teacher
 from ukdsl_assets.frames.served_as import as_scored, filled, shown_as_scored
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
@@ -21,13 +21,13 @@ from ukdsl_assets.simulation.item_page import ItemPageWorld
 
 CASCADE = read_cascade(SHIPPED / "simulated_item_page.yaml")
 WORLD = ItemPageWorld(100)
-CANDIDATES = labelled(WORLD.serve(0, 1500, WORLD.static_configuration), 0)
+CANDIDATES = labelled_modules(WORLD.serve(0, 1500, WORLD.static_configuration), 0)
 
 
 @pytest.fixture(scope="module")
 def rows() -> pl.DataFrame:
     """What the click student is trained on."""
-    return augmented(CASCADE, CANDIDATES, taught(CASCADE, [CANDIDATES.filter("shown")]))["click"]
+    return augmented(CASCADE, CANDIDATES, trained_teacher(CASCADE, [CANDIDATES.filter("shown")]))["click"]
 
 
 def student_of(rows: pl.DataFrame, architecture: Architecture) -> FittedStudent:

@@ -60,7 +60,7 @@ def test_a_folder_is_scored_in_order_of_names_and_told_as_it_goes(tmp_path: Path
     told: list[tuple[int, int]] = []
     student = fitted()
     done = score_files(
-        student, folder, tmp_path / "out.parquet", "consideration", told=lambda r, n, s: told.append((r, n))
+        student, folder, tmp_path / "out.parquet", "consideration", progress=lambda r, n, s: told.append((r, n))
     )
     assert told == [(100, len(ROWS)), (len(ROWS), len(ROWS))]
     found = pl.read_parquet(tmp_path / "out.parquet")
@@ -154,7 +154,7 @@ def test_files_that_differ_are_refused_before_anything_is_scored(tmp_path: Path)
         second.write_parquet(folder / "b.parquet")
         with pytest.raises(error, match=message):
             score_files(
-                fitted(), folder, tmp_path / "out.parquet", "consideration", told=lambda rows, *_: told.append(rows)
+                fitted(), folder, tmp_path / "out.parquet", "consideration", progress=lambda rows, *_: told.append(rows)
             )
     assert told == []
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in"]

@@ -15,7 +15,7 @@ from ukdsl_assets.declaration.architectures import Architecture, LightGbmArchite
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import DeclarationError, LakeError, ScoringError
-from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled, taught
+from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled_modules, trained_teacher
 from ukdsl_assets.frames.served_as import as_scored
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
@@ -81,8 +81,8 @@ def test_trees_come_back_as_they_were_saved(tmp_path: Path) -> None:
 def test_candidates_without_a_slot_are_scored_with_its_declared_value_as_the_command_does(tmp_path: Path) -> None:
     cascade = read_cascade(SHIPPED / "simulated_item_page.yaml")
     world = ItemPageWorld(100)
-    candidates = labelled(world.serve(0, 300, world.static_configuration), 0)
-    rows = augmented(cascade, candidates, taught(cascade, [candidates.filter("shown")]))["click"]
+    candidates = labelled_modules(world.serve(0, 300, world.static_configuration), 0)
+    rows = augmented(cascade, candidates, trained_teacher(cascade, [candidates.filter("shown")]))["click"]
     quick = cascade.student("module_click").model_copy(update={"requests_per_batch": 8})
     student = fit_student(Training.of(cascade, quick, "distilled", rows)).student
     lake = tmp_path / "lake"

@@ -57,7 +57,7 @@ def build_defs(
     return dg.Definitions(
         assets=[*assets, *evidence_assets(workspace), *theory_assets(workspace)],
         jobs=[*jobs.values(), evidence_job(), theory_job()],
-        schedules=[each for name, cascade in cascades.items() for each in schedules(cascade, jobs[name])],
+        schedules=[schedule for name, cascade in cascades.items() for schedule in schedules(cascade, jobs[name])],
         # A process for each step would cost two seconds a step; see the reference on Dagster.
         executor=dg.in_process_executor,
         loggers=loggers,

@@ -4,7 +4,7 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.defs.graph.checks import check_specs, told_plainly
+from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TABLES, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS
@@ -30,7 +30,7 @@ def closed_impression_assets(cascade: Cascade, workspace: Workspace) -> list[dg.
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, RULES))
     def closed_impressions(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             closed = stage_closed(day_of(context, workspace, cascade))
             yield from publish_staged(context, workspace, closed.staged, closed.results, closed.inputs, {})
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher
-from ukdsl_assets.defs.graph.checks import check_specs, told_plainly
+from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TEACHERS, same_day, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_staged
 from ukdsl_assets.lake.tables.staging import removed_on_error
@@ -33,7 +33,7 @@ from ukdsl_assets.pipeline.teacher_labels import judge_labels, write_labels
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import teacher_markdown
 
-# What is said of the labels, by the declared recalibration.
+# What the description of the labels adds, by the declared recalibration.
 HOW = {
     "none": "",
     "labels": " Each task's logits are moved along a line fitted to the impressions of {days} days up to the day that "
@@ -74,7 +74,7 @@ def labels_asset(
 
     @dg.multi_asset(name="__".join(labels), specs=specs, check_specs=check_specs(cascade, labels, rules))
     def cross_domain_labels(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             source = newest_model(Day(workspace, other, day.date), teacher.model)
             inputs = {**day.versions(*sources), "/".join(source.key): f"{source.day}/{source.version}"}

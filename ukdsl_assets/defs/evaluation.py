@@ -8,7 +8,7 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.closed_impressions import delay_dependencies
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import EVALUATION, since, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, overview
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
@@ -47,7 +47,7 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
     specs = [
         spec(
             cascade,
-            each,
+            asset,
             EVALUATION,
             description,
             kinds={"polars", "deltalake"},
@@ -57,23 +57,23 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
                 *delay_dependencies(cascade, student),
             ],
         )
-        for each, description in described.items()
+        for asset, description in described.items()
     ]
 
     gates = {name: text + DECIDES for name, text in RULES.items()}
 
     @dg.multi_asset(name="__".join(table), specs=specs, check_specs=check_specs(cascade, table, gates, blocking=False))
     def evaluation(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day, serving = day_of(context, workspace, cascade), student.served_heads[-1]
             days, checkpoints = judged_days(day, student), checkpoints_of(day, student)
-            held = (shard for each in days for shard in held_shards(day.on(each), student, day.date))
+            held = (shard for judged_day in days for shard in held_shards(day.on(judged_day), student, day.date))
             judged, by_group = evaluated(cascade, student, held, checkpoints)
             yield from check_results(table, judge_student(cascade, student, judged))
             inputs = day.versions(*tables)
-            for each in days[:-1]:
-                inputs[f"{'/'.join(rows)}/{each}"] = day.on(each).partition(rows).data_version
-            inputs |= {arm: each.version for arm, each in checkpoints.items()}
+            for earlier in days[:-1]:
+                inputs[f"{'/'.join(rows)}/{earlier}"] = day.on(earlier).partition(rows).data_version
+            inputs |= {arm: checkpoint.version for arm, checkpoint in checkpoints.items()}
             staged, staged_groups = (
                 day.lake.stage_frame(key, day.date, frame) for key, frame in ((table, judged), (grouped, by_group))
             )

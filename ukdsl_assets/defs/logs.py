@@ -1,9 +1,9 @@
-"""Group 1: the cascade's logs of a day, both audited against the contract before either is published."""
+"""Group 1: the cascade's logs of a day, both judged against the contract before either is published."""
 
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, refuse_if_blocked, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked
 from ukdsl_assets.defs.graph.keys import LOGS, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
 from ukdsl_assets.logs.clock import known_until
@@ -28,7 +28,7 @@ def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefiniti
         check_specs=[*check_specs(cascade, candidates, of_candidates), *check_specs(cascade, events, of_events)],
     )
     def logs(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             rows = day.lake.row_counts(candidates, day.trailing(candidates))
             # Taken before reading: what comes meanwhile may be missed.

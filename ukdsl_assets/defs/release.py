@@ -4,7 +4,7 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, result, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, result
 from ukdsl_assets.defs.graph.keys import RELEASE, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report
 from ukdsl_assets.defs.graph.publishing import Events, day_of
@@ -40,7 +40,7 @@ def release_asset(cascade: Cascade, workspace: Workspace, student: Student) -> d
         name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, RULES, blocking=False)
     )
     def release(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             decision = decide(day, student)
             yield from check_results(table, [GateResult("all_gates_passed", not decision.reasons, decision.message)])

@@ -10,7 +10,7 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, refuse_if_blocked, result, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked, result
 from ukdsl_assets.defs.graph.keys import SELECTION, since, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, rankings
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_frame
@@ -64,21 +64,21 @@ def simplified_student(cascade: Cascade, workspace: Workspace, student: Student)
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, gates))
     def checkpoints(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             trained: list[TrainedArm] = []
             for training in range(selection.trainings):
                 declared = simplified(cascade, student, training)
                 progress = training_progress(context.log.info, f"{student.name} simplified, training {training + 1}")
                 trained.append(train_arm(day, declared, "distilled", progress, name=checkpoint_name(training)))
-            # Each gate holds for every training; the first that fails is told.
-            by_gate = zip(*(each.results for each in trained), strict=True)
-            results = [next((each for each in same if not each.passed), same[0]) for same in by_gate]
+            # Each gate holds for every training; the first that fails is shown.
+            by_gate = zip(*(arm.results for arm in trained), strict=True)
+            results = [next((verdict for verdict in same if not verdict.passed), same[0]) for same in by_gate]
             yield from check_results(table, results)
             refuse_if_blocked({table: results})
-            for each in trained:
-                day.checkpoints.publish(each.checkpoint)
-            version = "-".join(each.checkpoint.version for each in trained)
+            for arm in trained:
+                day.checkpoints.publish(arm.checkpoint)
+            version = "-".join(arm.checkpoint.version for arm in trained)
             yield result(table, version, trained[0].figures | {"trainings": len(trained)})
 
     return checkpoints
@@ -107,7 +107,7 @@ def importance(cascade: Cascade, workspace: Workspace, student: Student) -> dg.A
 
     @dg.multi_asset(name="__".join((*tables[IMP][:2], "importance")), specs=specs)
     def importances(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             checkpoints = [
                 day.checkpoints.load(day.table(student.name, checkpoint_name(training)), day.date)
@@ -115,7 +115,7 @@ def importance(cascade: Cascade, workspace: Workspace, student: Student) -> dg.A
             ]
             days = day.window(rows, selection.window_days)
             measured = importance_tables(
-                [as_student(each) for each in checkpoints],
+                [as_student(checkpoint) for checkpoint in checkpoints],
                 measured_rows(day, rows, days, selection.rows, student.seed),
                 features,
                 selection,
@@ -123,11 +123,11 @@ def importance(cascade: Cascade, workspace: Workspace, student: Student) -> dg.A
                 day.settings.threads,
                 context.log.info,
             )
-            inputs = {each.key[-1]: each.version for each in checkpoints} | day.versions(rows)
+            inputs = {checkpoint.key[-1]: checkpoint.version for checkpoint in checkpoints} | day.versions(rows)
             # Both tables are staged before either is committed.
             staged = [day.lake.stage_frame(tables[domain], day.date, measured[domain]) for domain in IMPORTANCE]
-            for each in staged:
-                yield committed(context, workspace, each, inputs, {}, IMPORTANCE_MEANINGS)
+            for partition in staged:
+                yield committed(context, workspace, partition, inputs, {}, IMPORTANCE_MEANINGS)
 
     return importances
 
@@ -139,7 +139,7 @@ def feature_union(cascade: Cascade, workspace: Workspace, student: Student) -> d
     importance = {domain: (cascade.name, student.name, name) for domain, name in IMPORTANCE.items()}
     selection, features = selection_of(student), cascade.candidates_of(student)
     others: list[Table] = [
-        (cascade.name, each.name, "teacher_augmented") for each in cascade.students if each != student
+        (cascade.name, other.name, "teacher_augmented") for other in cascade.students if other != student
     ]
     use = "is trained with from the next day on" if student.features == "selected" else "could be trained with"
     described = spec(
@@ -148,12 +148,12 @@ def feature_union(cascade: Cascade, workspace: Workspace, student: Student) -> d
         SELECTION,
         f"The features that {student.name} {use}, by rule {selection.rule}, and what every rule would choose.",
         kinds={"polars", "deltalake"},
-        deps=[dg.AssetKey(each) for each in (*importance.values(), rows, *others)],
+        deps=[dg.AssetKey(key) for key in (*importance.values(), rows, *others)],
     )
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, RULES))
     def union(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             rankings_of = {domain: day.lake.scan(key, [day.date]).collect() for domain, key in importance.items()}
             towers = student.architecture.kind == "two_tower"
@@ -194,10 +194,10 @@ def selection_comparison(cascade: Cascade, workspace: Workspace, student: Studen
 
     @dg.multi_asset(name="__".join(table), specs=[described])
     def comparison(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             days = day.window(rows, selection.window_days)
-            read = shard_readers(day, rows, days, max(day.on(each).partition(rows).version for each in days))
+            read = shard_readers(day, rows, days, max(day.on(past_day).partition(rows).version for past_day in days))
             held = (halves(shard, student.seed)[1] for shard in held_shards(day, student))
             compared = compare_rules(
                 cascade,

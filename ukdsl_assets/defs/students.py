@@ -5,7 +5,7 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.closed_impressions import delay_dependencies
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, refuse_if_blocked, result, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked, result
 from ukdsl_assets.defs.graph.keys import STUDENTS, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of
 from ukdsl_assets.learning.students.student import ARMS, Arm
@@ -36,7 +36,7 @@ def arm_asset(cascade: Cascade, workspace: Workspace, student: Student, arm: Arm
         kinds={"pytorch" if student.architecture.is_network else "lightgbm"},
         deps=[
             since(rows, student.window_days),
-            *(dg.AssetKey(each) for each in teachers_on_the_fly(cascade, student, arm)),
+            *(dg.AssetKey(key) for key in teachers_on_the_fly(cascade, student, arm)),
             *delay_dependencies(cascade, student),
         ],
     )
@@ -45,7 +45,7 @@ def arm_asset(cascade: Cascade, workspace: Workspace, student: Student, arm: Arm
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=checks)
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             progress = training_progress(context.log.info, f"{student.name} {arm}")
             trained = train_arm(day, as_selected(day, student), arm, progress)

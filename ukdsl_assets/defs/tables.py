@@ -7,7 +7,7 @@ from hashlib import sha256
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.defs.graph.checks import check_specs, told_plainly
+from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TABLES, TEACHERS, spec
 from ukdsl_assets.defs.graph.lineage import lineage_metadata
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
@@ -63,7 +63,7 @@ def sql_asset(
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=checks)
     def sql_table(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             staged = stage_table(day, model)
             metadata = lineage_metadata(day, model)

@@ -1,4 +1,4 @@
-"""Group 3: teachers, each with one table of labels that every student reads, audited before it is published."""
+"""Group 3: teachers, each with one table of labels that every student reads, judged before it is published."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import FoundationTeacher, LoggedTeacher, TrainedTeacher
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, refuse_if_blocked, result, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked, result
 from ukdsl_assets.defs.graph.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.defs.tables import sql_asset
@@ -17,7 +17,7 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables.staging import removed_on_error
 from ukdsl_assets.learning.teachers import trained
 from ukdsl_assets.learning.teachers.gates import teacher_rules
-from ukdsl_assets.learning.training.delayed_feedback import told_as_seen
+from ukdsl_assets.learning.training.delayed_feedback import labels_as_seen_messages
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.progress import training_progress
 from ukdsl_assets.pipeline.tables import table_model
@@ -46,7 +46,7 @@ def teacher_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefi
 
 
 def logged_labels(cascade: Cascade, workspace: Workspace, teacher: LoggedTeacher) -> dg.AssetsDefinition:
-    """What a later stage predicted when it served, as labels: an SQL model with the teacher's audit on top."""
+    """What a later stage predicted when it served, as labels: an SQL model, judged by the teacher's gates too."""
     table: Table = (cascade.name, teacher.name, "teacher_labels")
 
     model = table_model(cascade, workspace, LOGGED_MODEL, table, teacher=teacher)
@@ -63,14 +63,14 @@ def trained_checkpoint(
     """Trees or a network, trained on the impressions of a rolling window that are not withheld."""
     table: Table = (cascade.name, teacher.name, "teacher_checkpoint")
     impressions: Table = (cascade.name, "impressions")
-    as_seen = told_as_seen(cascade, cascade.tasks_taught(teacher))
+    label_messages = labels_as_seen_messages(cascade, cascade.tasks_taught(teacher))
     described = spec(
         cascade,
         table,
         TEACHERS,
         f"{MODELS[teacher.kind]} for {', '.join(cascade.tasks_taught(teacher))} on {teacher.window_days} days of "
         f"impressions, with every feature known at {teacher.stage}."
-        + "".join(f" Labels of {told}." for told in as_seen.values()),
+        + "".join(f" Labels of {message}." for message in label_messages.values()),
         kinds=KINDS[teacher.kind],
         deps=[since(impressions, teacher.window_days)],
     )
@@ -79,14 +79,14 @@ def trained_checkpoint(
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=checks)
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             of_day = train_teacher(day, teacher, training_progress(context.log.info, teacher.name))
             yield from check_results(table, of_day.results)
             refuse_if_blocked({table: of_day.results})
             day.checkpoints.publish(of_day.checkpoint)
             version = of_day.checkpoint.version
-            yield result(table, version, {"checkpoint": version, **of_day.figures, **as_seen})
+            yield result(table, version, {"checkpoint": version, **of_day.figures, **label_messages})
 
     return checkpoint
 
@@ -103,13 +103,13 @@ def trained_labels(
         TEACHERS,
         f"Predictions of {teacher.name} for all rows that {teacher.stage} scored, computed once a day.",
         kinds=KINDS[teacher.kind] | {"deltalake"},
-        deps=[dg.AssetKey((*table[:2], "teacher_checkpoint")), *(dg.AssetKey(each) for each in sources)],
+        deps=[dg.AssetKey((*table[:2], "teacher_checkpoint")), *(dg.AssetKey(key) for key in sources)],
     )
     rules = teacher_rules(cascade, teacher)
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, rules))
     def labels(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             day = day_of(context, workspace, cascade)
             checkpoint = day.checkpoints.load(table[:2], day.date)
             inputs = {**day.versions(*sources), "teacher_checkpoint": checkpoint.version}

@@ -13,7 +13,7 @@ from ukdsl_assets.declaration.columns import KEYS, delay_column
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.frames.splits import withheld
-from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS, told_as_seen, with_label_factor
+from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS, labels_as_seen_messages, with_label_factor
 from ukdsl_assets.learning.training.rows import Reader
 from ukdsl_assets.pipeline.closed_impressions import CLOSED_IMPRESSIONS, first_closing
 from ukdsl_assets.pipeline.day import Day
@@ -80,7 +80,7 @@ def labels_message(cascade: Cascade, student: Student, delays: KnownDelays | Non
     own = [f"{student.task}: {delays.message}"] if delays is not None else []
     if student.delayed_feedback == "wait":
         own = [f"{student.task}: those of the newest day whose attribution windows have closed"]
-    messages = [*own, *told_as_seen(cascade, student.label_tasks).values()]
+    messages = [*own, *labels_as_seen_messages(cascade, student.label_tasks).values()]
     return {"labels": "; ".join(messages)} if messages else {}
 
 

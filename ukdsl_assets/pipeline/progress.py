@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ukdsl_assets.settings import PROGRESS_EVERY_SECONDS
 
 
-def told_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Callable[[float, int, float], None]:
+def progress_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Callable[[float, int, float], None]:
     """A callback (done, in all, seconds since the start) that tells at most one line every five seconds."""
     last = 0.0
 

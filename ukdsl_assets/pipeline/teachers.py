@@ -17,7 +17,7 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints.interrupted import StateFile
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
 from ukdsl_assets.learning.teachers import trained
-from ukdsl_assets.learning.training.delayed_feedback import told_as_seen
+from ukdsl_assets.learning.training.delayed_feedback import labels_as_seen_messages
 from ukdsl_assets.learning.training.gates import COMPARED_ROWS, RULES, no_withheld_request, same_predictions
 from ukdsl_assets.learning.training.requests_read import RequestsRead, recorded
 from ukdsl_assets.learning.training.rows import Reader
@@ -53,7 +53,7 @@ def train_teacher(day: Day, teacher: TrainedHere, progress: Any = None) -> Train
     threads = settings.threads if teacher.kind == "trained" else settings.training_threads
     fitted = trained.fit(cascade, teacher, readers, threads, settings.device, progress, keeper)
     content = {**declared, "lineage": lineage, "figures": fitted.figures, **trained.as_checkpoint(fitted)}
-    content |= told_as_seen(cascade, cascade.tasks_taught(teacher))
+    content |= labels_as_seen_messages(cascade, cascade.tasks_taught(teacher))
     if isinstance(fitted, trained.FittedTeacher):
         saved = day.checkpoints.save(key, day.date, content, text=fitted.text)
     else:

@@ -102,12 +102,12 @@ def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeRepor
 def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: Student, day: date) -> StudentReport:
     """One student's part of the report; see `read_report`."""
     key = (cascade.name, student.name)
-    days = [each for each in lake.partitions((*key, "evaluation")) if each < day][1 - TREND_DAYS :]
+    days = [earlier for earlier in lake.partitions((*key, "evaluation")) if earlier < day][1 - TREND_DAYS :]
     trend = completed(lake.scan((*key, "evaluation"), [*days, day]).collect())
     evaluation = trend.filter(day=day)
     grouped = (*key, "calibration_by_group")
     groups = lake.scan(grouped, [day]).collect() if day in lake.partitions(grouped) else None
-    history = [each for each in store.release_history(key) if each["entry"]["day"] <= str(day)]
+    history = [decision for decision in store.release_history(key) if decision["entry"]["day"] <= str(day)]
     outcome, reasons = outcome_on(day, history, store.released(key))
     gates = gates_of(cascade, student, evaluation)
     selection = read_selection(lake, key, day)
@@ -123,7 +123,7 @@ def read_selection(lake: Lake, key: tuple[str, str], day: date) -> SelectionRepo
     published = lake.partitions(union)
     if day not in published:
         return None
-    days = [each for each in published if each <= day][-TREND_DAYS:]
+    days = [published_day for published_day in published if published_day <= day][-TREND_DAYS:]
     importance = {
         domain: lake.scan((*key, name), [day]).collect()
         for domain, name in ((IMP, "impression_importance"), (CD, "consideration_importance"))
@@ -200,9 +200,9 @@ def outcome_on(
         history: of `release_history`, oldest first.
         released: the released entry, None for none.
     """
-    found = [each for each in history if each["entry"]["day"] == str(day)]
-    if found:
-        return found[-1]["outcome"], list(found[-1]["entry"].get("reasons", []))
+    decisions = [decision for decision in history if decision["entry"]["day"] == str(day)]
+    if decisions:
+        return decisions[-1]["outcome"], list(decisions[-1]["entry"].get("reasons", []))
     return ("newer" if released is not None and released["day"] > str(day) else "undecided"), []
 
 

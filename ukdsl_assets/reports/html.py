@@ -23,7 +23,7 @@ from ukdsl_assets.reports.selection_section import selection_shown
 from ukdsl_assets.settings import Settings
 
 FOLDER = Path(__file__).parent
-# arXiv 2502.06834, production, pre-ranking: calibration on IMP and CD, change of NE on both; no errors are told.
+# arXiv 2502.06834, production, pre-ranking: calibration on IMP and CD, change of NE on both; without errors.
 PAPER = (
     ("baseline", ("1.01", "1.27", "0", "0")),
     ("with distillation", ("1.03", "1.12", "+0.01%", "\N{MINUS SIGN}1.98%")),
@@ -87,7 +87,7 @@ def render_report(report: CascadeReport) -> str:
         delayed=any(task.delayed for task in cascade.tasks),
         stages=Markup(plots.stage_calibration_svg(report.stages)) if len(report.stages) else None,
         stage_rows=stage_rows(report.stages),
-        students=[_student(cascade, each) for each in report.students],
+        students=[_student(cascade, student_report) for student_report in report.students],
         paper=PAPER,
     )
 
@@ -203,19 +203,19 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "progressive": progressive_rows(evaluation),
         "selection": None if report.selection is None else selection_shown(student, report.selection),
         "gates": report.gates,
-        "decisions": [_decision(each) for each in reversed(report.decisions)],
+        "decisions": [_decision(decision) for decision in reversed(report.decisions)],
     }
 
 
 def _segments(groups: pl.DataFrame) -> dict[str, tuple[Markup, int]]:
     """Segment -> its figure, and how many of its groups are left out."""
-    found = {}
+    figures = {}
     for name in groups["by"].unique(maintain_order=True):
         if name != DECILE:
             of_segment = groups.filter(by=name)
             left_out = of_segment["group"].n_unique() - len(plots.largest_groups(of_segment))
-            found[name] = (Markup(plots.segment_svg(groups, name)), left_out)
-    return found
+            figures[name] = (Markup(plots.segment_svg(groups, name)), left_out)
+    return figures
 
 
 def _decision(record: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
@@ -251,11 +251,11 @@ def _with_error(value: str, error: str, unit: str) -> str:
 
 def _off(row: Mapping[str, Any]) -> str:
     """26% too high"""
-    seen = row["calibration"]
-    if seen is None or not math.isfinite(seen):
+    calibration = row["calibration"]
+    if calibration is None or not math.isfinite(calibration):
         return "of unknown calibration"
-    share = abs(seen - 1)
-    return "right on average" if share < 0.005 else f"{share:.0%} too {'high' if seen > 1 else 'low'}"
+    share = abs(calibration - 1)
+    return "right on average" if share < 0.005 else f"{share:.0%} too {'high' if calibration > 1 else 'low'}"
 
 
 def _better(row: Mapping[str, Any]) -> str:

@@ -67,8 +67,14 @@ def evaluation_table(title: str, evaluation: pl.DataFrame) -> Table:
 def history_markdown(history: Iterable[Mapping[str, Any]]) -> str:
     """The release history of `CheckpointStore.release_history`, newest first."""
     rows = [
-        (each["entry"]["day"], each["outcome"], each["entry"]["checkpoint"], _why(each["entry"]), each["decided_at"])
-        for each in reversed(list(history))
+        (
+            decision["entry"]["day"],
+            decision["outcome"],
+            decision["entry"]["checkpoint"],
+            _why(decision["entry"]),
+            decision["decided_at"],
+        )
+        for decision in reversed(list(history))
     ]
     return _markdown(("day", "decision", "checkpoint", "why", "decided at"), rows)
 
@@ -91,11 +97,11 @@ def gate_table(title: str, results: Iterable[GateResult]) -> Table:
 
 def decision_on(day: str, history: Iterable[Mapping[str, Any]]) -> str:
     """The newest decision on a day's checkpoint, in one line; the history is oldest first."""
-    found = [each for each in history if each["entry"]["day"] == day]
-    if not found:
+    decisions = [decision for decision in history if decision["entry"]["day"] == day]
+    if not decisions:
         return f"Not released: {day} passed its gates, and a newer day is released"
-    entry = found[-1]["entry"]
-    return f"{found[-1]['outcome'].capitalize()}: checkpoint {entry['checkpoint']} of {day}, {_why(entry)}"
+    entry = decisions[-1]["entry"]
+    return f"{decisions[-1]['outcome'].capitalize()}: checkpoint {entry['checkpoint']} of {day}, {_why(entry)}"
 
 
 def headline(serving: str, evaluation: pl.DataFrame) -> str:
@@ -158,20 +164,20 @@ def groups_markdown(by_group: pl.DataFrame, serving: str) -> str:
         chosen = by_group.filter(arm="distilled", head=head, domain=domain, reference=reference)
         for row in chosen.iter_rows(named=True):
             means = (f"{row['mean_prediction']:.4f}", f"{row['mean_reference']:.4f}")
-            seen = _with_error(row["calibration"], row["calibration_error"])
+            calibration = _with_error(row["calibration"], row["calibration_error"])
             # A segment's value is a user's text.
             group = row["group"].replace("|", "\\|")
-            rows.append((f"{domain}, {reference}", row["by"], group, f"{row['rows']:,}", *means, seen))
+            rows.append((f"{domain}, {reference}", row["by"], group, f"{row['rows']:,}", *means, calibration))
     return _markdown(header, rows)
 
 
 def trends(serving: str, evaluation: pl.DataFrame) -> dict[str, float]:
     """The distilled student's figures that are worth a plot over days; those that are not finite are left out."""
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for name, domain, head, reference in (("cd", CD, serving, "teacher"), ("imp", IMP, "impression", "label")):
         where = {"arm": "distilled", "head": head, "domain": domain, "reference": reference}
-        found |= {f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne_change")}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+        figures |= {f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne_change")}
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def _with_error(value: float, error: float) -> str:

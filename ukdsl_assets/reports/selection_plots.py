@@ -51,7 +51,7 @@ def rankings_png(importance: dict[str, pl.DataFrame], union: pl.DataFrame) -> by
         return target.getvalue()
 
 
-def seen_by_one(union: pl.DataFrame) -> dict[str, set[str]]:
+def first_in_one_ranking(union: pl.DataFrame) -> dict[str, set[str]]:
     """Features among the first of one ranking and not of the other, as many firsts as are chosen: ranking -> names."""
     size = len(chosen_of(union))
     first = {
@@ -103,7 +103,7 @@ def _rankings(figure: "Figure", every: "list[Axes]", importance: dict[str, pl.Da
     mean = pl.col("impression_rank") + pl.col("consideration_rank")
     shown = union.sort(best, mean).head(MOST_FEATURES).sort(mean, "impression_rank")
     names = shown["feature"].to_list()
-    chosen, alone = set(chosen_of(union)), seen_by_one(union)
+    chosen, alone = set(chosen_of(union)), first_in_one_ranking(union)
     for axes, (domain, (ranking, title)) in zip(every, PANELS.items(), strict=True):
         table = pl.DataFrame({"feature": names}).join(
             importance[domain], on="feature", how="left", maintain_order="left"

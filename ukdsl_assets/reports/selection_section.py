@@ -50,7 +50,7 @@ def selection_sentences(student: Student, union: pl.DataFrame) -> list[str]:
     budget = f"{selection.budget} features" if selection.budget is not None else f"a cost of {selection.cost_budget:g}"
     cost = float(union.filter(pl.col("place").is_not_null())["cost"].sum())
     use = "The student is trained with them from the next day on" if student.features == "selected" else "It only tells"
-    alone = selection_plots.seen_by_one(union)
+    alone = selection_plots.first_in_one_ranking(union)
     sentences = [
         f"Rule {selection.rule.replace('_', ' ')} chose {len(chosen)} of {len(union)} candidates, at a cost of "
         f"{cost:g}; allowed are {budget}. {use}.",

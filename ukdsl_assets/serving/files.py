@@ -22,7 +22,7 @@ BATCH_ROWS = 65_536
 # Above this share of unknown ids a feature says little, and something is likely to be wrong.
 MOSTLY_UNKNOWN = 0.5
 # Called with rows done, rows in all and seconds since the start.
-Told = Callable[[int, int, float], None]
+ScoringProgress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -36,26 +36,26 @@ class ScoredFiles:
     unknown: Mapping[str, float]
 
 
-def told_of_unknown(unknown: Mapping[str, float], trained: str) -> list[str]:
+def unknown_id_messages(unknown: Mapping[str, float], trained: str) -> list[str]:
     """What to know of ids that the student was not trained on, a line each; empty where all ids are known.
 
     Args:
-        unknown: of `Scored`; trained: the day of the checkpoint.
+        unknown: of `ScoredFiles`; trained: the day of the checkpoint.
     """
-    strange = {name: share for name, share in unknown.items() if share > 0}
-    if not strange:
+    unknown_shares = {name: share for name, share in unknown.items() if share > 0}
+    if not unknown_shares:
         return []
-    shares = ", ".join(f"{name} {share:.2%}" for name, share in strange.items())
-    told = [f"Rows with an id that the student was not trained on: {shares}"]
-    if most := [name for name, share in strange.items() if share > MOSTLY_UNKNOWN]:
-        told.append(
+    shares = ", ".join(f"{name} {share:.2%}" for name, share in unknown_shares.items())
+    messages = [f"Rows with an id that the student was not trained on: {shares}"]
+    if most := [name for name, share in unknown_shares.items() if share > MOSTLY_UNKNOWN]:
+        messages.append(
             f"Most ids of {', '.join(most)} are unknown or null, so the predictions hardly use them. That usually "
             "means ids of another space than the training logs' (another identifier, a hash, another surface), a "
             "renamed or shifted column under the feature's name, a checkpoint that is older than the candidates (it is "
             f"of {trained}), or candidates that seldom get as far as the student's stage. Compare some values with "
             "that day's candidate log; if they are the same kind of id, run more or newer days and score again."
         )
-    return told
+    return messages
 
 
 def score_files(
@@ -66,7 +66,7 @@ def score_files(
     record: Mapping[str, str] | None = None,
     threads: int = 1,
     batch_rows: int = BATCH_ROWS,
-    told: Told | None = None,
+    progress: ScoringProgress | None = None,
 ) -> ScoredFiles:
     """Write request_id and candidate_id, where the input has them, and float32 `prediction` in the input's order.
 
@@ -80,7 +80,7 @@ def score_files(
     Raises:
         ScoringError: no input, an unknown head, an output that is the input, a folder, in the input's folder or has
             none, identifiers that differ between files, a feature that is missing, null or not finite.
-        ContractError: a feature of another type. What a file's schema tells is refused before anything is scored.
+        ContractError: a feature of another type. A wrong schema of any file is refused before anything is scored.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -115,8 +115,8 @@ def score_files(
                     writer = pq.ParquetWriter(temporary, schema, compression="zstd")
                 writer.write_table(table.cast(pa.schema(writer.schema)))
                 rows, mass = rows + len(frame), mass + float(prediction.sum(dtype=np.float64))
-                if told is not None:
-                    told(rows, total, time.monotonic() - started)
+                if progress is not None:
+                    progress(rows, total, time.monotonic() - started)
         if writer is not None:
             writer.close()
             temporary.replace(target)
@@ -234,8 +234,10 @@ def _counted(fitted: FittedStudent, file: Path, batch_rows: int) -> ScoringError
                 firsts[name] = firsts[name] if counts[name] else before + int(wrong.argmax()) + 1
                 counts[name] += int(wrong.sum())
         before += len(frame)
-    found = [f"`{name}` in {count:,} row(s), first in row {firsts[name]:,}" for name, count in counts.items() if count]
+    columns = [
+        f"`{name}` in {count:,} row(s), first in row {firsts[name]:,}" for name, count in counts.items() if count
+    ]
     return ScoringError(
-        f"{file}, {before:,} rows: null, NaN or infinite: {'; '.join(found)} (rows count from 1); expected numbers; "
+        f"{file}, {before:,} rows: null, NaN or infinite: {'; '.join(columns)} (rows count from 1); expected numbers; "
         "fill them as the logs that the student was trained on do"
     )

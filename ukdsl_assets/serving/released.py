@@ -55,7 +55,7 @@ def load_student(
         >>> print(first.day)
         2026-01-01
     """
-    names = [each.name for each in cascade.students]
+    names = [declared.name for declared in cascade.students]
     if student not in names:
         raise DeclarationError(
             f"{cascade.name} has no student `{student}`; declared are {', '.join(names) or '(none)'}"
@@ -63,19 +63,19 @@ def load_student(
         )
     settings = Settings() if lake is None else Settings(lake=str(lake))
     store, key = CheckpointStore(settings.checkpoints), (cascade.name, student)
-    found = store.load_released(key) if day is None else store.load((*key, "distilled"), day)
-    if found is None:
+    checkpoint = store.load_released(key) if day is None else store.load((*key, "distilled"), day)
+    if checkpoint is None:
         raise ScoringError(
             f"{cascade.name}/{student}: nothing is released below {settings.lake}; run `ukdsl run {cascade.name} "
             "--days ...`, or name the day whose checkpoint to take (--day)"
         )
-    fitted = from_checkpoint(found.metadata, found.tensors or {}, found.text)
+    fitted = from_checkpoint(checkpoint.metadata, checkpoint.tensors or {}, checkpoint.text)
     return LoadedStudent(
         fitted.tensors,
         fitted.encoder,
         fitted.architecture,
         fitted.heads,
         fitted.text,
-        day=found.day,
-        version=found.version,
+        day=checkpoint.day,
+        version=checkpoint.version,
     )

@@ -3,7 +3,7 @@ import pytest
 
 from ukdsl_assets.simulation.ads.truth import candidates, dot_probabilities, pair_signals, true_probabilities
 from ukdsl_assets.simulation.ads.world import World
-from ukdsl_assets.simulation.hashing import NORMAL_LEVELS, choices, hashed, normals
+from ukdsl_assets.simulation.hashing import NORMAL_LEVELS, hashed, integers, normals
 
 SEED, DAY = 100, 3
 
@@ -62,10 +62,10 @@ def _naive(user: int, ad: int, requests: object, row: int) -> tuple[float, float
     def n(purpose: str, *identifiers: int) -> float:
         return float(normals(SEED, purpose, *identifiers))
 
-    segment, country, age = (int(choices(k, SEED, name, user)) for name, k in _USER_IDS)
-    device = int(choices(4, SEED, "device", user))
+    segment, country, age = (int(integers(k, SEED, name, user)) for name, k in _USER_IDS)
+    device = int(integers(4, SEED, "device", user))
     advertiser, category, form = (
-        int(choices(k, SEED, name, ad)) for name, k in (("advertiser", 400), ("category", 40), ("format", 5))
+        int(integers(k, SEED, name, ad)) for name, k in (("advertiser", 400), ("category", 40), ("format", 5))
     )
     hour, placement = int(requests.hour[row]), int(requests.placement[row])  # type: ignore[attr-defined]
     taste = [0.75 * n("segment centroid", segment, i) + 0.66 * n("user latent", user, i) for i in range(8)]

@@ -1,4 +1,4 @@
-"""Write, audit, publish: a partition is staged, judged, and committed only if no gate of severity ERROR failed."""
+"""Write, judge, publish: a partition is staged, judged, and committed only if no gate of severity ERROR failed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -69,8 +69,8 @@ def committed(
     """
     versions = {f"input:{name}": version for name, version in inputs.items()}
     published = workspace.lake.commit(staged, {"run_id": context.run.run_id, **versions, **(record or {})})
-    told = descriptions or {}
-    columns = [dg.TableColumn(name, str(dtype), told.get(name)) for name, dtype in staged.schema.items()]
+    meanings = descriptions or {}
+    columns = [dg.TableColumn(name, str(dtype), meanings.get(name)) for name, dtype in staged.schema.items()]
     shown: dict[str, Any] = {
         "dagster/partition_row_count": published.rows,
         "dagster/table_name": "/".join(staged.table),
@@ -83,7 +83,7 @@ def committed(
     return result(staged.table, published.data_version, {**shown, **metadata})
 
 
-def committed_whole(
+def committed_undated(
     context: dg.AssetExecutionContext,
     workspace: Workspace,
     table: Table,

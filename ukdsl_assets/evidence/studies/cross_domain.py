@@ -18,7 +18,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP, KEYS, label_column
 from ukdsl_assets.declaration.students import LossWeights, Student
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher, TrainedTeacher
-from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
 from ukdsl_assets.evidence.worlds.cross_domain_rows import (
     FIRST_JUDGED,
     Surface,
@@ -58,7 +58,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """All arms on all small tabs for one draw of users.
 
     Raises:
@@ -67,14 +67,14 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     seed, folder = settings["seed"], Settings().kuairand
     large = kuairand_cascade(1, 1)
     rows = kuairand_candidates(large, folder, scratch).filter("shown", pl.col("day") < FIRST_JUDGED)
-    teacher = Teacher(large, resampled(rows, seed).drop("day"), settings["trees"])
-    told(1, len(TABS) + 1)
+    teacher = SourceModels(large, resampled(rows, seed).drop("day"), settings["trees"])
+    progress(1, len(TABS) + 1)
     tables = empty()
     for done, tab in enumerate(TABS, start=2):
         surface = kuairand_surface(tab, settings["unshown"], folder, scratch, seed)
-        for name, found in compared(f"tab {tab}", teacher, surface, settings).items():
-            tables[name] += found
-        told(done, len(TABS) + 1)
+        for name, lines in surface_rows(f"tab {tab}", teacher, surface, settings).items():
+            tables[name] += lines
+        progress(done, len(TABS) + 1)
     return tables
 
 
@@ -83,7 +83,7 @@ def empty() -> Rows:
     return {"teachers": [], "impressions": [], "considered": []}
 
 
-class Teacher:
+class SourceModels:
     """The large surface's models: boosted trees whose predictions teach, and a network whose hidden layer does."""
 
     def __init__(self, cascade: Cascade, impressions: pl.DataFrame, trees: int) -> None:
@@ -91,7 +91,7 @@ class Teacher:
         stage = cascade.stages[-1].name
         declared = TrainedTeacher(name="foundation", kind="trained", stage=stage, trees=trees)
         self.trees: FittedTeacher = fit_teacher(cascade, declared, impressions, threads=1)
-        task, *others = (each.name for each in cascade.tasks)
+        task, *others = (declared_task.name for declared_task in cascade.tasks)
         student = Student(
             name="network", stage=stage, task=task, teacher="foundation", heads=("impression",),
             architecture=MlpArchitecture(kind="mlp", hidden=(64, 32)), label_tasks=tuple(others),
@@ -102,15 +102,15 @@ class Teacher:
 
     def label(self, mapping: CrossDomainTeacher, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows with `<task>_prediction` of every task and `representation`, zero-shot."""
-        asked = translated(mapping, self.trees.features, rows)
-        labels = predict_teacher(self.trees, asked, threads=1).drop(KEYS)
-        layer = student_hidden_layer(self.network, asked)
+        source_rows = translated(mapping, self.trees.features, rows)
+        labels = predict_teacher(self.trees, source_rows, threads=1).drop(KEYS)
+        layer = student_hidden_layer(self.network, source_rows)
         return rows.hstack(labels).with_columns(
             pl.Series("representation", layer, pl.Array(pl.Float32, layer.shape[1]))
         )
 
 
-def mapping_of(surface: Surface, teacher: Teacher) -> CrossDomainTeacher:
+def mapping_of(surface: Surface, teacher: SourceModels) -> CrossDomainTeacher:
     """The shipped teacher's mapping, for the trees of all features and for every task."""
     shipped = surface.cascade.teachers[0]
     assert isinstance(shipped, CrossDomainTeacher)
@@ -123,7 +123,7 @@ def mapping_of(surface: Surface, teacher: Teacher) -> CrossDomainTeacher:
     return shipped.model_copy(update={"tasks": tasks, "defaults": {**shipped.defaults, **missing}})
 
 
-def compared(name: str, teacher: Teacher, surface: Surface, settings: Mapping[str, Any]) -> Rows:
+def surface_rows(name: str, teacher: SourceModels, surface: Surface, settings: Mapping[str, Any]) -> Rows:
     """One small surface: the teacher as it is, and every arm of both students against the baseline."""
     mapping = mapping_of(surface, teacher)
     train, judged = (teacher.label(mapping, rows) for rows in (surface.train, surface.judged))
@@ -140,9 +140,9 @@ def compared(name: str, teacher: Teacher, surface: Surface, settings: Mapping[st
     for student in students(surface.cascade, settings):
         held = rows_of(student, judged)
         predictions: dict[tuple[str, str], NDArray[np.float32]] = {}
-        rows, level = rows_of(student, train), rows_of(student, recalibrated(student, train))
+        rows, level = rows_of(student, train), rows_of(student, recalibrated_by_labels(student, train))
         for arm in (NONE, *ARMS):
-            fitted = trained(surface.cascade, student, arm, level if arm == RECALIBRATED else rows, settings)
+            fitted = trained_arm(surface.cascade, student, arm, level if arm == RECALIBRATED else rows, settings)
             key = "baseline" if arm == NONE else arm
             predictions[key, "impression"] = predict_student(fitted, held)["impression"]
         table = evaluate(held, predictions).to_dicts()
@@ -167,7 +167,7 @@ def compared(name: str, teacher: Teacher, surface: Surface, settings: Mapping[st
     return tables
 
 
-def recalibrated(student: Student, train: pl.DataFrame) -> pl.DataFrame:
+def recalibrated_by_labels(student: Student, train: pl.DataFrame) -> pl.DataFrame:
     """Rows whose labels by the teacher are moved along a line in the logit that fits the surface's own labels best."""
     name = label_column(student.task)
     shown = train.filter(pl.col(student.task).is_not_null())
@@ -203,7 +203,7 @@ def students(cascade: Cascade, settings: Mapping[str, Any]) -> list[Student]:
     ]
 
 
-def trained(
+def trained_arm(
     cascade: Cascade, student: Student, arm: str, rows: pl.DataFrame, settings: Mapping[str, Any]
 ) -> FittedStudent:
     """One arm on the surface's training rows, with the baseline's epochs, steps and learning rate."""

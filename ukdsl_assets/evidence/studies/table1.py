@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.columns import CD, IMP
-from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
 from ukdsl_assets.evidence.worlds.arms import IMPRESSION, Learner, recipes
 from ukdsl_assets.evidence.worlds.simulated_days import augmented, declared, scale_of, warmed_up
 from ukdsl_assets.learning.evaluation.table import evaluate
@@ -36,7 +36,7 @@ PRODUCTION, TEACHER = "pre-ranking as logged", "ranking as logged (the teacher)"
 LOGGED = {PRODUCTION: "own", TEACHER: "teacher"}
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """Train every arm for `days` days on one world's cascade, judge all on the withheld requests of the last ones."""
     import torch
 
@@ -52,13 +52,13 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         trained = rows.filter(~pl.col("withheld"))
         for learner in learners:
             learner.train(trained)
-        told(day + 1, days)
+        progress(day + 1, days)
         if day < first_judged:
             continue
         held.append(rows.filter("withheld"))
         for learner in learners:
-            for head, each in learner.predict(held[-1]).items():
-                predictions.setdefault((learner.recipe.name, head), []).append(each)
+            for head, prediction in learner.predict(held[-1]).items():
+                predictions.setdefault((learner.recipe.name, head), []).append(prediction)
         for name, column in LOGGED.items():
             predictions.setdefault((name, IMPRESSION), []).append(held[-1][column].to_numpy())
     judged = evaluate(pl.concat(held), {key: np.concatenate(parts) for key, parts in predictions.items()})

@@ -14,7 +14,7 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import TrainedTeacher
-from ukdsl_assets.evidence.study import Rows, Study, Told
+from ukdsl_assets.evidence.study import Rows, Study, StudyProgress
 from ukdsl_assets.evidence.worlds.selection_rules import Parts, compared_rules, measured_scores, tables_of_rules
 from ukdsl_assets.frames.splits import halves, withheld
 from ukdsl_assets.learning.teachers.trees import fit_teacher, predict_teacher
@@ -27,7 +27,7 @@ from ukdsl_assets.settings import Settings
 STUDENT = "click"
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """The seed draws the unshown candidates, starts the trainings and halves the withheld requests."""
     import torch
 
@@ -40,18 +40,18 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     read = []
     for done, day in enumerate(days, start=1):
         read.append(source.read(day))
-        told(done, len(days) + 2)
-    labelled = pl.concat([impressions(cascade, each) for each in read])
+        progress(done, len(days) + 2)
+    labelled = pl.concat([impressions(cascade, logs) for logs in read])
     kept = ~withheld(labelled["request_id"], cascade.withheld_share)
     fitted = fit_teacher(cascade, teacher, labelled.filter(kept), threads=1)
-    judged = pl.concat([each.candidate_log for each in read[-settings["student_days"] :]])
+    judged = pl.concat([logs.candidate_log for logs in read[-settings["student_days"] :]])
     predictions = predict_teacher(fitted, judged, threads=1)
     column = next(name for name in predictions.columns if name.startswith(student.task))
     rows = augmented(student, labelled, judged, predictions.rename({column: "target"}))
     rows = rows.with_columns(withheld=withheld(rows["request_id"], cascade.withheld_share))
     parts = Parts(rows.filter(~pl.col("withheld")), *halves(rows.filter("withheld"), settings["seed"]))
     scores = measured_scores(cascade, student, parts)
-    told(len(days) + 1, len(days) + 2)
+    progress(len(days) + 1, len(days) + 2)
     compared, _ = compared_rules("KuaiRand", cascade, student, scores, budget_of(selection_of(student)), parts)
     return compared
 
@@ -82,14 +82,16 @@ def impressions(cascade: Cascade, logs: DayOfLogs) -> pl.DataFrame:
     return rows.sort(KEYS)
 
 
-def augmented(student: Student, labelled: pl.DataFrame, judged: pl.DataFrame, taught: pl.DataFrame) -> pl.DataFrame:
+def augmented(
+    student: Student, labelled: pl.DataFrame, judged: pl.DataFrame, predictions: pl.DataFrame
+) -> pl.DataFrame:
     """Rows of teacher_augmented of the judged days, sorted by request, candidate and domain."""
     shown = labelled.join(judged.select(KEYS), on=KEYS, how="semi").with_columns(
         domain=pl.lit(IMP), target=pl.col(student.task)
     )
-    considered = judged.join(taught.select(*KEYS, "target"), on=KEYS).with_columns(domain=pl.lit(CD))
+    considered = judged.join(predictions.select(*KEYS, "target"), on=KEYS).with_columns(domain=pl.lit(CD))
     columns = [name for name in considered.columns if name in shown.columns]
-    rows = pl.concat([each.select(columns) for each in (shown, considered)])
+    rows = pl.concat([part.select(columns) for part in (shown, considered)])
     return rows.with_columns(weight=pl.lit(1.0, pl.Float32)).sort(*KEYS, "domain")
 
 

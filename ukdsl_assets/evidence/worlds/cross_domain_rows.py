@@ -56,7 +56,7 @@ def kuairand_candidates(cascade: Cascade, folder: Path, scratch: Path) -> pl.Dat
     source = kuairand.KuaiRandSource(cascade, folder)
     last = cascade.last_day or cascade.first_day
     days = [cascade.first_day + timedelta(days=index) for index in range((last - cascade.first_day).days + 1)]
-    rows = pl.concat([labelled(cascade, *source.read(day)).with_columns(day=pl.lit(day)) for day in days])
+    rows = pl.concat([labelled_candidates(cascade, *source.read(day)).with_columns(day=pl.lit(day)) for day in days])
     # Processes of other seeds may be at it too; a rename is all or nothing.
     unfinished = kept.with_suffix(f".{id(rows)}.unfinished")
     rows.write_parquet(unfinished)
@@ -64,15 +64,15 @@ def kuairand_candidates(cascade: Cascade, folder: Path, scratch: Path) -> pl.Dat
     return rows
 
 
-def labelled(cascade: Cascade, candidates: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def labelled_candidates(cascade: Cascade, candidates: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """A day's candidates with their labels, as the SQL model `impressions` attributes those of tasks without delay."""
     rows = candidates
     for task in cascade.tasks:
         happened = events.filter(event=task.event).select(*KEYS, pl.lit(1.0, pl.Float32).alias(task.name)).unique()
         rows = rows.join(happened, on=KEYS, how="left", maintain_order="left")
     for task in cascade.tasks:
-        labelled = pl.col("shown") if task.given is None else pl.col("shown") & (pl.col(task.given) == 1)
-        rows = rows.with_columns(pl.when(labelled).then(pl.col(task.name).fill_null(0)).alias(task.name))
+        has_label = pl.col("shown") if task.given is None else pl.col("shown") & (pl.col(task.given) == 1)
+        rows = rows.with_columns(pl.when(has_label).then(pl.col(task.name).fill_null(0)).alias(task.name))
     features = [feature.name for feature in cascade.features]
     truth = [pl.col(truth_column(cascade.tasks[0].name)).alias("truth")] if cascade.has_truth else []
     kept = rows.select(*KEYS, "shown", "deepest_stage", *(task.name for task in cascade.tasks), *features, *truth)
@@ -104,7 +104,7 @@ def simulated_source(seed: int, days: int) -> tuple[Cascade, pl.DataFrame]:
     """The shipped ads cascade in another world, and the shown rows of its days with labels and all features."""
     cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
     scale = SCALES["default"]
-    return cascade, pl.concat([shown_rows(each) for each in _served(World(seed), [scale.requests] * days)])
+    return cascade, pl.concat([shown_rows(served) for served in _served(World(seed), [scale.requests] * days)])
 
 
 def _served(world: World, requests: Sequence[int], truths: bool = False) -> Iterator[SimulatedDay]:
@@ -160,6 +160,6 @@ def simulated_surface(seed: int, days: int, judged: int) -> Surface:
         names = {name: surface.columns.get(name, name) for name in candidate_log_dtypes(cascade)}
         log = candidate_log(served, midnight, names.values()).rename({there: here for here, there in names.items()})
         # A week later all conversions are known.
-        rows = labelled(cascade, log, event_log(served, midnight, midnight + timedelta(days=8)))
+        rows = labelled_candidates(cascade, log, event_log(served, midnight, midnight + timedelta(days=8)))
         parts.append(rows.filter(deepest_stage="ranking"))
     return Surface(cascade, pl.concat(parts[:-1]), parts[-1])

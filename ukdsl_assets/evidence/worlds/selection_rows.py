@@ -58,7 +58,9 @@ def declared(world: SelectionWorld, selection: Mapping[str, Any]) -> tuple[Casca
     return cascade, cascade.students[0]
 
 
-def taught(cascade: Cascade, student: Student, world: SelectionWorld, requests: int, explored: float) -> FittedStudent:
+def trained_teacher(
+    cascade: Cascade, student: Student, world: SelectionWorld, requests: int, explored: float
+) -> FittedStudent:
     """The teacher: a larger network on the labels of shown rows and of some that a randomised policy showed.
 
     Args:

@@ -19,7 +19,7 @@ from ukdsl_assets.selection.rules.scores import Budget, Scores
 from ukdsl_assets.selection.simplified import selection_of, simplified
 from ukdsl_assets.selection.tables import importance_tables, scores_from
 
-KEYS = ("data", "rule", "size")
+RULE_KEYS = ("data", "rule", "size")
 # Data and what predictions on it are compared with.
 PLACES = ((IMP, "label"), (IMP, "truth"), (CD, "teacher"), (CD, "truth"))
 FIGURES = {"features": ".1f", **{f"{domain}, {reference}": "+.2%" for domain, reference in PLACES}}
@@ -40,14 +40,14 @@ def tables_of_rules() -> tuple[TableOf, TableOf]:
             "rules",
             "NE relative to impression importance alone at equal size (below 0 is better); size union: as many as the "
             "natural union has",
-            KEYS,
+            RULE_KEYS,
             FIGURES,
             beside=[
                 {"data": "paper, production", "rule": rule, "IMP, label": shown, "CD, teacher": considered}
                 for rule, (shown, considered) in _PAPER.items()
             ],
         ),
-        TableOf("union", "NE relative to the equal-size union", KEYS, FIGURES),
+        TableOf("union", "NE relative to the equal-size union", RULE_KEYS, FIGURES),
     )
 
 

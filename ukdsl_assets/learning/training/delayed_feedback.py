@@ -16,13 +16,13 @@ from ukdsl_assets.declaration.cascade import Cascade
 DELAY_DAYS = 28
 
 
-def told_as_seen(cascade: Cascade, tasks: Iterable[str]) -> dict[str, str]:
+def labels_as_seen_messages(cascade: Cascade, tasks: Iterable[str]) -> dict[str, str]:
     """What to know of a model that learns fresh labels of delayed tasks as they are, under `labels`; empty if none."""
     delayed = [name for name in tasks if cascade.task(name).delayed]
     if not delayed:
         return {}
-    told = "as seen, not corrected: labels that are yet to come count as 0, so what it predicts for them is too low"
-    return {"labels": f"{', '.join(delayed)}: {told}"}
+    message = "as seen, not corrected: labels that are yet to come count as 0, so what it predicts for them is too low"
+    return {"labels": f"{', '.join(delayed)}: {message}"}
 
 
 def newest_closed_day(known_until: datetime, day: date, window: timedelta) -> date:
