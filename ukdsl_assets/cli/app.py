@@ -19,7 +19,7 @@ from rich.console import Console
 from ukdsl_assets.cli.common import CascadeName, complaints, console, find_cascade, parse_day, parse_days, read_settings
 from ukdsl_assets.cli.evidence import evidence
 from ukdsl_assets.cli.report import report
-from ukdsl_assets.cli.show import show
+from ukdsl_assets.cli.show import show_run
 from ukdsl_assets.errors import DeclarationError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS
 
@@ -90,7 +90,7 @@ def run(
                     f"{day} done, {seconds_a_day:.0f} s a day, {seconds_a_day * (len(wanted) - done):.0f} s left"
                 )
         bar.update(task, description="done")
-    if show(settings, declared, wanted, json_file):
+    if show_run(settings, declared, wanted, json_file):
         raise typer.Exit(3)
 
 
