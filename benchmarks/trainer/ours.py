@@ -14,7 +14,7 @@ from ukdsl_assets.declaration.architectures import DeepFmArchitecture
 from ukdsl_assets.learning.features.encoding import EncodedRows, EncodedSide, grow
 from ukdsl_assets.learning.networks.build import build_network, table_width
 from ukdsl_assets.learning.networks.inputs import Side
-from ukdsl_assets.learning.networks.model import Model, predict
+from ukdsl_assets.learning.networks.model import Model, predict_network
 from ukdsl_assets.learning.training.shards import PlannedShard, Shard, Targets
 from ukdsl_assets.learning.training.trainer import train
 
@@ -62,7 +62,7 @@ def main() -> None:
         f"ours, {chosen.precision}",
         count,
         lambda: train(model, [shard], 1, chosen.learning_rate, chosen.seed, chosen.precision),
-        lambda: predict(model, held_out, 1),
+        lambda: predict_network(model, held_out, 1),
         held_label,
     )
 
