@@ -70,8 +70,12 @@ def compare(folder: Path, days: int, scale: Any) -> None:
     for count in range(days + 1):
         day = cascade.first_day + timedelta(days=count)
         seconds["graph"].append(timed(run, day))
-        seconds["bare"].append(timed(lambda each: bare_day(Day(Workspace.open(bare), cascade, each)), day))
-    show({side: each[1:] for side, each in seconds.items()}, {s: each[1:] for s, each in steps.items()}, scale)
+        seconds["bare"].append(timed(lambda counted: bare_day(Day(Workspace.open(bare), cascade, counted)), day))
+    show(
+        {side: of_days[1:] for side, of_days in seconds.items()},
+        {s: of_days[1:] for s, of_days in steps.items()},
+        scale,
+    )
 
 
 def timed(work: Callable[[date], object], day: date) -> tuple[float, float]:
@@ -145,15 +149,15 @@ def show(seconds: dict[str, list[tuple[float, float]]], steps: dict[str, list[fl
     table = Shown(
         "side", "wall s", "CPU s", title=f"A {scale} simulated day, median of {days} days", title_justify="left"
     )
-    medians = {side: [statistics.median(each) for each in zip(*seconds[side], strict=True)] for side in seconds}
+    medians = {side: [statistics.median(values) for values in zip(*seconds[side], strict=True)] for side in seconds}
     for side, (wall, cpu) in medians.items():
         table.add_row(side, f"{wall:.2f}", f"{cpu:.2f}")
     ratios = [graph / bare for graph, bare in zip(medians["graph"], medians["bare"], strict=True)]
     table.add_row("graph / bare", *(f"{ratio:.2f}" for ratio in ratios))
     console.print(table)
     by_step = Shown("step of the graph", "seconds", title="Time by step, median", title_justify="left")
-    for step, each in steps.items():
-        by_step.add_row(step.replace("__", "/"), f"{statistics.median(each):.2f}")
+    for step, of_days in steps.items():
+        by_step.add_row(step.replace("__", "/"), f"{statistics.median(of_days):.2f}")
     console.print(by_step)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     console.print(f"Peak memory of the process, both sides: {peak:.2f} GiB")

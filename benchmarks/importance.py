@@ -65,27 +65,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="turns of each side")
     parser.add_argument("--threads", type=int, default=1, help="of both sides")
     parser.add_argument("--only-ours", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.only_ours:
-        only_ours(given.only_ours, given.threads)
+    chosen = parser.parse_args()
+    if chosen.only_ours:
+        only_ours(chosen.only_ours, chosen.threads)
         return
-    title = f"CPU seconds, {given.threads} thread, one repeat, the fewest of {given.rounds} rounds"
+    title = f"CPU seconds, {chosen.threads} thread, one repeat, the fewest of {chosen.rounds} rounds"
     columns = ("model", "rows", "ours", "scikit-learn", "times faster", "asked", "largest difference", "our peak MB")
     table = Table(*columns, title=title, box=box.SIMPLE)
-    for name, (_, ids, asked) in MODELS.items():
-        student = trained(name)
-        for rows in given.rows:
-            measured = compare(student, world(rows, ids, seed=2), given.features, given.rounds, given.threads)
-            table.add_row(name, f"{rows:,}", *measured.texts(asked))
+    for name, (_, ids, aim) in MODELS.items():
+        student = trained_student(name)
+        for rows in chosen.rows:
+            measured = compare(student, world(rows, ids, seed=2), chosen.features, chosen.rounds, chosen.threads)
+            table.add_row(name, f"{rows:,}", *measured.texts(aim))
             print(f"{name}, {rows:,} rows: {measured}", flush=True)
     Console(width=160).print(table)
     print(
-        f"scikit-learn's seconds are of {given.features} of 100 features, times 101 / {given.features + 1}; "
+        f"scikit-learn's seconds are of {chosen.features} of 100 features, times 101 / {chosen.features + 1}; "
         "NE on soft labels, weighted, is the metric of both."
     )
 
 
-def features_of(ids: int) -> tuple[Feature, ...]:
+def candidate_features(ids: int) -> tuple[Feature, ...]:
     """100 features of the candidate, the first ones ids."""
     kinds = ["categorical"] * ids + ["numeric"] * (100 - ids)
     return tuple(
@@ -100,7 +100,7 @@ def world(rows: int, ids: int, seed: int) -> pl.DataFrame:
     logit = np.full(rows, -1.0, np.float32)
     columns: dict[str, NDArray[Any]] = {}
     before = np.zeros(rows, np.float32)
-    for place, feature in enumerate(features_of(ids)):
+    for place, feature in enumerate(candidate_features(ids)):
         strength = 0.4 * effects.exponential() if place % 3 else 0.0
         if feature.kind == "categorical":
             column: NDArray[Any] = random.integers(0, VOCABULARY, rows)
@@ -117,11 +117,11 @@ def world(rows: int, ids: int, seed: int) -> pl.DataFrame:
     ).with_columns(target=pl.Series(soft), weight=pl.Series(weight), domain=pl.lit("IMP"))
 
 
-def trained(name: str) -> FittedStudent:
+def trained_student(name: str) -> FittedStudent:
     """A student of the given kind on rows that are not measured."""
     architecture, ids, _ = MODELS[name]
     shipped = read_cascade(SHIPPED / "simulated_ads.yaml")
-    cascade: Cascade = shipped.model_copy(update={"features": features_of(ids)})
+    cascade: Cascade = shipped.model_copy(update={"features": candidate_features(ids)})
     student: Student = shipped.students[-1].model_copy(
         update={
             "architecture": architecture,
@@ -141,13 +141,13 @@ class Measured:
     def __init__(self, ours: float, theirs: float, difference: float, megabytes: float) -> None:
         self.ours, self.theirs, self.difference, self.megabytes = ours, theirs, difference, megabytes
 
-    def texts(self, asked: int) -> list[str]:
+    def texts(self, aim: int) -> list[str]:
         ratio = self.theirs / self.ours
         return [
             f"{self.ours:.2f}",
             f"{self.theirs:.1f}",
             f"{ratio:.0f}",
-            f"{asked}: {'met' if ratio >= asked else 'missed'}",
+            f"{aim}: {'met' if ratio >= aim else 'missed'}",
             f"{self.difference:.1e}",
             f"{self.megabytes:,.0f}",
         ]
@@ -173,7 +173,7 @@ def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int,
 
     for _ in range(rounds):
         ours.append(seconds(mine)[0])
-        used, found = seconds(lambda: model.importance(features.columns, target, weight))
+        used, importance = seconds(lambda: model.importance(features.columns, target, weight))
         theirs.append(used * (len(every) + 1) / (count + 1))
     # scikit-learn seeds a generator for all columns and shuffles the order of the rows with it.
     order = np.arange(len(frame))
@@ -181,7 +181,7 @@ def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int,
     sample = sample_of(target, weight, features.request, repeats=1, seed=0)
     sample = replace(sample, donors=order.astype(np.int32)[None])
     same = as_importance(chosen, sample, *student_changes(fitted, features, chosen, HEAD, sample, threads, None))
-    difference = float(np.abs(same.per_repeat - found.importances).max())
+    difference = float(np.abs(same.per_repeat - importance.importances).max())
     return Measured(min(ours), min(theirs), difference, peak(fitted, frame, threads))
 
 
@@ -210,8 +210,8 @@ class Permutable:
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     """CPU seconds of all threads, and what the work returned."""
     started = time.process_time()
-    found = work()
-    return time.process_time() - started, found
+    result = work()
+    return time.process_time() - started, result
 
 
 def peak(fitted: FittedStudent, frame: pl.DataFrame, threads: int) -> float:
@@ -232,7 +232,7 @@ def only_ours(folder: Path, threads: int) -> None:
     fitted = from_checkpoint(content, load_file(folder / "tensors.safetensors"), text)
     every = {feature.name: [feature.name] for feature in fitted.encoder.features}
     student_importance(fitted, pl.read_parquet(folder / "rows.parquet"), every, head=HEAD, threads=threads)
-    # Not getrusage: what it tells begins with the memory of the process that started this one.
+    # Not getrusage: its figure begins with the memory of the process that started this one.
     status = Path("/proc/self/status").read_text()
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 

@@ -29,7 +29,7 @@ def main() -> None:
     """Train, then time every page on its own, and all together."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", type=int, default=2_000)
-    given = parser.parse_args()
+    chosen = parser.parse_args()
     import torch
 
     torch.set_num_threads(1)
@@ -39,7 +39,7 @@ def main() -> None:
     fitted = fit_student(Training.of(cascade, students_of(cascade, with_slot=True)["click"], "distilled", rows)).student
     predict, head = predictor(fitted), fitted.heads[-1]
 
-    views = world.page_views(1, given.pages + WARM_UP)
+    views = world.page_views(1, chosen.pages + WARM_UP)
     features, count = features_of(views, 1), views.modules.shape[1]
     milliseconds = []
     for page in range(len(views.number)):

@@ -4,10 +4,11 @@
 
 1x is the default day of simulated_ads as the pre-ranking student needs it: 240,000 candidates that ranking scored,
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
-The logs' step reads a user's Parquet file of each log, audits and publishes them; its rows are the candidate log's.
-Tables are all up to those rows; labels are the logged teacher's once more, with their audit; exploration is the audit
-on explored rows. Each step of each size runs in a process of its own, on one thread but for polars, which takes all of
-the machine's; peak memory is that process's. With --lake the simulated day is kept for the next run.
+The logs' step reads a user's Parquet file of each log, judges and publishes them; its rows are the candidate log's.
+Tables are all up to those rows; labels are the logged teacher's once more, with their gates; exploration is the
+teacher's audit on explored rows. Each step of each size runs in a process of its own, on one thread but for polars,
+which takes all of the machine's; peak memory is that process's. With --lake the simulated day is kept for the next
+run.
 """
 
 import argparse
@@ -56,18 +57,18 @@ def main() -> None:
     parser.add_argument("--factors", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--lake", type=Path, help="keeps the simulated day")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.step:
-        print(json.dumps(measured(workspace_of(given.lake, *given.factors), given.step)))
+    chosen = parser.parse_args()
+    if chosen.step:
+        print(json.dumps(step_figures(workspace_of(chosen.lake, *chosen.factors), chosen.step)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        source = workspace_of(given.lake or Path(folder) / "day")
-        seen = {}
-        for factor in given.factors:
+        source = workspace_of(chosen.lake or Path(folder) / "day")
+        by_factor = {}
+        for factor in chosen.factors:
             with tempfile.TemporaryDirectory(dir=folder) as lake:
                 write_logs(source, Path(lake), factor)
-                seen[factor] = {step: in_a_process(Path(lake), step, factor) for step in STEPS}
-        show(seen)
+                by_factor[factor] = {step: in_a_process(Path(lake), step, factor) for step in STEPS}
+        show(by_factor)
 
 
 def workspace_of(lake: Path, factor: int = 1) -> Workspace:
@@ -101,18 +102,21 @@ def write_logs(source: Workspace, folder: Path, factor: int) -> None:
 
 
 def in_a_process(lake: Path, step: str, factor: int) -> dict[str, float]:
-    """What a fresh process measured of the step; told as soon as it is known."""
+    """What a fresh process measured of the step; printed as soon as it is known."""
     command = [sys.executable, "-m", "benchmarks.scale", "--lake", str(lake), "--step", step]
     command += ["--factors", str(factor)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    seen = json.loads(done.stdout.strip().splitlines()[-1])
-    print(f"{factor}x {step}: {seen['rows']:,} rows, {seen['cpu']:.1f} CPU s, {seen['peak']:,.0f} MiB", flush=True)
-    return seen
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    print(
+        f"{factor}x {step}: {figures['rows']:,} rows, {figures['cpu']:.1f} CPU s, {figures['peak']:,.0f} MiB",
+        flush=True,
+    )
+    return figures
 
 
-def measured(workspace: Workspace, step: str) -> dict[str, float]:
+def step_figures(workspace: Workspace, step: str) -> dict[str, float]:
     """Rows of teacher_augmented or of the candidate log; CPU seconds of the step; peak memory of the process in MiB."""
     cascade = cascade_of()
     day = Day(workspace, cascade, cascade.first_day)
@@ -136,7 +140,7 @@ def measured(workspace: Workspace, step: str) -> dict[str, float]:
 
 
 def peak_memory() -> float:
-    """This process's own, in MiB: what getrusage tells is at least that of the process that started it."""
+    """This process's own, in MiB: getrusage's figure is at least that of the process that started it."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 2**10
 
@@ -180,16 +184,16 @@ def evaluate_both(day: Day) -> None:
     evaluated(day.cascade, student, held_shards(day, student), checkpoints_of(day, student))
 
 
-def show(seen: dict[int, dict[str, dict[str, float]]]) -> None:
+def show(by_factor: dict[int, dict[str, dict[str, float]]]) -> None:
     """Cost and peak memory of each step by size, over those of the smallest."""
     table = Shown(title=f"simulated_ads, {STUDENT}, {SHARDS} shards for each 1x, one thread but for polars")
     for column in ("day", "rows", "step", "CPU us a row", "over the smallest", "peak MiB", "over the smallest"):
         table.add_column(column, justify="left" if column == "step" else "right")
-    smallest = seen[min(seen)]
-    for factor, steps in seen.items():
+    smallest = by_factor[min(by_factor)]
+    for factor, steps in by_factor.items():
         for step, figures in (steps | {"all": together(steps)}).items():
             base = (smallest | {"all": together(smallest)})[step]
-            cost, first = (each["cpu"] / each["rows"] for each in (figures, base))
+            cost, first = (of_size["cpu"] / of_size["rows"] for of_size in (figures, base))
             table.add_row(
                 f"{factor}x",
                 f"{figures['rows']:,.0f}",
@@ -210,8 +214,8 @@ def together(steps: dict[str, dict[str, float]]) -> dict[str, float]:
     values = list(steps.values())
     return {
         "rows": values[-1]["rows"],
-        "cpu": sum(each["cpu"] for each in values),
-        "peak": max(each["peak"] for each in values),
+        "cpu": sum(figures["cpu"] for figures in values),
+        "peak": max(figures["peak"] for figures in values),
     }
 
 

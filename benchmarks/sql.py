@@ -1,4 +1,4 @@
-"""The SQL models through the platform's runner and audit against the same queries in bare DuckDB.
+"""The SQL models through the platform's runner and gates against the same queries in bare DuckDB.
 
     python -m benchmarks.sql [--requests 10000] [--rounds 5] [--threads 2]
 
@@ -73,13 +73,13 @@ def compare(folder: Path, requests: int, rounds: int, threads: int) -> None:
             for way, output in zip((ours, bare), outputs, strict=True)
         ]
         wall, cpu = zip(*interleaved(sides, rounds), strict=True)
-        made, expected = (pl.read_parquet(output) for output in outputs)
-        if not made.equals(expected):
+        produced, expected = (pl.read_parquet(output) for output in outputs)
+        if not produced.equals(expected):
             raise SystemExit(f"{name}: the two sides' rows differ")
         files[model.model.table] = [outputs[0]]
         ratio = cpu[0] / cpu[1]
         figures = [f"{mine:.2f} / {theirs:.2f}" for mine, theirs in (wall, cpu)]
-        table.add_row(name, f"{made.height:,}", *figures, f"{ratio:.2f}")
+        table.add_row(name, f"{produced.height:,}", *figures, f"{ratio:.2f}")
         if model.model.name == "teacher_augmented":
             ratios.append(ratio)
     console = Console()
@@ -134,8 +134,8 @@ def interleaved(sides: Sequence[Callable[[], None]], rounds: int) -> list[tuple[
             sides[side]()
             seconds[side].append((time.perf_counter() - wall, time.process_time() - cpu))
     return [
-        (statistics.median(wall for wall, _ in each[1:]), statistics.median(cpu for _, cpu in each[1:]))
-        for each in seconds
+        (statistics.median(wall for wall, _ in of_side[1:]), statistics.median(cpu for _, cpu in of_side[1:]))
+        for of_side in seconds
     ]
 
 
@@ -157,11 +157,13 @@ def synthetic_day(cascade: Cascade, requests: int) -> DayOfLogs:
         "propensity": pl.repeat(None, rows, eager=True),
     }
     # Column -> first stage that has it.
-    known = {prediction_column(s.name, t): s.name for s in cascade.stages for t in cascade.predictions_of(s.name)}
+    first_stages = {
+        prediction_column(s.name, t): s.name for s in cascade.stages for t in cascade.predictions_of(s.name)
+    }
     truths = [truth_column(task.name) for task in cascade.tasks]
-    columns |= {column: random.beta(1, 20, rows) for column in (*known, *truths)}
+    columns |= {column: random.beta(1, 20, rows) for column in (*first_stages, *truths)}
     for feature in cascade.features:
-        known[feature.name] = feature.known_from or cascade.stages[0].name
+        first_stages[feature.name] = feature.known_from or cascade.stages[0].name
         per = requests if feature.side == "request" else rows
         vector = random.standard_normal((per, feature.width or 1), dtype=np.float32)
         values = vector if feature.kind == "vector" else random.integers(0, 1000, per)
@@ -171,7 +173,7 @@ def synthetic_day(cascade: Cascade, requests: int) -> DayOfLogs:
     )
     scored = pl.lit(pl.Series(depth))
     log = log.with_columns(
-        pl.when(scored >= cascade.depth(stage)).then(name).alias(name) for name, stage in known.items()
+        pl.when(scored >= cascade.depth(stage)).then(name).alias(name) for name, stage in first_stages.items()
     )
     shown = log.filter("shown")
     events = [

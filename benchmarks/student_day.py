@@ -53,11 +53,11 @@ class Way(NamedTuple):
     epochs: int = 1
 
 
-class Seen(NamedTuple):
-    """One training: rows per CPU second of the loop and of the whole fit, and figures on withheld rows."""
+class DayFigures(NamedTuple):
+    """One training: rows per CPU second of the loop and of the fit with its reading, and figures on withheld rows."""
 
     loop: float
-    whole: float
+    with_reading: float
     figures: dict[str, float]
 
 
@@ -68,16 +68,16 @@ def main() -> None:
     parser.add_argument("--world", type=int, default=1, help="seed of the simulated world; 100 and up are for tuning")
     parser.add_argument("--seeds", type=int, default=3, help="student seeds")
     parser.add_argument("--batch", nargs="+", default=WAYS, help="requests:learning rate[:epochs]")
-    given = parser.parse_args()
-    ways = [Way(int(requests), float(rate), *map(int, more)) for requests, rate, *more in map(split, given.batch)]
+    chosen = parser.parse_args()
+    ways = [Way(int(requests), float(rate), *map(int, more)) for requests, rate, *more in map(way_parts, chosen.batch)]
     with tempfile.TemporaryDirectory() as folder:
-        workspace = Workspace.open(Settings(lake=str(given.lake or folder), scale="default"))
+        workspace = Workspace.open(Settings(lake=str(chosen.lake or folder), scale="default"))
         cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
-        cascade = cascade.model_copy(update={"source": cascade.source.model_copy(update={"seed": given.world})})
-        compare(workspace, cascade, ways, given.seeds)
+        cascade = cascade.model_copy(update={"source": cascade.source.model_copy(update={"seed": chosen.world})})
+        compare(workspace, cascade, ways, chosen.seeds)
 
 
-def split(way: str) -> list[str]:
+def way_parts(way: str) -> list[str]:
     return way.split(":")
 
 
@@ -91,14 +91,14 @@ def compare(workspace: Workspace, cascade: Cascade, ways: Sequence[Way], seeds: 
             publish_tables(day)
     readers = [shard_readers(day, table, [day.date], day.partition(table).version) for day in days]
     held = pl.concat(held_shards(days[-1], cascade.student(STUDENT)))
-    seen: dict[Way, list[Seen]] = {way: [] for way in ways}
+    by_way: dict[Way, list[DayFigures]] = {way: [] for way in ways}
     for seed in range(seeds):
         for way in ways:
             changed = {"requests_per_batch": way.requests, "learning_rate": way.learning_rate}
             changed |= {"epochs": way.epochs, "seed": seed}
             student = cascade.student(STUDENT).model_copy(update=changed)
-            seen[way].append(two_days(cascade, student, readers, held))
-    show(seen, sum(len(read()) for read in readers[-1]), len(held))
+            by_way[way].append(two_days(cascade, student, readers, held))
+    show(by_way, sum(len(read()) for read in readers[-1]), len(held))
 
 
 def publish_logs(day: Day) -> None:
@@ -118,7 +118,7 @@ def publish_tables(day: Day) -> None:
     publish_table(day, "teacher_augmented", day.table(STUDENT, "teacher_augmented"), student=student)
 
 
-def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Reader]], held: pl.DataFrame) -> Seen:
+def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Reader]], held: pl.DataFrame) -> DayFigures:
     """Train the first day, then time and judge the second."""
     before = fit_student(Training.of(cascade, student, "distilled", readers[0])).student
     at: list[tuple[int, float]] = []
@@ -134,12 +134,12 @@ def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Read
         )
     )
     # A row counts once, however many epochs see it.
-    whole = at[-1][0] / student.epochs / (time.process_time() - start)
+    with_reading = at[-1][0] / student.epochs / (time.process_time() - start)
     loop = (at[-1][0] - at[0][0]) / student.epochs / (at[-1][1] - at[0][1])
-    return Seen(loop, whole, judged(fit.student, held))
+    return DayFigures(loop, with_reading, ne_and_calibration(fit.student, held))
 
 
-def judged(fitted: FittedStudent, held: pl.DataFrame) -> dict[str, float]:
+def ne_and_calibration(fitted: FittedStudent, held: pl.DataFrame) -> dict[str, float]:
     """NE and calibration: considered rows by the serving head, shown rows by the head of impressions."""
     heads = predict_student(fitted, held)
     figures = {}
@@ -156,21 +156,21 @@ def judged(fitted: FittedStudent, held: pl.DataFrame) -> dict[str, float]:
     return figures
 
 
-def show(seen: dict[Way, list[Seen]], rows: int, held: int) -> None:
+def show(by_way: dict[Way, list[DayFigures]], rows: int, held: int) -> None:
     """The fastest of each way, and the mean of its figures over seeds with a standard error."""
-    first = next(iter(seen.values()))
+    first = next(iter(by_way.values()))
     table = Shown(
         title=f"{rows:,} rows of a day, {held:,} withheld, {len(first)} student seeds, one thread but for polars"
     )
     table.add_column("")
-    for way in seen:
+    for way in by_way:
         table.add_column(f"{way.requests} a batch\nrate {way.learning_rate:g}\nepochs {way.epochs}", justify="right")
-    for name, of in (("rows per CPU second, loop", "loop"), ("rows per CPU second, with reading", "whole")):
-        table.add_row(name, *(f"{max(getattr(each, of) for each in runs):,.0f}" for runs in seen.values()))
+    for name, of in (("rows per CPU second, loop", "loop"), ("rows per CPU second, with reading", "with_reading")):
+        table.add_row(name, *(f"{max(getattr(run, of) for run in runs):,.0f}" for runs in by_way.values()))
     for name in first[0].figures:
         cells = []
-        for runs in seen.values():
-            values = np.array([each.figures[name] for each in runs])
+        for runs in by_way.values():
+            values = np.array([run.figures[name] for run in runs])
             error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
             cells.append(f"{values.mean():.4f} +- {error:.4f}")
         table.add_row(name, *cells)

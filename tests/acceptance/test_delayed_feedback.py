@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.graph import failures, run_day
 from tests.fixtures.logs import make_logs
 from tests.fixtures.shop import DAY, TASKS, declare, write
-from ukdsl_assets.cli.show import show
+from ukdsl_assets.cli.show import show_run
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
@@ -134,7 +134,7 @@ def test_what_became_of_the_labels_is_told_wherever_the_student_is(
         labels = ran.labels[day, "correct"]
         assert store.facts(("shop", "correct", "distilled"), day)["labels"] == labels
         assert f"Labels of {labels}." in render_report(read_report(settings, cascade, day))
-        show(settings, cascade, [day], None)
+        show_run(settings, cascade, [day], None)
         assert f"Labels of {labels}." in " ".join(capsys.readouterr().out.split())
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.fixtures.graph import checks, failures, metadata, run_day, shipped, small, versions
-from ukdsl_assets.cli.show import show
+from ukdsl_assets.cli.show import show_run
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import truth_column
 from ukdsl_assets.declaration.selection import Selection
@@ -203,7 +203,7 @@ def test_a_student_is_trained_with_what_was_selected_the_day_before_and_at_first
 
 
 def test_the_terminal_names_the_chosen_features(week: Week, capsys: pytest.CaptureFixture[str]) -> None:
-    show(week.settings, week.cascade, DAYS, None)
+    show_run(week.settings, week.cascade, DAYS, None)
     said = " ".join(capsys.readouterr().out.split())
     chosen = chosen_of(week.lake.scan((CASCADE.name, "selecting", "feature_union"), DAYS[-1:]).collect())
     assert "Rule grouped permutation chose 5 of 11 candidates, at a cost of 5; allowed are 5 features." in said

@@ -26,7 +26,7 @@ from ukdsl_assets.cli.common import (
 )
 from ukdsl_assets.cli.evidence import evidence
 from ukdsl_assets.cli.report import report
-from ukdsl_assets.cli.show import show
+from ukdsl_assets.cli.show import show_run
 from ukdsl_assets.errors import DeclarationError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS
 
@@ -94,7 +94,7 @@ def run(
                     f"{day} done, {seconds_a_day:.0f} s a day, {seconds_a_day * (len(wanted) - done):.0f} s left"
                 )
         bar.update(task, description="done")
-    if show(settings, declared, wanted, json_file):
+    if show_run(settings, declared, wanted, json_file):
         raise typer.Exit(3)
 
 

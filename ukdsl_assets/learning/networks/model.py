@@ -30,7 +30,7 @@ class Model:
         return pooled(look_up(self.table, ids, numbers), ids, lists, self.table.shape[1])
 
 
-def predict(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
+def predict_network(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
     """Probabilities [rows, heads] in the order of the rows; empty input gives shape [0, heads]."""
     parts = _applied(model, rows, lambda inputs: torch.sigmoid(model.network(inputs)))
     return torch.cat(parts).cpu().numpy() if parts else np.empty((0, heads), np.float32)

@@ -35,7 +35,7 @@ def predictor(fitted: FittedStudent, threads: int = 1) -> Callable[[pl.DataFrame
         from ukdsl_assets.learning.networks import model
 
         torch.set_num_threads(threads)
-        predict = partial(model.predict, load_model(fitted), heads=len(fitted.heads))
+        predict = partial(model.predict_network, load_model(fitted), heads=len(fitted.heads))
 
     def predicted(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
         probabilities = predict(fitted.encoder.encode(rows))

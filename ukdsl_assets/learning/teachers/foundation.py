@@ -221,14 +221,14 @@ def _scorer(fitted: FittedFoundation, threads: int) -> Callable[[pl.DataFrame], 
     """Probabilities [rows, tasks] before calibration, for many frames: the model is put together once."""
     import torch
 
-    from ukdsl_assets.learning.networks.model import predict
+    from ukdsl_assets.learning.networks.model import predict_network
 
     torch.set_num_threads(threads)
     model = load_foundation(fitted)
 
     def score(rows: pl.DataFrame) -> NDArray[np.float32]:
         encoded: EncodedRows = fitted.encoder.encode(rows)
-        return predict(model, encoded, heads=len(fitted.tasks))
+        return predict_network(model, encoded, heads=len(fitted.tasks))
 
     return score
 
