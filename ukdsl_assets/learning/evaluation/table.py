@@ -135,7 +135,7 @@ def _sums(
 ) -> NDArray[np.float64]:
     """Of each request: prediction, reference, entropy, the baseline's, influence on the AUC; float64 [requests, 5]."""
     y, w, p = compared.y, compared.w, prediction.astype(np.float64)
-    influence = totals.outcomes.influence(prediction, compared.seen, w)
+    influence = totals.outcomes.influence(prediction, compared.observed, w)
     return request_sums(compared.request, requests, w * p, w * y, w * row_entropy(p, y), base_entropy, influence)
 
 
@@ -145,7 +145,7 @@ def figure(table: pl.DataFrame, column: str, **where: str) -> float:
     Raises:
         KeyError: when not exactly one row matches.
     """
-    found = table.filter(**where)[column]
-    if len(found) != 1:
-        raise KeyError(f"{len(found)} rows match {where}, expected one")
-    return float("nan") if found[0] is None else float(found[0])
+    values = table.filter(**where)[column]
+    if len(values) != 1:
+        raise KeyError(f"{len(values)} rows match {where}, expected one")
+    return float("nan") if values[0] is None else float(values[0])

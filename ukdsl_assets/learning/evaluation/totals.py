@@ -39,9 +39,9 @@ class Totals:
         self.reference += weighted_sum(w, y)
         self.prediction += weighted_sum(w, p)
         self.entropy += weighted_sum(w, row_entropy(p, y))
-        inside, share = request_auc_sums(p, compared.seen, compared.request, w)
+        inside, share = request_auc_sums(p, compared.observed, compared.request, w)
         self.ordered = (self.ordered[0] + inside, self.ordered[1] + share)
-        self.outcomes.add(prediction, compared.seen, w)
+        self.outcomes.add(prediction, compared.observed, w)
 
     @property
     def mean_reference(self) -> float:
@@ -68,11 +68,11 @@ class Totals:
 
 def totals_of(shards: PredictedShards) -> dict[Key, Totals]:
     """One pass over the shards, in their order."""
-    found: dict[Key, Totals] = {}
+    totals: dict[Key, Totals] = {}
     for read in shards:
         rows, predictions = read()
         for compared in comparisons(rows):
             for (arm, head), every in predictions.items():
-                of_rows = found.setdefault((compared.domain, compared.reference, arm, head), Totals())
+                of_rows = totals.setdefault((compared.domain, compared.reference, arm, head), Totals())
                 of_rows.add(compared, every[compared.chosen])
-    return found
+    return totals

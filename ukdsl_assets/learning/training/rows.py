@@ -282,11 +282,11 @@ def teacher_representation(student: Student, rows: pl.DataFrame, width: int) -> 
         TrainingError: a row lacks it, or has another width: the teacher's network has changed within the window.
     """
     column = rows[REPRESENTATION].cast(pl.List(pl.Float32))
-    seen = column.list.len().fill_null(0).unique().sort().to_list()
-    expected = width or (seen[-1] if seen else 0)
-    if seen not in ([], [expected]):
+    widths = column.list.len().fill_null(0).unique().sort().to_list()
+    expected = width or (widths[-1] if widths else 0)
+    if widths not in ([], [expected]):
         raise TrainingError(
-            f"{student.name}: rows of column `{REPRESENTATION}` of teacher_augmented have {seen} places; expected "
+            f"{student.name}: rows of column `{REPRESENTATION}` of teacher_augmented have {widths} places; expected "
             f"{expected} in each; materialize the window's days again"
         )
     return column.cast(pl.Array(pl.Float32, expected)).to_numpy().reshape(len(rows), expected)
