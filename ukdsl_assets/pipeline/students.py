@@ -12,7 +12,7 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints.interrupted import StateFile
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
-from ukdsl_assets.learning.students.fit import Fit, fit_student, tasks_of
+from ukdsl_assets.learning.students.fit import Fit, fit_student, training_only_tasks
 from ukdsl_assets.learning.students.predict import baseline_shapes, predict_student
 from ukdsl_assets.learning.students.student import Arm, FittedStudent, as_checkpoint, from_checkpoint, parameters_of
 from ukdsl_assets.learning.students.training import Training
@@ -140,7 +140,7 @@ def judge_arm(
         same_predictions(predict_student(fitted, sample), predict_student(reloaded, sample)),
         no_withheld_request(read.requests.values()),
     ]
-    if tasks_of(student, arm):
+    if training_only_tasks(student, arm):
         results.append(serves_the_main_task_alone(reloaded.tensors, baseline_shapes(reloaded)))
     return results
 
@@ -148,7 +148,7 @@ def judge_arm(
 def arm_rules(student: Student, arm: Arm) -> dict[str, str]:
     """Gates of `judge_arm`, in their order, and what they demand."""
     of_tasks = "serves_the_main_task_alone"
-    return {name: demands for name, demands in RULES.items() if name != of_tasks or tasks_of(student, arm)}
+    return {name: demands for name, demands in RULES.items() if name != of_tasks or training_only_tasks(student, arm)}
 
 
 def teachers_on_the_fly(cascade: Cascade, student: Student, arm: Arm) -> list[Table]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
 from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
-from ukdsl_assets.learning.evaluation.totals import Key, Totals, totals_of
+from ukdsl_assets.learning.evaluation.totals import ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.auc_bins import bins_of
 from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, draws_of, standard_error
 from ukdsl_assets.learning.metrics.sums import replicate_totals
@@ -53,7 +53,7 @@ def calibration_by_group(
 
 
 def calibration_by_group_of_shards(
-    shards: PredictedShards, totals: dict[Key, Totals], segments: Sequence[str] = (), seed: int = 0
+    shards: PredictedShards, totals: dict[ComparisonKey, Totals], segments: Sequence[str] = (), seed: int = 0
 ) -> pl.DataFrame:
     """Calibration of each arm and head within deciles of its predictions and within segments.
 

@@ -13,7 +13,7 @@ from ukdsl_assets.learning.metrics.calibration import constant_entropy, row_entr
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 
 # Domain, reference, arm, head.
-Key = tuple[str, str, str, str]
+ComparisonKey = tuple[str, str, str, str]
 
 
 @dataclass
@@ -66,9 +66,9 @@ class Totals:
         return inside / share if share != 0 else float("nan")
 
 
-def totals_of(shards: PredictedShards) -> dict[Key, Totals]:
+def totals_of(shards: PredictedShards) -> dict[ComparisonKey, Totals]:
     """One pass over the shards, in their order."""
-    totals: dict[Key, Totals] = {}
+    totals: dict[ComparisonKey, Totals] = {}
     for read in shards:
         rows, predictions = read()
         for compared in comparisons(rows):

@@ -209,7 +209,7 @@ def _ids(column: pl.Series, least: int) -> pl.Series:
     return counts.filter(pl.col("rows") >= least)[column.name].sort()
 
 
-def requests_of(frame: pl.DataFrame) -> int:
+def request_count(frame: pl.DataFrame) -> int:
     """How many requests a frame has; an id that comes again on another `day` is another request."""
     return _first_rows(frame)[1].n_unique() if len(frame) else 0
 

@@ -18,7 +18,7 @@ from ukdsl_assets.learning.metrics.logits import inner_mean, log_odds
 from ukdsl_assets.learning.students.predict import new_network
 from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of
 from ukdsl_assets.learning.students.training import Training
-from ukdsl_assets.learning.students.trees import BETWEEN_HEADS, feature_matrix
+from ukdsl_assets.learning.students.trees import BETWEEN_HEADS, encoded_matrix
 from ukdsl_assets.learning.training.outputs import Output, outputs_of
 from ukdsl_assets.learning.training.rows import Reader, Survey, encoded, planned_shards, surveyed
 
@@ -36,7 +36,7 @@ class Fit:
     figures: Mapping[str, Any]
 
 
-def tasks_of(student: Student, arm: Arm) -> tuple[str, ...]:
+def training_only_tasks(student: Student, arm: Arm) -> tuple[str, ...]:
     """Tasks that the arm is trained on beside its heads and that its checkpoint lacks."""
     return student.label_tasks if arm == "baseline" else (*student.label_tasks, *student.teacher_tasks)
 
@@ -178,7 +178,7 @@ def fit_trees(
     """
     import lightgbm
 
-    matrix, categorical = feature_matrix(rows)
+    matrix, categorical = encoded_matrix(rows)
     parameters = {
         "objective": "cross_entropy",
         "num_leaves": architecture.leaves,

@@ -14,7 +14,7 @@ from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.metrics.weighted import calibration_on_log_scale, logit_shift, shrunken
 
 # Half the width of a 95% interval, in standard errors.
-WIDTH = 1.96
+INTERVAL_ERRORS = 1.96
 PERIODS = ("day", "trailing")
 MEANINGS = {
     "teacher": "the teacher",
@@ -81,8 +81,8 @@ def _figures(rows: pl.DataFrame, task: str) -> dict[str, float | int | None]:
     shift, shift_error = logit_shift(prediction, label, weight, request)
     return counts | {
         "calibration": math.exp(log_calibration),
-        "calibration_low": math.exp(log_calibration - WIDTH * error),
-        "calibration_high": math.exp(log_calibration + WIDTH * error),
+        "calibration_low": math.exp(log_calibration - INTERVAL_ERRORS * error),
+        "calibration_high": math.exp(log_calibration + INTERVAL_ERRORS * error),
         "logit_shift": shift,
         "logit_shift_error": shift_error,
         "correction": shrunken(shift, shift_error),

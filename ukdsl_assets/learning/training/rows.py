@@ -13,7 +13,7 @@ from ukdsl_assets.declaration.columns import CD, IMP, REPRESENTATION, TARGET
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.features.encoding import Encoder, requests_of
+from ukdsl_assets.learning.features.encoding import Encoder, request_count
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.training.delayed_feedback import corrected_target
 from ukdsl_assets.learning.training.losses import Lists, lists_of, smoothed, softened
@@ -140,7 +140,7 @@ def surveyed(rows: ArmRows, encoder: Encoder, least: int) -> Survey:
         _check_values(rows, used)
         if len(used):
             encoder = encoder.extended(used, least)
-        shard, width = _sums_of(rows, used, requests_of(frame), width)
+        shard, width = _sums_of(rows, used, request_count(frame), width)
         sums = sums + shard
     for domain, count in sums.rows.items():
         if not count:
@@ -180,10 +180,10 @@ def _sums_of(rows: ArmRows, used: pl.DataFrame, requests: int, width: int) -> tu
         rows={domain: len(summed.filter(domain=domain)) for domain in rows.domains},
         columns={column: _weighted_sum(summed, *column) for column in rows.columns},
         targets=float(corrected_target(summed).sum(dtype=np.float64)),
-        lists=requests_of(considered),
+        lists=request_count(considered),
         places=places,
         squares=squares,
-        requests=((requests_of(summed), requests),),
+        requests=((request_count(summed), requests),),
     )
     return sums, width
 

@@ -71,12 +71,12 @@ def _compiled(
 
         split = [(_columns(group, "ids"), _columns(group, "numbers")) for group in places]
         return network_importance(fitted, index, ids, numbers, split, sample, threads, tell)
-    from ukdsl_assets.learning.students.trees import booster_of, matrix_columns
+    from ukdsl_assets.learning.students.trees import booster_of_head, matrix_columns
     from ukdsl_assets.selection.importance.trees.importance import tree_importance
 
     # Numbers stand behind ids.
     columns = [[*_columns(group, "ids"), *(ids.shape[1] + c for c in _columns(group, "numbers"))] for group in places]
-    booster = booster_of(fitted.text, index)
+    booster = booster_of_head(fitted.text, index)
     return tree_importance(booster, matrix_columns(ids, numbers), columns, sample, threads, tell)
 
 

@@ -59,12 +59,12 @@ def row_predictor(fitted: FittedStudent, head: str, threads: int) -> Callable[[C
     """Columns of `RowFeatures`, permuted or not -> probabilities [rows] of one head."""
     index = fitted.heads.index(head)
     if fitted.text is not None:
-        from ukdsl_assets.learning.students.trees import booster_of, feature_matrix
+        from ukdsl_assets.learning.students.trees import booster_of_head, encoded_matrix
 
-        booster = booster_of(fitted.text, index)
+        booster = booster_of_head(fitted.text, index)
 
         def of_trees(columns: Columns) -> NDArray[np.float64]:
-            matrix, _ = feature_matrix(_single_requests(fitted.encoder, columns))
+            matrix, _ = encoded_matrix(_single_requests(fitted.encoder, columns))
             return np.asarray(booster.predict(matrix, num_threads=threads), np.float64)
 
         return of_trees
