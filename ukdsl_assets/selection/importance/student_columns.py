@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ukdsl_assets.learning.features.encoding import EncodedRows, EncodedSide, Encoder
 from ukdsl_assets.learning.students.predict import load_model
 from ukdsl_assets.learning.students.student import FittedStudent
-
-Columns = Mapping[str, NDArray[Any]]
+from ukdsl_assets.selection.importance.any_predictor import Columns
 
 
 @dataclass(frozen=True)
