@@ -164,7 +164,7 @@ def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int,
     target, weight = (frame[name].to_numpy() for name in ("target", "weight"))
     model = Permutable(fitted, list(chosen), threads)
     # Loads what is compiled or allocated once on either side.
-    student_importance(fitted, frame[:1000], every, head=HEAD, threads=threads, tell=print)
+    student_importance(fitted, frame[:1000], every, head=HEAD, threads=threads, log=print)
     ours, theirs = [], []
 
     def mine() -> Importance:

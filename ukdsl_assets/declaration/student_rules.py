@@ -9,7 +9,7 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.unchecked import UncheckedCascade
 from ukdsl_assets.errors import did_you_mean
 
-Rule = Callable[[UncheckedCascade, Student], Iterator[str]]
+StudentRule = Callable[[UncheckedCascade, Student], Iterator[str]]
 
 
 def wrong_student(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
@@ -120,8 +120,8 @@ def _label_tasks(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
 
 
 # In the order in which their problems are told. The second asks what the teacher teaches at its stage.
-OF_ITSELF: tuple[Rule, ...] = (named_features, wrong_selection, _delayed_feedback)
-OF_ITS_TEACHER: tuple[Rule, ...] = (
+OF_ITSELF: tuple[StudentRule, ...] = (named_features, wrong_selection, _delayed_feedback)
+OF_ITS_TEACHER: tuple[StudentRule, ...] = (
     _teaches,
     _labels_on_the_fly,
     _correction,

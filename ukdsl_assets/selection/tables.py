@@ -13,7 +13,7 @@ from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.importance import Importance, student_importance
 from ukdsl_assets.selection.rules.clusters import clusters, likeness
 from ukdsl_assets.selection.rules.scores import Scores
-from ukdsl_assets.selection.sampled_rows import DOMAINS, sample
+from ukdsl_assets.selection.sampled_rows import SAMPLED_DOMAINS, sample
 
 MEANINGS = {
     "feature": "the candidate",
@@ -41,7 +41,7 @@ def importance_tables(
     selection: Selection,
     seed: int = 0,
     threads: int = 1,
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> dict[str, pl.DataFrame]:
     """The tables impression_importance and consideration_importance by domain (IMP, CD), one row a candidate.
 
@@ -57,7 +57,7 @@ def importance_tables(
     Returns:
         Columns as in `MEANINGS`. Scores are NaN where a domain has no rows or its targets are all the same.
     """
-    parts = {domain: sample(rows.filter(domain=domain), selection.rows, seed) for domain in DOMAINS}
+    parts = {domain: sample(rows.filter(domain=domain), selection.rows, seed) for domain in SAMPLED_DOMAINS}
     alike = likeness(parts[CD], features, seed)
     cluster = clusters(alike)
     groups = {feature.name: [feature.name] for feature in features}
@@ -81,7 +81,7 @@ def importance_tables(
                 repeats=selection.repeats,
                 seed=seed + training,
                 threads=threads,
-                tell=tell,
+                log=log,
             )
             for training, each in enumerate(students)
         ]

@@ -14,7 +14,7 @@ from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.lake.checkpoints.arrays import put_back, taken_out
-from ukdsl_assets.learning.features.encoding import CUT, Encoder, grow, requests_of
+from ukdsl_assets.learning.features.encoding import CUT, Encoder, grow, request_count
 
 AD = Feature(name="ad", kind="categorical", side="candidate")
 WORD = Feature(name="word", kind="categorical", side="request", values="string")
@@ -111,5 +111,5 @@ def test_grown_tables_keep_their_rows() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abc")), max_size=12))
 def test_requests_are_counted_as_their_days_and_ids_are_distinct(keys: list[tuple[int, str]]) -> None:
     frame = pl.DataFrame(keys, schema={"day": pl.Int64, "request_id": pl.String}, orient="row")
-    assert requests_of(frame) == len(set(keys))
-    assert requests_of(frame.select("request_id")) == len({request for _, request in keys})
+    assert request_count(frame) == len(set(keys))
+    assert request_count(frame.select("request_id")) == len({request for _, request in keys})

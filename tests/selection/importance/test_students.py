@@ -66,7 +66,7 @@ def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: A
         "both": ["user_segment", "ad"],
     }
     told: list[str] = []
-    found = student_importance(student, rows, groups, head="consideration", repeats=2, seed=3, tell=told.append)
+    found = student_importance(student, rows, groups, head="consideration", repeats=2, seed=3, log=told.append)
     assert not any("predicting" in line for line in told)
     features = row_features(student.encoder, rows)
     expected = importance_of(

@@ -41,11 +41,11 @@ class Line:
     @property
     def message(self) -> str:
         """What became of the predictions, for people."""
-        seen = f"{self.rows} impressions that are not withheld, with {self.positives} positive labels"
+        fitted_rows = f"{self.rows} impressions that are not withheld, with {self.positives} positive labels"
         if not self.fitted:
-            return f"as it is, since {self.why_not} ({seen})"
+            return f"as it is, since {self.why_not} ({fitted_rows})"
         reversed_order = "; below 0, so the teacher's order is reversed" if self.slope < 0 else ""
-        return f"slope {self.slope:.6g}{reversed_order}, intercept {self.intercept:.6g}, fitted to {seen}"
+        return f"slope {self.slope:.6g}{reversed_order}, intercept {self.intercept:.6g}, fitted to {fitted_rows}"
 
     def moved(self, prediction: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predictions on the line, float32 [rows]; the same array where nothing was fitted."""

@@ -93,12 +93,12 @@ class Encoder:
         next_row = self.size
         for feature in (feature for feature in self.of_ids if feature.hash_buckets is None):
             name = feature.name
-            seen = _ids(values_of(filled(frame[name], feature)), least)
+            ids_of_frame = _ids(values_of(filled(frame[name], feature)), least)
             if name in vocabularies:
                 ids, rows = vocabularies[name]
-                new = seen.filter(~seen.is_in(ids.implode()))
+                new = ids_of_frame.filter(~ids_of_frame.is_in(ids.implode()))
             else:
-                ids, rows, new = seen.clear(), np.empty(0, np.int32), seen
+                ids, rows, new = ids_of_frame.clear(), np.empty(0, np.int32), ids_of_frame
             if len(new):
                 added = np.arange(next_row, next_row + len(new), dtype=np.int32)
                 next_row += len(new)
@@ -157,8 +157,8 @@ class Encoder:
         ids, rows = self.vocabularies[feature.name]
         if not len(ids):
             return np.full(len(column), unknown, np.int32)
-        found = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
-        return found.to_numpy()
+        embedding_rows = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
+        return embedding_rows.to_numpy()
 
     def _standardised(self, frame: pl.DataFrame, feature: Feature) -> NDArray[np.float32]:
         mean, deviation = (np.asarray(part, np.float32) for part in self.scales[feature.name])
@@ -209,7 +209,7 @@ def _ids(column: pl.Series, least: int) -> pl.Series:
     return counts.filter(pl.col("rows") >= least)[column.name].sort()
 
 
-def requests_of(frame: pl.DataFrame) -> int:
+def request_count(frame: pl.DataFrame) -> int:
     """How many requests a frame has; an id that comes again on another `day` is another request."""
     return _first_rows(frame)[1].n_unique() if len(frame) else 0
 

@@ -94,7 +94,7 @@ class Heads(nn.Module):
         self.weight, self.bias = longer(self.weight), longer(self.bias)
 
     def zero_heads(self, count: int) -> None:
-        """The last `count` heads say 0, until they learn."""
+        """The logits of the last `count` heads are 0, until they learn."""
         with torch.no_grad():
             self.weight[-count:] = 0
             self.bias[-count:] = 0
@@ -120,7 +120,7 @@ class HasHeads(nn.Module):
         raise NotImplementedError
 
     def zero_heads(self, count: int) -> None:
-        """The last `count` heads say 0, until they learn."""
+        """The logits of the last `count` heads are 0, until they learn."""
         raise NotImplementedError
 
     def shift_head(self, head: int, by: float) -> None:
@@ -142,7 +142,7 @@ class WithHeads(HasHeads):
         self.heads.add_head()
 
     def zero_heads(self, count: int) -> None:
-        """The last `count` heads say 0, until they learn."""
+        """The logits of the last `count` heads are 0, until they learn."""
         self.heads.zero_heads(count)
 
     def shift_head(self, head: int, by: float) -> None:

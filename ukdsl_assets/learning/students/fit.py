@@ -18,7 +18,7 @@ from ukdsl_assets.learning.metrics.logits import inner_mean, log_odds
 from ukdsl_assets.learning.students.predict import new_network
 from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of
 from ukdsl_assets.learning.students.training import Training
-from ukdsl_assets.learning.students.trees import BETWEEN_HEADS, student_matrix
+from ukdsl_assets.learning.students.trees import BETWEEN_HEADS, encoded_matrix
 from ukdsl_assets.learning.training.outputs import Output, outputs_of
 from ukdsl_assets.learning.training.rows import Reader, Survey, encoded, planned_shards, surveyed
 
@@ -178,7 +178,7 @@ def fit_trees(
     """
     import lightgbm
 
-    matrix, categorical = student_matrix(rows)
+    matrix, categorical = encoded_matrix(rows)
     parameters = {
         "objective": "cross_entropy",
         "num_leaves": architecture.leaves,

@@ -90,12 +90,12 @@ def carried_encoder(before: Encoder, features: tuple[Feature, ...]) -> tuple[Enc
 def _columns(features: tuple[Feature, ...], side: str, width: int) -> dict[str, list[int]]:
     """Columns of each feature in what a side's first layer reads: embeddings side by side, then numbers."""
     mine: list[Any] = [f for f in features if f.side == side]
-    found, first = {}, 0
+    columns, first = {}, 0
     for feature in sorted(mine, key=lambda f: not f.of_ids):
         count = width if feature.of_ids else feature.width or 1
-        found[feature.name] = list(range(first, first + count))
+        columns[feature.name] = list(range(first, first + count))
         first += count
-    return found
+    return columns
 
 
 def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, arm: Arm) -> bool:

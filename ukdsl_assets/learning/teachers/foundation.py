@@ -84,32 +84,32 @@ def fit_foundation(
     from ukdsl_assets.learning.training.trainer import train
 
     torch.set_num_threads(threads)
-    found = _survey(cascade, teacher, readers)
+    survey = _survey(cascade, teacher, readers)
     on = device_of(device)
-    network = _network(teacher.architecture, found.encoder, found.base_rates, teacher.seed)
+    network = _network(teacher.architecture, survey.encoder, survey.base_rates, teacher.seed)
     names = [task.name for task in cascade.tasks]
     whole = WholeSpace(network, [names.index(task.given) if task.given else None for task in cascade.tasks])
     width = teacher.architecture.embedding
-    table = grow(np.empty((0, width), np.float32), found.encoder.size, teacher.seed)
+    table = grow(np.empty((0, width), np.float32), survey.encoder.size, teacher.seed)
     model = Model(torch.from_numpy(table).to(on), whole.to(on))
     planned = [
-        PlannedShard(partial(_shard, cascade, teacher, found, read), -(-requests // teacher.requests_per_batch))
-        for read, requests in zip(readers, found.shards, strict=True)
+        PlannedShard(partial(_shard, cascade, teacher, survey, read), -(-requests // teacher.requests_per_batch))
+        for read, requests in zip(readers, survey.shards, strict=True)
     ]
     loss = train(model, planned, teacher.epochs, teacher.learning_rate, teacher.seed, "float32", progress, keeper)
     tensors = {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
     tensors[EMBEDDING] = model.table.cpu().numpy()
-    fitted = FittedFoundation(tensors, found.encoder, teacher.architecture, tuple(names), {})
+    fitted = FittedFoundation(tensors, survey.encoder, teacher.architecture, tuple(names), {})
     lines, entropies = _calibrated(fitted, cascade.tasks, teacher, readers, threads)
     figures = {
-        "rows": found.rows,
+        "rows": survey.rows,
         "parameters": sum(value.size for value in tensors.values()),
         "loss": loss,
         **{f"{task}_held_out_log_loss": entropy for task, entropy in entropies.items()},
         **{f"{task}_calibration_slope": slope for task, (slope, _) in lines.items()},
         **{f"{task}_calibration_shift": shift for task, (_, shift) in lines.items()},
     }
-    return FittedFoundation(tensors, found.encoder, teacher.architecture, tuple(names), lines, figures)
+    return FittedFoundation(tensors, survey.encoder, teacher.architecture, tuple(names), lines, figures)
 
 
 def predict_foundation(fitted: FittedFoundation, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
@@ -183,15 +183,15 @@ def _taught(teacher: FoundationTeacher, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(~held_out(rows["request_id"], teacher.seed))
 
 
-def _shard(cascade: Cascade, teacher: FoundationTeacher, found: _Survey, read: Reader) -> "Shard":
+def _shard(cascade: Cascade, teacher: FoundationTeacher, survey: _Survey, read: Reader) -> "Shard":
     """Whole-space labels: a task has happened only if all that it is given has, so no label there is a 0."""
     from ukdsl_assets.learning.training.shards import Shard, Targets
 
     frame = _taught(teacher, read())
     labels = frame.select(pl.col(task.name).fill_null(0).cast(pl.Float32) for task in cascade.tasks)
     target = np.array(labels.to_numpy(), order="C")
-    weight = np.full(target.shape, 1 / found.rows, np.float32)
-    return Shard(found.encoder.encode(frame), Targets(target, weight, np.ones(len(frame), np.float32)))
+    weight = np.full(target.shape, 1 / survey.rows, np.float32)
+    return Shard(survey.encoder.encode(frame), Targets(target, weight, np.ones(len(frame), np.float32)))
 
 
 def _calibrated(

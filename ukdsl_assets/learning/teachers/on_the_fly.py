@@ -23,8 +23,8 @@ def labelled_on_the_fly(read: Reader, teacher: Fitted, task: str, threads: int) 
         considered = (rows["domain"] == CD).to_numpy()
         target = rows["target"].to_numpy().copy()
         if considered.any():
-            said = predict(teacher, rows.filter(considered), threads)
-            target[considered] = said[label_column(task)].to_numpy()
+            predictions = predict(teacher, rows.filter(considered), threads)
+            target[considered] = predictions[label_column(task)].to_numpy()
         return rows.with_columns(target=pl.Series(target))
 
     return labelled

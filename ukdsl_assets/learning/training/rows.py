@@ -13,7 +13,7 @@ from ukdsl_assets.declaration.columns import CD, IMP, REPRESENTATION, TARGET
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.features.encoding import Encoder, requests_of
+from ukdsl_assets.learning.features.encoding import Encoder, request_count
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.training.delayed_feedback import corrected_target
 from ukdsl_assets.learning.training.losses import Lists, lists_of, smoothed, softened
@@ -140,7 +140,7 @@ def surveyed(rows: ArmRows, encoder: Encoder, least: int) -> Survey:
         _check_values(rows, used)
         if len(used):
             encoder = encoder.extended(used, least)
-        shard, width = _sums_of(rows, used, requests_of(frame), width)
+        shard, width = _sums_of(rows, used, request_count(frame), width)
         sums = sums + shard
     for domain, count in sums.rows.items():
         if not count:
@@ -180,10 +180,10 @@ def _sums_of(rows: ArmRows, used: pl.DataFrame, requests: int, width: int) -> tu
         rows={domain: len(summed.filter(domain=domain)) for domain in rows.domains},
         columns={column: _weighted_sum(summed, *column) for column in rows.columns},
         targets=float(corrected_target(summed).sum(dtype=np.float64)),
-        lists=requests_of(considered),
+        lists=request_count(considered),
         places=places,
         squares=squares,
-        requests=((requests_of(summed), requests),),
+        requests=((request_count(summed), requests),),
     )
     return sums, width
 
@@ -282,11 +282,11 @@ def teacher_representation(student: Student, rows: pl.DataFrame, width: int) -> 
         TrainingError: a row lacks it, or has another width: the teacher's network has changed within the window.
     """
     column = rows[REPRESENTATION].cast(pl.List(pl.Float32))
-    seen = column.list.len().fill_null(0).unique().sort().to_list()
-    expected = width or (seen[-1] if seen else 0)
-    if seen not in ([], [expected]):
+    widths = column.list.len().fill_null(0).unique().sort().to_list()
+    expected = width or (widths[-1] if widths else 0)
+    if widths not in ([], [expected]):
         raise TrainingError(
-            f"{student.name}: rows of column `{REPRESENTATION}` of teacher_augmented have {seen} places; expected "
+            f"{student.name}: rows of column `{REPRESENTATION}` of teacher_augmented have {widths} places; expected "
             f"{expected} in each; materialize the window's days again"
         )
     return column.cast(pl.Array(pl.Float32, expected)).to_numpy().reshape(len(rows), expected)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Three times 0.1 is more than 0.3.
-ROUNDING = 1e-9
+COST_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Budget:
     @property
     def reach(self) -> float:
         """The cost that a selection may have, with room for the rounding of a sum; infinite without `cost`."""
-        return float("inf") if self.cost is None else self.cost * (1 + ROUNDING)
+        return float("inf") if self.cost is None else self.cost * (1 + COST_ROUNDING)
 
     def taken(self, scores: Scores, order: Iterable[int]) -> tuple[str, ...]:
         """Names in the given order as far as the budget reaches; what does not fit any more is passed over."""
