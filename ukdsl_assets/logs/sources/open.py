@@ -7,19 +7,19 @@ from ukdsl_assets.logs.source import Source
 from ukdsl_assets.settings import Settings
 
 
-def open_source(cascade: Cascade, settings: Settings, state_folder: str, tell: Callable[[str], None]) -> Source:
+def open_source(cascade: Cascade, settings: Settings, state_folder: str, log: Callable[[str], None]) -> Source:
     """The source that a cascade declares.
 
     Args:
         state_folder: where a simulated cascade keeps its production models from day to day.
-        tell: gets a line of progress when a day takes long to make.
+        log: gets a line of progress when a day takes long to make.
     """
     match cascade.source.kind:
         case "simulated":
             from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
 
             def progress(what: str, done: int, total: int) -> None:
-                tell(f"{what}: {done} of {total}")
+                log(f"{what}: {done} of {total}")
 
             return SimulatedSource(cascade, state_folder, settings.scale, progress, settings.as_of)
         case "simulated_item_page":
