@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-# In place of a column the JSON says {ARRAY: its name}.
+# In place of a column the JSON has {ARRAY: its name}.
 ARRAY = "array in arrays.safetensors"
 # A string column is its bytes in UTF-8, one string after the other, and where each ends.
 BYTES, ENDS = "bytes", "ends"

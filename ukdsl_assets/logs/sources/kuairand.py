@@ -29,7 +29,7 @@ VIDEOS = "video_features_basic_pure.csv"
 KEYS_AT_ONCE = 4_000_000
 
 
-class KuaiRandSource:
+class KuaiRandReader:
     """Reads a day of KuaiRand-Pure; the same declaration and day give the same rows, whatever was read before."""
 
     def __init__(self, cascade: Cascade, folder: Path) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.logs.source import Source
+from ukdsl_assets.logs.source import LogSource
 from ukdsl_assets.settings import Settings
 
 
-def open_source(cascade: Cascade, settings: Settings, state_folder: str, log: Callable[[str], None]) -> Source:
+def open_source(cascade: Cascade, settings: Settings, state_folder: str, log: Callable[[str], None]) -> LogSource:
     """The source that a cascade declares.
 
     Args:
@@ -16,21 +16,21 @@ def open_source(cascade: Cascade, settings: Settings, state_folder: str, log: Ca
     """
     match cascade.source.kind:
         case "simulated":
-            from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
+            from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 
             def progress(what: str, done: int, total: int) -> None:
                 log(f"{what}: {done} of {total}")
 
-            return SimulatedSource(cascade, state_folder, settings.scale, progress, settings.as_of)
+            return SimulatedAdsReader(cascade, state_folder, settings.scale, progress, settings.as_of)
         case "simulated_item_page":
-            from ukdsl_assets.logs.sources.simulated_item_page import SimulatedItemPageSource
+            from ukdsl_assets.logs.sources.simulated_item_page import SimulatedItemPageReader
 
-            return SimulatedItemPageSource(cascade, settings.scale, settings.as_of)
+            return SimulatedItemPageReader(cascade, settings.scale, settings.as_of)
         case "parquet":
-            from ukdsl_assets.logs.sources.parquet import ParquetSource
+            from ukdsl_assets.logs.sources.parquet import ParquetReader
 
-            return ParquetSource(cascade)
+            return ParquetReader(cascade)
         case "kuairand":
-            from ukdsl_assets.logs.sources.kuairand import KuaiRandSource
+            from ukdsl_assets.logs.sources.kuairand import KuaiRandReader
 
-            return KuaiRandSource(cascade, settings.kuairand)
+            return KuaiRandReader(cascade, settings.kuairand)

@@ -23,7 +23,7 @@ from ukdsl_assets.logs.by_shard import whole_day
 from ukdsl_assets.logs.contract import ROWS_AT_ONCE, DayOfLogs, LogName, candidate_log_dtypes, event_log_dtypes, reading
 
 
-class ParquetSource:
+class ParquetReader:
     """Reads `candidate_log/day=YYYY-MM-DD/*.parquet` and `event_log/day=YYYY-MM-DD/*.parquet` under `source.path`."""
 
     def __init__(self, cascade: Cascade) -> None:
@@ -157,7 +157,7 @@ def _on_disk(files: fsspec.AbstractFileSystem, name: str, where: str) -> Iterato
 
 @contextmanager
 def _readable(where: str) -> Iterator[None]:
-    """Turn what polars says against a file into SourceError."""
+    """Turn what polars raises on a file into SourceError."""
     try:
         with _reaching(where, "the store"):
             yield

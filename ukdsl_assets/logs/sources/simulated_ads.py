@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TASKS = {"click": ("click", None), "conversion": ("conversion", "click")}  # name: (event, given)
 
 
-class SimulatedSource:
+class SimulatedAdsReader:
     """Simulates the days of a cascade whose declaration asks for `source: {kind: simulated}`.
 
     A day's logs are a function of (seed, scale, day, as_of) alone, whatever other days were read before: the event log

@@ -41,7 +41,7 @@ FEATURES: dict[str, Feature] = {
 _STAGES, _TASKS = ("module_ranking",), {"click": ("click", None), "purchase": ("purchase", "click")}
 
 
-class SimulatedItemPageSource:
+class SimulatedItemPageReader:
     """Simulates the days of a cascade whose declaration asks for `source: {kind: simulated_item_page}`.
 
     Production shows a static configuration, but for a share of pages in random order. A day's logs are a function of
