@@ -19,7 +19,7 @@ from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled_modu
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.students.training import Training
-from ukdsl_assets.logs.sources.simulated_item_page import features_of
+from ukdsl_assets.logs.sources.simulated_item_page import view_features
 from ukdsl_assets.simulation.item_page import ItemPageWorld, top
 
 WORLD, TRAINED_ON, WARM_UP = 100, 4_000, 50
@@ -40,7 +40,7 @@ def main() -> None:
     predict, head = predictor(fitted), fitted.heads[-1]
 
     views = world.page_views(1, chosen.pages + WARM_UP)
-    features, count = features_of(views, 1), views.modules.shape[1]
+    features, count = view_features(views, 1), views.modules.shape[1]
     milliseconds = []
     for page in range(len(views.number)):
         frame = features[page * count : (page + 1) * count]

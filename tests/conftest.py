@@ -22,7 +22,7 @@ def warm_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Whichever process of a run comes first makes it, for all.
     """
-    from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
+    from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -31,7 +31,7 @@ def warm_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(folder / "warm_state.lock"):
         if not made.exists():
             cascade, unfinished = read_cascade(SHIPPED / "simulated_ads.yaml"), folder / "warm_state.unfinished"
-            SimulatedSource(cascade, str(unfinished), "small").read(cascade.first_day)
+            SimulatedAdsReader(cascade, str(unfinished), "small").read(cascade.first_day)
             unfinished.rename(made)
     return made
 

@@ -25,7 +25,7 @@ def delay_column(task: str) -> str:
 
 
 def truth_column(task: str) -> str:
-    """Audit column of the candidate log that holds a task's true probability; trainers never read it."""
+    """Column of the candidate log that holds a task's true probability; trainers never read it."""
     return f"audit_true_{task}"
 
 

@@ -107,9 +107,9 @@ def wrong_features(teacher: CrossDomainTeacher, cascade: Cascade, theirs: Sequen
 
 
 def _wrong_type(feature: Feature, ours: Feature, there: str, here: str) -> Iterable[str]:
-    expected, seen = _type_of(feature), _type_of(ours)
-    if seen != expected:
-        yield f"features.{feature.name}: `{ours.name}` of {here} is {seen}, {there} expects {expected}"
+    expected, actual = _type_of(feature), _type_of(ours)
+    if actual != expected:
+        yield f"features.{feature.name}: `{ours.name}` of {here} is {actual}, {there} expects {expected}"
     elif feature.side == "request" and ours.side == "candidate":
         yield (
             f"features.{feature.name}: `{ours.name}` of {here} differs between the candidates of a request, {there} "

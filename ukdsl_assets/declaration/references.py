@@ -42,9 +42,9 @@ def _unknown_tasks(cascade: UncheckedCascade) -> Iterator[str]:
 def _circles(cascade: UncheckedCascade) -> Iterator[str]:
     """Tasks whose conditions lead back to one of them; all that are `given` are known."""
     for task in cascade.tasks:
-        seen, given = {task.name}, task.given
-        while given is not None and given not in seen:
-            seen.add(given)
+        visited, given = {task.name}, task.given
+        while given is not None and given not in visited:
+            visited.add(given)
             given = cascade.task(given).given
         if given is not None:
             yield f"tasks.{task.name}.given: the conditions lead back to `{given}`"

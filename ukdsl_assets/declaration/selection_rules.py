@@ -36,8 +36,8 @@ def _two_towers(cascade: UncheckedCascade, student: Student, selection: Selectio
         return
     sides = {feature.side for feature in cascade.candidates_of(student)}
     if len(sides) < 2:
-        seen = " and ".join(sorted(sides)) or "none"
-        yield f"selection.candidates: two_tower needs features of both sides, saw {seen}"
+        present = " and ".join(sorted(sides)) or "none"
+        yield f"selection.candidates: two_tower needs features of both sides, saw {present}"
     if selection.budget == 1:
         yield "selection.budget: two_tower needs a feature of each side, saw 1; expected at least 2"
 

@@ -43,41 +43,41 @@ def wrong_keys(model: type[BaseModel], content: Mapping[str, Any], error: Valida
     Args:
         model: what `content`, as read from YAML, was validated by; error: what that raised.
     """
-    found: dict[str, list[_Problem]] = {}
+    by_path: dict[str, list[_Problem]] = {}
     tops = {}
     for item in error.errors():
         reason = item.get("ctx", {}).get("error")
         if isinstance(reason, WrongDeclarationError):
             for problem in reason.problems:
-                tops[problem], found[problem] = re.split(r"[.:]", problem, maxsplit=1)[0], []
+                tops[problem], by_path[problem] = re.split(r"[.:]", problem, maxsplit=1)[0], []
             continue
         place = _place(model, content, item["loc"])
         if item["type"] == "union_tag_invalid":
             place = _Place(f"{place.path}.kind", place.depth, place.models)
         tops[place.path] = str(item["loc"][0]) if item["loc"] else ""
-        found.setdefault(place.path, []).append(_Problem(place.depth, *_expected(item, place), _seen(item)))
-    return [(tops[path], f"{path}: {_told(problems)}" if problems else path) for path, problems in found.items()]
+        by_path.setdefault(place.path, []).append(_Problem(place.depth, *_expected(item, place), _value_text(item)))
+    return [(tops[path], f"{path}: {_message(problems)}" if problems else path) for path, problems in by_path.items()]
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is wrong with one value, how deep it lies, a hint at the nearest known one, and what was seen."""
+    """What is wrong with one value, how deep it lies, a hint at the nearest known one, and the value as text."""
 
     depth: int
     text: str
     hint: str
-    seen: str
+    value: str
 
 
-def _told(problems: list[_Problem]) -> str:
+def _message(problems: list[_Problem]) -> str:
     # A value that is a list is wrong inside it, not for being no word, too.
     deepest = [each for each in problems if each.depth == max(other.depth for other in problems)]
     parts = []
-    for seen in dict.fromkeys(each.seen for each in deepest):
-        of_value = [each for each in deepest if each.seen == seen]
+    for value in dict.fromkeys(each.value for each in deepest):
+        of_value = [each for each in deepest if each.value == value]
         texts = list(dict.fromkeys(each.text for each in of_value))
         also = [text.removeprefix("expected ") for text in texts[1:]]
-        parts.append(", or ".join([*texts[:1], *also]) + seen + "".join(dict.fromkeys(each.hint for each in of_value)))
+        parts.append(", or ".join([*texts[:1], *also]) + value + "".join(dict.fromkeys(each.hint for each in of_value)))
     return "; ".join(parts)
 
 
@@ -96,7 +96,7 @@ def _place(model: type[BaseModel], content: Any, location: Sequence[int | str]) 
         fields = [each.model_fields[part] for each in models if part in each.model_fields]
         if fields or (isinstance(here, dict) and part in here) or (last and not _is_branch(part)):
             path, depth, around = f"{path}.{part}", depth + 1, models
-            models = tuple(found for field in fields for found in _models_in(field.annotation))
+            models = tuple(inner for field in fields for inner in _models_in(field.annotation))
             here = here.get(part) if isinstance(here, dict) else None
         elif kinds := tuple(each for each in models if part in _kinds_of(each)):
             # The branch that a block's `kind` chose.
@@ -170,7 +170,7 @@ def _one_of(known: Sequence[str]) -> str:
     return f"one of {', '.join(known)}" if len(known) > 1 else known[0]
 
 
-def _seen(item: Any) -> str:
+def _value_text(item: Any) -> str:
     if item["type"] == "union_tag_invalid":
         return f" (saw {item['ctx']['tag']!r})"
     inner = item["type"] == "value_error" and isinstance(item["input"], dict | list | BaseModel)

@@ -81,7 +81,7 @@ def event_log_dtypes(cascade: Cascade) -> dict[str, pl.DataType]:
 def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
     """A dataframely schema of the candidate log, to validate, filter or document logs outside the pipeline.
 
-    It knows no day: that `requested_at` lies inside the partition is for the audit.
+    It knows no day: that `requested_at` lies inside the partition is for the gates.
 
     Example:
 
@@ -106,7 +106,7 @@ def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
 
 
 def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
-    """A dataframely schema of the event log; that its candidates exist and were shown is for the audit.
+    """A dataframely schema of the event log; that its candidates exist and were shown is for the gates.
 
     Example, an event that no task declares:
 

@@ -1,4 +1,4 @@
-"""What every row of the logs must satisfy, as polars expressions; the audit counts them, the schemas carry them."""
+"""What every row of the logs must satisfy, as polars expressions; the gates count them, the schemas carry them."""
 
 from dataclasses import dataclass
 from math import inf

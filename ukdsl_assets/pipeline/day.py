@@ -10,7 +10,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake, PublishedPartition
-from ukdsl_assets.logs.source import Source
+from ukdsl_assets.logs.source import LogSource
 from ukdsl_assets.logs.sources.open import open_source
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.settings import TRAILING_DAYS, Settings
@@ -44,10 +44,10 @@ class Day:
         """Key of one of the cascade's tables or models, such as (cascade, student, "evaluation")."""
         return (self.cascade.name, *names)
 
-    def source(self, tell: Callable[[str], None], as_of: dt.datetime | None = None) -> Source:
-        """The cascade's logs; `tell` gets a line of progress now and then; `as_of` replaces the settings' clock."""
+    def source(self, log: Callable[[str], None], as_of: dt.datetime | None = None) -> LogSource:
+        """The cascade's logs; `log` gets a line of progress now and then; `as_of` replaces the settings' clock."""
         settings = self.settings if as_of is None else self.settings.model_copy(update={"as_of": as_of})
-        return open_source(self.cascade, settings, f"{settings.simulated_state}/{self.cascade.name}", tell)
+        return open_source(self.cascade, settings, f"{settings.simulated_state}/{self.cascade.name}", log)
 
     def partition(self, table: Table) -> PublishedPartition:
         """What is published for the day; its files, version and data version belong together.

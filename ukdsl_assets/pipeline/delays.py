@@ -36,7 +36,7 @@ def refuse_without_labels(day: Day, student: Student) -> None:
 
 @dataclass(frozen=True)
 class KnownDelays:
-    """Seconds from request to event of all positive labels of closed days, float64, and the versions that tell so."""
+    """Seconds from request to event of all positive labels of closed days, float64, and the versions read."""
 
     seconds: NDArray[np.float64]
     versions: dict[str, str]
@@ -65,7 +65,7 @@ def known_delays(day: Day, student: Student) -> KnownDelays | None:
     # A rerun with a later clock may find the same closed day for several partitions.
     scanned = day.lake.scan(table, days, columns=[*KEYS, column]).drop_nulls(column)
     rows = scanned.unique().collect()
-    # Delays go into training, so withheld requests tell none.
+    # Delays go into training, so those of withheld requests are left out.
     rows = rows.filter(~withheld(rows["request_id"], day.cascade.withheld_share))
     versions = {str(each): day.on(each).partition(table).data_version for each in days}
     return KnownDelays(rows[column].sort().to_numpy(), versions)

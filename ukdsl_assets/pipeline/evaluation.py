@@ -112,8 +112,8 @@ def held_shards(day: Day, student: Student, judging: date | None = None) -> Iter
     One shard at a time.
 
     Args:
-        judging: the later day that judges by them: its knowledge of delays corrects labels, and what a teacher said
-            that the student has had before is left out.
+        judging: the later day that judges by them: its knowledge of delays corrects labels, and predictions
+            of a teacher that the student has had before are left out.
     """
     delays, truth = known_delays(day.on(judging or day.date), student), logged_truth(day, student)
     shards = day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date])

@@ -10,12 +10,12 @@ from ukdsl_assets.gates import blocking
 from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
 from ukdsl_assets.logs.contract import DayOfLogs
 from ukdsl_assets.logs.gates.day import Judged, read_and_judge
-from ukdsl_assets.logs.source import Source
+from ukdsl_assets.logs.source import LogSource
 from ukdsl_assets.pipeline.day import Day
 
 
 def judge_and_stage(
-    day: Day, source: Source, trailing_rows: Sequence[int], clock: datetime
+    day: Day, source: LogSource, trailing_rows: Sequence[int], clock: datetime
 ) -> tuple[Judged, list[StagedPartition]]:
     """Read a day, judge both logs and write them, a shard at a time; nothing is visible until it is committed.
 

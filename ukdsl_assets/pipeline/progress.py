@@ -6,8 +6,8 @@ from collections.abc import Callable
 from ukdsl_assets.settings import PROGRESS_EVERY_SECONDS
 
 
-def progress_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Callable[[float, int, float], None]:
-    """A callback (done, in all, seconds since the start) that tells at most one line every five seconds."""
+def progress_now_and_then(log: Callable[[str], None], what: str, of: str) -> Callable[[float, int, float], None]:
+    """A callback (done, in all, seconds since the start) that logs at most one line every five seconds."""
     last = 0.0
 
     def progress(done: float, total: int, seconds: float) -> None:
@@ -15,13 +15,13 @@ def progress_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Ca
         if seconds - last >= PROGRESS_EVERY_SECONDS and done:
             last = seconds
             left = (total - done) * seconds / done
-            tell(f"{what}: {done:.1f} of {total} {of} after {seconds:.0f} s, {left:.0f} s left")
+            log(f"{what}: {done:.1f} of {total} {of} after {seconds:.0f} s, {left:.0f} s left")
 
     return progress
 
 
-def training_progress(tell: Callable[[str], None], what: str) -> Callable[[int, int, int, float], None]:
-    """A callback (steps done, steps in all, rows done, loss) that tells at most one line every five seconds."""
+def training_progress(log: Callable[[str], None], what: str) -> Callable[[int, int, int, float], None]:
+    """A callback (steps done, steps in all, rows done, loss) that logs at most one line every five seconds."""
     started = last = time.monotonic()
 
     def progress(done: int, total: int, rows: int, loss: float) -> None:
@@ -31,7 +31,7 @@ def training_progress(tell: Callable[[str], None], what: str) -> Callable[[int, 
             last = now
             seconds = now - started
             left = (total - done) * seconds / done
-            tell(
+            log(
                 f"{what}: {done} of {total} steps, {rows / seconds:,.0f} rows a second, {left:.0f} s left, "
                 f"loss {loss:.4f}"
             )

@@ -1,4 +1,4 @@
-"""Group 3: what a teacher of another cascade says of impressions here, and the lines that put it on their level."""
+"""Group 3: what another cascade's teacher predicts for impressions here, and lines that put it on their level."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Recalibration:
         return {f"recalibration of {task}": line.message for task, line in self.lines.items()}
 
     def beside(self, published: pl.DataFrame) -> pl.DataFrame:
-        """Figures of what is published, and of what the model said where that is not the same; a column `labels`."""
+        """Figures of what is published, and of the model's own predictions where they differ; a column `labels`."""
         moved = [task for task, line in self.lines.items() if line.fitted]
         named = published.select(
             labels=pl.when(pl.col("task").is_in(moved)).then(pl.lit(RECALIBRATED)).otherwise(pl.lit(AS_IT_IS))

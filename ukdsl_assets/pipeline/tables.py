@@ -18,7 +18,7 @@ from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.sql.context import parameters_for, template_context
 from ukdsl_assets.sql.gates import judge_model
-from ukdsl_assets.sql.render import RenderedModel, in_order, render
+from ukdsl_assets.sql.render import RenderedModel, in_dependency_order, render
 from ukdsl_assets.sql.run import run_sharded
 
 # Judges the files of a staged partition.
@@ -43,7 +43,7 @@ def check_models(cascade: Cascade, workspace: Workspace) -> None:
             rendered.append(render(model, template_context(cascade, teacher=teacher)))
         elif model.scope == "student" and student is not None:
             rendered.append(render(model, template_context(cascade, student)))
-    in_order(
+    in_dependency_order(
         rendered,
         {"candidate_log", "event_log", "teacher_labels", "closed_impressions"}
         - {each.model.table for each in rendered},

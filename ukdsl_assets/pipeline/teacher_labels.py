@@ -27,8 +27,8 @@ def write_labels(
 ) -> list[str]:
     """Files of a day's labels, one shard in memory at a time, as many as the sources have.
 
-    Trees say the same of a row whatever rows are beside it; in what a network says the last bit of a float32 may hang
-    on its batch, hence on the number of shards.
+    The predictions of trees for a row are the same whatever rows are beside it; the last bit of a network's, float32,
+    may hang on its batch, hence on the number of shards.
 
     Args:
         sources: tables of the rows to label, which have equally many shards, or else are labelled as one.

@@ -15,7 +15,7 @@ from ukdsl_assets.frames.splits import BUCKETS, SALT
 
 @dataclass(frozen=True)
 class TaskNames:
-    """A task: its label column (`name`), the labels that must be 1 for it to have one, its audit column, and the
+    """A task: its label column (`name`), the labels that must be 1 for it to have one, its truth column, and the
     column of its event's delay (None: the task is not delayed)."""
 
     name: str
@@ -166,7 +166,7 @@ def parameters_for(
 
 def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The columns behind each name in angle brackets that a header may use."""
-    found = {
+    columns = {
         "<prediction>": tuple(prediction.column for prediction in context["predictions"]),
         "<task>": tuple(task.name for task in context["tasks"]),
         "<feature>": context["student"].features if "student" in context else context["features"],
@@ -175,12 +175,12 @@ def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "<known_until>": ("known_until",) if _has_known_until(context) else (),
     }
     if "student" in context:
-        found["<label_task>"] = context["student"].label_tasks
-        found["<taught_label>"] = context["student"].taught_labels
-        found["<representation>"] = context["student"].representation
+        columns["<label_task>"] = context["student"].label_tasks
+        columns["<taught_label>"] = context["student"].taught_labels
+        columns["<representation>"] = context["student"].representation
     if "teacher" in context:
-        found["<teacher_label>"] = tuple(label for label, _ in context["teacher"].labels)
-    return found
+        columns["<teacher_label>"] = tuple(label for label, _ in context["teacher"].labels)
+    return columns
 
 
 def _has_known_until(context: Mapping[str, Any]) -> bool:
@@ -189,12 +189,12 @@ def _has_known_until(context: Mapping[str, Any]) -> bool:
 
 def _conditions(cascade: Cascade, task: str) -> tuple[str, ...]:
     """All tasks that must be positive before this one, nearest first."""
-    found: list[str] = []
+    conditions: list[str] = []
     given = cascade.task(task).given
-    while given is not None and given not in found:
-        found.append(given)
+    while given is not None and given not in conditions:
+        conditions.append(given)
         given = cascade.task(given).given
-    return tuple(found)
+    return tuple(conditions)
 
 
 def _predictions(cascade: Cascade) -> tuple[PredictionNames, ...]:

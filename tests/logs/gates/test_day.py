@@ -14,7 +14,7 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.logs.contract import DayOfLogs
 from ukdsl_assets.logs.gates.day import judge_shards, read_and_judge
 from ukdsl_assets.logs.source import FileSource
-from ukdsl_assets.logs.sources.parquet import ParquetSource
+from ukdsl_assets.logs.sources.parquet import ParquetReader
 
 
 class InMemory:
@@ -28,10 +28,10 @@ class InMemory:
 
 
 @pytest.fixture
-def source(shop: Cascade, tmp_path: Path) -> ParquetSource:
+def source(shop: Cascade, tmp_path: Path) -> ParquetReader:
     """Two good files of candidates, one of events."""
     write_day(make_logs(shop, DAY), str(tmp_path))
-    return ParquetSource(declared(shop, str(tmp_path)))
+    return ParquetReader(declared(shop, str(tmp_path)))
 
 
 def file_of(tmp_path: Path, log: str, part: int) -> Path:
@@ -47,9 +47,9 @@ def one(results: list[GateResult], gate: str) -> GateResult:
 
 
 def test_a_good_day_is_kept_with_its_verdicts_and_no_file_is_looked_up(
-    shop: Cascade, source: ParquetSource, monkeypatch: pytest.MonkeyPatch
+    shop: Cascade, source: ParquetReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ParquetSource, "locate", lambda *_: pytest.fail("looked up"))
+    monkeypatch.setattr(ParquetReader, "locate", lambda *_: pytest.fail("looked up"))
     kept: list[DayOfLogs] = []
     judged = read_and_judge(source, shop, DAY, [480], kept.append)
     whole = source.read(DAY)
@@ -62,7 +62,7 @@ def test_a_good_day_is_kept_with_its_verdicts_and_no_file_is_looked_up(
 @pytest.mark.parametrize(("wrong", "other"), [("candidate_log", "event_log"), ("event_log", "candidate_log")])
 @pytest.mark.parametrize("how", ["missing day", "no folder", "cut off", "missing column", "wrong type"])
 def test_a_log_that_cannot_be_read_fails_its_contract_and_nothing_is_judged(
-    shop: Cascade, source: ParquetSource, tmp_path: Path, wrong: str, other: str, how: str
+    shop: Cascade, source: ParquetReader, tmp_path: Path, wrong: str, other: str, how: str
 ) -> None:
     good = read_and_judge(source, shop, DAY, [])
     file = file_of(tmp_path, wrong, 0)
@@ -91,7 +91,7 @@ def test_a_log_that_cannot_be_read_fails_its_contract_and_nothing_is_judged(
     assert all(result.message.startswith(other) for result in results[other])
 
 
-def test_only_the_file_of_the_bad_rows_is_named(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+def test_only_the_file_of_the_bad_rows_is_named(shop: Cascade, source: ParquetReader, tmp_path: Path) -> None:
     good, bad = file_of(tmp_path, "candidate_log", 0), file_of(tmp_path, "candidate_log", 1)
     write(pl.read_parquet(bad).with_columns(price=pl.lit(float("nan"), pl.Float32)), str(bad))
     judged = read_and_judge(source, shop, DAY, [])
@@ -102,7 +102,7 @@ def test_only_the_file_of_the_bad_rows_is_named(shop: Cascade, source: ParquetSo
     assert all(result.passed for result in judged.results if result.name != "contract")
 
 
-def test_each_rule_names_the_files_of_its_own_rows(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+def test_each_rule_names_the_files_of_its_own_rows(shop: Cascade, source: ParquetReader, tmp_path: Path) -> None:
     first, second = (file_of(tmp_path, "candidate_log", part) for part in (0, 1))
     write(pl.read_parquet(first).with_columns(deepest_stage=pl.lit("cellar")), str(first))
     repeated = pl.read_parquet(second)
@@ -115,7 +115,7 @@ def test_each_rule_names_the_files_of_its_own_rows(shop: Cascade, source: Parque
     assert str(first) not in keys
 
 
-def test_the_file_of_bad_events_is_named(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+def test_the_file_of_bad_events_is_named(shop: Cascade, source: ParquetReader, tmp_path: Path) -> None:
     bad = file_of(tmp_path, "event_log", 1)
     stray = pl.read_parquet(file_of(tmp_path, "event_log", 0)).head(2).with_columns(candidate_id=pl.lit("nobody"))
     write(stray, str(bad))

@@ -14,7 +14,7 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.logs.contract import candidate_log_schema, event_log_schema
 from ukdsl_assets.logs.sources import simulated_ads as simulated
-from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
+from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 
 CASCADE = read_cascade(SHIPPED / "simulated_ads.yaml")
 FIRST = CASCADE.first_day
@@ -43,7 +43,7 @@ def copy_of_state(warm_state: Path, tmp_path: Path) -> Callable[[], str]:
 
 @pytest.fixture(scope="module")
 def log(warm_state: Path) -> pl.DataFrame:
-    return SimulatedSource(CASCADE, str(warm_state), "small").read(FIRST).candidate_log
+    return SimulatedAdsReader(CASCADE, str(warm_state), "small").read(FIRST).candidate_log
 
 
 def test_the_log_has_the_contracts_columns_and_types(log: pl.DataFrame) -> None:
@@ -72,14 +72,14 @@ def test_the_log_has_the_contracts_columns_and_types(log: pl.DataFrame) -> None:
 
 
 def test_the_logs_pass_the_contracts_rules(state: str) -> None:
-    candidates, events = SimulatedSource(CASCADE, state, "small").read(_day(1))
+    candidates, events = SimulatedAdsReader(CASCADE, state, "small").read(_day(1))
 
     assert candidate_log_schema(CASCADE).is_valid(candidates)
     assert event_log_schema(CASCADE).is_valid(events)
 
 
 def test_pre_ranking_promises_more_than_ranking_finds_while_ranking_is_about_right(state: str) -> None:
-    source = SimulatedSource(CASCADE, state, "small")
+    source = SimulatedAdsReader(CASCADE, state, "small")
     ranked = pl.concat(
         source.read(_day(index)).candidate_log.filter(pl.col("deepest_stage") == "ranking") for index in range(1, 5)
     )
@@ -175,7 +175,7 @@ def test_explored_rows_are_shown_rows_of_propensity_a_quarter(log: pl.DataFrame)
 
 
 def test_events_belong_to_shown_candidates_and_follow_the_request(state: str) -> None:
-    candidates, events = SimulatedSource(CASCADE, state, "small").read(FIRST)
+    candidates, events = SimulatedAdsReader(CASCADE, state, "small").read(FIRST)
 
     assert dict(events.schema) == {
         "request_id": pl.Int64,
@@ -198,22 +198,22 @@ def test_events_belong_to_shown_candidates_and_follow_the_request(state: str) ->
 
 
 def test_skipping_days_gives_the_same_logs_as_going_day_by_day(copy_of_state: Callable[[], str]) -> None:
-    day_by_day = SimulatedSource(CASCADE, copy_of_state(), "small")
+    day_by_day = SimulatedAdsReader(CASCADE, copy_of_state(), "small")
     for index in range(1, 3):
         day_by_day.read(_day(index))
 
-    skipped, stepped = SimulatedSource(CASCADE, copy_of_state(), "small").read(_day(3)), day_by_day.read(_day(3))
+    skipped, stepped = SimulatedAdsReader(CASCADE, copy_of_state(), "small").read(_day(3)), day_by_day.read(_day(3))
 
     assert_frame_equal(skipped.candidate_log, stepped.candidate_log)
     assert_frame_equal(skipped.event_log, stepped.event_log)
 
 
 def test_a_day_is_the_same_before_and_after_other_days_are_simulated(state: str) -> None:
-    source = SimulatedSource(CASCADE, state, "small")
+    source = SimulatedAdsReader(CASCADE, state, "small")
     before = source.read(FIRST)
     source.read(_day(8))
 
-    for again in (source.read(FIRST), SimulatedSource(CASCADE, state, "small").read(FIRST)):
+    for again in (source.read(FIRST), SimulatedAdsReader(CASCADE, state, "small").read(FIRST)):
         assert_frame_equal(again.candidate_log, before.candidate_log)
         assert_frame_equal(again.event_log, before.event_log)
 
@@ -228,19 +228,19 @@ def test_an_interrupted_run_resumes_after_the_last_simulated_day(copy_of_state: 
 
     folder = copy_of_state()
     with pytest.raises(KeyboardInterrupt):
-        SimulatedSource(CASCADE, folder, "small", interrupt).read(_day(5))
-    resumed = SimulatedSource(CASCADE, folder, "small", lambda what, done, days: told.append((done, days)))
+        SimulatedAdsReader(CASCADE, folder, "small", interrupt).read(_day(5))
+    resumed = SimulatedAdsReader(CASCADE, folder, "small", lambda what, done, days: told.append((done, days)))
 
     logs = resumed.read(_day(5))
 
     assert told == [(1, 4), (2, 4), (1, 2), (2, 2)]
     assert_frame_equal(
-        logs.candidate_log, SimulatedSource(CASCADE, copy_of_state(), "small").read(_day(5)).candidate_log
+        logs.candidate_log, SimulatedAdsReader(CASCADE, copy_of_state(), "small").read(_day(5)).candidate_log
     )
 
 
 def test_a_day_is_the_same_rows_in_parts_of_any_size(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = SimulatedSource(CASCADE, state, "small")
+    source = SimulatedAdsReader(CASCADE, state, "small")
     whole = list(source.read_in_parts(FIRST))
     monkeypatch.setattr(simulated, "ROWS_AT_ONCE", 40_000)
     parts = list(source.read_in_parts(FIRST))
@@ -251,8 +251,8 @@ def test_a_day_is_the_same_rows_in_parts_of_any_size(state: str, monkeypatch: py
 
 
 def test_a_later_rerun_finds_the_conversions_that_came_late(state: str) -> None:
-    early = SimulatedSource(CASCADE, state, "small").read(FIRST)
-    late = SimulatedSource(CASCADE, state, "small", as_of=MORNING + timedelta(days=7)).read(FIRST)
+    early = SimulatedAdsReader(CASCADE, state, "small").read(FIRST)
+    late = SimulatedAdsReader(CASCADE, state, "small", as_of=MORNING + timedelta(days=7)).read(FIRST)
 
     assert early.event_log["occurred_at"].max() < MORNING  # type: ignore[operator]
     assert_frame_equal(late.candidate_log, early.candidate_log)
@@ -263,12 +263,12 @@ def test_a_later_rerun_finds_the_conversions_that_came_late(state: str) -> None:
 
 
 def test_the_event_log_holds_the_events_before_as_of_given_in_any_zone(state: str) -> None:
-    whole = SimulatedSource(CASCADE, state, "small").read(FIRST).event_log
+    whole = SimulatedAdsReader(CASCADE, state, "small").read(FIRST).event_log
     noon = MORNING - timedelta(hours=17)
     elsewhere = noon.astimezone(timezone(timedelta(hours=9)))
 
     until_noon, nothing = (
-        SimulatedSource(CASCADE, state, "small", as_of=as_of).read(FIRST).event_log
+        SimulatedAdsReader(CASCADE, state, "small", as_of=as_of).read(FIRST).event_log
         for as_of in (elsewhere, noon - timedelta(days=1))
     )
 
@@ -280,14 +280,14 @@ def test_the_event_log_holds_the_events_before_as_of_given_in_any_zone(state: st
 
 def test_as_of_without_a_zone_is_refused_with_the_fix(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"as_of: saw 2026-01-09T05:00:00 without .*write 2026-01-09T05:00:00\+00:00"):
-        SimulatedSource(CASCADE, str(tmp_path), "small", as_of=datetime(2026, 1, 9, 5))
+        SimulatedAdsReader(CASCADE, str(tmp_path), "small", as_of=datetime(2026, 1, 9, 5))
 
 
 def test_fewer_features_in_another_order_are_filled_alike(state: str, log: pl.DataFrame) -> None:
     declared = [feature.model_dump() for feature in CASCADE.features if feature.name in ("ad", "hour", "pair_signals")]
     cascade = _changed(features=declared[::-1], has_truth=False, has_bid=False)
 
-    fewer = SimulatedSource(cascade, state, "small").read(FIRST).candidate_log
+    fewer = SimulatedAdsReader(cascade, state, "small").read(FIRST).candidate_log
 
     assert fewer.columns[-3:] == ["pair_signals", "ad", "hour"]
     assert "bid" not in fewer.columns
@@ -298,14 +298,14 @@ def test_fewer_features_in_another_order_are_filled_alike(state: str, log: pl.Da
 def test_another_cost_of_a_feature_is_fine(state: str) -> None:
     declared = [feature.model_dump() | {"cost": 7.0} for feature in CASCADE.features]
 
-    assert SimulatedSource(_changed(features=declared), state, "small").read(FIRST).candidate_log.height == 150_000
+    assert SimulatedAdsReader(_changed(features=declared), state, "small").read(FIRST).candidate_log.height == 150_000
 
 
 def test_an_unknown_feature_is_named_beside_the_known_ones(tmp_path: Path) -> None:
     declared = [*(f.model_dump() for f in CASCADE.features), {"name": "mood", "kind": "numeric", "side": "request"}]
 
     with pytest.raises(SourceError, match=r"unknown feature `mood`.*user_segment.*pair_signals"):
-        SimulatedSource(_changed(features=declared), str(tmp_path), "small")
+        SimulatedAdsReader(_changed(features=declared), str(tmp_path), "small")
 
 
 @pytest.mark.parametrize(
@@ -323,16 +323,16 @@ def test_what_the_world_cannot_fill_is_refused(tmp_path: Path, change: dict[str,
     if "tasks" in change:
         change["stages"] = [{"name": name, "predicts": ["click"]} for name in ("retrieval", "pre_ranking", "ranking")]
     with pytest.raises(SourceError, match=message):
-        SimulatedSource(_changed(**change), str(tmp_path), "small")
+        SimulatedAdsReader(_changed(**change), str(tmp_path), "small")
 
 
 def test_a_feature_of_another_kind_is_refused(tmp_path: Path) -> None:
     declared = [{"name": "user_profile", "kind": "vector", "width": 8, "side": "request"}]
 
     with pytest.raises(SourceError, match=r"features.user_profile: saw .*8.*expected .*4"):
-        SimulatedSource(_changed(features=declared), str(tmp_path), "small")
+        SimulatedAdsReader(_changed(features=declared), str(tmp_path), "small")
 
 
 def test_days_before_the_first_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="before first_day 2026-01-01"):
-        SimulatedSource(CASCADE, str(tmp_path), "small").read(_day(-1))
+        SimulatedAdsReader(CASCADE, str(tmp_path), "small").read(_day(-1))

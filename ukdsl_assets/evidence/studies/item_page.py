@@ -23,7 +23,7 @@ from ukdsl_assets.evidence.worlds.module_rankers import (
 from ukdsl_assets.learning.metrics.auc import auc
 from ukdsl_assets.learning.metrics.calibration import calibration
 from ukdsl_assets.learning.metrics.logits import sigmoid
-from ukdsl_assets.logs.sources.simulated_item_page import features_of
+from ukdsl_assets.logs.sources.simulated_item_page import view_features
 from ukdsl_assets.simulation.item_page import ItemPageWorld, PageViews, probabilities, top
 
 STATIC, RATES = "static configuration", "click rates by category"
@@ -89,7 +89,7 @@ def _scored(
 ) -> tuple[list[PageViews], dict[str, list[dict[str, np.ndarray]]]]:
     """The page views of the days, and each ranker's scores of them by task."""
     views = [world.page_views(day, pages) for day in days]
-    rows = [features_of(page_views, day) for page_views, day in zip(views, days, strict=True)]
+    rows = [view_features(page_views, day) for page_views, day in zip(views, days, strict=True)]
     scores = {
         name: [
             {task: ranker(frame, page_views, task) for task in TASKS}
@@ -101,7 +101,7 @@ def _scored(
 
 
 def _ordered_by(learner: StudentRanker, day: int, views: PageViews) -> np.ndarray:
-    return learner(features_of(views, day), views, "click")
+    return learner(view_features(views, day), views, "click")
 
 
 def earned(views: list[PageViews], scores: Mapping[str, list[dict[str, np.ndarray]]]) -> list[dict[str, Any]]:

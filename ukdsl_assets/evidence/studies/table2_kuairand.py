@@ -19,7 +19,7 @@ from ukdsl_assets.evidence.worlds.selection_rules import Parts, compared_rules, 
 from ukdsl_assets.frames.splits import halves, withheld
 from ukdsl_assets.learning.teachers.trees import fit_teacher, predict_teacher
 from ukdsl_assets.logs.contract import DayOfLogs
-from ukdsl_assets.logs.sources.kuairand import KuaiRandSource
+from ukdsl_assets.logs.sources.kuairand import KuaiRandReader
 from ukdsl_assets.selection.choice import budget_of
 from ukdsl_assets.selection.simplified import selection_of
 from ukdsl_assets.settings import Settings
@@ -35,7 +35,7 @@ def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress)
     cascade, student = declared(settings)
     teacher = cascade.teacher(student.teacher)
     assert isinstance(teacher, TrainedTeacher)
-    source = KuaiRandSource(cascade, Settings().kuairand)
+    source = KuaiRandReader(cascade, Settings().kuairand)
     days = [cascade.first_day + timedelta(days=at) for at in range(settings["days"])]
     read = []
     for done, day in enumerate(days, start=1):

@@ -70,7 +70,7 @@ class Followed:
     def audit(self, served: SimulatedDay) -> None:
         """Pool the day's explored rows with those before it, as the asset teacher_audit does."""
         today = FIRST + timedelta(days=served.day)
-        self._explored.append(explored_rows(served, self.cascade, self.teacher.stage, today))
+        self._explored.append(explored_predictions(served, self.cascade, self.teacher.stage, today))
         audit_table = audit_on_exploration(self.cascade, self.teacher, pl.concat(list(self._explored)), today)
         self.audit_row = audit_table.row(
             by_predicate=(pl.col("task") == TASK) & (pl.col("period") == "trailing"), named=True
@@ -128,7 +128,7 @@ class Followed:
             }
 
 
-def explored_rows(served: SimulatedDay, cascade: Cascade, stage: str, today: date) -> pl.DataFrame:
+def explored_predictions(served: SimulatedDay, cascade: Cascade, stage: str, today: date) -> pl.DataFrame:
     """The day's explored rows of requests that are not withheld, with what `stage` predicted for their clicks."""
     places, prediction = scored_by(served, stage)
     every = np.zeros(served.slots.shape, dtype=np.float32)

@@ -53,7 +53,7 @@ def kuairand_candidates(cascade: Cascade, folder: Path, scratch: Path) -> pl.Dat
     kept = scratch / f"{cascade.name}-{declared}.parquet"
     if kept.is_file():
         return pl.read_parquet(kept)
-    source = kuairand.KuaiRandSource(cascade, folder)
+    source = kuairand.KuaiRandReader(cascade, folder)
     last = cascade.last_day or cascade.first_day
     days = [cascade.first_day + timedelta(days=index) for index in range((last - cascade.first_day).days + 1)]
     rows = pl.concat([labelled_candidates(cascade, *source.read(day)).with_columns(day=pl.lit(day)) for day in days])

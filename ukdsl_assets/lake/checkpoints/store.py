@@ -122,9 +122,9 @@ class CheckpointStore(ReleaseStore):
                 f"{self._name(key, day)}: there is no version {version} below {self.root}. Leave the version out to "
                 "load the published one."
             )
-        if (seen := _version_of(files)) != version:
+        if (actual := _version_of(files)) != version:
             raise LakeError(
-                f"{self._name(key, day)}: the files {sorted(files)} hash to {seen}, expected {version}: they are not "
+                f"{self._name(key, day)}: the files {sorted(files)} hash to {actual}, expected {version}: they are not "
                 f"what was saved. Remove {self._day_path(key, day, version)} and materialize the day again."
             )
         return Checkpoint(
@@ -159,8 +159,8 @@ class CheckpointStore(ReleaseStore):
     def facts(self, key: Key, day: dt.date) -> dict[str, Any]:
         """What the published checkpoint's JSON says, without its model and columns; not verified, {} if none is."""
         pointer = self._read_json(self._day_path(key, day, CURRENT))
-        found = None if pointer is None else self._read_json(self._day_path(key, day, str(pointer["version"]), FACTS))
-        return found or {}
+        facts = None if pointer is None else self._read_json(self._day_path(key, day, str(pointer["version"]), FACTS))
+        return facts or {}
 
     def days(self, key: Key) -> list[dt.date]:
         """The days with a published checkpoint, in order; empty when there are none."""

@@ -1,4 +1,4 @@
-"""Tables by day: write files, have them audited, publish them in one commit."""
+"""Tables by day: write files, have them judged, publish them in one commit."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence

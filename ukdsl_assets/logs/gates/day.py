@@ -14,7 +14,7 @@ from ukdsl_assets.logs.by_shard import by_shard
 from ukdsl_assets.logs.contract import DayOfLogs, LogName
 from ukdsl_assets.logs.gates.drift import volume
 from ukdsl_assets.logs.gates.rows import CANDIDATE_LOG_RULES, EVENT_LOG_RULES, CandidateLogGates, EventLogGates
-from ukdsl_assets.logs.source import FileSource, Source
+from ukdsl_assets.logs.source import FileSource, LogSource
 
 # Name of each gate of a log -> what it demands.
 RULES: dict[LogName, dict[str, str]] = {
@@ -42,7 +42,7 @@ class Judged:
 
 
 def read_and_judge(
-    source: Source,
+    source: LogSource,
     cascade: Cascade,
     day: date,
     trailing_rows: Sequence[int],
@@ -77,7 +77,7 @@ def judge_shards(
     shards: Iterable[DayOfLogs],
     trailing_rows: Sequence[int],
     keep: Keep | None = None,
-    source: Source | None = None,
+    source: LogSource | None = None,
 ) -> Judged:
     """Verdicts on logs that come in shards: whole requests, in the contract's order.
 

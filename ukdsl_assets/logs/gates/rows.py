@@ -1,6 +1,6 @@
 """The gates that one day of logs must pass before it is published. All are ERROR: a log that fails is not used.
 
-Every rule is about rows of one request, so that a day is judged shard by shard: an audit is given one after the other.
+Every rule is about rows of one request, so that a day is judged shard by shard, one after the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,9 +54,9 @@ def judge_candidate_log(
         The gates of CANDIDATE_LOG_RULES in their order. An empty day fails `contract`. If columns are missing or of a
         wrong type, the other gates fail as not judged.
     """
-    audit = CandidateLogGates(cascade, day)
-    audit.add(in_order(frame, CANDIDATE_ORDER))
-    return audit.results(locate)
+    gates = CandidateLogGates(cascade, day)
+    gates.add(in_order(frame, CANDIDATE_ORDER))
+    return gates.results(locate)
 
 
 def judge_event_log(
@@ -75,9 +75,9 @@ def judge_event_log(
         The gates of EVENT_LOG_RULES in their order. An empty event log passes. If needed columns of either log are
         missing or of a wrong type, gates fail as not judged.
     """
-    audit = EventLogGates(cascade, day)
-    audit.add(event_log, candidate_log)
-    return audit.results(locate)
+    gates = EventLogGates(cascade, day)
+    gates.add(event_log, candidate_log)
+    return gates.results(locate)
 
 
 class CandidateLogGates:
@@ -141,8 +141,8 @@ class CandidateLogGates:
         )
         if share < least:
             message += f"; see whether {', '.join(self._late_columns)} are logged for every request that {stage} ranks"
-        seen = {"share": share, "requests": self._requests, "expected": least}
-        return GateResult(gate, share >= least, message, seen=seen)
+        figures = {"share": share, "requests": self._requests, "expected": least}
+        return GateResult(gate, share >= least, message, seen=figures)
 
 
 class EventLogGates:
@@ -195,11 +195,11 @@ class EventLogGates:
 def _wrong_columns(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType]) -> str:
     """What is wrong with a frame's columns, empty if nothing."""
     problems = [f"column `{name}` ({dtype}) is missing" for name, dtype in dtypes.items() if name not in frame.columns]
-    for name, seen in frame.schema.items():
+    for name, dtype in frame.schema.items():
         if name not in dtypes:
             problems.append(f"column `{name}` is not declared")
-        elif seen != dtypes[name]:
-            problems.append(f"column `{name}` is {seen}, expected {dtypes[name]}")
+        elif dtype != dtypes[name]:
+            problems.append(f"column `{name}` is {dtype}, expected {dtypes[name]}")
     return "; ".join(problems) + "; bring the frame to the declared columns with `conform`" if problems else ""
 
 
