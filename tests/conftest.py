@@ -1,14 +1,13 @@
 """Fixtures that several folders of tests share."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from filelock import FileLock
 from hypothesis import settings
 
+from tests.fixtures.once import once
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 
 # A busy machine is no failure.
@@ -18,22 +17,14 @@ settings.load_profile("any machine")
 
 @pytest.fixture(scope="session")
 def warm_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state of small simulated_ads before its first day, which takes a long warm-up; to be read or copied.
-
-    Whichever process of a run comes first makes it, for all.
-    """
+    """The state of small simulated_ads before its first day, which takes a long warm-up; to be read or copied."""
     from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    made = folder / "warm_state"
-    with FileLock(folder / "warm_state.lock"):
-        if not made.exists():
-            cascade, unfinished = read_cascade(SHIPPED / "simulated_ads.yaml"), folder / "warm_state.unfinished"
-            SimulatedAdsReader(cascade, str(unfinished), "small").read(cascade.first_day)
-            unfinished.rename(made)
-    return made
+    def warm_up(folder: Path) -> None:
+        cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
+        SimulatedAdsReader(cascade, str(folder), "small").read(cascade.first_day)
+
+    return once(tmp_path_factory, "warm_state", warm_up)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 CASCADE = shipped("simulated_item_page")
 STUDENT = ("simulated_item_page", "module_click")

@@ -14,6 +14,7 @@ from ukdsl_assets.lake.checkpoints.store import WEIGHTS, Checkpoint, CheckpointS
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
@@ -37,7 +38,7 @@ def declared() -> Cascade:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory, warm_state: Path) -> Ran:
     settings = small(tmp_path_factory.mktemp("lake"), warm_state)
-    return settings, run_day(settings, declared(), DAY)
+    return settings, run_day(settings, declared(), DAY, report=False)
 
 
 def checkpoint(settings: Settings, student: str) -> Checkpoint:

@@ -22,6 +22,7 @@ from ukdsl_assets.pipeline.tables import same_reading
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
 
@@ -68,7 +69,7 @@ def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(ran: Ran) 
 def test_a_second_student_is_a_block_of_yaml(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
     more = {"name": "one_head", "stage": "pre_ranking", "task": "click", "teacher": "ranker", "heads": ["impression"]}
     declared = declare(tmp_path, students=[*DECLARATION["students"], more])
-    assert failures(run_day(settings, declared, DAY)) == {}
+    assert failures(run_day(settings, declared, DAY, report=False)) == {}
     evaluation = Lake(settings.tables).scan(("shop", "one_head", "evaluation"), [DAY]).collect()
     assert set(evaluation["head"]) == {"impression"}
 
@@ -79,7 +80,7 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     teacher = {"name": "foundation", "kind": "foundation", "stage": "ranking", "architecture": "mmoe"}
     last: dict[str, object] = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "foundation"}
     last |= {"architecture": "mlp", "heads": ["impression", "dependent", "auxiliary"]}
-    done = run_day(settings, declare(tmp_path, teachers=[teacher], students=[last]), DAY)
+    done = run_day(settings, declare(tmp_path, teachers=[teacher], students=[last]), DAY, report=False)
     assert failures(done) == {}
     assert checks(done)["shop/foundation/teacher_checkpoint", "reloads_to_the_same_predictions"]
     assert checks(done)["shop/foundation/teacher_labels", "labels_valid"]
@@ -102,13 +103,13 @@ def test_the_same_inputs_give_the_same_rows_and_checkpoints(
 ) -> None:
     store, key = CheckpointStore(settings.checkpoints), ("shop", "pre_ranking_click", "distilled")
     first = versions(published, cascade, DAY), store.load(key, DAY).version
-    assert failures(run_day(settings, cascade, DAY)) == {}
+    assert failures(run_day(settings, cascade, DAY, report=False)) == {}
     assert (versions(published, cascade, DAY), store.load(key, DAY).version) == first
 
 
 def test_shards_change_files_not_rows(ran: Ran, settings: Settings, cascade: Cascade) -> None:
     sharded = settings.model_copy(update={"shards": 3})
-    assert failures(run_day(sharded, cascade, DAY)) == {}
+    assert failures(run_day(sharded, cascade, DAY, report=False)) == {}
     for table in (("impressions",), ("considerations",), ("pre_ranking_click", "teacher_augmented")):
         one, three = (Lake(s.tables).scan(("shop", *table), [DAY]).collect() for s in (ran[0], sharded))
         keys = [name for name in ("request_id", "candidate_id", "domain") if name in one.columns]
@@ -126,10 +127,10 @@ def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings
         DAY,
         DayOfLogs(logs.candidate_log, logs.event_log.filter(pl.col("event") != "click").vstack(clicks[3:])),
     )
-    run_day(settings, cascade, DAY)
+    run_day(settings, cascade, DAY, report=False)
     before = Lake(settings.tables).scan(("shop", "impressions"), [DAY]).collect()["click"].sum()
     write(tmp_path, DAY, logs)
-    run_day(settings, cascade, DAY)
+    run_day(settings, cascade, DAY, report=False)
     assert Lake(settings.tables).scan(("shop", "impressions"), [DAY]).collect()["click"].sum() > before
 
 
@@ -140,7 +141,7 @@ def test_bad_logs_are_refused_by_name_and_what_was_published_stays(
     before = versions(published, cascade, DAY)
     spoil, named = FAULTS[fault]
     write(tmp_path, DAY, spoil(make_logs(cascade, DAY, requests=60)))
-    said = failures(run_day(settings, cascade, DAY))
+    said = failures(run_day(settings, cascade, DAY, report=False))
     assert list(said) == ["shop__logs"]
     assert all(word in said["shop__logs"] for word in named), said["shop__logs"]
     assert versions(published, cascade, DAY) == before
@@ -152,7 +153,7 @@ def test_a_truncated_file_is_refused_by_name(
     before = versions(published, cascade, DAY)
     file = tmp_path / "candidate_log" / f"day={DAY}" / "part-0.parquet"
     file.write_bytes(file.read_bytes()[:-100])
-    assert "part-0.parquet" in failures(run_day(settings, cascade, DAY))["shop__logs"]
+    assert "part-0.parquet" in failures(run_day(settings, cascade, DAY, report=False))["shop__logs"]
     assert versions(published, cascade, DAY) == before
 
 
@@ -174,7 +175,7 @@ def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(
     tmp_path: Path, settings: Settings, cascade: Cascade
 ) -> None:
     strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})
-    done = run_day(settings, strict, DAY)
+    done = run_day(settings, strict, DAY, report=False)
     assert failures(done) == {}
     assert not checks(done)["shop/pre_ranking_click/release", "all_gates_passed"]
     store = CheckpointStore(settings.checkpoints)
@@ -185,7 +186,7 @@ def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(
 def test_a_teacher_that_is_off_stops_the_day_before_students(tmp_path: Path, settings: Settings) -> None:
     declared = declare(tmp_path, gates={"teacher_calibration": [50.0, 60.0]})
     write(tmp_path, DAY, make_logs(declared, DAY, requests=600))
-    said = failures(run_day(settings, declared, DAY))
+    said = failures(run_day(settings, declared, DAY, report=False))
     assert "click_calibrated_on_withheld_impressions" in said["shop__ranker__teacher_labels"]
     assert Lake(settings.tables).partition(("shop", "ranker", "teacher_labels"), DAY) is None
     assert CheckpointStore(settings.checkpoints).days(("shop", "pre_ranking_click", "distilled")) == []

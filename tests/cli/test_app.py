@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from tests.fixtures.command_line import Command, Ended, at, in_own_process, shop_in
+from tests.fixtures.command_line import Command, Ended, at
 from tests.fixtures.logs import make_logs
 from tests.fixtures.shop import DAY, DECLARATION
 from ukdsl_assets.declaration.read import read_cascade
@@ -19,19 +19,13 @@ KEYS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
-    """A shop whose day was run from a terminal, with its evaluation in out.json; tests only read it."""
-    folder = shop_in(tmp_path_factory.mktemp("shop"))
-    return folder, in_own_process("run", "shop", "--days", str(DAY), "--json", str(folder / "out.json"), **at(folder))
-
-
-def test_run_prints_the_table_and_writes_the_evaluation(ran: tuple[Path, Ended]) -> None:
-    shop, done = ran
+@pytest.mark.slow
+def test_run_prints_the_table_and_writes_the_evaluation(ran: Path) -> None:
+    done = Ended(**json.loads((ran / "said.json").read_text()))
     assert done.returncode == 0, done.stderr
     assert "pre_ranking_click: withheld requests of 2026-03-01" in done.stdout
     assert "make ui" in done.stdout
-    rows = json.loads((shop / "out.json").read_text())
+    rows = json.loads((ran / "out.json").read_text())
     assert [list(row) for row in rows] == [KEYS] * len(rows)
     assert {(row["arm"], row["head"]) for row in rows} == {
         ("baseline", "impression"),
@@ -41,6 +35,7 @@ def test_run_prints_the_table_and_writes_the_evaluation(ran: tuple[Path, Ended])
     assert all(row["day"] == str(DAY) for row in rows)
 
 
+@pytest.mark.slow
 def test_a_refused_release_exits_with_three_and_says_why(shop: Path, ukdsl: Command) -> None:
     path = shop / "cascades" / "shop.yaml"
     strict = yaml.safe_load(path.read_text()) | {"gates": {**DECLARATION["gates"], "student_calibration": [5, 6]}}
@@ -51,8 +46,9 @@ def test_a_refused_release_exits_with_three_and_says_why(shop: Path, ukdsl: Comm
     assert "calibrated_on_consideration" in done.stdout
 
 
-def test_vacuum_spares_what_is_live(shop: Path, ran: tuple[Path, Ended], ukdsl: Command) -> None:
-    shutil.copytree(ran[0] / "lake", shop / "lake")
+@pytest.mark.slow
+def test_vacuum_spares_what_is_live(shop: Path, ran: Path, ukdsl: Command) -> None:
+    shutil.copytree(ran / "lake", shop / "lake", ignore=shutil.ignore_patterns("reports"))
     assert ukdsl("run", "shop", "--days", str(DAY), **at(shop)).returncode == 0
     done = ukdsl("vacuum", "--older-than-hours", "0", **at(shop))
     assert done.returncode == 0, done.stderr
@@ -60,16 +56,17 @@ def test_vacuum_spares_what_is_live(shop: Path, ran: tuple[Path, Ended], ukdsl: 
     tables = len(list((shop / "lake" / "tables").rglob("_delta_log")))
     assert tables > 5
     assert f"Removed {tables} file(s) of {tables} table(s)" in done.stdout
-    assert ukdsl("run", "shop", "--days", str(DAY), **at(shop)).returncode == 0
+    assert ukdsl("report", "shop", "--day", str(DAY), **at(shop)).returncode == 0
+    files = ("--input", str(shop / "logs" / "candidate_log"), "--output", str(shop / "scores.parquet"))
+    assert ukdsl("score", "shop", "pre_ranking_click", *files, **at(shop)).returncode == 0
 
 
-def test_score_takes_the_released_student_and_says_which(
-    tmp_path: Path, ran: tuple[Path, Ended], ukdsl: Command
-) -> None:
-    there = at(ran[0])
+@pytest.mark.slow
+def test_score_takes_the_released_student_and_says_which(tmp_path: Path, ran: Path, ukdsl: Command) -> None:
+    there = at(ran)
     candidates, out = tmp_path / "candidates.parquet", tmp_path / "scores.parquet"
     arguments = ("score", "shop", "pre_ranking_click", "--input", str(candidates), "--output", str(out))
-    log = make_logs(read_cascade(ran[0] / "cascades" / "shop.yaml"), DAY, requests=60).candidate_log
+    log = make_logs(read_cascade(ran / "cascades" / "shop.yaml"), DAY, requests=60).candidate_log
     log.write_parquet(candidates)
     early = ukdsl(*arguments, **{**there, "UKDSL_LAKE": str(tmp_path / "lake")})
     assert early.returncode == 2
@@ -112,6 +109,7 @@ def test_check_logs_of_a_day_that_is_not_there_names_the_days_that_are(shop: Pat
     assert "2026-03-01" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_refused_day_exits_with_one_and_says_why_without_a_traceback(shop: Path, ukdsl: Command) -> None:
     path = shop / "logs" / "candidate_log" / f"day={DAY}" / "part-0.parquet"
     pl.read_parquet(path).drop("price").write_parquet(path)

@@ -26,6 +26,7 @@ def ukdsl(*arguments: str) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_a_study_is_measured_told_taken_up_again_and_made_a_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

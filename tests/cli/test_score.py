@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from tests.fixtures.command_line import Command, Ended, in_own_process
+from tests.fixtures.command_line import Command, Ended
 from tests.fixtures.graph import run_day, shipped, small
 from ukdsl_assets.declaration.parts import Gates
 from ukdsl_assets.lake.checkpoints.store import Checkpoint, CheckpointStore
@@ -18,6 +18,7 @@ from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.pipeline.students import as_student
 
+pytestmark = pytest.mark.slow
 CASCADE = shipped("simulated_ads", gates=Gates(student_calibration=(0, 100), normalized_entropy=100))
 STUDENT = "pre_ranking_click"
 DAY = CASCADE.first_day
@@ -37,7 +38,9 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory, warm_state: Path) -> Made:
     folder = tmp_path_factory.mktemp("scored")
     settings = small(folder / "lake", warm_state)
-    done = run_day(settings, CASCADE, DAY)
+    # The commands find all students declared; a lake of one will do.
+    alone = CASCADE.model_copy(update={"students": (CASCADE.student(STUDENT),)})
+    done = run_day(settings, alone, DAY, report=False)
     rows = Lake(settings.tables).scan((CASCADE.name, "candidate_log"), [DAY]).head(20_000).collect()
     rows.write_parquet(folder / "candidates.parquet")
     (event,) = done.asset_materializations_for_node(f"{CASCADE.name}__{STUDENT}__release")
@@ -91,14 +94,16 @@ def test_the_days_checkpoint_may_be_named(made: Made, tmp_path: Path, score: Sco
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_the_release_asset_tells_the_command_and_where_the_checkpoint_is(made: Made, tmp_path: Path) -> None:
+def test_the_release_asset_tells_the_command_and_where_the_checkpoint_is(
+    made: Made, tmp_path: Path, ukdsl: Command
+) -> None:
     assert (Path(made.told["checkpoint folder"]) / "checkpoint.json").is_file()
     assert made.told["checkpoint folder"].endswith(made.released.version)
     out = tmp_path / "out.parquet"
     said = made.told["score with"].replace("CANDIDATES.parquet", str(made.candidates))
     setting, program, *arguments = shlex.split(said.replace("SCORES.parquet", str(out)))
     assert (setting, program) == (f"UKDSL_LAKE={made.lake}", "ukdsl")
-    done = in_own_process(*arguments, UKDSL_LAKE=made.lake)
+    done = ukdsl(*arguments, UKDSL_LAKE=made.lake)
     assert done.returncode == 0, done.stderr
     assert pq.ParquetFile(out).metadata.num_rows == 20_000
 

@@ -18,6 +18,7 @@ def defs() -> dg.Definitions:
     return build_defs(Settings())
 
 
+@pytest.mark.slow
 def test_loading_the_code_location_imports_nothing_heavy() -> None:
     script = "import sys, ukdsl_assets.definitions; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PROJECT)

@@ -11,6 +11,8 @@ from ukdsl_assets.defs.evidence import MEANINGS, WORLDS
 from ukdsl_assets.lake.tables.undated import read_whole
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def test_table_1_is_published_with_its_aims_judged_and_measured_once(tmp_path: Path) -> None:
     settings = Settings(lake=str(tmp_path), scale="small", threads=1)

@@ -16,6 +16,7 @@ from ukdsl_assets.logs.contract import candidate_log_schema, event_log_schema
 from ukdsl_assets.logs.sources import simulated_ads as simulated
 from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 
+pytestmark = pytest.mark.slow
 CASCADE = read_cascade(SHIPPED / "simulated_ads.yaml")
 FIRST = CASCADE.first_day
 # When the first day's event log is read, unless another moment is asked for.
