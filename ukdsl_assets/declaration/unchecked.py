@@ -5,7 +5,7 @@ Everything downstream is built from this: log contract, SQL, teachers, students,
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
@@ -142,8 +142,16 @@ class UncheckedCascade(Declared):
         return matching[0] if matching else None
 
 
-def _by_name(items: Sequence[Any], name: str) -> Any:
-    for item in items:
-        if item.name == name:
-            return item
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_Block = TypeVar("_Block", bound=_Named)
+
+
+def _by_name(blocks: Sequence[_Block], name: str) -> _Block:
+    for block in blocks:
+        if block.name == name:
+            return block
     raise KeyError(name)
