@@ -1,5 +1,9 @@
 """Names that a declaration leaves to the tables are those that the tables have."""
 
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
 import pytest
 
 from tests.fixtures.sql_tables import ADS, MODELS, SHOP
@@ -13,6 +17,7 @@ from ukdsl_assets.declaration.columns import (
     prediction_column,
     truth_column,
 )
+from ukdsl_assets.learning.training.delayed_feedback import with_label_factor
 from ukdsl_assets.logs.contract import candidate_log_dtypes, event_log_dtypes
 
 
@@ -34,6 +39,13 @@ def test_columns_that_a_model_has_beside_declared_ones_are_reserved() -> None:
     }
     assert {"target", "weight", "propensity"} <= beside
     assert beside <= RESERVED
+
+
+def test_a_feature_cannot_stand_for_the_factor_of_delayed_labels() -> None:
+    asked = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = pl.DataFrame({"requested_at": [asked], "known_until": [asked + timedelta(days=1)]})
+    added = {*with_label_factor(rows, np.array([]), timedelta(hours=1)).columns} - {*rows.columns}
+    assert added and added <= RESERVED
 
 
 def test_tables_of_a_cascade_are_no_names_for_teachers_and_students() -> None:

@@ -46,6 +46,8 @@ RESERVED = frozenset(
     | {"representation"}
     # Rows that a student is judged by, beside their segments.
     | {"truth"}
+    # Rows whose labels are corrected for their delay; targets of all rows that have the column are multiplied by it.
+    | {"label_factor"}
     # stage_calibration and evaluation say what predictions are compared with; label is one of the answers.
     | {"reference", "label"}
 )
