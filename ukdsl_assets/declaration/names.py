@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ukdsl_assets.declaration.columns import RESERVED, TABLES, delay_column, prediction_column
+from ukdsl_assets.declaration.columns import TABLES, delay_column, is_reserved, prediction_column
 from ukdsl_assets.declaration.unchecked import UncheckedCascade
 from ukdsl_assets.errors import did_you_mean
 
@@ -43,7 +43,7 @@ def _names_of_columns(cascade: UncheckedCascade) -> Iterator[str]:
     """Stages, tasks and features named like a column that the tables have for themselves."""
     for key, names in _columns(cascade).items():
         for name in names:
-            if name in RESERVED or name.startswith("audit_") or name.endswith("_prediction"):
+            if is_reserved(name):
                 yield f"{key}: `{name}` is reserved for the tables' own columns; choose another name"
 
 

@@ -132,8 +132,8 @@ class Student(Declared):
 
     @model_validator(mode="after")
     def _heads_are_known(self) -> "Student":
-        tasks, distinct = self.teacher_tasks, len(set(self.heads)) == len(self.heads)
-        allowed = (("impression",),) if tasks else (("impression",), ("impression", "consideration"))
+        distinct = len(set(self.heads)) == len(self.heads)
+        allowed = (("impression",),) if self.teacher_tasks else (("impression",), ("impression", "consideration"))
         if self.served_heads not in allowed or self.heads[0] != "impression" or not distinct:
             raise ValueError(
                 "`heads` is [impression], [impression, consideration], or impression followed by some of "
@@ -141,27 +141,35 @@ class Student(Declared):
             )
         if self.auxiliary_tasks and "auxiliary" not in self.heads:
             raise ValueError("`auxiliary_tasks` is for head auxiliary; add it to `heads`")
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_have_layers_to_share(self) -> "Student":
         if self.task in self.label_tasks:
             raise ValueError(f"`label_tasks`: `{self.task}` is the student's own task")
         if self.label_tasks and not self.architecture.is_network:
             raise ValueError(
                 "`label_tasks` share a network's layers, and lightgbm has none; choose another architecture"
             )
-        if tasks and not self.architecture.is_network:
+        if self.teacher_tasks and not self.architecture.is_network:
             raise ValueError(
-                f"`heads`: {' and '.join(tasks)} share a network's layers, and lightgbm has none; choose another "
-                "architecture or heads"
+                f"`heads`: {' and '.join(self.teacher_tasks)} share a network's layers, and lightgbm has none; choose "
+                "another architecture or heads"
             )
-        if tasks and self.loss.listwise:
+        return self
+
+    @model_validator(mode="after")
+    def _loss_and_labels_fit_the_rest(self) -> "Student":
+        if self.teacher_tasks and self.loss.listwise:
             raise ValueError("`loss.listwise` orders what serves, and these heads' teacher trains tasks that do not")
-        if not self.architecture.is_network and self.loss.temperature != 1:
+        if self.loss.temperature != 1 and not self.architecture.is_network:
             raise ValueError("`loss.temperature` is for networks; leave it out or choose another architecture")
-        if not self.architecture.is_network and self.delayed_feedback == "correct":
+        if self.delayed_feedback == "correct" and not self.architecture.is_network:
             raise ValueError(
                 "`delayed_feedback: correct` makes labels above 1, which lightgbm does not take; write wait"
             )
-        if self.selection is not None and self.delayed_feedback == "correct":
+        if self.delayed_feedback == "correct" and self.selection is not None:
             raise ValueError("`selection` judges features by labels as seen; write `delayed_feedback: wait`")
-        if not self.architecture.is_network and self.loss.listwise:
+        if self.loss.listwise and not self.architecture.is_network:
             raise ValueError("`loss.listwise` is for networks; leave it out or choose another architecture")
         return self

@@ -150,8 +150,8 @@ class UncheckedCascade(Declared):
         return matching[0] if matching else None
 
 
-def _by_name(items: Sequence[_NamedT], name: str) -> _NamedT:
-    for item in items:
-        if item.name == name:
-            return item
+def _by_name(blocks: Sequence[_NamedT], name: str) -> _NamedT:
+    for block in blocks:
+        if block.name == name:
+            return block
     raise KeyError(name)
