@@ -12,11 +12,7 @@ from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TEACHERS, same_day, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_staged
 from ukdsl_assets.lake.tables.staging import removed_on_error
-from ukdsl_assets.learning.cross_domain.evaluation import (
-    MEANINGS,
-    constant_rules,
-    judge_against_constant,
-)
+from ukdsl_assets.learning.cross_domain.evaluation import MEANINGS, constant_rules, judge_against_constant
 from ukdsl_assets.learning.cross_domain.foreign import foreign_model
 from ukdsl_assets.learning.teachers.gates import teacher_rules
 from ukdsl_assets.pipeline.cross_domain import (

@@ -22,13 +22,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, prediction_column, truth_column
 from ukdsl_assets.errors import LogsError
 from ukdsl_assets.frames.conform import TIMESTAMP, feature_dtype
-from ukdsl_assets.logs.rules import (
-    Rule,
-    candidate_log_rules,
-    constant_columns,
-    event_log_rules,
-    nullable_columns,
-)
+from ukdsl_assets.logs.rules import Rule, candidate_log_rules, constant_columns, event_log_rules, nullable_columns
 
 LogName = Literal["candidate_log", "event_log"]
 CANDIDATE_ORDER = KEYS

@@ -4,10 +4,7 @@ import pytest
 import torch
 
 from tests.fixtures.network_inputs import ALL, CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs, zeros_like
-from ukdsl_assets.declaration.architectures import (
-    DcnV2Architecture,
-    NeuralArchitecture,
-)
+from ukdsl_assets.declaration.architectures import DcnV2Architecture, NeuralArchitecture
 from ukdsl_assets.learning.networks.build import build_network
 from ukdsl_assets.learning.networks.inputs import Inputs, JoinedLinear, Side
 

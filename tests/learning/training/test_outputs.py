@@ -16,7 +16,8 @@ from ukdsl_assets.learning.students.student import Arm, FittedStudent
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.gates import serves_the_main_task_alone
 from ukdsl_assets.learning.training.outputs import Output, outputs_of
-from ukdsl_assets.learning.training.rows import surveyed, targets
+from ukdsl_assets.learning.training.survey import surveyed
+from ukdsl_assets.learning.training.targets import targets
 
 MLP = MlpArchitecture(kind="mlp", hidden=(16,))
 FAST = {"epochs": 4, "requests_per_batch": 16, "learning_rate": 0.01, "architecture": MLP}

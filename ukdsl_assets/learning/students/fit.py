@@ -20,7 +20,9 @@ from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.students.trees import BETWEEN_HEADS, encoded_matrix
 from ukdsl_assets.learning.training.outputs import Output, outputs_of
-from ukdsl_assets.learning.training.rows import Reader, Survey, encoded, planned_shards, surveyed
+from ukdsl_assets.learning.training.rows import Reader
+from ukdsl_assets.learning.training.survey import Survey, surveyed
+from ukdsl_assets.learning.training.targets import encoded, planned_shards
 
 if TYPE_CHECKING:
     from ukdsl_assets.learning.networks.inputs import HasHeads

@@ -2,22 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from ukdsl_assets.declaration.architectures import (
-    Architecture,
-    LightGbmArchitecture,
-    NeuralArchitecture,
-)
+from ukdsl_assets.declaration.architectures import Architecture, LightGbmArchitecture, NeuralArchitecture
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.features.encoding import Encoder
-
-if TYPE_CHECKING:
-    pass
 
 Arm = Literal["baseline", "distilled"]
 ARMS: tuple[Arm, ...] = ("baseline", "distilled")
