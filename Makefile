@@ -1,9 +1,12 @@
-# `make run` installs and materializes a week of the simulated cascade; `make test` installs and checks everything.
+# `make run` installs and materializes a week of the simulated cascade; `make test` installs and checks everything,
+# `make test-fast` in a minute what needs neither a whole graph nor a process of its own.
 PYTHON ?= python3
 BIN := .venv/bin
+# A module stays in one process, so that what it has run once is not run again; the first ones are those that take long.
+PYTEST := $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 
-.PHONY: run test ui install lock clean
+.PHONY: run test test-fast ui install lock clean
 
 install: .venv/.installed
 
@@ -26,8 +29,12 @@ ui: install .dagster_home/dagster.yaml
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2
+	$(PYTEST) --durations=15
+
+test-fast: install
+	$(PYTEST) -m "not slow"
 
 # Writes down what the installed environment resolved to; run it after a change of pyproject.toml.
 lock: install

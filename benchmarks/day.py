@@ -26,19 +26,18 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.defs.graph.lineage import lineage_metadata
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.logs.clock import known_until
-from ukdsl_assets.pipeline.closed_impressions import make_closed
+from ukdsl_assets.pipeline.closed_impressions import stage_closed
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards
 from ukdsl_assets.pipeline.exploration import audited
 from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
 from ukdsl_assets.pipeline.release import decide
 from ukdsl_assets.pipeline.students import train_arm
-from ukdsl_assets.pipeline.tables import label_audit, make_table, upstream_table
-from ukdsl_assets.pipeline.teacher_labels import judged
+from ukdsl_assets.pipeline.tables import judge_label_rates, stage_table, table_model
+from ukdsl_assets.pipeline.teacher_labels import judge_labels
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.html import write_report
 from ukdsl_assets.settings import PROJECT, Settings
-from ukdsl_assets.sql.context import template_context
-from ukdsl_assets.sql.render import render
 
 MOST_RATIO, MOST_SECONDS = 1.25, 30.0
 
@@ -60,7 +59,9 @@ def compare(folder: Path, days: int, scale: Any) -> None:
     shutil.copy(PROJECT / "dagster.yaml", folder)
     graph, bare = (Settings(lake=str(folder / side), scale=scale) for side in ("graph", "bare"))
     # Both worlds start from one saved state, so that neither pays for bringing it forward.
-    for _ in Workspace.open(graph).source(cascade, lambda _: None).read_in_parts(cascade.first_day):
+    for _ in (
+        Day(Workspace.open(graph), cascade, cascade.first_day).source(lambda _: None).read_in_parts(cascade.first_day)
+    ):
         pass
     shutil.copytree(graph.simulated_state, bare.simulated_state)
     seconds: dict[str, list[tuple[float, float]]] = {"graph": [], "bare": []}
@@ -68,15 +69,19 @@ def compare(folder: Path, days: int, scale: Any) -> None:
     run = graph_day(graph, cascade, steps)
     for count in range(days + 1):
         day = cascade.first_day + timedelta(days=count)
-        seconds["graph"].append(timed(lambda day=day: run(day)))
-        seconds["bare"].append(timed(lambda day=day: bare_day(Workspace.open(bare), cascade, day)))
-    show({side: each[1:] for side, each in seconds.items()}, {s: each[1:] for s, each in steps.items()}, scale)
+        seconds["graph"].append(timed(run, day))
+        seconds["bare"].append(timed(lambda counted: bare_day(Day(Workspace.open(bare), cascade, counted)), day))
+    show(
+        {side: of_days[1:] for side, of_days in seconds.items()},
+        {s: of_days[1:] for s, of_days in steps.items()},
+        scale,
+    )
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    """Wall and CPU seconds of a call."""
+def timed(work: Callable[[date], object], day: date) -> tuple[float, float]:
+    """Wall and CPU seconds of a day's work."""
     wall, cpu = time.perf_counter(), time.process_time()
-    work()
+    work(day)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -100,49 +105,41 @@ def graph_day(settings: Settings, cascade: Cascade, steps: dict[str, list[float]
     return run
 
 
-def bare_day(workspace: Workspace, cascade: Cascade, day: date) -> None:
+def bare_day(day: Day) -> None:
     """The same day without Dagster: every call that the assets make, in their order."""
-    lake, name = workspace.lake, cascade.name
-    logs: Table = (name, "candidate_log")
-    trailing = lake.row_counts(logs, workspace.trailing(logs, day))
-    clock = known_until(cascade, workspace.settings, day)
-    source = workspace.source(cascade, lambda _: None)
-    _, staged = judge_and_stage(cascade, workspace, source, day, list(trailing.values()), clock)
+    lake, cascade, logs = day.lake, day.cascade, day.table("candidate_log")
+    trailing = lake.row_counts(logs, day.trailing(logs))
+    clock = known_until(cascade, day.settings, day.date)
+    _, staged = judge_and_stage(day, day.source(lambda _: None), list(trailing.values()), clock)
     for part in staged:
         lake.commit(part, reading_of(staged, clock))
     for model in ("impressions", "considerations", "stage_calibration"):
-        audit = label_audit(cascade, workspace)[1] if model == "impressions" else None
-        table_of(workspace, cascade, model, (name, model), day, audit=audit)
-    closed = make_closed(cascade, workspace, day)
+        judge = judge_label_rates if model == "impressions" else None
+        publish_table(day, model, day.table(model), judge=judge)
+    closed = stage_closed(day)
     lake.commit(closed.staged, closed.inputs)
     for teacher in cascade.teachers:
-        table_of(
-            workspace, cascade, "logged_teacher_labels", (name, teacher.name, "teacher_labels"), day, teacher=teacher
-        )
-        judged(cascade, workspace, teacher, day, workspace.partition((name, teacher.name, "teacher_labels"), day).files)
-        said = audited(cascade, workspace, teacher, day)
-        lake.commit(lake.stage_frame((name, teacher.name, "teacher_audit"), day, said), {})
+        labels = day.table(teacher.name, "teacher_labels")
+        publish_table(day, "logged_teacher_labels", labels, teacher=teacher)
+        judge_labels(day, teacher, day.partition(labels).files)
+        lake.commit(lake.stage_frame(day.table(teacher.name, "teacher_audit"), day.date, audited(day, teacher)), {})
     for student in cascade.students:
-        key = (name, student.name)
-        table_of(workspace, cascade, "teacher_augmented", (*key, "teacher_augmented"), day, student=student)
+        publish_table(day, "teacher_augmented", day.table(student.name, "teacher_augmented"), student=student)
         for arm in ARMS:
-            workspace.checkpoints.publish(train_arm(workspace, cascade, student, arm, day).checkpoint)
-        shards = held_shards(cascade, workspace, student, day)
-        frames = evaluated(cascade, student, shards, checkpoints_of(cascade, workspace, student, day))
-        for made, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
-            lake.commit(lake.stage_frame((*key, made), day, frame), {})
-        decide(workspace, cascade, student, day)
-    write_report(workspace.settings, cascade, day)
+            day.checkpoints.publish(train_arm(day, student, arm).checkpoint)
+        frames = evaluated(cascade, student, held_shards(day, student), checkpoints_of(day, student))
+        for name, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
+            lake.commit(lake.stage_frame(day.table(student.name, name), day.date, frame), {})
+        decide(day, student)
+    write_report(day.settings, cascade, day.date)
 
 
-def table_of(workspace: Workspace, cascade: Cascade, model: str, table: Table, day: date, **of: Any) -> None:
+def publish_table(day: Day, name: str, table: Table, **of: Any) -> None:
     """One SQL table, judged and committed."""
-    audit = of.pop("audit", None)
-    rendered = render(workspace.models[model], template_context(cascade, **of))
-    upstream = {name: upstream_table(cascade, name, of.get("student")) for name in rendered.depends_on}
-    made = make_table(workspace, cascade, rendered, table, upstream, day, **of, audit=audit)
-    lineage_metadata(workspace, rendered, upstream, day)
-    workspace.lake.commit(made.staged, made.inputs)
+    model = table_model(day.cascade, day.workspace, name, table, **of)
+    staged = stage_table(day, model)
+    lineage_metadata(day, model)
+    day.lake.commit(staged.staged, staged.inputs)
 
 
 def show(seconds: dict[str, list[tuple[float, float]]], steps: dict[str, list[float]], scale: str) -> None:
@@ -152,15 +149,15 @@ def show(seconds: dict[str, list[tuple[float, float]]], steps: dict[str, list[fl
     table = Shown(
         "side", "wall s", "CPU s", title=f"A {scale} simulated day, median of {days} days", title_justify="left"
     )
-    medians = {side: [statistics.median(each) for each in zip(*seconds[side], strict=True)] for side in seconds}
+    medians = {side: [statistics.median(values) for values in zip(*seconds[side], strict=True)] for side in seconds}
     for side, (wall, cpu) in medians.items():
         table.add_row(side, f"{wall:.2f}", f"{cpu:.2f}")
     ratios = [graph / bare for graph, bare in zip(medians["graph"], medians["bare"], strict=True)]
     table.add_row("graph / bare", *(f"{ratio:.2f}" for ratio in ratios))
     console.print(table)
     by_step = Shown("step of the graph", "seconds", title="Time by step, median", title_justify="left")
-    for step, each in steps.items():
-        by_step.add_row(step.replace("__", "/"), f"{statistics.median(each):.2f}")
+    for step, of_days in steps.items():
+        by_step.add_row(step.replace("__", "/"), f"{statistics.median(of_days):.2f}")
     console.print(by_step)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     console.print(f"Peak memory of the process, both sides: {peak:.2f} GiB")

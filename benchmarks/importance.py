@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from safetensors.numpy import load_file, save_file
 from sklearn.inspection import permutation_importance
 from sklearn.utils import check_random_state
 
-from ukdsl_assets.declaration.architectures import LightGbmArchitecture, MlpArchitecture
+from ukdsl_assets.declaration.architectures import Architecture, LightGbmArchitecture, MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
@@ -38,6 +39,7 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.student import FittedStudent, as_checkpoint, from_checkpoint
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.selection.importance.importance import Importance, as_importance, student_importance
 from ukdsl_assets.selection.importance.sample import sample_of
 from ukdsl_assets.selection.importance.student_backends import student_changes
@@ -48,7 +50,7 @@ TRAINING_ROWS, VOCABULARY, SEED = 100_000, 500, 11
 TREES = LightGbmArchitecture(kind="lightgbm", trees=200, leaves=31)
 NETWORK = MlpArchitecture(kind="mlp", embedding=16, hidden=(128, 64))
 # Name -> architecture, ids among the 100 features, and how many times faster than scikit-learn is asked for.
-MODELS = {
+MODELS: dict[str, tuple[Architecture, int, int]] = {
     "LightGBM 200 x 31, 100 numbers": (TREES, 0, 60),
     "LightGBM 200 x 31, 60 numbers, 40 ids": (TREES, 40, 60),
     "network 700-128-64-1": (NETWORK, 40, 12),
@@ -63,27 +65,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="turns of each side")
     parser.add_argument("--threads", type=int, default=1, help="of both sides")
     parser.add_argument("--only-ours", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.only_ours:
-        only_ours(given.only_ours, given.threads)
+    chosen = parser.parse_args()
+    if chosen.only_ours:
+        only_ours(chosen.only_ours, chosen.threads)
         return
-    title = f"CPU seconds, {given.threads} thread, one repeat, the fewest of {given.rounds} rounds"
+    title = f"CPU seconds, {chosen.threads} thread, one repeat, the fewest of {chosen.rounds} rounds"
     columns = ("model", "rows", "ours", "scikit-learn", "times faster", "asked", "largest difference", "our peak MB")
     table = Table(*columns, title=title, box=box.SIMPLE)
-    for name, (_, ids, asked) in MODELS.items():
-        student = trained(name)
-        for rows in given.rows:
-            measured = compare(student, world(rows, ids, seed=2), given.features, given.rounds, given.threads)
-            table.add_row(name, f"{rows:,}", *measured.texts(asked))
+    for name, (_, ids, aim) in MODELS.items():
+        student = trained_student(name)
+        for rows in chosen.rows:
+            measured = compare(student, world(rows, ids, seed=2), chosen.features, chosen.rounds, chosen.threads)
+            table.add_row(name, f"{rows:,}", *measured.texts(aim))
             print(f"{name}, {rows:,} rows: {measured}", flush=True)
     Console(width=160).print(table)
     print(
-        f"scikit-learn's seconds are of {given.features} of 100 features, times 101 / {given.features + 1}; "
+        f"scikit-learn's seconds are of {chosen.features} of 100 features, times 101 / {chosen.features + 1}; "
         "NE on soft labels, weighted, is the metric of both."
     )
 
 
-def features_of(ids: int) -> tuple[Feature, ...]:
+def candidate_features(ids: int) -> tuple[Feature, ...]:
     """100 features of the candidate, the first ones ids."""
     kinds = ["categorical"] * ids + ["numeric"] * (100 - ids)
     return tuple(
@@ -98,7 +100,7 @@ def world(rows: int, ids: int, seed: int) -> pl.DataFrame:
     logit = np.full(rows, -1.0, np.float32)
     columns: dict[str, NDArray[Any]] = {}
     before = np.zeros(rows, np.float32)
-    for place, feature in enumerate(features_of(ids)):
+    for place, feature in enumerate(candidate_features(ids)):
         strength = 0.4 * effects.exponential() if place % 3 else 0.0
         if feature.kind == "categorical":
             column: NDArray[Any] = random.integers(0, VOCABULARY, rows)
@@ -115,11 +117,11 @@ def world(rows: int, ids: int, seed: int) -> pl.DataFrame:
     ).with_columns(target=pl.Series(soft), weight=pl.Series(weight), domain=pl.lit("IMP"))
 
 
-def trained(name: str) -> FittedStudent:
+def trained_student(name: str) -> FittedStudent:
     """A student of the given kind on rows that are not measured."""
     architecture, ids, _ = MODELS[name]
     shipped = read_cascade(SHIPPED / "simulated_ads.yaml")
-    cascade: Cascade = shipped.model_copy(update={"features": features_of(ids)})
+    cascade: Cascade = shipped.model_copy(update={"features": candidate_features(ids)})
     student: Student = shipped.students[-1].model_copy(
         update={
             "architecture": architecture,
@@ -130,7 +132,7 @@ def trained(name: str) -> FittedStudent:
             "epochs": 2,
         }
     )
-    return fit_student(cascade, student, "baseline", world(TRAINING_ROWS, ids, seed=1)).student
+    return fit_student(Training.of(cascade, student, "baseline", world(TRAINING_ROWS, ids, seed=1))).student
 
 
 class Measured:
@@ -139,13 +141,13 @@ class Measured:
     def __init__(self, ours: float, theirs: float, difference: float, megabytes: float) -> None:
         self.ours, self.theirs, self.difference, self.megabytes = ours, theirs, difference, megabytes
 
-    def texts(self, asked: int) -> list[str]:
+    def texts(self, aim: int) -> list[str]:
         ratio = self.theirs / self.ours
         return [
             f"{self.ours:.2f}",
             f"{self.theirs:.1f}",
             f"{ratio:.0f}",
-            f"{asked}: {'met' if ratio >= asked else 'missed'}",
+            f"{aim}: {'met' if ratio >= aim else 'missed'}",
             f"{self.difference:.1e}",
             f"{self.megabytes:,.0f}",
         ]
@@ -162,7 +164,7 @@ def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int,
     target, weight = (frame[name].to_numpy() for name in ("target", "weight"))
     model = Permutable(fitted, list(chosen), threads)
     # Loads what is compiled or allocated once on either side.
-    student_importance(fitted, frame[:1000], every, head=HEAD, threads=threads, tell=print)
+    student_importance(fitted, frame[:1000], every, head=HEAD, threads=threads, log=print)
     ours, theirs = [], []
 
     def mine() -> Importance:
@@ -171,7 +173,7 @@ def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int,
 
     for _ in range(rounds):
         ours.append(seconds(mine)[0])
-        used, found = seconds(lambda: model.importance(features.columns, target, weight))
+        used, importance = seconds(lambda: model.importance(features.columns, target, weight))
         theirs.append(used * (len(every) + 1) / (count + 1))
     # scikit-learn seeds a generator for all columns and shuffles the order of the rows with it.
     order = np.arange(len(frame))
@@ -179,7 +181,7 @@ def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int,
     sample = sample_of(target, weight, features.request, repeats=1, seed=0)
     sample = replace(sample, donors=order.astype(np.int32)[None])
     same = as_importance(chosen, sample, *student_changes(fitted, features, chosen, HEAD, sample, threads, None))
-    difference = float(np.abs(same.per_repeat - found.importances).max())
+    difference = float(np.abs(same.per_repeat - importance.importances).max())
     return Measured(min(ours), min(theirs), difference, peak(fitted, frame, threads))
 
 
@@ -208,15 +210,15 @@ class Permutable:
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     """CPU seconds of all threads, and what the work returned."""
     started = time.process_time()
-    found = work()
-    return time.process_time() - started, found
+    result = work()
+    return time.process_time() - started, result
 
 
 def peak(fitted: FittedStudent, frame: pl.DataFrame, threads: int) -> float:
     """Peak resident MB of a new process that reads the rows and does our side."""
     with tempfile.TemporaryDirectory() as folder:
         frame.write_parquet(Path(folder) / "rows.parquet")
-        np.savez(Path(folder) / "tensors.npz", **fitted.tensors)
+        save_file(dict(fitted.tensors), Path(folder) / "tensors.safetensors")
         (Path(folder) / "student.json").write_text(
             json.dumps([as_checkpoint(fitted), fitted.text], default=pl.Series.to_list)
         )
@@ -227,11 +229,10 @@ def peak(fitted: FittedStudent, frame: pl.DataFrame, threads: int) -> float:
 def only_ours(folder: Path, threads: int) -> None:
     """Print the peak of this process."""
     content, text = json.loads((folder / "student.json").read_text())
-    tensors = dict(np.load(folder / "tensors.npz"))
-    fitted = from_checkpoint(content, tensors, text)
+    fitted = from_checkpoint(content, load_file(folder / "tensors.safetensors"), text)
     every = {feature.name: [feature.name] for feature in fitted.encoder.features}
     student_importance(fitted, pl.read_parquet(folder / "rows.parquet"), every, head=HEAD, threads=threads)
-    # Not getrusage: what it tells begins with the memory of the process that started this one.
+    # Not getrusage: its figure begins with the memory of the process that started this one.
     status = Path("/proc/self/status").read_text()
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 

@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
-from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled, students_of, taught
+from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled_modules, students_of, trained_teacher
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predictor
-from ukdsl_assets.logs.sources.simulated_item_page import features_of
+from ukdsl_assets.learning.students.training import Training
+from ukdsl_assets.logs.sources.simulated_item_page import view_features
 from ukdsl_assets.simulation.item_page import ItemPageWorld, top
 
 WORLD, TRAINED_ON, WARM_UP = 100, 4_000, 50
@@ -28,18 +29,18 @@ def main() -> None:
     """Train, then time every page on its own, and all together."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", type=int, default=2_000)
-    given = parser.parse_args()
+    chosen = parser.parse_args()
     import torch
 
     torch.set_num_threads(1)
     cascade, world = read_cascade(SHIPPED / "simulated_item_page.yaml"), ItemPageWorld(WORLD)
-    candidates = labelled(world.serve(0, TRAINED_ON, world.static_configuration), 0)
-    rows = augmented(cascade, candidates, taught(cascade, [candidates.filter("shown")]))["click"]
-    fitted = fit_student(cascade, students_of(cascade, with_slot=True)["click"], "distilled", rows).student
+    candidates = labelled_modules(world.serve(0, TRAINED_ON, world.static_configuration), 0)
+    rows = augmented(cascade, candidates, trained_teacher(cascade, [candidates.filter("shown")]))["click"]
+    fitted = fit_student(Training.of(cascade, students_of(cascade, with_slot=True)["click"], "distilled", rows)).student
     predict, head = predictor(fitted), fitted.heads[-1]
 
-    views = world.page_views(1, given.pages + WARM_UP)
-    features, count = features_of(views, 1), views.modules.shape[1]
+    views = world.page_views(1, chosen.pages + WARM_UP)
+    features, count = view_features(views, 1), views.modules.shape[1]
     milliseconds = []
     for page in range(len(views.number)):
         frame = features[page * count : (page + 1) * count]

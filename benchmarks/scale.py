@@ -4,10 +4,11 @@
 
 1x is the default day of simulated_ads as the pre-ranking student needs it: 240,000 candidates that ranking scored,
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
-The logs' step reads a user's Parquet file of each log, audits and publishes them; its rows are the candidate log's.
-Tables are all up to those rows; labels are the logged teacher's once more, with their audit; exploration is the audit
-on explored rows. Each step of each size runs in a process of its own, on one thread but for polars, which takes all of
-the machine's; peak memory is that process's. With --lake the simulated day is kept for the next run.
+The logs' step reads a user's Parquet file of each log, judges and publishes them; its rows are the candidate log's.
+Tables are all up to those rows; labels are the logged teacher's once more, with their gates; exploration is the
+teacher's audit on explored rows. Each step of each size runs in a process of its own, on one thread but for polars,
+which takes all of the machine's; peak memory is that process's. With --lake the simulated day is kept for the next
+run.
 """
 
 import argparse
@@ -16,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,22 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as Shown
 
-from benchmarks.day import table_of
-from benchmarks.student_day import STUDENT, TEACHER, make_logs, make_tables
+from benchmarks.day import publish_table
+from benchmarks.student_day import STUDENT, TEACHER, publish_logs, publish_tables
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
-from ukdsl_assets.gates import blocking
+from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import ARMS
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards
 from ukdsl_assets.pipeline.exploration import audited
 from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
 from ukdsl_assets.pipeline.students import shard_readers, train_arm
-from ukdsl_assets.pipeline.teacher_labels import judged
+from ukdsl_assets.pipeline.teacher_labels import judge_labels
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import PROJECT, Settings
 
@@ -54,21 +57,21 @@ def main() -> None:
     parser.add_argument("--factors", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--lake", type=Path, help="keeps the simulated day")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.step:
-        print(json.dumps(measured(platform_of(given.lake, *given.factors), given.step)))
+    chosen = parser.parse_args()
+    if chosen.step:
+        print(json.dumps(step_figures(workspace_of(chosen.lake, *chosen.factors), chosen.step)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        source = platform_of(given.lake or Path(folder) / "day")
-        seen = {}
-        for factor in given.factors:
+        source = workspace_of(chosen.lake or Path(folder) / "day")
+        by_factor = {}
+        for factor in chosen.factors:
             with tempfile.TemporaryDirectory(dir=folder) as lake:
                 write_logs(source, Path(lake), factor)
-                seen[factor] = {step: in_a_process(Path(lake), step, factor) for step in STEPS}
-        show(seen)
+                by_factor[factor] = {step: in_a_process(Path(lake), step, factor) for step in STEPS}
+        show(by_factor)
 
 
-def platform_of(lake: Path, factor: int = 1) -> Workspace:
+def workspace_of(lake: Path, factor: int = 1) -> Workspace:
     """One thread, so that CPU seconds are comparable."""
     return Workspace.open(Settings(lake=str(lake), scale="default", threads=1, shards=SHARDS * factor))
 
@@ -85,7 +88,7 @@ def write_logs(source: Workspace, folder: Path, factor: int) -> None:
     cascade = cascade_of()
     name, day = cascade.name, cascade.first_day
     if source.lake.partition((name, "event_log"), day) is None:
-        make_logs(source, cascade, day)
+        publish_logs(Day(source, cascade, day))
     logs = {
         "candidate_log": source.lake.scan((name, "candidate_log"), [day]).filter(deepest_stage="ranking"),
         "event_log": source.lake.scan((name, "event_log"), [day]),
@@ -99,95 +102,98 @@ def write_logs(source: Workspace, folder: Path, factor: int) -> None:
 
 
 def in_a_process(lake: Path, step: str, factor: int) -> dict[str, float]:
-    """What a fresh process measured of the step; told as soon as it is known."""
+    """What a fresh process measured of the step; printed as soon as it is known."""
     command = [sys.executable, "-m", "benchmarks.scale", "--lake", str(lake), "--step", step]
     command += ["--factors", str(factor)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    seen = json.loads(done.stdout.strip().splitlines()[-1])
-    print(f"{factor}x {step}: {seen['rows']:,} rows, {seen['cpu']:.1f} CPU s, {seen['peak']:,.0f} MiB", flush=True)
-    return seen
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    print(
+        f"{factor}x {step}: {figures['rows']:,} rows, {figures['cpu']:.1f} CPU s, {figures['peak']:,.0f} MiB",
+        flush=True,
+    )
+    return figures
 
 
-def measured(workspace: Workspace, step: str) -> dict[str, float]:
+def step_figures(workspace: Workspace, step: str) -> dict[str, float]:
     """Rows of teacher_augmented or of the candidate log; CPU seconds of the step; peak memory of the process in MiB."""
     cascade = cascade_of()
-    day = cascade.first_day
-    steps: dict[str, Callable[[Workspace, Cascade], Any]] = {
-        "logs": publish_logs,
-        "tables": lambda workspace, cascade: make_tables(workspace, cascade, day),
+    day = Day(workspace, cascade, cascade.first_day)
+    steps: dict[str, Callable[[Day], Any]] = {
+        "logs": publish_user_logs,
+        "tables": publish_tables,
         "labels": label_by_the_log,
-        "exploration": lambda workspace, cascade: audited(cascade, workspace, cascade.teacher(TEACHER), day),
+        "exploration": lambda day: audited(day, cascade.teacher(TEACHER)),
         "training": train_both,
         "evaluation": evaluate_both,
     }
     if step == "logs":
-        publish_logs(platform_of(Path(workspace.settings.lake) / "few"), cascade)
+        publish_user_logs(Day(workspace_of(Path(workspace.settings.lake) / "few"), cascade, cascade.first_day))
     elif step in ("training", "evaluation"):
-        warm_up(workspace, cascade)
+        warm_up(day)
     start = time.process_time()
-    steps[step](workspace, cascade)
+    steps[step](day)
     cpu = time.process_time() - start
-    of = ("candidate_log",) if step == "logs" else (STUDENT, "teacher_augmented")
-    return {"rows": workspace.partition((cascade.name, *of), day).rows, "cpu": cpu, "peak": peak_memory()}
+    of = day.table("candidate_log") if step == "logs" else day.table(STUDENT, "teacher_augmented")
+    return {"rows": day.partition(of).rows, "cpu": cpu, "peak": peak_memory()}
 
 
 def peak_memory() -> float:
-    """This process's own, in MiB: what getrusage tells is at least that of the process that started it."""
+    """This process's own, in MiB: getrusage's figure is at least that of the process that started it."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 2**10
 
 
-def warm_up(workspace: Workspace, cascade: Cascade) -> None:
+def warm_up(day: Day) -> None:
     """Loads libraries and kernels on a few rows: that costs the same for a day of any size."""
-    table, day = (cascade.name, STUDENT, "teacher_augmented"), cascade.first_day
-    readers = shard_readers(workspace, table, [day], workspace.partition(table, day).version)
+    table, student = day.table(STUDENT, "teacher_augmented"), day.cascade.student(STUDENT)
+    readers = shard_readers(day, table, [day.date], day.partition(table).version)
     few = readers[0]().head(WARM_UP_ROWS)
-    predict_student(fit_student(cascade, cascade.student(STUDENT), "distilled", few).student, few)
+    predict_student(fit_student(Training.of(day.cascade, student, "distilled", few)).student, few)
 
 
-def publish_logs(workspace: Workspace, cascade: Cascade) -> None:
-    """Read, audit, write and commit the user's files, as known when the simulated day is read."""
-    day, settings = cascade.first_day, workspace.settings
-    clock = known_until(cascade, settings, day)
-    files = {"kind": "parquet", "path": f"{settings.lake}/user"}
-    theirs = Cascade.model_validate({**cascade.model_dump(), "source": files})
-    verdicts, staged = judge_and_stage(theirs, workspace, workspace.source(theirs, print), day, [], clock)
+def publish_user_logs(day: Day) -> None:
+    """Read, judge, write and commit the user's files, as known when the simulated day is read."""
+    clock = known_until(day.cascade, day.settings, day.date)
+    files = {"kind": "parquet", "path": f"{day.settings.lake}/user"}
+    theirs = replace(day, cascade=Cascade.model_validate({**day.cascade.model_dump(), "source": files}))
+    verdicts, staged = judge_and_stage(theirs, theirs.source(print), [], clock)
     assert not blocking(verdicts.results), verdicts
     for part in staged:
-        workspace.lake.commit(part, reading_of(staged, clock))
+        day.lake.commit(part, reading_of(staged, clock))
 
 
-def label_by_the_log(workspace: Workspace, cascade: Cascade) -> None:
-    """The ranker's logged predictions as labels, once more, with the audit that the asset adds to the SQL."""
-    teacher, day = cascade.teacher(TEACHER), cascade.first_day
-    table, audit = (cascade.name, TEACHER, "teacher_labels"), partial(judged, cascade, workspace, teacher)
-    table_of(workspace, cascade, "logged_teacher_labels", table, day, teacher=teacher, audit=audit)
+def label_by_the_log(day: Day) -> None:
+    """The ranker's logged predictions as labels, once more, with the verdicts that the asset adds to the SQL's."""
+    teacher, table = day.cascade.teacher(TEACHER), day.table(TEACHER, "teacher_labels")
+
+    def judge(day: Day, files: Sequence[str]) -> list[GateResult]:
+        return judge_labels(day, teacher, files)
+
+    publish_table(day, "logged_teacher_labels", table, teacher=teacher, judge=judge)
 
 
-def train_both(workspace: Workspace, cascade: Cascade) -> None:
+def train_both(day: Day) -> None:
     for arm in ARMS:
-        trained = train_arm(workspace, cascade, cascade.student(STUDENT), arm, cascade.first_day)
-        workspace.checkpoints.publish(trained.checkpoint)
+        day.checkpoints.publish(train_arm(day, day.cascade.student(STUDENT), arm).checkpoint)
 
 
-def evaluate_both(workspace: Workspace, cascade: Cascade) -> None:
-    student, day = cascade.student(STUDENT), cascade.first_day
-    shards = held_shards(cascade, workspace, student, day)
-    evaluated(cascade, student, shards, checkpoints_of(cascade, workspace, student, day))
+def evaluate_both(day: Day) -> None:
+    student = day.cascade.student(STUDENT)
+    evaluated(day.cascade, student, held_shards(day, student), checkpoints_of(day, student))
 
 
-def show(seen: dict[int, dict[str, dict[str, float]]]) -> None:
+def show(by_factor: dict[int, dict[str, dict[str, float]]]) -> None:
     """Cost and peak memory of each step by size, over those of the smallest."""
     table = Shown(title=f"simulated_ads, {STUDENT}, {SHARDS} shards for each 1x, one thread but for polars")
     for column in ("day", "rows", "step", "CPU us a row", "over the smallest", "peak MiB", "over the smallest"):
         table.add_column(column, justify="left" if column == "step" else "right")
-    smallest = seen[min(seen)]
-    for factor, steps in seen.items():
+    smallest = by_factor[min(by_factor)]
+    for factor, steps in by_factor.items():
         for step, figures in (steps | {"all": together(steps)}).items():
             base = (smallest | {"all": together(smallest)})[step]
-            cost, first = (each["cpu"] / each["rows"] for each in (figures, base))
+            cost, first = (of_size["cpu"] / of_size["rows"] for of_size in (figures, base))
             table.add_row(
                 f"{factor}x",
                 f"{figures['rows']:,.0f}",
@@ -208,8 +214,8 @@ def together(steps: dict[str, dict[str, float]]) -> dict[str, float]:
     values = list(steps.values())
     return {
         "rows": values[-1]["rows"],
-        "cpu": sum(each["cpu"] for each in values),
-        "peak": max(each["peak"] for each in values),
+        "cpu": sum(figures["cpu"] for figures in values),
+        "peak": max(figures["peak"] for figures in values),
     }
 
 

@@ -24,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
-from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
+from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 from ukdsl_assets.simulation import scales
 from ukdsl_assets.simulation.ads.day import PRE_RANKED, RANKED, SimulatedDay, simulate_day
 from ukdsl_assets.simulation.ads.production import ProductionModels
@@ -75,7 +75,7 @@ def of_a_world(scale: Scale, days: int) -> tuple[str, float, int]:
     cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        source = SimulatedSource(cascade, folder, "default")
+        source = SimulatedAdsReader(cascade, folder, "default")
         for day in track(range(days), description=f"{WARM_UP_DAYS} days of warm-up, then {days}", transient=True):
             source.read(cascade.first_day + timedelta(days=day))
     seconds = time.process_time() - started

@@ -1,10 +1,10 @@
-"""The SQL models through the platform's runner and audit against the same queries in bare DuckDB.
+"""The SQL models through the platform's runner and gates against the same queries in bare DuckDB.
 
     python -m benchmarks.sql [--requests 10000] [--rounds 5] [--threads 2]
 
 A synthetic day of simulated_ads: 300 candidates a request, of which 80 reach pre-ranking and 24 ranking, and 6 are
 shown. Both sides make each table in turn from the same Parquet files; the first round is not counted. Ours is
-`run_model` and `audit_model`; bare DuckDB runs the rendered query over views of the files and copies it to Parquet.
+`run_model` and `judge_model`; bare DuckDB runs the rendered query over views of the files and copies it to Parquet.
 Prints the medians of wall and CPU seconds and their ratio, and fails if a row differs.
 """
 
@@ -32,7 +32,7 @@ from ukdsl_assets.gates import blocking
 from ukdsl_assets.logs.contract import DayOfLogs, candidate_log_dtypes
 from ukdsl_assets.settings import PROJECT
 from ukdsl_assets.sql.context import parameters_for, template_context
-from ukdsl_assets.sql.gates import audit_model
+from ukdsl_assets.sql.gates import judge_model
 from ukdsl_assets.sql.model import read_models
 from ukdsl_assets.sql.render import RenderedModel, render
 from ukdsl_assets.sql.run import run_model
@@ -73,13 +73,13 @@ def compare(folder: Path, requests: int, rounds: int, threads: int) -> None:
             for way, output in zip((ours, bare), outputs, strict=True)
         ]
         wall, cpu = zip(*interleaved(sides, rounds), strict=True)
-        made, expected = (pl.read_parquet(output) for output in outputs)
-        if not made.equals(expected):
+        produced, expected = (pl.read_parquet(output) for output in outputs)
+        if not produced.equals(expected):
             raise SystemExit(f"{name}: the two sides' rows differ")
         files[model.model.table] = [outputs[0]]
         ratio = cpu[0] / cpu[1]
         figures = [f"{mine:.2f} / {theirs:.2f}" for mine, theirs in (wall, cpu)]
-        table.add_row(name, f"{made.height:,}", *figures, f"{ratio:.2f}")
+        table.add_row(name, f"{produced.height:,}", *figures, f"{ratio:.2f}")
         if model.model.name == "teacher_augmented":
             ratios.append(ratio)
     console = Console()
@@ -111,7 +111,7 @@ def steps(cascade: Cascade) -> Iterator[tuple[str, RenderedModel, Values]]:
 def ours(model: RenderedModel, files: Files, values: Values, output: str, threads: int) -> None:
     """The platform's way."""
     run_model(model, files, values, output, threads)
-    if failed := blocking(audit_model(model, [output], values)):
+    if failed := blocking(judge_model(model, [output], values)):
         raise SystemExit(failed[0].message)
 
 
@@ -134,8 +134,8 @@ def interleaved(sides: Sequence[Callable[[], None]], rounds: int) -> list[tuple[
             sides[side]()
             seconds[side].append((time.perf_counter() - wall, time.process_time() - cpu))
     return [
-        (statistics.median(wall for wall, _ in each[1:]), statistics.median(cpu for _, cpu in each[1:]))
-        for each in seconds
+        (statistics.median(wall for wall, _ in of_side[1:]), statistics.median(cpu for _, cpu in of_side[1:]))
+        for of_side in seconds
     ]
 
 
@@ -157,11 +157,13 @@ def synthetic_day(cascade: Cascade, requests: int) -> DayOfLogs:
         "propensity": pl.repeat(None, rows, eager=True),
     }
     # Column -> first stage that has it.
-    known = {prediction_column(s.name, t): s.name for s in cascade.stages for t in cascade.predictions_of(s.name)}
+    first_stages = {
+        prediction_column(s.name, t): s.name for s in cascade.stages for t in cascade.predictions_of(s.name)
+    }
     truths = [truth_column(task.name) for task in cascade.tasks]
-    columns |= {column: random.beta(1, 20, rows) for column in (*known, *truths)}
+    columns |= {column: random.beta(1, 20, rows) for column in (*first_stages, *truths)}
     for feature in cascade.features:
-        known[feature.name] = feature.known_from or cascade.stages[0].name
+        first_stages[feature.name] = feature.known_from or cascade.stages[0].name
         per = requests if feature.side == "request" else rows
         vector = random.standard_normal((per, feature.width or 1), dtype=np.float32)
         values = vector if feature.kind == "vector" else random.integers(0, 1000, per)
@@ -171,7 +173,7 @@ def synthetic_day(cascade: Cascade, requests: int) -> DayOfLogs:
     )
     scored = pl.lit(pl.Series(depth))
     log = log.with_columns(
-        pl.when(scored >= cascade.depth(stage)).then(name).alias(name) for name, stage in known.items()
+        pl.when(scored >= cascade.depth(stage)).then(name).alias(name) for name, stage in first_stages.items()
     )
     shown = log.filter("shown")
     events = [

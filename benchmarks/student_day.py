@@ -13,7 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table as Shown
 
-from benchmarks.day import table_of
+from benchmarks.day import publish_table
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
@@ -30,12 +30,14 @@ from ukdsl_assets.learning.metrics.calibration import calibration, normalized_en
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.rows import Reader
 from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.evaluation import held_shards
 from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
 from ukdsl_assets.pipeline.students import shard_readers
-from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
 # The declaration's batch, and larger ones with as many epochs as they need to learn as much.
@@ -51,11 +53,11 @@ class Way(NamedTuple):
     epochs: int = 1
 
 
-class Seen(NamedTuple):
-    """One training: rows per CPU second of the loop and of the whole fit, and figures on withheld rows."""
+class DayFigures(NamedTuple):
+    """One training: rows per CPU second of the loop and of the fit with its reading, and figures on withheld rows."""
 
     loop: float
-    whole: float
+    with_reading: float
     figures: dict[str, float]
 
 
@@ -66,79 +68,78 @@ def main() -> None:
     parser.add_argument("--world", type=int, default=1, help="seed of the simulated world; 100 and up are for tuning")
     parser.add_argument("--seeds", type=int, default=3, help="student seeds")
     parser.add_argument("--batch", nargs="+", default=WAYS, help="requests:learning rate[:epochs]")
-    given = parser.parse_args()
-    ways = [Way(int(requests), float(rate), *map(int, more)) for requests, rate, *more in map(split, given.batch)]
+    chosen = parser.parse_args()
+    ways = [Way(int(requests), float(rate), *map(int, more)) for requests, rate, *more in map(way_parts, chosen.batch)]
     with tempfile.TemporaryDirectory() as folder:
-        workspace = Workspace.open(Settings(lake=str(given.lake or folder), scale="default"))
+        workspace = Workspace.open(Settings(lake=str(chosen.lake or folder), scale="default"))
         cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
-        cascade = cascade.model_copy(update={"source": cascade.source.model_copy(update={"seed": given.world})})
-        compare(workspace, cascade, ways, given.seeds)
+        cascade = cascade.model_copy(update={"source": cascade.source.model_copy(update={"seed": chosen.world})})
+        compare(workspace, cascade, ways, chosen.seeds)
 
 
-def split(way: str) -> list[str]:
+def way_parts(way: str) -> list[str]:
     return way.split(":")
 
 
 def compare(workspace: Workspace, cascade: Cascade, ways: Sequence[Way], seeds: int) -> None:
     """Every way with every seed, interleaved."""
-    table: Table = (cascade.name, STUDENT, "teacher_augmented")
-    days = [cascade.first_day, cascade.first_day + timedelta(days=1)]
+    days = [Day(workspace, cascade, cascade.first_day + timedelta(days=count)) for count in range(2)]
+    table = days[0].table(STUDENT, "teacher_augmented")
     for day in days:
-        if workspace.lake.partition(table, day) is None:
-            make_logs(workspace, cascade, day)
-            make_tables(workspace, cascade, day)
-    readers = [shard_readers(workspace, table, [day], workspace.partition(table, day).version) for day in days]
-    held = pl.concat(held_shards(cascade, workspace, cascade.student(STUDENT), days[-1]))
-    seen: dict[Way, list[Seen]] = {way: [] for way in ways}
+        if day.lake.partition(table, day.date) is None:
+            publish_logs(day)
+            publish_tables(day)
+    readers = [shard_readers(day, table, [day.date], day.partition(table).version) for day in days]
+    held = pl.concat(held_shards(days[-1], cascade.student(STUDENT)))
+    by_way: dict[Way, list[DayFigures]] = {way: [] for way in ways}
     for seed in range(seeds):
         for way in ways:
             changed = {"requests_per_batch": way.requests, "learning_rate": way.learning_rate}
             changed |= {"epochs": way.epochs, "seed": seed}
             student = cascade.student(STUDENT).model_copy(update=changed)
-            seen[way].append(two_days(cascade, student, readers, held))
-    show(seen, sum(len(read()) for read in readers[-1]), len(held))
+            by_way[way].append(two_days(cascade, student, readers, held))
+    show(by_way, sum(len(read()) for read in readers[-1]), len(held))
 
 
-def make_logs(workspace: Workspace, cascade: Cascade, day: date) -> None:
+def publish_logs(day: Day) -> None:
     """Read or simulate the day, after those before it, and publish its logs."""
-    clock = known_until(cascade, workspace.settings, day)
-    _, staged = judge_and_stage(cascade, workspace, workspace.source(cascade, print), day, [], clock)
+    clock = known_until(day.cascade, day.settings, day.date)
+    _, staged = judge_and_stage(day, day.source(print), [], clock)
     for part in staged:
-        workspace.lake.commit(part, reading_of(staged, clock))
+        day.lake.commit(part, reading_of(staged, clock))
 
 
-def make_tables(workspace: Workspace, cascade: Cascade, day: date) -> None:
-    """From the day's logs to the student's rows, each table audited and published."""
+def publish_tables(day: Day) -> None:
+    """From the day's logs to the student's rows, each table judged and published."""
     for model in ("impressions", "considerations"):
-        table_of(workspace, cascade, model, (cascade.name, model), day)
-    labels, teacher = (cascade.name, TEACHER, "teacher_labels"), cascade.teacher(TEACHER)
-    table_of(workspace, cascade, "logged_teacher_labels", labels, day, teacher=teacher)
-    student = cascade.student(STUDENT)
-    table_of(
-        workspace, cascade, "teacher_augmented", (cascade.name, STUDENT, "teacher_augmented"), day, student=student
-    )
+        publish_table(day, model, day.table(model))
+    teacher, student = day.cascade.teacher(TEACHER), day.cascade.student(STUDENT)
+    publish_table(day, "logged_teacher_labels", day.table(TEACHER, "teacher_labels"), teacher=teacher)
+    publish_table(day, "teacher_augmented", day.table(STUDENT, "teacher_augmented"), student=student)
 
 
-def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Reader]], held: pl.DataFrame) -> Seen:
+def two_days(cascade: Cascade, student: Student, readers: Sequence[Sequence[Reader]], held: pl.DataFrame) -> DayFigures:
     """Train the first day, then time and judge the second."""
-    before = fit_student(cascade, student, "distilled", readers[0]).student
+    before = fit_student(Training.of(cascade, student, "distilled", readers[0])).student
     at: list[tuple[int, float]] = []
     start = time.process_time()
     fit = fit_student(
-        cascade,
-        student,
-        "distilled",
-        readers[1],
-        before,
-        progress=lambda done, of, rows, loss: at.append((rows, time.process_time())),
+        Training.of(
+            cascade,
+            student,
+            "distilled",
+            readers[1],
+            previous=before,
+            progress=lambda done, of, rows, loss: at.append((rows, time.process_time())),
+        )
     )
     # A row counts once, however many epochs see it.
-    whole = at[-1][0] / student.epochs / (time.process_time() - start)
+    with_reading = at[-1][0] / student.epochs / (time.process_time() - start)
     loop = (at[-1][0] - at[0][0]) / student.epochs / (at[-1][1] - at[0][1])
-    return Seen(loop, whole, judged(fit.student, held))
+    return DayFigures(loop, with_reading, ne_and_calibration(fit.student, held))
 
 
-def judged(fitted: FittedStudent, held: pl.DataFrame) -> dict[str, float]:
+def ne_and_calibration(fitted: FittedStudent, held: pl.DataFrame) -> dict[str, float]:
     """NE and calibration: considered rows by the serving head, shown rows by the head of impressions."""
     heads = predict_student(fitted, held)
     figures = {}
@@ -155,21 +156,21 @@ def judged(fitted: FittedStudent, held: pl.DataFrame) -> dict[str, float]:
     return figures
 
 
-def show(seen: dict[Way, list[Seen]], rows: int, held: int) -> None:
+def show(by_way: dict[Way, list[DayFigures]], rows: int, held: int) -> None:
     """The fastest of each way, and the mean of its figures over seeds with a standard error."""
-    first = next(iter(seen.values()))
+    first = next(iter(by_way.values()))
     table = Shown(
         title=f"{rows:,} rows of a day, {held:,} withheld, {len(first)} student seeds, one thread but for polars"
     )
     table.add_column("")
-    for way in seen:
+    for way in by_way:
         table.add_column(f"{way.requests} a batch\nrate {way.learning_rate:g}\nepochs {way.epochs}", justify="right")
-    for name, of in (("rows per CPU second, loop", "loop"), ("rows per CPU second, with reading", "whole")):
-        table.add_row(name, *(f"{max(getattr(each, of) for each in runs):,.0f}" for runs in seen.values()))
+    for name, of in (("rows per CPU second, loop", "loop"), ("rows per CPU second, with reading", "with_reading")):
+        table.add_row(name, *(f"{max(getattr(run, of) for run in runs):,.0f}" for runs in by_way.values()))
     for name in first[0].figures:
         cells = []
-        for runs in seen.values():
-            values = np.array([each.figures[name] for each in runs])
+        for runs in by_way.values():
+            values = np.array([run.figures[name] for run in runs])
             error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
             cells.append(f"{values.mean():.4f} +- {error:.4f}")
         table.add_row(name, *cells)

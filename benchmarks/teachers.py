@@ -26,6 +26,7 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.teachers import FoundationTeacher, TrainedTeacher
 from ukdsl_assets.learning.features.matrix import booster_of, feature_matrix
 from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers import foundation
 from ukdsl_assets.learning.teachers import trees as teachers
 
@@ -89,14 +90,18 @@ def show_training(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
         weight=pl.lit(1.0, pl.Float32),
     )
     sides = {
-        "shared bottom, 2 tasks": lambda: trained(cascade, teacher, rows),
-        "shared bottom, 1 task": lambda: trained(one_task, teacher, rows),
-        "experts (mmoe), 2 tasks": lambda: trained(cascade, gated, rows),
-        "experts (mmoe), 1 task": lambda: trained(one_task, gated, rows),
-        "student, main + dependent + auxiliary": lambda: fit_student(cascade, tasked, "distilled", augmented),
-        "student, main alone on the same rows": lambda: fit_student(cascade, alone, "distilled", augmented),
+        "shared bottom, 2 tasks": lambda: trained_teacher(cascade, teacher, rows),
+        "shared bottom, 1 task": lambda: trained_teacher(one_task, teacher, rows),
+        "experts (mmoe), 2 tasks": lambda: trained_teacher(cascade, gated, rows),
+        "experts (mmoe), 1 task": lambda: trained_teacher(one_task, gated, rows),
+        "student, main + dependent + auxiliary": lambda: fit_student(
+            Training.of(cascade, tasked, "distilled", augmented)
+        ),
+        "student, main alone on the same rows": lambda: fit_student(
+            Training.of(cascade, alone, "distilled", augmented)
+        ),
     }
-    found = seconds_of(sides, repeats)
+    seconds = seconds_of(sides, repeats)
     table = Table(
         "training",
         "rows per CPU second",
@@ -105,14 +110,14 @@ def show_training(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
     )
     names = list(sides)
     for more, fewer in zip(names[::2], names[1::2], strict=True):
-        ratio = float(np.median(found[fewer] / found[more]))
+        ratio = float(np.median(seconds[fewer] / seconds[more]))
         verdict = "" if ratio >= LEAST_RATIO else f", below {LEAST_RATIO}"
-        table.add_row(more, f"{len(rows) / found[more].min():,.0f}", f"{ratio:.2f}{verdict}")
-        table.add_row(fewer, f"{len(rows) / found[fewer].min():,.0f}", "")
+        table.add_row(more, f"{len(rows) / seconds[more].min():,.0f}", f"{ratio:.2f}{verdict}")
+        table.add_row(fewer, f"{len(rows) / seconds[fewer].min():,.0f}", "")
     Console().print(table)
 
 
-def trained(cascade: Cascade, teacher: FoundationTeacher, rows: pl.DataFrame) -> foundation.FittedFoundation:
+def trained_teacher(cascade: Cascade, teacher: FoundationTeacher, rows: pl.DataFrame) -> foundation.FittedFoundation:
     """The teacher after its training."""
     return foundation.fit_foundation(cascade, teacher, [lambda: rows])
 
@@ -121,19 +126,19 @@ def show_scoring(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
     """Rows per CPU second from frame to labels, and of the bare models."""
     shipped = cascade.teacher("foundation")
     assert shipped.kind == "foundation"
-    network = trained(cascade, shipped.model_copy(update={"epochs": 1}), rows)
+    network = trained_teacher(cascade, shipped.model_copy(update={"epochs": 1}), rows)
     declared = TrainedTeacher(name="trees", kind="trained", stage="ranking")
     trees = teachers.fit_teacher(cascade, declared, rows, threads=1)
     matrix, _, _ = feature_matrix(trees.features, trees.codes, rows)
     boosters = [booster_of(text) for text in trees.models.values()]
     products = matrix_products(network)
-    sides = {
+    sides: dict[str, Callable[[], object]] = {
         "network": lambda: foundation.predict_foundation(network, rows, threads=1),
         "network's matrix products alone": lambda: products(len(rows)),
         "trees": lambda: teachers.predict_teacher(trees, rows, threads=1),
-        "trees on a ready matrix": lambda: [each.predict(matrix, num_threads=1) for each in boosters],
+        "trees on a ready matrix": lambda: [booster.predict(matrix, num_threads=1) for booster in boosters],
     }
-    found = {name: len(rows) / seconds.min() for name, seconds in seconds_of(sides, repeats).items()}
+    rates = {name: len(rows) / seconds.min() for name, seconds in seconds_of(sides, repeats).items()}
     sizes = {
         "network": f"{network.figures['parameters']:,} parameters, 2 tasks",
         "trees": ", ".join(
@@ -142,7 +147,7 @@ def show_scoring(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
     }
     aims = {"network": NETWORK_AIM, "trees": TREES_AIM}
     table = Table("scoring", "size", "rows per CPU second", "aim", title=f"{len(rows):,} rows, one thread")
-    for name, rate in found.items():
+    for name, rate in rates.items():
         aim = aims.get(name)
         verdict = "" if aim is None else f"{aim:,}: {'reached' if rate >= aim else 'not reached'}"
         table.add_row(name, sizes.get(name, "floor"), f"{rate:,.0f}", verdict)
@@ -150,7 +155,7 @@ def show_scoring(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
 
 
 def matrix_products(fitted: foundation.FittedFoundation, batch: int = 16_384) -> Callable[[int], None]:
-    """What multiplies arrays of ones with every weight of the network, batch by batch, as many rows as it is told."""
+    """What multiplies arrays of ones with every weight of the network, batch by batch, for so many rows."""
     weights = [
         torch.from_numpy(np.array(v)) for n, v in fitted.tensors.items() if v.ndim == 2 and n != foundation.EMBEDDING
     ]
@@ -173,7 +178,7 @@ def seconds_of(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str
             started = time.process_time()
             side()
             seconds[name].append(time.process_time() - started)
-    return {name: np.array(each[1:]) for name, each in seconds.items()}
+    return {name: np.array(of_repeats[1:]) for name, of_repeats in seconds.items()}
 
 
 if __name__ == "__main__":

@@ -31,19 +31,19 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     chosen = arguments.parse_args()
     table = Table("ids", "kept as", "save CPU s", "load CPU s", "MB", title=f"A vocabulary of {chosen.ids:,} ids")
-    for kind, values in (("integer", integers(chosen.ids)), ("string", integers(chosen.ids).cast(pl.String))):
+    for kind, values in (("integer", distinct_ids(chosen.ids)), ("string", distinct_ids(chosen.ids).cast(pl.String))):
         for name, metadata in sides(kind, values).items():
             with tempfile.TemporaryDirectory() as folder:
                 store = CheckpointStore(folder)
-                saving = measured(lambda: store.save(KEY, DAY, metadata), chosen.rounds)  # noqa: B023
+                saving = median_seconds(lambda: store.save(KEY, DAY, metadata), chosen.rounds)  # noqa: B023
                 version = store.save(KEY, DAY, metadata).version
-                loading = measured(lambda: encoder_of(store, version), chosen.rounds)  # noqa: B023
+                loading = median_seconds(lambda: encoder_of(store, version), chosen.rounds)  # noqa: B023
                 size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
             table.add_row(kind, name, f"{saving:.2f}", f"{loading:.2f}", f"{size / 1e6:.1f}")
     Console().print(table)
 
 
-def integers(count: int) -> pl.Series:
+def distinct_ids(count: int) -> pl.Series:
     """Distinct ids of 12 digits, sorted."""
     return pl.Series(np.sort(np.random.default_rng(0).choice(2**39, count, replace=False)) + 10**11)
 
@@ -53,8 +53,8 @@ def sides(kind: Any, ids: pl.Series) -> dict[str, dict[str, Any]]:
     feature = Feature(name="ad", kind="categorical", side="candidate", values=kind)
     columns = Encoder((feature,), {"ad": (ids.sort(), np.arange(1, len(ids) + 1, dtype=np.int32))}).as_json()
     vocabularies = {
-        name: {part: column.to_list() for part, column in each.items()}
-        for name, each in columns["vocabularies"].items()
+        name: {part: column.to_list() for part, column in parts.items()}
+        for name, parts in columns["vocabularies"].items()
     }
     return {"lists in JSON": {**columns, "vocabularies": vocabularies}, "columns beside it": columns}
 
@@ -64,7 +64,7 @@ def encoder_of(store: CheckpointStore, version: str) -> Encoder:
     return Encoder.from_json(store.load(KEY, DAY, version).metadata)
 
 
-def measured(work: Callable[[], Any], rounds: int) -> float:
+def median_seconds(work: Callable[[], Any], rounds: int) -> float:
     """Median CPU seconds of a call."""
     seconds = []
     for _ in range(rounds):

@@ -1,14 +1,30 @@
 """Fixtures that several folders of tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from hypothesis import settings
 
+from tests.fixtures.once import once
+from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+
 # A busy machine is no failure.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session")
+def warm_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of small simulated_ads before its first day, which takes a long warm-up; to be read or copied."""
+    from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
+
+    def warm_up(folder: Path) -> None:
+        cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
+        SimulatedAdsReader(cascade, str(folder), "small").read(cascade.first_day)
+
+    return once(tmp_path_factory, "warm_state", warm_up)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # How many published days before a day its volume and label rates are compared with.
 TRAILING_DAYS = 7
+# Long steps tell how far they are this often: rare enough for a log, often enough to wait for.
+PROGRESS_EVERY_SECONDS = 5.0
 PROJECT = Path(__file__).resolve().parent.parent
 
 

@@ -17,22 +17,23 @@ def main() -> None:
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
     parser.add_argument("--expected", nargs="*", default=[], help="Patterns (* and ?) of differences that are known.")
-    given = parser.parse_args()
-    before, after = (flat(json.loads(path.read_text())) for path in (given.before, given.after))
-    known, unknown = [], []
+    chosen = parser.parse_args()
+    before, after = (flat(json.loads(path.read_text())) for path in (chosen.before, chosen.after))
+    known: list[str] = []
+    unknown: list[str] = []
     for line in differences(before, after):
-        (known if any(fnmatch(line, pattern) for pattern in given.expected) else unknown).append(line)
+        (known if any(fnmatch(line, pattern) for pattern in chosen.expected) else unknown).append(line)
     print("\n".join(unknown))
     print(f"{len(before)} facts before, {len(after)} after: {len(unknown)} differ, {len(known)} more as expected")
     sys.exit(1 if unknown else 0)
 
 
-def flat(found: Any, path: str = "") -> dict[str, str]:
+def flat(value: Any, path: str = "") -> dict[str, str]:
     """Every leaf of nested mappings by its path."""
-    if not isinstance(found, dict):
-        return {path: json.dumps(found)}
+    if not isinstance(value, dict):
+        return {path: json.dumps(value)}
     return {
-        key: leaf for name, inner in found.items() for key, leaf in flat(inner, f"{path} > {name}".lstrip(" >")).items()
+        key: leaf for name, inner in value.items() for key, leaf in flat(inner, f"{path} > {name}".lstrip(" >")).items()
     }
 
 

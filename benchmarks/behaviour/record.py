@@ -12,6 +12,7 @@ hash of what was published, of a checkpoint that of its parameters' bytes.
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -29,24 +30,29 @@ DAYS = {
 
 
 def main() -> None:
-    """Run the days in a lake that is thrown away."""
+    """Run the days in a lake that is thrown away; one record at a time, since the lake has a fixed place."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkout", type=Path)
     parser.add_argument("file", type=Path)
     parser.add_argument("--cascades", nargs="*", default=list(DAYS), choices=list(DAYS))
-    given = parser.parse_args()
+    chosen = parser.parse_args()
     # The checkout's package comes before an installed one.
-    sys.path.insert(0, str(given.checkout.resolve()))
-    with tempfile.TemporaryDirectory() as lake:
+    sys.path.insert(0, str(chosen.checkout.resolve()))
+    # The same place each time: a day's report names it.
+    lake = Path(tempfile.gettempdir()) / "ukdsl-behaviour"
+    lake.mkdir()
+    try:
         os.environ |= {
-            "UKDSL_LAKE": lake,
+            "UKDSL_LAKE": str(lake),
             "UKDSL_SCALE": "small",
             "UKDSL_THREADS": "2",
-            "UKDSL_SQL": str(given.checkout.resolve() / "dbt_like_sql"),
+            "UKDSL_SQL": str(chosen.checkout.resolve() / "dbt_like_sql"),
             "UKDSL_CASCADES": str(Path(__file__).parent.resolve()),
         }
-        recorded = {"graph": graph(), "days": {name: days(name, *DAYS[name]) for name in given.cascades}}
-    given.file.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+        recorded = {"graph": graph(), "days": {name: days(name, *DAYS[name]) for name in chosen.cascades}}
+    finally:
+        shutil.rmtree(lake)
+    chosen.file.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
 
 
 def definitions(shards: int) -> Any:
@@ -61,28 +67,28 @@ def definitions(shards: int) -> Any:
 
 def graph() -> dict[str, Any]:
     """Asset -> its group, what it depends on, its kinds and its checks."""
-    found: dict[str, Any] = {}
-    for each in definitions(1).resolve_asset_graph().assets_defs:
-        for spec in each.specs:
-            found[spec.key.to_user_string()] = {
+    assets: dict[str, Any] = {}
+    for asset in definitions(1).resolve_asset_graph().assets_defs:
+        for spec in asset.specs:
+            assets[spec.key.to_user_string()] = {
                 "group": spec.group_name,
                 "kinds": sorted(spec.kinds),
                 "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
                 "partitions": str(spec.partitions_def),
                 "checks": {},
             }
-    for each in definitions(1).resolve_asset_graph().assets_defs:
-        for check in each.check_specs:
-            found[check.asset_key.to_user_string()]["checks"][check.name] = check.blocking
-    return found
+    for asset in definitions(1).resolve_asset_graph().assets_defs:
+        for check in asset.check_specs:
+            assets[check.asset_key.to_user_string()]["checks"][check.name] = check.blocking
+    return assets
 
 
 def days(cascade: str, wanted: list[str], shards: int) -> dict[str, Any]:
-    """Day -> data versions by asset, and whether each check passed; a step that failed is told and recorded."""
+    """Day -> data versions by asset, and whether each check passed; a step that failed is printed and recorded."""
     import dagster as dg
 
     job = definitions(shards).resolve_job_def(f"{cascade}_daily")
-    made: dict[str, Any] = {}
+    by_day: dict[str, Any] = {}
     with dg.DagsterInstance.ephemeral() as instance:
         for day in wanted:
             done = job.execute_in_process(
@@ -94,19 +100,20 @@ def days(cascade: str, wanted: list[str], shards: int) -> dict[str, Any]:
             versions = {
                 event.asset_key.to_user_string(): event.materialization.tags["dagster/data_version"]
                 for event in done.all_events
-                if event.is_step_materialization
+                # A report tells when releases were decided, so that two runs of the same code differ in it.
+                if event.is_step_materialization and event.asset_key.path[-1] != "report"
             }
             checks = {
-                f"{each.asset_key.to_user_string()}, {each.check_name}": each.passed
-                for each in done.get_asset_check_evaluations()
+                f"{check.asset_key.to_user_string()}, {check.check_name}": check.passed
+                for check in done.get_asset_check_evaluations()
             }
             failed = sorted(event.step_key for event in done.all_events if event.is_step_failure)
-            made[day] = {"versions": versions, "checks": checks, "failed": failed}
+            by_day[day] = {"versions": versions, "checks": checks, "failed": failed}
             print(
                 f"{cascade}, {day}: {len(versions)} assets, {len(checks)} checks, failed: {failed or 'none'}",
                 flush=True,
             )
-    return made
+    return by_day
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.trainer.peers.environment import PeersError, peers_interpreter
-from benchmarks.trainer.peers.table import IDS, make_table
+from benchmarks.trainer.peers.table import IDS, Vocabulary, make_table
 from ukdsl_assets.settings import PROJECT
 
 HERE = Path(__file__).parent
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=2, help="runs of each side and learning rate")
     parser.add_argument("--learning-rates", type=float, nargs="+", default=[4e-3, 8e-3])
-    given = parser.parse_args()
+    chosen = parser.parse_args()
     try:
         sides = commands(str(peers_interpreter()))
     except PeersError as error:
@@ -42,12 +42,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             make_table(Path(folder), vocabulary)
             runs = [
-                measured(command, Path(folder), given.threads, rate, seed)
-                for seed in range(given.repeats)
-                for rate in given.learning_rates
+                run_once(command, Path(folder), chosen.threads, rate, seed)
+                for seed in range(chosen.repeats)
+                for rate in chosen.learning_rates
                 for command in sides
             ]
-        show(vocabulary, runs, given.threads)
+        show(vocabulary, runs, chosen.threads)
 
 
 def commands(peers: str) -> list[list[str]]:
@@ -60,17 +60,17 @@ def commands(peers: str) -> list[list[str]]:
     return [*own, *([peers, str(HERE / "peers" / f"{name}_run.py")] for name in ("deepctr", "fuxictr"))]
 
 
-def measured(command: list[str], table: Path, threads: int, rate: float, seed: int) -> dict[str, Any]:
+def run_once(command: list[str], table: Path, threads: int, rate: float, seed: int) -> dict[str, Any]:
     """One run in a process of its own."""
-    given = {"table": table, "threads": threads, "learning-rate": rate, "seed": seed}
-    arguments = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    options = {"table": table, "threads": threads, "learning-rate": rate, "seed": seed}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=PROJECT)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def show(vocabulary: str, runs: list[dict[str, Any]], threads: int) -> None:
+def show(vocabulary: Vocabulary, runs: list[dict[str, Any]], threads: int) -> None:
     """The best of each side, and ours over the better peer's."""
     rates: dict[str, float] = {}
     losses: dict[str, float] = {}

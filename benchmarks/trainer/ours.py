@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.trainer.peers.measure import BATCH, EMBEDDING, HIDDEN, arguments, report
+from benchmarks.trainer.peers.measure import BATCH, EMBEDDING, HIDDEN, arguments, measure_and_print
 from ukdsl_assets.declaration.architectures import DeepFmArchitecture
 from ukdsl_assets.learning.features.encoding import EncodedRows, EncodedSide, grow
 from ukdsl_assets.learning.networks.build import build_network, table_width
 from ukdsl_assets.learning.networks.inputs import Side
-from ukdsl_assets.learning.networks.model import Model, predict
+from ukdsl_assets.learning.networks.model import Model, predict_network
 from ukdsl_assets.learning.training.shards import PlannedShard, Shard, Targets
 from ukdsl_assets.learning.training.trainer import train
 
@@ -41,28 +41,28 @@ def planned(rows: EncodedRows, label: NDArray[np.float32], count: int) -> Planne
     ones = np.ones(count, np.float32)
     side = EncodedSide(rows.candidate.ids[:count], rows.candidate.numbers[:count])
     none = EncodedSide(rows.request.ids[:count], rows.request.numbers[:count])
-    targets = Targets(label[:count, None], ones[:, None] / count, ones)
+    targets = Targets(label[:count, None], ones[:, None] / np.float32(count), ones)
     shard = Shard(EncodedRows(none, side, rows.offsets[: count + 1]), targets)
     return PlannedShard(lambda: shard, -(-count // BATCH))
 
 
 def main() -> None:
     """Train one epoch, predict the held-out rows, print."""
-    given = arguments(__doc__.splitlines()[0])
-    torch.set_num_threads(given.threads)
-    rows, label = read(given.table)
-    held_out, held_label = read(given.table, "held_out_")
+    chosen = arguments(__doc__.splitlines()[0])
+    torch.set_num_threads(chosen.threads)
+    rows, label = read(chosen.table)
+    held_out, held_label = read(chosen.table, "held_out_")
     (count, features), numbers = rows.candidate.ids.shape, rows.candidate.numbers.shape[1]
-    ids = int(np.load(given.table / "sizes.npy").sum())
+    ids = int(np.load(chosen.table / "sizes.npy").sum())
     # Two batches on a model that is thrown away load the kernels, which are compiled once and cached.
-    train(fresh_model(ids, features, numbers, 0), [planned(rows, label, 2 * BATCH)], 1, 1e-3, 0, given.precision)
-    model = fresh_model(ids, features, numbers, given.seed)
+    train(fresh_model(ids, features, numbers, 0), [planned(rows, label, 2 * BATCH)], 1, 1e-3, 0, chosen.precision)
+    model = fresh_model(ids, features, numbers, chosen.seed)
     shard = planned(rows, label, count)
-    report(
-        f"ours, {given.precision}",
+    measure_and_print(
+        f"ours, {chosen.precision}",
         count,
-        lambda: train(model, [shard], 1, given.learning_rate, given.seed, given.precision),
-        lambda: predict(model, held_out, 1),
+        lambda: train(model, [shard], 1, chosen.learning_rate, chosen.seed, chosen.precision),
+        lambda: predict_network(model, held_out, 1),
         held_label,
     )
 

@@ -8,17 +8,17 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from benchmarks.trainer.peers.measure import BATCH, EMBEDDING, HIDDEN, arguments, report
+from benchmarks.trainer.peers.measure import BATCH, EMBEDDING, HIDDEN, arguments, measure_and_print
 from benchmarks.trainer.peers.table import FEATURES, NUMBERS
 from ukdsl_assets.learning.networks.affine import affine
 
 
 def main() -> None:
     """Multiply as often as an epoch does and print."""
-    given = arguments(__doc__.splitlines()[0])
-    torch.set_num_threads(given.threads)
-    label = np.load(given.table / "label.npy")
-    dtype = torch.float32 if given.precision == "float32" else torch.bfloat16
+    chosen = arguments(__doc__.splitlines()[0])
+    torch.set_num_threads(chosen.threads)
+    label = np.load(chosen.table / "label.npy")
+    dtype = torch.float32 if chosen.precision == "float32" else torch.bfloat16
     layers = [
         (
             torch.randn(BATCH, inputs, dtype=dtype),
@@ -36,7 +36,7 @@ def main() -> None:
                 affine(gradient.t(), rows.t())
 
     epoch()
-    report(f"products alone, {given.precision}", len(label), epoch, lambda: np.full(1, label.mean()), label)
+    measure_and_print(f"products alone, {chosen.precision}", len(label), epoch, lambda: np.full(1, label.mean()), label)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from tests.fixtures.graph import QUIET, checks, failures, shipped, small
+from tests.fixtures.graph import checks, failures, run_day_of, shipped, small
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.defs.build import build_defs
-from ukdsl_assets.defs.schedules import job_name
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.evaluation.gates import judge_student
 
+pytestmark = pytest.mark.slow
 FIRST = date(2026, 1, 1)
 SECOND = FIRST + timedelta(days=1)
 FOUNDATION = FoundationTeacher(name="foundation", kind="foundation", stage="ranking", window_days=2)
@@ -71,11 +71,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         # Nothing here hangs on how well the simulated production models rank.
         patch.setattr("ukdsl_assets.simulation.scales.WARM_UP_DAYS", 1)
 
-        def run(cascade: Cascade, day: date) -> dg.ExecuteInProcessResult:
-            job = defs.resolve_job_def(job_name(cascade))
-            return job.execute_in_process(
-                partition_key=str(day), instance=instance, raise_on_error=False, run_config=QUIET
-            )
+        def run(cascade: Cascade, day: date, report: bool = False) -> dg.ExecuteInProcessResult:
+            return run_day_of(defs, instance, cascade, day, report)
 
         def version() -> str:
             found = lake.partition((SMALL.name, *LABELS), FIRST)
@@ -84,7 +81,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
         before = run(SMALL, FIRST)
         assert run(LARGE, FIRST).success
-        days = [run(SMALL, FIRST), run(SMALL, SECOND)]
+        days = [run(SMALL, FIRST), run(SMALL, SECOND, report=True)]
         labels = [version()]
         assert run(LARGE, SECOND).success
         run(SMALL, FIRST)

@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.graph import failures, run_day
 from tests.fixtures.logs import make_logs
 from tests.fixtures.shop import DAY, TASKS, declare, write
-from ukdsl_assets.cli.show import show
+from ukdsl_assets.cli.show import show_run
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
@@ -20,11 +20,10 @@ from ukdsl_assets.reports.contents import read_report
 from ukdsl_assets.reports.html import render_report
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 NEXT = DAY + timedelta(days=1)
 HALF = pytest.approx(0.5, abs=0.01)
 KEYS = ["request_id", "candidate_id"]
-
-
 # Students of the order, each by what becomes of its labels.
 STUDENTS = [
     {"name": each, "stage": "pre_ranking", "task": "order", "teacher": "ranker", "delayed_feedback": each}
@@ -65,7 +64,9 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Two days, each known only up to its own clock; on the second the first day's windows have closed."""
     folder = tmp_path_factory.mktemp("delayed")
-    both, said, told = declare(folder, tasks=TASKS, students=STUDENTS), {}, {}
+    both = declare(folder, tasks=TASKS, students=STUDENTS)
+    said: dict[str, str] = {}
+    told: dict[tuple[date, str], str] = {}
     for day, students in ((DAY, both.students[:1]), (NEXT, both.students)):
         clock = at_five_after(day)
         for each in (DAY, day):
@@ -73,7 +74,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
             # What a log that is still being written holds at that time.
             write(folder, each, known._replace(event_log=known.event_log.filter(pl.col("occurred_at") < clock)))
         settings = Settings(lake=str(folder / "lake"), threads=2, as_of=clock)
-        done = run_day(settings, both.model_copy(update={"students": students}), day)
+        done = run_day(settings, both.model_copy(update={"students": students}), day, report=False)
         said |= failures(done)
         for student in students:
             for event in done.asset_materializations_for_node(f"shop__{student.name}__evaluation"):
@@ -134,7 +135,7 @@ def test_what_became_of_the_labels_is_told_wherever_the_student_is(
         labels = ran.labels[day, "correct"]
         assert store.facts(("shop", "correct", "distilled"), day)["labels"] == labels
         assert f"Labels of {labels}." in render_report(read_report(settings, cascade, day))
-        show(settings, cascade, [day], None)
+        show_run(settings, cascade, [day], None)
         assert f"Labels of {labels}." in " ".join(capsys.readouterr().out.split())
 
 
@@ -144,7 +145,7 @@ def test_a_rerun_picks_up_the_events_that_came_late(ran: Ran) -> None:
     before = lake.scan(("shop", "correct", "teacher_augmented"), [DAY]).filter(domain="IMP").collect()
     settings = Settings(lake=str(folder / "lake"), threads=2, as_of=at_five_after(NEXT))
     write(folder, DAY, logs_of(cascade, DAY))
-    assert failures(run_day(settings, cascade, DAY)) == {}
+    assert failures(run_day(settings, cascade, DAY, report=False)) == {}
     after = lake.scan(("shop", "correct", "teacher_augmented"), [DAY]).filter(domain="IMP").collect()
     assert before["target"].mean() < 0.4  # type: ignore[operator]
     assert after["target"].mean() == HALF
@@ -154,6 +155,6 @@ def test_who_waits_before_the_first_window_has_closed_is_told_from_when_on(tmp_p
     cascade = declare(tmp_path, tasks=TASKS, students=STUDENTS[1:])
     write(tmp_path, DAY, logs_of(cascade, DAY))
     settings = Settings(lake=str(tmp_path / "lake"), threads=2, as_of=at_five_after(DAY))
-    said = failures(run_day(settings, cascade, DAY))
+    said = failures(run_day(settings, cascade, DAY, report=False))
     assert said.keys() == {"shop__wait__baseline_checkpoint", "shop__wait__distilled_checkpoint"}
     assert all(f"the first windows close on {NEXT + timedelta(days=1)}" in each for each in said.values())

@@ -1,6 +1,5 @@
 """The simulated item page through the whole graph: what only shown modules have, and whom labels are about."""
 
-from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
@@ -12,23 +11,40 @@ from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 CASCADE = shipped("simulated_item_page")
 STUDENT = ("simulated_item_page", "module_click")
+STUDENT_GATES = ("calibrated_on_consideration", "normalized_entropy_on_impression_kept")
 Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     settings = small(tmp_path_factory.mktemp("lake"), shards=2)
-    yield settings, run_day(settings, CASCADE, DAY)
+    return settings, run_day(settings, CASCADE, DAY)
 
 
 def test_a_day_succeeds_and_its_log_and_tables_pass_their_checks(ran: Ran) -> None:
     assert not failures(ran[1])
-    failed = {check for (asset, check), passed in checks(ran[1]).items() if not passed}
-    # A small day teaches little: its student may be refused, its tables may not.
-    assert failed <= {"calibrated_on_consideration", "normalized_entropy_on_impression_kept", "every_gate_passed"}
+    verdicts = checks(ran[1])
+    # A small day teaches little: its students may be refused, its tables may not.
+    may_fail = {
+        (f"simulated_item_page/{student.name}/{asset}", check)
+        for student in CASCADE.students
+        for asset, names in {"evaluation": STUDENT_GATES, "release": ("all_gates_passed",)}.items()
+        for check in names
+    }
+    assert may_fail <= verdicts.keys()
+    assert {check for check, passed in verdicts.items() if not passed} <= may_fail
+
+
+def test_a_student_is_released_exactly_where_its_gates_passed(ran: Ran) -> None:
+    verdicts = checks(ran[1])
+    for student in CASCADE.students:
+        asset = f"simulated_item_page/{student.name}"
+        passed = all(verdicts[f"{asset}/evaluation", gate] for gate in STUDENT_GATES)
+        assert verdicts[f"{asset}/release", "all_gates_passed"] == passed
 
 
 def test_labels_of_shown_modules_keep_their_slot_and_the_teachers_have_none(ran: Ran) -> None:

@@ -1,7 +1,6 @@
 """Labels from the log and labels computed in training, by the same checkpoint of a teacher, make the same student."""
 
 import hashlib
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -15,14 +14,16 @@ from ukdsl_assets.lake.checkpoints.store import WEIGHTS, Checkpoint, CheckpointS
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
+Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
 
 def declared() -> Cascade:
     teacher = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=20, minimum_leaf_rows=20)
     logged = shipped("simulated_ads").student("pre_ranking_click")
     logged = logged.model_copy(update={"teacher": "foundation", "requests_per_batch": 16})
-    changes: list[dict] = [
+    changes: list[dict[str, str]] = [
         {"name": "from_the_log"},
         {"name": "on_the_fly", "labels": "on_the_fly"},
         {"name": "corrected", "teacher": "ranking_logged", "correction": "exploration"},
@@ -35,16 +36,16 @@ def declared() -> Cascade:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, dg.ExecuteInProcessResult]]:
-    settings = small(tmp_path_factory.mktemp("lake"))
-    yield settings, run_day(settings, declared(), DAY)
+def ran(tmp_path_factory: pytest.TempPathFactory, warm_state: Path) -> Ran:
+    settings = small(tmp_path_factory.mktemp("lake"), warm_state)
+    return settings, run_day(settings, declared(), DAY, report=False)
 
 
 def checkpoint(settings: Settings, student: str) -> Checkpoint:
     return CheckpointStore(settings.checkpoints).load(("simulated_ads", student, "distilled"), DAY)
 
 
-def test_equal_labels_make_checkpoints_of_equal_bytes(ran: tuple[Settings, dg.ExecuteInProcessResult]) -> None:
+def test_equal_labels_make_checkpoints_of_equal_bytes(ran: Ran) -> None:
     settings, done = ran
     assert not failures(done)
     digests = []
@@ -59,9 +60,7 @@ def test_equal_labels_make_checkpoints_of_equal_bytes(ran: tuple[Settings, dg.Ex
     assert set(lineage["from_the_log"]) == {str(DAY)}
 
 
-def test_a_corrected_student_is_taught_by_the_labels_and_the_audit(
-    ran: tuple[Settings, dg.ExecuteInProcessResult],
-) -> None:
+def test_a_corrected_student_is_taught_by_the_labels_and_the_audit(ran: Ran) -> None:
     settings, done = ran
     lake = Lake(settings.tables)
     audit = lake.scan(("simulated_ads", "ranking_logged", "teacher_audit"), [DAY]).collect()

@@ -1,10 +1,10 @@
 """A user's own logs through the whole graph: a cascade and a student by YAML alone, and bad logs refused."""
 
-from collections.abc import Callable
+import shutil
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -15,10 +15,15 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.features.encoding import EMBEDDING
 from ukdsl_assets.logs.contract import DayOfLogs
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.tables import same_reading
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
+
+pytestmark = pytest.mark.slow
+Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
 
 @pytest.fixture
@@ -33,8 +38,25 @@ def cascade(tmp_path: Path) -> Cascade:
     return declared
 
 
-def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(settings: Settings, cascade: Cascade) -> None:
-    done = run_day(settings, cascade, DAY)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """The shop's day, run once; tests only read its lake."""
+    folder = tmp_path_factory.mktemp("shop")
+    declared = declare(folder)
+    write(folder, DAY, make_logs(declared, DAY, requests=60))
+    settings = Settings(lake=str(folder / "lake"), threads=2)
+    return settings, run_day(settings, declared, DAY)
+
+
+@pytest.fixture
+def published(ran: Ran, settings: Settings, cascade: Cascade) -> Lake:
+    """The lake of a day that has run, a copy of the test's own."""
+    shutil.copytree(ran[0].lake, settings.lake)
+    return Lake(settings.tables)
+
+
+def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(ran: Ran) -> None:
+    settings, done = ran
     assert failures(done) == {}
     lake = Lake(settings.tables)
     evaluation = lake.scan(("shop", "pre_ranking_click", "evaluation"), [DAY]).collect()
@@ -46,8 +68,8 @@ def test_a_cascade_by_yaml_alone_goes_from_logs_to_a_release_decision(settings: 
 
 def test_a_second_student_is_a_block_of_yaml(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
     more = {"name": "one_head", "stage": "pre_ranking", "task": "click", "teacher": "ranker", "heads": ["impression"]}
-    declared = declare(tmp_path, students=[*DECLARATION["students"], more])  # type: ignore[misc]
-    assert failures(run_day(settings, declared, DAY)) == {}
+    declared = declare(tmp_path, students=[*DECLARATION["students"], more])
+    assert failures(run_day(settings, declared, DAY, report=False)) == {}
     evaluation = Lake(settings.tables).scan(("shop", "one_head", "evaluation"), [DAY]).collect()
     assert set(evaluation["head"]) == {"impression"}
 
@@ -56,9 +78,9 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     tmp_path: Path, settings: Settings, cascade: Cascade
 ) -> None:
     teacher = {"name": "foundation", "kind": "foundation", "stage": "ranking", "architecture": "mmoe"}
-    last = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "foundation"}
+    last: dict[str, object] = {"name": "ranking_click", "stage": "ranking", "task": "click", "teacher": "foundation"}
     last |= {"architecture": "mlp", "heads": ["impression", "dependent", "auxiliary"]}
-    done = run_day(settings, declare(tmp_path, teachers=[teacher], students=[last]), DAY)
+    done = run_day(settings, declare(tmp_path, teachers=[teacher], students=[last]), DAY, report=False)
     assert failures(done) == {}
     assert checks(done)["shop/foundation/teacher_checkpoint", "reloads_to_the_same_predictions"]
     assert checks(done)["shop/foundation/teacher_labels", "labels_valid"]
@@ -68,7 +90,7 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     assert distilled.metadata["heads"] == baseline.metadata["heads"] == ["impression"]
     assert distilled.metadata["metrics"]["steps"] == baseline.metadata["metrics"]["steps"]
     layers = [
-        {name: value.shape for name, value in (each.tensors or {}).items() if name != "embedding.weight"}
+        {name: value.shape for name, value in (each.tensors or {}).items() if name != EMBEDDING}
         for each in (distilled, baseline)
     ]
     assert layers[0] == layers[1]
@@ -76,27 +98,28 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     assert set(evaluation["head"]) == {"impression"}
 
 
-def test_the_same_inputs_give_the_same_rows_and_checkpoints(settings: Settings, cascade: Cascade) -> None:
-    lake, store = Lake(settings.tables), CheckpointStore(settings.checkpoints)
-    run_day(settings, cascade, DAY)
-    first = versions(lake, cascade, DAY), store.load(("shop", "pre_ranking_click", "distilled"), DAY).version
-    run_day(settings, cascade, DAY)
-    assert (versions(lake, cascade, DAY), store.load(("shop", "pre_ranking_click", "distilled"), DAY).version) == first
+def test_the_same_inputs_give_the_same_rows_and_checkpoints(
+    published: Lake, settings: Settings, cascade: Cascade
+) -> None:
+    store, key = CheckpointStore(settings.checkpoints), ("shop", "pre_ranking_click", "distilled")
+    first = versions(published, cascade, DAY), store.load(key, DAY).version
+    assert failures(run_day(settings, cascade, DAY, report=False)) == {}
+    assert (versions(published, cascade, DAY), store.load(key, DAY).version) == first
 
 
-def test_shards_change_files_not_rows(settings: Settings, cascade: Cascade) -> None:
-    run_day(settings, cascade, DAY)
-    sharded = settings.model_copy(update={"lake": settings.lake + "_sharded", "shards": 3})
-    assert failures(run_day(sharded, cascade, DAY)) == {}
+def test_shards_change_files_not_rows(ran: Ran, settings: Settings, cascade: Cascade) -> None:
+    sharded = settings.model_copy(update={"shards": 3})
+    assert failures(run_day(sharded, cascade, DAY, report=False)) == {}
     for table in (("impressions",), ("considerations",), ("pre_ranking_click", "teacher_augmented")):
-        one, three = (Lake(s.tables).scan(("shop", *table), [DAY]).collect() for s in (settings, sharded))
+        one, three = (Lake(s.tables).scan(("shop", *table), [DAY]).collect() for s in (ran[0], sharded))
         keys = [name for name in ("request_id", "candidate_id", "domain") if name in one.columns]
         drop = [name for name in ("teacher_version",) if name in one.columns]
         assert one.drop(drop).sort(keys).equals(three.drop(drop).sort(keys))
     assert len(Lake(sharded.tables).live_files(("shop", "impressions"), [DAY])) == 3
 
 
-def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
+def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings) -> None:
+    cascade = declare(tmp_path, students=[])
     logs = make_logs(cascade, DAY, requests=60)
     clicks = logs.event_log.filter(event="click")
     write(
@@ -104,75 +127,55 @@ def test_late_events_are_picked_up_by_a_rerun(tmp_path: Path, settings: Settings
         DAY,
         DayOfLogs(logs.candidate_log, logs.event_log.filter(pl.col("event") != "click").vstack(clicks[3:])),
     )
-    run_day(settings, cascade, DAY)
+    run_day(settings, cascade, DAY, report=False)
     before = Lake(settings.tables).scan(("shop", "impressions"), [DAY]).collect()["click"].sum()
     write(tmp_path, DAY, logs)
-    run_day(settings, cascade, DAY)
+    run_day(settings, cascade, DAY, report=False)
     assert Lake(settings.tables).scan(("shop", "impressions"), [DAY]).collect()["click"].sum() > before
-
-
-def change(frame: str, **columns: Any) -> Callable[[DayOfLogs], DayOfLogs]:
-    """Replace columns of one log; a plain value goes into the first row alone."""
-
-    def changed(logs: DayOfLogs) -> DayOfLogs:
-        old: pl.DataFrame = getattr(logs, frame)
-        first = pl.int_range(pl.len()) == 0
-        values = {
-            name: value if isinstance(value, pl.Expr) else pl.when(first).then(pl.lit(value)).otherwise(name)
-            for name, value in columns.items()
-        }
-        new = old.with_columns(**values)
-        return logs._replace(**{frame: new})
-
-    return changed
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_bad_logs_are_refused_by_name_and_what_was_published_stays(
-    tmp_path: Path, settings: Settings, cascade: Cascade, fault: str
+    tmp_path: Path, published: Lake, settings: Settings, cascade: Cascade, fault: str
 ) -> None:
-    lake = Lake(settings.tables)
-    run_day(settings, cascade, DAY)
-    before = versions(lake, cascade, DAY)
+    before = versions(published, cascade, DAY)
     spoil, named = FAULTS[fault]
     write(tmp_path, DAY, spoil(make_logs(cascade, DAY, requests=60)))
-    said = failures(run_day(settings, cascade, DAY))
+    said = failures(run_day(settings, cascade, DAY, report=False))
     assert list(said) == ["shop__logs"]
     assert all(word in said["shop__logs"] for word in named), said["shop__logs"]
-    assert versions(lake, cascade, DAY) == before
+    assert versions(published, cascade, DAY) == before
 
 
-def test_a_truncated_file_is_refused_by_name(tmp_path: Path, settings: Settings, cascade: Cascade) -> None:
-    lake = Lake(settings.tables)
-    run_day(settings, cascade, DAY)
-    before = versions(lake, cascade, DAY)
+def test_a_truncated_file_is_refused_by_name(
+    tmp_path: Path, published: Lake, settings: Settings, cascade: Cascade
+) -> None:
+    before = versions(published, cascade, DAY)
     file = tmp_path / "candidate_log" / f"day={DAY}" / "part-0.parquet"
     file.write_bytes(file.read_bytes()[:-100])
-    assert "part-0.parquet" in failures(run_day(settings, cascade, DAY))["shop__logs"]
-    assert versions(lake, cascade, DAY) == before
+    assert "part-0.parquet" in failures(run_day(settings, cascade, DAY, report=False))["shop__logs"]
+    assert versions(published, cascade, DAY) == before
 
 
-def test_logs_of_two_readings_are_refused(settings: Settings, cascade: Cascade) -> None:
-    lake = Lake(settings.tables)
-    run_day(settings, cascade, DAY)
+def test_logs_of_two_readings_are_refused(published: Lake, settings: Settings, cascade: Cascade) -> None:
     # A run that was killed between the two commits leaves the old event log.
-    staged = lake.stage_frame(("shop", "candidate_log"), DAY, make_logs(cascade, DAY, requests=50).candidate_log)
-    lake.commit(staged, {"reading": "another"})
+    candidates = make_logs(cascade, DAY, requests=50).candidate_log
+    staged = published.stage_frame(("shop", "candidate_log"), DAY, candidates)
+    published.commit(staged, {"reading": "another"})
     with pytest.raises(LakeError, match="different readings of the source"):
-        same_reading(Workspace.open(settings), [("shop", "candidate_log"), ("shop", "event_log")], DAY)
+        same_reading(Day(Workspace.open(settings), cascade, DAY), [("shop", "candidate_log"), ("shop", "event_log")])
 
 
-def test_a_window_without_the_day_itself_is_refused(settings: Settings, cascade: Cascade) -> None:
-    run_day(settings, cascade, DAY)
+def test_a_window_without_the_day_itself_is_refused(ran: Ran, cascade: Cascade) -> None:
     with pytest.raises(LakeError, match="has no day 2026-03-02"):
-        Workspace.open(settings).window(("shop", "impressions"), DAY + timedelta(days=1), 3)
+        Day(Workspace.open(ran[0]), cascade, DAY + timedelta(days=1)).window(("shop", "impressions"), 3)
 
 
 def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(
     tmp_path: Path, settings: Settings, cascade: Cascade
 ) -> None:
-    strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})  # type: ignore[dict-item]
-    done = run_day(settings, strict, DAY)
+    strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})
+    done = run_day(settings, strict, DAY, report=False)
     assert failures(done) == {}
     assert not checks(done)["shop/pre_ranking_click/release", "all_gates_passed"]
     store = CheckpointStore(settings.checkpoints)
@@ -183,7 +186,7 @@ def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(
 def test_a_teacher_that_is_off_stops_the_day_before_students(tmp_path: Path, settings: Settings) -> None:
     declared = declare(tmp_path, gates={"teacher_calibration": [50.0, 60.0]})
     write(tmp_path, DAY, make_logs(declared, DAY, requests=600))
-    said = failures(run_day(settings, declared, DAY))
+    said = failures(run_day(settings, declared, DAY, report=False))
     assert "click_calibrated_on_withheld_impressions" in said["shop__ranker__teacher_labels"]
     assert Lake(settings.tables).partition(("shop", "ranker", "teacher_labels"), DAY) is None
     assert CheckpointStore(settings.checkpoints).days(("shop", "pre_ranking_click", "distilled")) == []

@@ -1,55 +1,31 @@
 """The command line as a user meets it: exit codes, messages without tracebacks, files written."""
 
 import json
-import os
-import subprocess
-import sys
-from datetime import date
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
 
+from tests.fixtures.command_line import Command, Ended, at
 from tests.fixtures.logs import make_logs
-from tests.fixtures.shop import DECLARATION, write
+from tests.fixtures.shop import DAY, DECLARATION
 from ukdsl_assets.declaration.read import read_cascade
-from ukdsl_assets.settings import PROJECT
 
-DAY = date(2026, 3, 1)
 KEYS = [
     *("cascade", "day", "student", "arm", "head", "domain", "reference", "rows", "calibration", "calibration_error"),
     *("ne", "ne_change", "ne_change_error", "auc", "auc_error", "request_auc"),
 ]
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    """A folder with a declared cascade and a day of its logs."""
-    declared = DECLARATION | {"source": {"kind": "parquet", "path": str(tmp_path / "logs")}}
-    (tmp_path / "cascades").mkdir()
-    path = tmp_path / "cascades" / "shop.yaml"
-    path.write_text(yaml.safe_dump(declared))
-    write(tmp_path / "logs", DAY, make_logs(read_cascade(path), DAY, requests=60))
-    return tmp_path
-
-
-def ukdsl(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "UKDSL_LAKE": str(folder / "lake"),
-        "UKDSL_CASCADES": str(folder / "cascades"),
-        "DAGSTER_HOME": str(folder / "home"),
-    }
-    command = [sys.executable, "-m", "ukdsl_assets", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=PROJECT, timeout=120)
-
-
-def test_run_prints_the_table_and_writes_the_evaluation(shop: Path) -> None:
-    done = ukdsl(shop, "run", "shop", "--days", str(DAY), "--json", str(shop / "out.json"))
+@pytest.mark.slow
+def test_run_prints_the_table_and_writes_the_evaluation(ran: Path) -> None:
+    done = Ended(**json.loads((ran / "said.json").read_text()))
     assert done.returncode == 0, done.stderr
     assert "pre_ranking_click: withheld requests of 2026-03-01" in done.stdout
     assert "make ui" in done.stdout
-    rows = json.loads((shop / "out.json").read_text())
+    rows = json.loads((ran / "out.json").read_text())
     assert [list(row) for row in rows] == [KEYS] * len(rows)
     assert {(row["arm"], row["head"]) for row in rows} == {
         ("baseline", "impression"),
@@ -59,76 +35,85 @@ def test_run_prints_the_table_and_writes_the_evaluation(shop: Path) -> None:
     assert all(row["day"] == str(DAY) for row in rows)
 
 
-def test_a_refused_release_exits_with_three_and_says_why(shop: Path) -> None:
+@pytest.mark.slow
+def test_a_refused_release_exits_with_three_and_says_why(shop: Path, ukdsl: Command) -> None:
     path = shop / "cascades" / "shop.yaml"
     strict = yaml.safe_load(path.read_text()) | {"gates": {**DECLARATION["gates"], "student_calibration": [5, 6]}}
     path.write_text(yaml.safe_dump(strict))
-    done = ukdsl(shop, "run", "shop", "--days", str(DAY))
+    done = ukdsl("run", "shop", "--days", str(DAY), **at(shop))
     assert done.returncode == 3, done.stderr
     assert "Refused: checkpoint" in done.stdout
     assert "calibrated_on_consideration" in done.stdout
 
 
-def test_vacuum_spares_what_is_live(shop: Path) -> None:
-    assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
-    assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
-    done = ukdsl(shop, "vacuum", "--older-than-hours", "0")
+@pytest.mark.slow
+def test_vacuum_spares_what_is_live(shop: Path, ran: Path, ukdsl: Command) -> None:
+    shutil.copytree(ran / "lake", shop / "lake", ignore=shutil.ignore_patterns("reports"))
+    assert ukdsl("run", "shop", "--days", str(DAY), **at(shop)).returncode == 0
+    done = ukdsl("vacuum", "--older-than-hours", "0", **at(shop))
     assert done.returncode == 0, done.stderr
     # Each table had its one file replaced.
     tables = len(list((shop / "lake" / "tables").rglob("_delta_log")))
-    assert tables > 5 and f"Removed {tables} file(s) of {tables} table(s)" in done.stdout
-    assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
+    assert tables > 5
+    assert f"Removed {tables} file(s) of {tables} table(s)" in done.stdout
+    assert ukdsl("report", "shop", "--day", str(DAY), **at(shop)).returncode == 0
+    files = ("--input", str(shop / "logs" / "candidate_log"), "--output", str(shop / "scores.parquet"))
+    assert ukdsl("score", "shop", "pre_ranking_click", *files, **at(shop)).returncode == 0
 
 
-def test_score_takes_the_released_student_and_says_which(shop: Path) -> None:
-    candidates, out = shop / "candidates.parquet", shop / "scores.parquet"
+@pytest.mark.slow
+def test_score_takes_the_released_student_and_says_which(tmp_path: Path, ran: Path, ukdsl: Command) -> None:
+    there = at(ran)
+    candidates, out = tmp_path / "candidates.parquet", tmp_path / "scores.parquet"
     arguments = ("score", "shop", "pre_ranking_click", "--input", str(candidates), "--output", str(out))
-    log = make_logs(read_cascade(shop / "cascades" / "shop.yaml"), DAY, requests=60).candidate_log
+    log = make_logs(read_cascade(ran / "cascades" / "shop.yaml"), DAY, requests=60).candidate_log
     log.write_parquet(candidates)
-    early = ukdsl(shop, *arguments)
+    early = ukdsl(*arguments, **{**there, "UKDSL_LAKE": str(tmp_path / "lake")})
     assert early.returncode == 2
-    assert "nothing is released" in early.stderr and "ukdsl run shop --days" in early.stderr
-    assert ukdsl(shop, "run", "shop", "--days", str(DAY)).returncode == 0
-    done = ukdsl(shop, *arguments)
+    assert "nothing is released" in early.stderr
+    assert "ukdsl run shop --days" in early.stderr
+    done = ukdsl(*arguments, **there)
     assert done.returncode == 0, done.stderr
-    assert "head consideration" in done.stdout and f"{log.height} rows" in done.stdout
+    assert "head consideration" in done.stdout
+    assert f"{log.height} rows" in done.stdout
     scores = pl.read_parquet(out)
     assert scores.select("request_id", "candidate_id").equals(log.select("request_id", "candidate_id"))
     assert scores["prediction"].is_between(0, 1, closed="none").all()
-    assert ukdsl(shop, *arguments, "--day", str(DAY), "--head", "impression").returncode == 0
+    assert ukdsl(*arguments, "--day", str(DAY), "--head", "impression", **there).returncode == 0
     assert not pl.read_parquet(out).equals(scores)
-    unknown = ukdsl(shop, "score", "shop", "no_such", "--input", str(candidates), "--output", str(out))
+    unknown = ukdsl("score", "shop", "no_such", "--input", str(candidates), "--output", str(out), **there)
     assert unknown.returncode == 2
     assert "has no student `no_such`; declared are pre_ranking_click" in unknown.stderr
 
 
-def test_check_logs_passes_good_logs_and_writes_nothing(shop: Path) -> None:
-    done = ukdsl(shop, "check-logs", "shop", "--day", str(DAY))
+def test_check_logs_passes_good_logs_and_writes_nothing(shop: Path, ukdsl: Command) -> None:
+    done = ukdsl("check-logs", "shop", "--day", str(DAY), **at(shop))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The logs keep the contract." in done.stdout
     assert not (shop / "lake").exists()
 
 
-def test_check_logs_names_the_broken_rule_and_exits_with_one(shop: Path) -> None:
+def test_check_logs_names_the_broken_rule_and_exits_with_one(shop: Path, ukdsl: Command) -> None:
     path = shop / "logs" / "candidate_log" / f"day={DAY}" / "part-0.parquet"
     pl.read_parquet(path).with_columns(bid=pl.lit(-1.0, pl.Float32)).write_parquet(path)
-    done = ukdsl(shop, "check-logs", "shop", "--day", str(DAY))
+    done = ukdsl("check-logs", "shop", "--day", str(DAY), **at(shop))
     assert done.returncode == 1
     assert "bid" in done.stdout
     assert "1 gate(s) failed" in done.stdout
 
 
-def test_check_logs_of_a_day_that_is_not_there_names_the_days_that_are(shop: Path) -> None:
-    done = ukdsl(shop, "check-logs", "shop", "--day", "2026-03-05")
+def test_check_logs_of_a_day_that_is_not_there_names_the_days_that_are(shop: Path, ukdsl: Command) -> None:
+    done = ukdsl("check-logs", "shop", "--day", "2026-03-05", **at(shop))
     assert done.returncode == 1
     assert "could not be read" in done.stdout
     assert "2026-03-01" in done.stdout
 
 
-def test_a_refused_day_exits_with_one_and_says_why_without_a_traceback(shop: Path) -> None:
+@pytest.mark.slow
+def test_a_refused_day_exits_with_one_and_says_why_without_a_traceback(shop: Path, ukdsl: Command) -> None:
     path = shop / "logs" / "candidate_log" / f"day={DAY}" / "part-0.parquet"
     pl.read_parquet(path).drop("price").write_parquet(path)
-    done = ukdsl(shop, "run", "shop", "--days", str(DAY))
+    done = ukdsl("run", "shop", "--days", str(DAY), **at(shop))
     assert done.returncode == 1
     assert "price" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -146,16 +131,16 @@ def test_a_refused_day_exits_with_one_and_says_why_without_a_traceback(shop: Pat
     ],
 )
 def test_wrong_arguments_exit_with_two_and_say_what_was_expected(
-    shop: Path, arguments: tuple[str, ...], expected: str
+    shop: Path, arguments: tuple[str, ...], expected: str, ukdsl: Command
 ) -> None:
-    done = ukdsl(shop, *arguments)
+    done = ukdsl(*arguments, **at(shop))
     assert done.returncode == 2
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("run",), ("check-logs",)])
-def test_help_tells_what_there_is(shop: Path, arguments: tuple[str, ...]) -> None:
-    done = ukdsl(shop, *arguments, "--help")
+def test_help_tells_what_there_is(arguments: tuple[str, ...], ukdsl: Command) -> None:
+    done = ukdsl(*arguments, "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout

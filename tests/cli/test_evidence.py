@@ -26,6 +26,7 @@ def ukdsl(*arguments: str) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_a_study_is_measured_told_taken_up_again_and_made_a_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,7 +36,8 @@ def test_a_study_is_measured_told_taken_up_again_and_made_a_page(
     study = ["table1", "--worlds", "1", "--first", "100", "--jobs", "1", *SMALL]
     ukdsl(*study, "--json", str(target))
     first = json.loads(target.read_text())
-    assert first["seeds"] == [100] and first["settings"]["requests"] == 200
+    assert first["seeds"] == [100]
+    assert first["settings"]["requests"] == 200
     (stored,) = (tmp_path / "lake" / "evidence" / "table1").glob("100-*.json")
     before = stored.stat().st_mtime_ns
     ukdsl(*study, "--json", str(target))

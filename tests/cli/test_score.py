@@ -1,9 +1,7 @@
 """`ukdsl score` on a lake that the graph has made of a small simulated day."""
 
-import os
 import shlex
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,14 +10,15 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixtures.command_line import Command, Ended
 from tests.fixtures.graph import run_day, shipped, small
 from ukdsl_assets.declaration.parts import Gates
 from ukdsl_assets.lake.checkpoints.store import Checkpoint, CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.pipeline.students import as_student
-from ukdsl_assets.settings import PROJECT
 
+pytestmark = pytest.mark.slow
 CASCADE = shipped("simulated_ads", gates=Gates(student_calibration=(0, 100), normalized_entropy=100))
 STUDENT = "pre_ranking_click"
 DAY = CASCADE.first_day
@@ -36,10 +35,12 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def made(tmp_path_factory: pytest.TempPathFactory, warm_state: Path) -> Made:
     folder = tmp_path_factory.mktemp("scored")
-    settings = small(folder / "lake")
-    done = run_day(settings, CASCADE, DAY)
+    settings = small(folder / "lake", warm_state)
+    # The commands find all students declared; a lake of one will do.
+    alone = CASCADE.model_copy(update={"students": (CASCADE.student(STUDENT),)})
+    done = run_day(settings, alone, DAY, report=False)
     rows = Lake(settings.tables).scan((CASCADE.name, "candidate_log"), [DAY]).head(20_000).collect()
     rows.write_parquet(folder / "candidates.parquet")
     (event,) = done.asset_materializations_for_node(f"{CASCADE.name}__{STUDENT}__release")
@@ -48,19 +49,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(folder / "lake", folder / "candidates.parquet", released, told)
 
 
-def ukdsl(lake: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ukdsl_assets", *arguments]
-    environment = os.environ | {"UKDSL_LAKE": str(lake)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=PROJECT, timeout=120)
+Score = Callable[..., Ended]
 
 
-def score(made: Made, target: Path, *more: str, student: str = STUDENT) -> subprocess.CompletedProcess[str]:
-    files = ("--input", str(made.candidates), "--output", str(target))
-    return ukdsl(made.lake, "score", CASCADE.name, student, *files, *more)
+@pytest.fixture
+def score(ukdsl: Command) -> Score:
+    """`ukdsl score` of the made lake's student, to a file."""
+
+    def called(made: Made, target: Path, *more: str) -> Ended:
+        files = ("--input", str(made.candidates), "--output", str(target))
+        return ukdsl("score", CASCADE.name, STUDENT, *files, *more, UKDSL_LAKE=str(made.lake))
+
+    return called
 
 
 @pytest.mark.parametrize("head", ["impression", "consideration"])
-def test_scores_are_the_released_students_predictions_and_say_so(made: Made, tmp_path: Path, head: str) -> None:
+def test_scores_are_the_released_students_predictions_and_say_so(
+    made: Made, tmp_path: Path, head: str, score: Score
+) -> None:
     # The head that serves needs no naming.
     done = score(made, tmp_path / "out.parquet", *(("--head", head) if head == "impression" else ()))
     assert done.returncode == 0, done.stderr
@@ -77,28 +83,32 @@ def test_scores_are_the_released_students_predictions_and_say_so(made: Made, tmp
         "checkpoint": f"{DAY}/{made.released.version}",
         "note": "simulated",
     }
-    assert made.released.version in done.stdout and f"head {head}" in done.stdout and "20,000 rows" in done.stdout
+    assert made.released.version in done.stdout
+    assert f"head {head}" in done.stdout
+    assert "20,000 rows" in done.stdout
 
 
-def test_the_days_checkpoint_may_be_named(made: Made, tmp_path: Path) -> None:
+def test_the_days_checkpoint_may_be_named(made: Made, tmp_path: Path, score: Score) -> None:
     assert score(made, tmp_path / "a.parquet").returncode == 0
     assert score(made, tmp_path / "b.parquet", "--day", str(DAY)).returncode == 0
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_the_release_asset_tells_the_command_and_where_the_checkpoint_is(made: Made, tmp_path: Path) -> None:
+def test_the_release_asset_tells_the_command_and_where_the_checkpoint_is(
+    made: Made, tmp_path: Path, ukdsl: Command
+) -> None:
     assert (Path(made.told["checkpoint folder"]) / "checkpoint.json").is_file()
     assert made.told["checkpoint folder"].endswith(made.released.version)
     out = tmp_path / "out.parquet"
     said = made.told["score with"].replace("CANDIDATES.parquet", str(made.candidates))
     setting, program, *arguments = shlex.split(said.replace("SCORES.parquet", str(out)))
     assert (setting, program) == (f"UKDSL_LAKE={made.lake}", "ukdsl")
-    done = ukdsl(made.lake, *arguments)
+    done = ukdsl(*arguments, UKDSL_LAKE=made.lake)
     assert done.returncode == 0, done.stderr
     assert pq.ParquetFile(out).metadata.num_rows == 20_000
 
 
-def test_ids_of_another_space_are_told_with_what_that_may_mean(made: Made, tmp_path: Path) -> None:
+def test_ids_of_another_space_are_told_with_what_that_may_mean(made: Made, tmp_path: Path, score: Score) -> None:
     vocabularies = as_student(made.released).encoder.vocabularies
     trained = [pl.col(name).is_in(vocabularies[name][0].implode()) for name in ("ad", "advertiser")]
     rows = pl.read_parquet(made.candidates).filter(*trained)
@@ -114,7 +124,8 @@ def test_ids_of_another_space_are_told_with_what_that_may_mean(made: Made, tmp_p
     done = score(replace(made, candidates=foreign), tmp_path / "out.parquet")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
-    assert "ad 100.00%" in said and "country 10." in said
+    assert "ad 100.00%" in said
+    assert "country 10." in said
     assert "Most ids of ad are unknown or null" in said
     assert all(each in said for each in told)
 
@@ -130,7 +141,7 @@ def test_ids_of_another_space_are_told_with_what_that_may_mean(made: Made, tmp_p
     ],
 )
 def test_wrong_arguments_exit_with_two_without_a_traceback(
-    made: Made, tmp_path: Path, more: tuple[str, ...], expected: str
+    made: Made, tmp_path: Path, more: tuple[str, ...], expected: str, score: Score
 ) -> None:
     done = score(made, tmp_path / "out.parquet", *more)
     assert done.returncode == 2
@@ -139,7 +150,7 @@ def test_wrong_arguments_exit_with_two_without_a_traceback(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_lake_without_a_release_names_the_command_that_makes_one(made: Made, tmp_path: Path) -> None:
+def test_a_lake_without_a_release_names_the_command_that_makes_one(made: Made, tmp_path: Path, score: Score) -> None:
     done = score(Made(tmp_path / "empty", made.candidates, made.released, {}), tmp_path / "out.parquet")
     assert done.returncode == 2
     assert f"ukdsl run {CASCADE.name} --days" in done.stderr

@@ -1,13 +1,14 @@
 """What a declaration may say, and how a wrong one is told."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from ukdsl_assets.declaration.columns import prediction_column, truth_column
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade, read_cascades
+from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.settings import PROJECT
 
@@ -53,6 +54,19 @@ def test_the_example_of_architectures_has_a_student_of_each() -> None:
     assert [each.architecture.kind for each in cascade.students] == [each.name for each in cascade.students]
     assert {each.name for each in cascade.students} == {"two_tower", "mlp", "dcn_v2", "deepfm", "lightgbm"}
     assert cascade.source.seed != read_cascade(SHIPPED / "simulated_ads.yaml").source.seed  # type: ignore[union-attr]
+
+
+def test_trees_alone_are_no_network() -> None:
+    students = read_cascades(PROJECT / "examples" / "architectures")["architectures"].students
+    assert [each.name for each in students if not each.architecture.is_network] == ["lightgbm"]
+
+
+def test_a_teacher_is_logged_or_trained_here_or_of_another_cascade() -> None:
+    kinds = get_args(get_args(Teacher)[0])
+    found = {get_args(each.model_fields["kind"].annotation)[0]: each for each in kinds}
+    assert {name for name, each in found.items() if each.logged} == {"logged"}
+    assert {name for name, each in found.items() if each.trained_here} == {"trained", "foundation"}
+    assert {name for name, each in found.items() if each.foreign} == {"cross_domain"}
 
 
 def test_students_get_the_features_known_at_their_stage() -> None:
@@ -271,7 +285,8 @@ def test_a_declaration_takes_the_keys_that_it_leaves_out_from_the_one_that_it_ex
     mine = tmp_path / "mine.yaml"
     mine.write_text("extends: other.yaml\nname: mine\ngates: {volume: [0.1, 9]}\n")
     other, found = read_cascade(tmp_path / "other.yaml"), read_cascade(mine)
-    assert found.name == "mine" and found.origin == str(mine)
+    assert found.name == "mine"
+    assert found.origin == str(mine)
     assert found.gates.volume == (0.1, 9.0)
     changed = {"name", "gates", "origin"}
     assert found.model_dump(exclude=changed) == other.model_dump(exclude=changed)

@@ -144,7 +144,8 @@ def test_a_key_that_nothing_is_near_lists_what_is_known(tmp_path: Path) -> None:
     assert line.startswith("students.retrieval_click.colour: unknown key, expected some of name, stage, task, teacher")
     # Where the declaration was read from is no key of it.
     (line,) = told(tmp_path, lambda content: content.update(xyz=1))
-    assert "students" in line and "origin" not in line
+    assert "students" in line
+    assert "origin" not in line
 
 
 def test_every_wrong_key_is_told_at_once(tmp_path: Path) -> None:
@@ -188,7 +189,8 @@ def test_wrong_settings_are_told_alike_by_the_variables_name(monkeypatch: pytest
         read_settings(scale="smal")
     first, *others = str(error.value).removeprefix("settings: ").split("; UKDSL_")
     assert first == "UKDSL_SCALE: expected one of small, default, large (saw 'smal'); did you mean `small`?"
-    assert others[0].startswith("AS_OF: ") and "timezone" in others[0]
+    assert others[0].startswith("AS_OF: ")
+    assert "timezone" in others[0]
     assert others[1] == "SHARDS: expected a whole number (saw 'two')"
 
 

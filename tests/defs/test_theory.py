@@ -11,6 +11,8 @@ from ukdsl_assets.lake.tables.undated import read_whole
 from ukdsl_assets.settings import Settings
 from ukdsl_assets.theory.claims import BIAS_CLAIMS, STAGE_CLAIMS, judge_bias, judge_stages
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:

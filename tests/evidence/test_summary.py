@@ -80,7 +80,9 @@ def test_the_page_is_made_of_the_stored_results_and_the_notes(tmp_path: Path) ->
         assert part in page
     (tmp_path / "coin.md").write_text("# A coin\n\nThe coin is not fair.\n")
     page = document(read_results(tmp_path))
-    assert "## A coin" in page and "How often" not in page and "The coin is not fair." in page
+    assert "## A coin" in page
+    assert "How often" not in page
+    assert "The coin is not fair." in page
     (tmp_path / "other.json").write_text('{"study": "x"}')
     with pytest.raises(EvidenceError, match=r"other.json: expected the JSON .* saw none of \['command'"):
         read_results(tmp_path)

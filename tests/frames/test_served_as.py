@@ -9,31 +9,32 @@ import pytest
 from ukdsl_assets.declaration.architectures import Architecture, LightGbmArchitecture, MlpArchitecture
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.teachers import TrainedTeacher
-from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled, taught
+from ukdsl_assets.evidence.worlds.module_rankers import augmented, labelled_modules, trained_teacher
 from ukdsl_assets.frames.served_as import as_scored, filled, shown_as_scored
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers.trees import fit_teacher, predict_teacher
 from ukdsl_assets.serving.files import score_files
 from ukdsl_assets.simulation.item_page import ItemPageWorld
 
 CASCADE = read_cascade(SHIPPED / "simulated_item_page.yaml")
 WORLD = ItemPageWorld(100)
-CANDIDATES = labelled(WORLD.serve(0, 1500, WORLD.static_configuration), 0)
+CANDIDATES = labelled_modules(WORLD.serve(0, 1500, WORLD.static_configuration), 0)
 
 
 @pytest.fixture(scope="module")
 def rows() -> pl.DataFrame:
     """What the click student is trained on."""
-    return augmented(CASCADE, CANDIDATES, taught(CASCADE, [CANDIDATES.filter("shown")]))["click"]
+    return augmented(CASCADE, CANDIDATES, trained_teacher(CASCADE, [CANDIDATES.filter("shown")]))["click"]
 
 
 def student_of(rows: pl.DataFrame, architecture: Architecture) -> FittedStudent:
     declared = CASCADE.student("module_click").model_copy(
         update={"architecture": architecture, "requests_per_batch": 16}
     )
-    return fit_student(CASCADE, declared, "distilled", rows).student
+    return fit_student(Training.of(CASCADE, declared, "distilled", rows)).student
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
 
+pytestmark = pytest.mark.slow
 DAY = dt.date(2026, 1, 1)
 TABLE = ("simulated_ads", "impressions")
 

@@ -21,9 +21,9 @@ from ukdsl_assets.logs.by_shard import by_shard, in_order, whole_day
 from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, DayOfLogs
 from ukdsl_assets.logs.gates.day import read_and_judge
 from ukdsl_assets.logs.gates.drift import volume
-from ukdsl_assets.logs.gates.rows import audit_candidate_log, audit_event_log
+from ukdsl_assets.logs.gates.rows import judge_candidate_log, judge_event_log
 from ukdsl_assets.logs.sources import parquet
-from ukdsl_assets.logs.sources.parquet import ParquetSource
+from ukdsl_assets.logs.sources.parquet import ParquetReader
 
 ROWS = 100  # of a part
 
@@ -86,9 +86,9 @@ def verdicts(cascade: Cascade, logs: DayOfLogs) -> list[GateResult]:
     """Of logs that are judged in memory as a whole."""
     candidates, events = in_order(logs.candidate_log, CANDIDATE_ORDER), in_order(logs.event_log, EVENT_ORDER)
     return [
-        *audit_candidate_log(cascade, DAY, candidates),
+        *judge_candidate_log(cascade, DAY, candidates),
         volume(cascade, candidates.height, [480]),
-        *audit_event_log(cascade, DAY, events, candidates),
+        *judge_event_log(cascade, DAY, events, candidates),
     ]
 
 
@@ -162,7 +162,7 @@ def test_requests_spread_over_files_and_slices_come_together(
 ) -> None:
     logs = make_logs(shop, DAY, requests=20)
     write_spread(logs, tmp_path)
-    source = ParquetSource(declared(shop, str(tmp_path)))
+    source = ParquetReader(declared(shop, str(tmp_path)))
     monkeypatch.setattr(parquet, "ROWS_AT_ONCE", rows)
     slices = [frame.height for part in source.read_in_parts(DAY) for frame in part if frame.height]
     assert sum(slices) == sum(len(frame) for frame in logs)
@@ -183,7 +183,7 @@ def test_files_of_bad_rows_are_named_alike_whatever_the_slices_and_shards(
     bad = where(every(40), "price", float("nan"))(where(every(50), "deepest_stage", "cellar")(logs.candidate_log))
     stray = where(every(9), "candidate_id", "nobody")(logs.event_log)
     write_spread(DayOfLogs(pl.concat([bad, bad.head(2)]), stray), tmp_path)
-    source = ParquetSource(declared(shop, str(tmp_path)))
+    source = ParquetReader(declared(shop, str(tmp_path)))
     whole = read_and_judge(source, shop, DAY, [])
     assert sum("part-" in result.message for result in whole.results) == 3
     monkeypatch.setattr(parquet, "ROWS_AT_ONCE", 25)
@@ -206,7 +206,10 @@ def test_a_fault_in_the_last_file_is_told_alike_and_nothing_is_kept(
     write(changed[how], str(file))
     if how == "cut off":
         file.write_bytes(file.read_bytes()[:-50])
-    source, kept = ParquetSource(declared(shop, str(tmp_path))), []
+    source = ParquetReader(declared(shop, str(tmp_path)))
+    kept: list[object] = []
     judged = [read_and_judge(source, shop, DAY, [], kept.append, shards) for shards in (1, 4)]
-    assert judged[0] == judged[1] and judged[0].rows == {} and not kept
+    assert judged[0] == judged[1]
+    assert judged[0].rows == {}
+    assert not kept
     assert sum(f"{log}/day={DAY}/part-2.parquet" in result.message for result in judged[0].results) == 1

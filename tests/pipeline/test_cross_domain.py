@@ -13,6 +13,7 @@ from tests.fixtures.rows import CASCADE as ADS
 from tests.fixtures.rows import TEACHER, impressions
 from ukdsl_assets.defs.cross_domain import labels_asset
 from ukdsl_assets.learning.teachers.trees import FittedTeacher, as_checkpoint, fit_teacher
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
@@ -54,15 +55,18 @@ def ran(lake: Path, shards: int, fitted: FittedTeacher) -> tuple[Workspace, dg.E
 
 def test_shards_are_labelled_and_judged_as_the_whole_day(tmp_path: Path, good: FittedTeacher) -> None:
     (one, first), (four, second) = (ran(tmp_path / str(shards), shards, good) for shards in (1, 4))
-    assert first.success and second.success
-    assert [len(each.partition(LABELS, DAY).files) for each in (one, four)] == [1, 4]
+    assert first.success
+    assert second.success
+    assert [len(Day(each, HERE, DAY).partition(LABELS).files) for each in (one, four)] == [1, 4]
     labels, parts, figures, of_parts = (
         each.lake.scan(table, [DAY]).collect() for table in (LABELS, EVALUATION) for each in (one, four)
     )
     assert_frame_equal(parts.sort("request_id", "candidate_id"), labels, check_exact=True)
     assert_frame_equal(of_parts, figures, check_exact=True)
     assert figures["rows"].item() > 300
-    assert four.partition(LABELS, DAY).data_version == four.lake.stage_frame(LABELS, DAY, labels).data_version
+    assert (
+        Day(four, HERE, DAY).partition(LABELS).data_version == four.lake.stage_frame(LABELS, DAY, labels).data_version
+    )
     said = [[each.description for each in done.get_asset_check_evaluations()] for done in (first, second)]
     assert said[0] == said[1]
 

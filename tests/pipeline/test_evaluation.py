@@ -9,12 +9,14 @@ from polars.testing import assert_frame_equal
 
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import truth_column
+from ukdsl_assets.declaration.columns import KEYS, truth_column
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.student import ARMS
-from ukdsl_assets.pipeline.evaluation import KEYS, can_predict, evaluated, held_shards, judged_days
-from ukdsl_assets.pipeline.students import record
+from ukdsl_assets.learning.students.training import Training
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.evaluation import can_predict, evaluated, held_shards, judged_days
+from ukdsl_assets.pipeline.students import facts
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
@@ -24,10 +26,10 @@ MOMENT = pl.lit(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).cast(pl.Datetime("us", "
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Checkpoint]:
-    fits = {arm: fit_student(CASCADE, STUDENT, arm, training_rows(requests=60)) for arm in ARMS}
+    fits = {arm: fit_student(Training.of(CASCADE, STUDENT, arm, training_rows(requests=60))) for arm in ARMS}
     return {
         arm: Checkpoint(
-            ("a", "b", arm), dt.date(2026, 1, 1), arm, record(CASCADE, STUDENT, arm, fit), fit.student.tensors
+            ("a", "b", arm), dt.date(2026, 1, 1), arm, facts(CASCADE, STUDENT, arm, fit), dict(fit.student.tensors)
         )
         for arm, fit in fits.items()
     }
@@ -56,14 +58,14 @@ def test_days_of_before_a_feature_was_declared_are_not_judged(tmp_path: Path, fo
         rows = rows.drop("user_profile") if number < 2 else rows.with_columns(pl.col("request_id") + 1000 * number)
         workspace.lake.commit(workspace.lake.stage_frame(table, day, rows), {})
     cascade = CASCADE.model_copy(update={"evaluation_days": 4, "has_truth": False})
-    judged = judged_days(cascade, workspace, STUDENT, days[-1])
+    judged = judged_days(Day(workspace, cascade, days[-1]), STUDENT)
     assert judged == days[2:]
-    assert judged_days(cascade, workspace, STUDENT, days[1]) == [days[1]]
+    assert judged_days(Day(workspace, cascade, days[1]), STUDENT) == [days[1]]
     without = STUDENT.model_copy(
         update={"features": tuple(f.name for f in CASCADE.features if f.name != "user_profile")}
     )
-    assert judged_days(cascade, workspace, without, days[-1]) == days[1:]
-    held = [shard for day in judged for shard in held_shards(cascade, workspace, STUDENT, day)]
+    assert judged_days(Day(workspace, cascade, days[-1]), without) == days[1:]
+    held = [shard for day in judged for shard in held_shards(Day(workspace, cascade, day), STUDENT)]
     table_of, _ = evaluated(cascade, STUDENT, held, found)
     assert table_of["rows"].sum() == 3 * 3 * len(training_rows(requests=20))
     assert table_of["ne"].is_finite().all()
@@ -78,7 +80,7 @@ def test_the_truth_is_found_in_a_log_of_any_number_of_shards(tmp_path: Path, sha
     for count, (table, frame) in zip(shards, tables, strict=True):
         lake = Workspace.open(Settings(lake=str(tmp_path), shards=count)).lake
         lake.commit(lake.stage_frame(table, day, frame), {})
-    held = list(held_shards(CASCADE, Workspace.open(Settings(lake=str(tmp_path))), student, day))
+    held = list(held_shards(Day(Workspace.open(Settings(lake=str(tmp_path))), CASCADE, day), student))
     assert len(held) == shards[0]
     found = pl.concat(held)
     assert len(found) == len(rows)
@@ -101,7 +103,8 @@ def test_labels_of_an_earlier_day_are_corrected_by_what_the_judged_day_knows_of_
     )
     workspace.lake.commit(workspace.lake.stage_frame((CASCADE.name, "closed_impressions"), days[1], closed), {})
     for of, expected in ((days[0], 1.0), (days[1], 2.0)):
-        (held,) = held_shards(CASCADE.model_copy(update={"has_truth": False}), workspace, student, days[0], of)
+        day = Day(workspace, CASCADE.model_copy(update={"has_truth": False}), days[0])
+        (held,) = held_shards(day, student, of)
         factors = dict(held.group_by("domain").agg(pl.col("label_factor").mean()).iter_rows())
         assert factors == {"IMP": pytest.approx(expected, rel=0.1), "CD": 1.0}
 
@@ -125,6 +128,6 @@ def test_what_a_former_teacher_said_is_no_reference_of_a_later_day(tmp_path: Pat
     workspace.lake.commit(
         workspace.lake.stage_frame((CASCADE.name, STUDENT.name, "teacher_augmented"), days[0], rows), {}
     )
-    then, later = (pl.concat(held_shards(cascade, workspace, STUDENT, days[0], known)) for known in days)
+    then, later = (pl.concat(held_shards(Day(workspace, cascade, days[0]), STUDENT, known)) for known in days)
     assert set(then["domain"]) == {"IMP", "CD"}
     assert later.equals(then.filter(domain="IMP"))

@@ -12,6 +12,7 @@ from tests.fixtures.rows import CASCADE, impressions
 from ukdsl_assets.declaration.teachers import Teacher, TrainedTeacher
 from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.teachers.exploration import audit_on_exploration
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.exploration import audited
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
@@ -57,7 +58,7 @@ def test_shards_and_days_make_the_table_of_all_rows(tmp_path: Path, teacher: Tea
         for table, count, frame in zip(tables, shards, of_day(number), strict=True):
             lake = Workspace.open(Settings(lake=str(tmp_path), shards=count)).lake
             lake.commit(lake.stage_frame((CASCADE.name, *table), day, frame), {})
-    made = audited(CASCADE, Workspace.open(Settings(lake=str(tmp_path))), teacher, DAYS[-1])
+    made = audited(Day(Workspace.open(Settings(lake=str(tmp_path))), CASCADE, DAYS[-1]), teacher)
     assert made["rows"].min() > 0  # type: ignore[operator]
     assert_frame_equal(made, as_one(teacher), check_exact=True)
 
@@ -75,4 +76,4 @@ def test_of_a_cascade_with_a_slot_only_what_was_shown_as_it_is_scored_counts(tmp
         placed, teacher, kept.with_columns(day=pl.lit(DAYS[0])).sort("request_id", "candidate_id"), DAYS[0]
     )
     assert 0 < len(kept) < 150
-    assert_frame_equal(audited(placed, workspace, teacher, DAYS[0]), expected, check_exact=True)
+    assert_frame_equal(audited(Day(workspace, placed, DAYS[0]), teacher), expected, check_exact=True)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+import ukdsl_assets.pipeline.fingerprint
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.defs import students
 from ukdsl_assets.learning.code_version import code_version
 from ukdsl_assets.pipeline.students import fingerprint
 
@@ -34,7 +34,7 @@ def test_whatever_a_training_depends_on_changes_the_fingerprint(monkeypatch: pyt
         of(lineage={"2026-01-01": "v2"}),
         of(warm_start=None),
     ]
-    monkeypatch.setattr(students, "code_version", lambda: "another")
+    monkeypatch.setattr(ukdsl_assets.pipeline.fingerprint, "code_version", lambda: "another")
     others.append(of())
     monkeypatch.undo()
     assert len({of(), *others}) == 1 + len(others)

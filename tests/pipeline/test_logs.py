@@ -15,6 +15,7 @@ from ukdsl_assets.gates import blocking
 from ukdsl_assets.lake.tables.lake import StagedPartition
 from ukdsl_assets.logs.gates.day import Judged
 from ukdsl_assets.pipeline.closed_impressions import closed_logs
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.logs import judge_and_stage
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
@@ -32,12 +33,13 @@ def cascade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cascade:
     return declared
 
 
-def platform_of(tmp_path: Path, shards: int, as_of: datetime | None = None) -> Workspace:
+def workspace_of(tmp_path: Path, shards: int, as_of: datetime | None = None) -> Workspace:
     return Workspace.open(Settings(lake=str(tmp_path / f"lake-{shards}"), shards=shards, threads=1, as_of=as_of))
 
 
 def staged(cascade: Cascade, workspace: Workspace, day: date = DAY) -> tuple[Judged, list[StagedPartition]]:
-    return judge_and_stage(cascade, workspace, workspace.source(cascade, print), day, [720], NIGHT)
+    of = Day(workspace, cascade, day)
+    return judge_and_stage(of, of.source(print), [720], NIGHT)
 
 
 def files_below(*folders: Path) -> list[str]:
@@ -46,7 +48,7 @@ def files_below(*folders: Path) -> list[str]:
 
 @pytest.mark.parametrize("shards", [1, 4])
 def test_what_is_published_is_what_the_whole_day_would_be(tmp_path: Path, cascade: Cascade, shards: int) -> None:
-    workspace = platform_of(tmp_path, shards)
+    workspace = workspace_of(tmp_path, shards)
     judged, found = staged(cascade, workspace)
     assert not blocking(judged.results)
     logs = make_logs(cascade, DAY, requests=60)
@@ -60,7 +62,7 @@ def test_what_is_published_is_what_the_whole_day_would_be(tmp_path: Path, cascad
 def test_a_refused_day_leaves_no_file_behind(tmp_path: Path, cascade: Cascade, fault: str, shards: int) -> None:
     spoil, named = FAULTS[fault]
     write(tmp_path, DAY, spoil(make_logs(cascade, DAY, requests=60)))
-    workspace = platform_of(tmp_path, shards)
+    workspace = workspace_of(tmp_path, shards)
     judged, found = staged(cascade, workspace)
     said = " ".join(f"{each.name}: {each.message}" for each in blocking(judged.results))
     assert all(word in said for word in named), said
@@ -82,7 +84,7 @@ def test_a_day_that_cannot_be_written_leaves_no_file_behind(
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", write_until_the_disk_is_full)
     with pytest.raises(OSError, match="no space left"):
-        staged(cascade, platform_of(tmp_path, shards))
+        staged(cascade, workspace_of(tmp_path, shards))
     assert len(written) == 2 * shards
     assert files_below(tmp_path / f"lake-{shards}", tmp_path / "temporary") == []
 
@@ -91,8 +93,9 @@ def test_a_day_that_cannot_be_written_leaves_no_file_behind(
 def test_a_clock_that_was_asked_for_hides_later_events(tmp_path: Path, cascade: Cascade, shards: int) -> None:
     events = make_logs(cascade, DAY, requests=60).event_log
     clock = events["occurred_at"].sort()[len(events) // 2]
-    workspace = platform_of(tmp_path, shards, clock)
-    _, found = judge_and_stage(cascade, workspace, workspace.source(cascade, print), DAY, [], clock)
+    workspace = workspace_of(tmp_path, shards, clock)
+    day = Day(workspace, cascade, DAY)
+    _, found = judge_and_stage(day, day.source(print), [], clock)
     assert found[1].rows == events.filter(pl.col("occurred_at") < clock).height < len(events)
 
 
@@ -108,18 +111,20 @@ def test_a_closed_days_logs_are_the_same_rows_in_any_number_of_shards(tmp_path: 
     for shards in (1, 4):
         folder = tmp_path / f"closed-{shards}"
         folder.mkdir()
-        files, verdict = closed_logs(cascade, platform_of(tmp_path, shards), DAY, clock, folder)
-        assert verdict.passed and verdict.message == f"{len(expected['event_log'])} events of {DAY} known at {clock}"
+        files, verdict = closed_logs(Day(workspace_of(tmp_path, shards), cascade, DAY), clock, folder)
+        assert verdict.passed
+        assert verdict.message == f"{len(expected['event_log'])} events of {DAY} known at {clock}"
         for log, frame in expected.items():
             assert len(files[log]) == shards
             assert pl.read_parquet(files[log]).sort(frame.columns[:4]).equals(frame.sort(frame.columns[:4]))
-        before, verdict = closed_logs(cascade, platform_of(tmp_path, shards), DAY - timedelta(1), clock, folder)
-        assert verdict.passed and len(before["candidate_log"]) == shards
+        before, verdict = closed_logs(Day(workspace_of(tmp_path, shards), cascade, DAY - timedelta(1)), clock, folder)
+        assert verdict.passed
+        assert len(before["candidate_log"]) == shards
         assert pl.read_parquet(before["candidate_log"]).is_empty()
 
 
 def test_a_day_that_was_killed_while_it_was_read_is_cleared_up_by_vacuum(tmp_path: Path, cascade: Cascade) -> None:
-    workspace = platform_of(tmp_path, 2)
+    workspace = workspace_of(tmp_path, 2)
     for part in staged(cascade, workspace)[1]:
         workspace.lake.commit(part, {})
     table = (cascade.name, "candidate_log")

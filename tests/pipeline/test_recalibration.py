@@ -21,6 +21,7 @@ from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.cross_domain.foreign import translated
 from ukdsl_assets.learning.metrics.platt import apply_platt, fit_platt
 from ukdsl_assets.learning.teachers.trees import FittedTeacher, as_checkpoint, fit_teacher, predict_teacher
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
@@ -112,8 +113,8 @@ def test_labels_lie_on_platts_line_through_the_windows_own_rows(
     slope, intercept = fit_platt(np.concatenate(spoken), np.concatenate(shown))
     expected = apply_platt(labels_of(as_it_is)["click_prediction"].to_numpy(), slope, intercept)
     np.testing.assert_allclose(labels_of(workspace)["click_prediction"].to_numpy(), expected, rtol=1e-5)
-    rows, positives = len(np.concatenate(shown)), int(np.concatenate(shown).sum())
-    assert told(workspace).endswith(f"{rows} impressions that are not withheld, with {positives} positive labels")
+    count, positives = len(np.concatenate(shown)), int(np.concatenate(shown).sum())
+    assert told(workspace).endswith(f"{count} impressions that are not withheld, with {positives} positive labels")
     found = re.match(r"slope (\S+), intercept (\S+), fitted to", told(workspace))
     assert found is not None
     assert [float(each) for each in found.groups()] == pytest.approx([slope, intercept], rel=1e-4)
@@ -144,7 +145,8 @@ def test_the_evaluation_has_the_teacher_as_it_is_beside_what_is_published(
     assert both["labels"].to_list() == ["as it is", "recalibrated"]
     assert_frame_equal(both.filter(labels="as it is"), alone, check_exact=True)
     before, after = both.to_dicts()
-    assert before["calibration"] > 2 and after["calibration"] == pytest.approx(1, abs=3 * after["calibration_error"])
+    assert before["calibration"] > 2
+    assert after["calibration"] == pytest.approx(1, abs=3 * after["calibration_error"])
     assert after["ne"] < 1 < before["ne"]
     assert after["auc"] == pytest.approx(before["auc"])
     # The gates judge what is published: as it is, the teacher would have been refused.
@@ -157,7 +159,7 @@ def test_the_record_names_the_days_that_the_line_was_fitted_to(
 ) -> None:
     workspace, done = moved
     commit = workspace.lake.history(LABELS, DAY)[0].metadata
-    before = workspace.partition((HERE.name, "impressions"), DAYS[1])
+    before = Day(workspace, HERE, DAYS[1]).partition((HERE.name, "impressions"))
     assert commit[f"input:{HERE.name}/impressions/{DAYS[1]}"] == before.data_version
     assert not any(str(day) in name for name in commit for day in (DAYS[0], DAYS[3]))
     events = done.asset_materializations_for_node("__".join(LABELS))
@@ -194,7 +196,8 @@ def test_the_dependency_on_impressions_is_the_window() -> None:
     key = dg.AssetKey((HERE.name, "impressions"))
     (described, *_) = asset.specs
     mapping = next(dep.partition_mapping for dep in described.deps if dep.asset_key == key)
-    assert isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.start_offset == -1
+    assert isinstance(mapping, dg.TimeWindowPartitionMapping)
+    assert mapping.start_offset == -1
 
 
 def test_both_lines_of_the_evaluation_are_of_rows_that_were_shown_as_they_are_scored(

@@ -11,9 +11,10 @@ from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.frames.splits import halves, withheld
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.selection import judged_rows, measured_rows
 from ukdsl_assets.pipeline.workspace import Table, Workspace
-from ukdsl_assets.selection.sampled_rows import DOMAINS, sample
+from ukdsl_assets.selection.sampled_rows import SAMPLED_DOMAINS, sample
 from ukdsl_assets.settings import Settings
 
 DAYS = [date(2026, 1, 1), date(2026, 1, 2)]
@@ -42,17 +43,17 @@ def held(workspace: Workspace, days: list[date]) -> pl.DataFrame:
 
 
 def test_importance_is_measured_on_a_sample_of_each_domain(workspace: Workspace) -> None:
-    found = measured_rows(workspace, TABLE, DAYS, 100, seed=5)
+    found = measured_rows(Day(workspace, CASCADE, DAYS[-1]), TABLE, DAYS, 100, seed=5)
     half = halves(held(workspace, DAYS), 5)[0]
-    for domain in DOMAINS:
+    for domain in SAMPLED_DOMAINS:
         expected = sample(half.filter(domain=domain), 100, 5)
         assert 50 < len(expected) <= 100
         assert_frame_equal(found.filter(domain=domain), expected)
 
 
 def test_a_selection_is_judged_on_requests_with_their_rows_of_both_domains(workspace: Workspace) -> None:
-    found = judged_rows(CASCADE, workspace, SELECTING, DAYS[0])
+    found = judged_rows(Day(workspace, CASCADE, DAYS[0]), SELECTING)
     rows = held(workspace, DAYS[:1])
     assert_frame_equal(found.select(rows.columns), sample(rows, 200, SELECTING.seed))
     assert len(found) < len(rows)
-    assert set(found["domain"]) == set(DOMAINS)
+    assert set(found["domain"]) == set(SAMPLED_DOMAINS)

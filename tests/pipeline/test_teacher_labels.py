@@ -12,18 +12,19 @@ from polars.testing import assert_frame_equal
 
 from tests.fixtures.rows import CASCADE, impressions
 from ukdsl_assets.declaration.columns import prediction_column
-from ukdsl_assets.declaration.teachers import TrainedTeacher
+from ukdsl_assets.declaration.teachers import LoggedTeacher, TrainedTeacher
 from ukdsl_assets.defs.teachers import logged_labels, trained_labels
 from ukdsl_assets.frames.splits import shard_of
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.teachers.trees import FittedTeacher, as_checkpoint, fit_teacher, predict_teacher
-from ukdsl_assets.pipeline.teacher_labels import judged, rows_scored_by, write_labels
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.teacher_labels import judge_labels, rows_scored_by, write_labels
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.settings import Settings
 
 DAY = date(2026, 1, 1)
 TEACHER = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=10, minimum_leaf_rows=5)
-LOGGED = CASCADE.teacher("ranking_logged")
+(LOGGED,) = (each for each in CASCADE.teachers if isinstance(each, LoggedTeacher) and each.stage == "ranking")
 SOURCES: list[Table] = [(CASCADE.name, "impressions"), (CASCADE.name, "considerations")]
 SHARDS = pytest.mark.parametrize("shards", [1, 4])
 
@@ -70,7 +71,7 @@ def test_published_bytes_are_those_of_the_whole_days_frame(tmp_path: Path, fitte
     opened, table = workspace(tmp_path, shards), (CASCADE.name, TEACHER.name, "teacher_labels")
     publish_checkpoint(opened, fitted)
     assert materialized(trained_labels(CASCADE, opened, TEACHER)).success
-    published = opened.partition(table, DAY)
+    published = Day(opened, CASCADE, DAY).partition(table)
     whole = predict_teacher(
         fitted, rows_scored_by(CASCADE, TEACHER, [opened.lake.scan(each, [DAY]) for each in SOURCES]), threads=1
     )
@@ -84,7 +85,10 @@ def test_a_shard_without_rows_has_labels_without_rows(tmp_path: Path, fitted: Fi
     opened, table = workspace(tmp_path, shards=4, requests=1), (CASCADE.name, TEACHER.name, "teacher_labels")
     publish_checkpoint(opened, fitted)
     assert materialized(trained_labels(CASCADE, opened, TEACHER)).success
-    assert (len(opened.partition(table, DAY).files), opened.partition(table, DAY).rows) == (4, 6)
+    assert (len(Day(opened, CASCADE, DAY).partition(table).files), Day(opened, CASCADE, DAY).partition(table).rows) == (
+        4,
+        6,
+    )
 
 
 def test_sources_of_unlike_shards_are_labelled_as_one(tmp_path: Path, fitted: FittedTeacher) -> None:
@@ -93,7 +97,7 @@ def test_sources_of_unlike_shards_are_labelled_as_one(tmp_path: Path, fitted: Fi
     commit(other, SOURCES[1], opened.lake.scan(SOURCES[1], [DAY]).drop("day").collect())
     files = labelled(opened, fitted)
     assert len(files) == 1
-    assert judged(CASCADE, opened, TEACHER, DAY, files)[0].seen["rows"] == 12_000
+    assert judge_labels(Day(opened, CASCADE, DAY), TEACHER, files)[0].seen["rows"] == 12_000
 
 
 def labelled(
@@ -106,7 +110,7 @@ def labelled(
         return wrong(labels) if wrong is not None and 1 in labels["request_id"] else labels
 
     table = (CASCADE.name, TEACHER.name, "teacher_labels")
-    return write_labels(CASCADE, opened, TEACHER, table, SOURCES, DAY, predict)
+    return write_labels(Day(opened, CASCADE, DAY), TEACHER, table, SOURCES, predict)
 
 
 def told(results: list[GateResult]) -> list[tuple[Any, ...]]:
@@ -151,7 +155,7 @@ def test_verdicts_over_shards_are_those_on_the_whole_day(tmp_path: Path, fitted:
         opened = workspace(tmp_path / str(shards), shards)
         files = labelled(opened, fitted, wrong)
         assert len(files) == shards
-        results.append(judged(CASCADE, opened, TEACHER, DAY, files))
+        results.append(judge_labels(Day(opened, CASCADE, DAY), TEACHER, files))
     assert told(results[1]) == told(results[0])
     assert results[1][0].message.startswith(message)
     assert results[1][0].blocks == (fault != "none")
@@ -164,14 +168,14 @@ def test_a_teacher_that_fails_its_gate_publishes_nothing_and_leaves_no_file(
     opened, table = workspace(tmp_path, shards), (CASCADE.name, TEACHER.name, "teacher_labels")
     publish_checkpoint(opened, fitted)
     assert materialized(trained_labels(CASCADE, opened, TEACHER)).success
-    before, files = opened.partition(table, DAY), files_of(opened, table)
+    before, files = Day(opened, CASCADE, DAY).partition(table), files_of(opened, table)
     contrary = impressions(seed=5).with_columns(click=1 - pl.col("click"))
     publish_checkpoint(opened, fit_teacher(CASCADE, TEACHER, contrary, threads=1))
     done = materialized(trained_labels(CASCADE, opened, TEACHER))
     failed = {each.check_name for each in done.get_asset_check_evaluations() if not each.passed}
     assert not done.success
     assert "click_calibrated_on_withheld_impressions" in failed
-    assert opened.partition(table, DAY) == before
+    assert Day(opened, CASCADE, DAY).partition(table) == before
     assert files_of(opened, table) == files
 
 
@@ -192,7 +196,8 @@ def test_logged_labels_have_as_many_shards_as_the_tables_that_they_are_of(tmp_pa
     assert materialized(logged_labels(CASCADE, opened, LOGGED)).success
     for shard, rows in enumerate(opened.lake.scan_shards(table, [DAY])):
         ids = rows.collect()["request_id"]
-        assert len(ids) > 0 and (shard_of(ids, 4) == shard).all()
+        assert len(ids) > 0
+        assert (shard_of(ids, 4) == shard).all()
 
 
 @SHARDS
@@ -214,5 +219,6 @@ def test_a_teacher_labels_rows_as_they_were_before_anything_was_shown() -> None:
     placed, rows = CASCADE.model_copy(update={"features": tuple(features)}), impressions(60)
     logged, scored = (rows_scored_by(cascade, TEACHER, [rows.lazy()]) for cascade in (CASCADE, placed))
     assert scored.schema == logged.schema
-    assert scored["ad"].is_null().all() and not logged["ad"].is_null().any()
+    assert scored["ad"].is_null().all()
+    assert not logged["ad"].is_null().any()
     assert_frame_equal(scored.drop("ad"), logged.drop("ad"))

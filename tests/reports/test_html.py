@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from tests.fixtures.evaluated import DAY, evaluation, groups
 from tests.fixtures.graph import shipped
 from tests.fixtures.selected_features import SELECTION, selected
-from tests.reports.test_plots import DAY, evaluation, groups
 from ukdsl_assets.reports.contents import CascadeReport, StudentReport, completed, funnel_of, gates_of, outcome_on
 from ukdsl_assets.reports.html import data_line, headline_sentences, main_rows, progressive_rows, render_report
 
@@ -87,7 +87,9 @@ def test_the_page_is_well_formed_needs_no_network_and_is_the_same_again() -> Non
     page = Elements(text)
     assert page.open == []
     assert all(each.startswith("#") for each in page.loaded)
-    assert "http" not in text and "<script" not in text and "@import" not in text
+    assert "http" not in text
+    assert "<script" not in text
+    assert "@import" not in text
     assert text == render_report(report(student(), student()))
 
 
@@ -120,7 +122,8 @@ def test_the_verdict_is_in_words_and_takes_small_changes_for_none() -> None:
     unclear = " ".join(headline_sentences(judged(ne_change_error=0.011), "ranking_logged"))
     assert "not measurably different on considered candidates" in unclear
     worse = " ".join(headline_sentences(judged(ne_change=0.05, calibration=0.9), "ranking_logged"))
-    assert "10% too low with it" in worse and "less accurate on considered candidates" in worse
+    assert "10% too low with it" in worse
+    assert "less accurate on considered candidates" in worse
     assert headline_sentences(judged().filter(arm="baseline"), "ranking_logged") == []
 
 
@@ -128,7 +131,8 @@ def test_a_refusal_says_why_and_users_texts_are_escaped() -> None:
     refused = student(outcome="refused", reasons=HISTORY[0]["entry"]["reasons"], decisions=HISTORY)  # type: ignore[index]
     text = render_report(report(refused))
     assert "What was released before stays" in text
-    assert "&lt;gate&gt; &amp; co: 1.3 ± 0.1" in text and "<gate>" not in text
+    assert "&lt;gate&gt; &amp; co: 1.3 ± 0.1" in text
+    assert "<gate>" not in text
     assert text.index("bbbb") < text.index("aaaa")
 
 
@@ -199,7 +203,8 @@ def test_the_funnel_counts_every_stage_that_scored_a_candidate() -> None:
 def test_a_cascade_without_students_or_logged_predictions_has_a_report_too() -> None:
     bare = replace(report(), stages=STAGES.clear())
     text = render_report(bare)
-    assert "declares no student" in text and "No stage of this cascade logs a prediction" in text
+    assert "declares no student" in text
+    assert "No stage of this cascade logs a prediction" in text
     assert Elements(text).open == []
 
 

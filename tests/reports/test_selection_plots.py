@@ -9,9 +9,9 @@ from tests.fixtures.selected_features import DAYS, importance, union
 from ukdsl_assets.reports.selection_plots import (
     MOST_FEATURES,
     ONLY_HERE,
+    first_in_one_ranking,
     rankings_png,
     rankings_svg,
-    seen_by_one,
     stability_svg,
 )
 
@@ -24,7 +24,7 @@ def texts(svg: str) -> list[str]:
 
 def test_what_one_ranking_alone_puts_first_is_marked() -> None:
     # First three by shown rows: b, c, a; by considered rows: a, d, b.
-    assert seen_by_one(union(DAYS[2])) == {"impression": {"c"}, "consideration": {"d"}}
+    assert first_in_one_ranking(union(DAYS[2])) == {"impression": {"c"}, "consideration": {"d"}}
     found = texts(rankings_svg(importance(DAYS[2]), union(DAYS[2])))
     assert found.count(ONLY_HERE) == 2
     assert {"a", "b", "c", "d"} <= set(found)

@@ -7,7 +7,7 @@ from tests.fixtures.feature_scores import scored
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.selection import RuleName, Selection
 from ukdsl_assets.errors import SelectionError
-from ukdsl_assets.selection.choice import COLUMNS, CONTROL, MEANINGS, choice_table, choices, chosen_by, chosen_of
+from ukdsl_assets.selection.choice import CONTROL, MEANINGS, RULE_SIZES, choice_table, choices, chosen_by, chosen_of
 from ukdsl_assets.selection.comparison import marked
 from ukdsl_assets.selection.rules import RULES
 from ukdsl_assets.selection.rules.scores import Budget
@@ -65,7 +65,7 @@ def test_the_control_of_a_natural_union_is_impression_alone_at_its_size() -> Non
     found = choices(SCORES, FEATURES, Budget(features=2), towers=False)
     assert found["union", "natural"] == ("a", "b", "c")
     assert found[CONTROL] == ("a", "b", "c")
-    assert list(found) == [key for key in COLUMNS if key in found]
+    assert list(found) == [key for key in RULE_SIZES if key in found]
 
 
 def test_a_natural_intersection_of_nothing_is_left_out() -> None:

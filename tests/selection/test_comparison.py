@@ -53,7 +53,7 @@ def test_each_choice_is_trained_once_and_better_features_are_better() -> None:
     good, bad = ("user_segment", "ad"), ("device", "format")
     choices = {("grouped_permutation", "equal"): good, ("union", "equal"): good, BASELINE: bad}
     told: list[str] = []
-    table = compare_rules(CASCADE, student, choices, training_rows(300), [training_rows(seed=1)], tell=told.append)
+    table = compare_rules(CASCADE, student, choices, training_rows(300), [training_rows(seed=1)], log=told.append)
     assert len(told) == 2
     assert table.columns == list(MEANINGS)
     better = table.filter(rule="grouped_permutation")

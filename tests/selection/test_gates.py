@@ -64,14 +64,15 @@ def test_a_selection_beyond_the_budget_is_blocked() -> None:
 def test_a_selection_unlike_yesterdays_is_told_with_what_changed() -> None:
     before, after = table("ad", "user_segment", "hour"), table("ad", "country", "device")
     result = stable(0.5, after, before)
-    assert not result.passed and not result.blocks
+    assert not result.passed
+    assert not result.blocks
     assert result.seen["chosen"] == jaccard({"ad", "user_segment", "hour"}, {"ad", "country", "device"}) == 0.2
     assert "new: country, device; gone: hour, user_segment" in result.message
     assert stable(0.2, after, before).passed
     assert stable(0.5, after, None).passed
 
 
-def leak(values: dict[str, object]) -> GateResult:
+def leak(values: dict[str, pl.Expr]) -> GateResult:
     rows = training_rows(60)
     return no_leakage(0.5, importance(), rows.with_columns(**values), FEATURES)
 
@@ -112,7 +113,7 @@ def test_a_few_unshown_rows_of_one_value_are_no_sign_of_a_leak() -> None:
     assert no_leakage(0.5, importance(), values, FEATURES).passed
 
 
-@pytest.mark.parametrize("columns, passed", [({"country", "ad"}, True), ({"ad"}, False)])
+@pytest.mark.parametrize(("columns", "passed"), [({"country", "ad"}, True), ({"ad"}, False)])
 def test_a_dropped_feature_must_stay_where_another_student_reads_it(columns: set[str], passed: bool) -> None:
     chosen = table("ad", "user_segment", "hour")
     result = needed_features_kept(chosen, {"other": ({"country", "ad"}, columns)})

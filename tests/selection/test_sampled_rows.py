@@ -7,7 +7,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.fixtures.rows import training_rows
-from ukdsl_assets.selection.sampled_rows import DOMAINS, sample, sample_of_shards
+from ukdsl_assets.selection.sampled_rows import SAMPLED_DOMAINS, sample, sample_of_shards
 
 
 def test_whole_requests_are_sampled_up_to_the_number_of_rows() -> None:
@@ -35,7 +35,7 @@ def test_shards_give_the_rows_that_all_rows_give(ends: list[int], most: int) -> 
     together = sample_of_shards(keys, iter(shards), most, 7, by_domain=False)
     assert_frame_equal(together, sample(rows, most, 7))
     apart = sample_of_shards(keys, iter(shards), most, 7, by_domain=True)
-    for domain in DOMAINS:
+    for domain in SAMPLED_DOMAINS:
         assert_frame_equal(apart.filter(domain=domain), sample(rows.filter(domain=domain), most, 7))
         # Drawing again from what was drawn changes nothing.
         assert_frame_equal(sample(apart.filter(domain=domain), most, 7), apart.filter(domain=domain))

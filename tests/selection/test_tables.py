@@ -11,6 +11,7 @@ from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.selection.importance.importance import Importance
 from ukdsl_assets.selection.tables import MEANINGS, averaged, importance_tables, scores_from
 
@@ -24,7 +25,9 @@ def students() -> tuple[FittedStudent, ...]:
         update={"epochs": 6, "learning_rate": 0.01, "architecture": MlpArchitecture(kind="mlp", hidden=(16,))}
     )
     return tuple(
-        fit_student(CASCADE, declared.model_copy(update={"seed": seed}), "distilled", training_rows(300)).student
+        fit_student(
+            Training.of(CASCADE, declared.model_copy(update={"seed": seed}), "distilled", training_rows(300))
+        ).student
         for seed in range(2)
     )
 

@@ -13,6 +13,7 @@ from ukdsl_assets.errors import ContractError, ScoringError
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.serving.files import score_files
 
 ROWS = training_rows(60).filter(domain="CD").drop("domain", "target", "weight")
@@ -20,7 +21,7 @@ ROWS = training_rows(60).filter(domain="CD").drop("domain", "target", "weight")
 
 def fitted(architecture: Architecture | None = None) -> FittedStudent:
     declared = STUDENT.model_copy(update={"architecture": architecture or TwoTowerArchitecture()})
-    return fit_student(CASCADE, declared, "distilled", training_rows(60)).student
+    return fit_student(Training.of(CASCADE, declared, "distilled", training_rows(60))).student
 
 
 def scores(tmp_path: Path, rows: pl.DataFrame, student: FittedStudent | None = None, **more: object) -> pl.DataFrame:
@@ -59,7 +60,7 @@ def test_a_folder_is_scored_in_order_of_names_and_told_as_it_goes(tmp_path: Path
     told: list[tuple[int, int]] = []
     student = fitted()
     done = score_files(
-        student, folder, tmp_path / "out.parquet", "consideration", told=lambda r, n, s: told.append((r, n))
+        student, folder, tmp_path / "out.parquet", "consideration", progress=lambda r, n, s: told.append((r, n))
     )
     assert told == [(100, len(ROWS)), (len(ROWS), len(ROWS))]
     found = pl.read_parquet(tmp_path / "out.parquet")
@@ -125,7 +126,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         score_files(student, tmp_path / "in.parquet", tmp_path / "folder", "consideration")
     with pytest.raises(ScoringError, match="is in the input's folder"):
         score_files(student, tmp_path, out, "consideration")
-    one_head = fit_student(CASCADE, STUDENT, "baseline", training_rows(60)).student
+    one_head = fit_student(Training.of(CASCADE, STUDENT, "baseline", training_rows(60))).student
     with pytest.raises(ScoringError, match="the checkpoint has impression, saw 'consideration'"):
         score_files(one_head, tmp_path / "in.parquet", out, "consideration")
 
@@ -153,7 +154,7 @@ def test_files_that_differ_are_refused_before_anything_is_scored(tmp_path: Path)
         second.write_parquet(folder / "b.parquet")
         with pytest.raises(error, match=message):
             score_files(
-                fitted(), folder, tmp_path / "out.parquet", "consideration", told=lambda rows, *_: told.append(rows)
+                fitted(), folder, tmp_path / "out.parquet", "consideration", progress=lambda rows, *_: told.append(rows)
             )
     assert told == []
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in"]

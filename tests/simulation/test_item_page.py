@@ -69,7 +69,8 @@ def test_clicks_and_purchases_come_as_often_as_they_are_probable(served: ServedP
     assert (served.purchased <= served.clicked).all()
     expected = purchase[served.clicked]
     assert abs(served.purchased.sum() - expected.sum()) < 5 * np.sqrt(expected.sum())
-    assert (served.click_at > served.impression_at).all() and (served.purchase_at >= served.click_at).all()
+    assert (served.click_at > served.impression_at).all()
+    assert (served.purchase_at >= served.click_at).all()
 
 
 def test_the_same_module_is_clicked_less_the_further_down_it_stands(served: ServedPages) -> None:

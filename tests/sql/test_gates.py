@@ -11,7 +11,7 @@ from tests.fixtures.sql_tables import ADS, DAY, KEYS, SHOP, STUDENT, models_of, 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.sql.gates import audit_model
+from ukdsl_assets.sql.gates import judge_model
 from ukdsl_assets.sql.render import RenderedModel
 
 
@@ -26,7 +26,7 @@ def audit(folder: Path, *frames: pl.DataFrame, model: RenderedModel | None = Non
     paths = [str(folder / f"audited-{part}.parquet") for part in range(len(frames))]
     for path, frame in zip(paths, frames, strict=True):
         frame.write_parquet(path)
-    keys, rules = audit_model(model or rendered("considerations"), paths, values())
+    keys, rules = judge_model(model or rendered("considerations"), paths, values())
     assert (keys.name, rules.name) == ("keys_unique", "column_rules")
     return keys, rules
 
@@ -36,7 +36,7 @@ def test_what_the_shipped_models_make_passes(tmp_path: Path, cascade: Cascade, s
     tables = run_all(tmp_path, make_logs(cascade, DAY, 40), cascade, student)
     for name, model in models_of(cascade, student).items():
         path = str(tmp_path / f"{name}.output.parquet")
-        keys, rules = audit_model(model, [path], values(cascade, student))
+        keys, rules = judge_model(model, [path], values(cascade, student))
         assert keys.passed, keys.message
         assert rules.passed, rules.message
         assert keys.seen == {"rows": tables[name].height, "repeated": 0}

@@ -9,7 +9,7 @@ from tests.fixtures.sql_tables import ADS, STUDENT, models_of
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.logs.contract import candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.sql.lineage import column_lineage
-from ukdsl_assets.sql.render import RenderedModel, in_order
+from ukdsl_assets.sql.render import RenderedModel, in_dependency_order
 
 LOGS = {"candidate_log": tuple(candidate_log_dtypes(ADS)), "event_log": tuple(event_log_dtypes(ADS))}
 MODELS = models_of(ADS, STUDENT)
@@ -27,7 +27,7 @@ def lineage(model: RenderedModel) -> Origins:
 def logged_origins(models: Mapping[str, RenderedModel]) -> dict[tuple[str, str], set[tuple[str, str]]]:
     """(table, column) -> the columns of the logs that it is made of, followed from model to model."""
     found: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for model in in_order(models.values(), LOGS):
+    for model in in_dependency_order(models.values(), LOGS):
         for column, origins in lineage(model).items():
             found[model.model.table, column] = {log for pair in origins for log in found.get(pair, {pair})}
     return found

@@ -5,7 +5,7 @@ import pytest
 from tests.fixtures.sql_models import HEADER, ORDER, QUERY_LINE, model_of
 from tests.fixtures.sql_tables import ADS, MODELS, SHOP, STUDENT, models_of
 from ukdsl_assets.errors import SqlModelError
-from ukdsl_assets.sql.render import in_order
+from ukdsl_assets.sql.render import in_dependency_order
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_dependencies_and_parameters_come_from_the_query(tmp_path: Path) -> None
 def test_shipped_models_stand_after_what_they_read() -> None:
     models = list(models_of(ADS, STUDENT).values())
     assert {model.model.name for model in models} == set(MODELS)
-    order = [model.model.table for model in in_order(reversed(models), {"candidate_log", "event_log"})]
+    order = [model.model.table for model in in_dependency_order(reversed(models), {"candidate_log", "event_log"})]
     assert sorted(order) == sorted(model.model.table for model in models)
     for model in models:
         for table in set(model.depends_on) & set(order):
@@ -124,8 +124,8 @@ def test_unknown_tables_circles_and_two_models_of_a_table_are_errors(tmp_path: P
     second = model_of(tmp_path, f"SELECT request_id FROM table_a{ORDER}", name="table_b")
     same = model_of(tmp_path, f"SELECT request_id FROM table_b{ORDER}", f"-- table: table_a\n{HEADER}", name="table_c")
     with pytest.raises(SqlModelError, match=r"table_a\.sql: .*unknown table `table_b`; known: candidate_log, table_a"):
-        in_order([first], {"candidate_log"})
+        in_dependency_order([first], {"candidate_log"})
     with pytest.raises(SqlModelError, match=r"table_[ab]\.sql.*in a circle: table_[ab] -> table_[ab] -> table_[ab]"):
-        in_order([first, second], set())
+        in_dependency_order([first, second], set())
     with pytest.raises(SqlModelError, match=r"table_c\.sql: table `table_a` is made by .*table_a\.sql"):
-        in_order([first, same], {"table_b"})
+        in_dependency_order([first, same], {"table_b"})

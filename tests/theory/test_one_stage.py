@@ -15,7 +15,8 @@ def test_the_better_of_two_has_a_closed_form() -> None:
 
 def test_larger_noise_promises_more_and_earns_less() -> None:
     seen = classical_selection(mu=1, sigma=0.5, tau=np.linspace(0, 2, 9), n=300, k=24)
-    assert (np.diff(seen.prediction) > 0).all() and (np.diff(seen.truth) < 0).all()
+    assert (np.diff(seen.prediction) > 0).all()
+    assert (np.diff(seen.truth) < 0).all()
     assert seen.prediction[0] == seen.truth[0] == seen.optimum[0]
     assert (seen.truth[1:] < seen.optimum[1:]).all()
 
@@ -29,7 +30,8 @@ def test_a_mean_given_what_is_known_stays_right_on_what_it_selects() -> None:
     seen = nested_selection(mu=1, sigma=0.5, tau=np.array([0.1, 0.3, 0.5]), n=300, k=24)
     assert (seen.calibration == 1).all()
     # It earns less the less it knows, and nothing above the mean when it knows nothing.
-    assert (np.diff(seen.truth) < 0).all() and seen.truth[-1] == 1
+    assert (np.diff(seen.truth) < 0).all()
+    assert seen.truth[-1] == 1
 
 
 @pytest.mark.parametrize("changed", [{"sigma": 0}, {"tau": -1}, {"tau": np.nan}, {"k": 4}])
@@ -37,4 +39,4 @@ def test_impossible_arguments_are_refused(changed: dict) -> None:
     with pytest.raises(TheoryError):
         classical_selection(**{"mu": 0, "sigma": 1, "tau": 1, "n": 3, "k": 1} | changed)
     with pytest.raises(TheoryError):
-        nested_selection(**{"mu": 0, "sigma": 1, "tau": 1.5, "n": 3, "k": 1})
+        nested_selection(mu=0, sigma=1, tau=1.5, n=3, k=1)

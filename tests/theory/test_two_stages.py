@@ -39,7 +39,8 @@ def test_stage_1_on_its_own_selection_is_equation_1() -> None:
 
 def test_stage_2_is_right_on_s_1_only_if_the_errors_are_independent() -> None:
     independent, correlated = (selected_by_stage_1(LAWS[name], 300, 24) for name in ("independent", "correlated"))
-    assert independent.stage_2_calibration == 1 and independent.stage_1_calibration > 1.2
+    assert independent.stage_2_calibration == 1
+    assert independent.stage_1_calibration > 1.2
     # Correlated errors lift stage 2, and the cross-stage calibration then says less than is wrong.
     assert correlated.stage_2_calibration > 1.05
     assert 1 < correlated.cross_stage_calibration < correlated.stage_1_calibration

@@ -1,11 +1,10 @@
-"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` audits logs, `ukdsl score` applies a student,
+"""The command line: `ukdsl run` materializes days, `ukdsl check-logs` judges logs, `ukdsl score` applies a student,
 `ukdsl report` makes a day's report, `ukdsl evidence` measures the platform's claims over many seeds.
 
 Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong arguments or a wrong declaration;
 3 all days are done, but on the last one a student's release was refused.
 """
 
-import os
 import sys
 import tempfile
 import time
@@ -14,17 +13,25 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from ukdsl_assets.cli.common import CascadeName, complaints, console, find_cascade, parse_day, parse_days, read_settings
+from ukdsl_assets.cli.common import (
+    CascadeName,
+    complaints,
+    console,
+    find_cascade,
+    own_terminal,
+    parse_day,
+    parse_days,
+    read_settings,
+)
 from ukdsl_assets.cli.evidence import evidence
 from ukdsl_assets.cli.report import report
-from ukdsl_assets.cli.show import show
-from ukdsl_assets.errors import DeclarationError, ScoringError, UkdslError, did_you_mean
+from ukdsl_assets.cli.show import show_run
+from ukdsl_assets.errors import DeclarationError, UkdslError
 from ukdsl_assets.settings import TRAILING_DAYS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-Scale = Annotated[
+ScaleOption = Annotated[
     Literal["small", "default", "large"] | None, typer.Option(help="Size of simulated days (UKDSL_SCALE).")
 ]
 
@@ -45,7 +52,7 @@ def main() -> None:
 def run(
     cascade: CascadeName,
     days: Annotated[str, typer.Option(help="One day, or the first and the last: 2026-01-01..2026-01-07.")],
-    scale: Scale = None,
+    scale: ScaleOption = None,
     as_of: Annotated[str | None, typer.Option(help="Simulated clock (UTC), to find late events (UKDSL_AS_OF).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the evaluation of all days here.")] = None,
 ) -> None:
@@ -66,39 +73,38 @@ def run(
     wanted = parse_days(declared, days)
     if json_file is not None and not json_file.parent.is_dir():
         raise DeclarationError(f"--json: no folder {json_file.parent}; make it first")
-    # Dagster sends this process's output to the run's own log while steps run; the bar needs the terminal itself.
-    terminal = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))
-    bar = Progress(
+    columns = (
         TextColumn("{task.fields[day]}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(),
-        TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left  {task.description}"), console=terminal,
-        disable=not terminal.is_terminal,
+        TextColumn("elapsed,"), TimeRemainingColumn(), TextColumn("left  {task.description}"),
     )  # fmt: skip
-    with bar:
+    with own_terminal() as terminal, Progress(*columns, console=terminal, disable=not terminal.is_terminal) as bar:
         task = bar.add_task("", total=None, day=str(wanted[0]))
 
-        def told(day: date, what: str, ended: bool) -> None:
+        def progress(day: date, what: str, ended: bool) -> None:
             bar.update(task, day=str(day), advance=1 if ended else 0, description=what[:70] or None)
 
-        job = open_job(settings, cascades, declared, told)
+        job = open_job(settings, cascades, declared, progress)
         bar.update(task, total=len(job.nodes) * len(wanted))
         started = time.monotonic()
         for done, day in enumerate(run_days(job, declared, wanted), start=1):
             if not terminal.is_terminal:
                 # A bar is nothing in a file; there, each day is a line.
-                each = (time.monotonic() - started) / done
-                terminal.print(f"{day} done, {each:.0f} s a day, {each * (len(wanted) - done):.0f} s left")
+                seconds_a_day = (time.monotonic() - started) / done
+                terminal.print(
+                    f"{day} done, {seconds_a_day:.0f} s a day, {seconds_a_day * (len(wanted) - done):.0f} s left"
+                )
         bar.update(task, description="done")
-    if show(settings, declared, wanted, json_file):
+    if show_run(settings, declared, wanted, json_file):
         raise typer.Exit(3)
 
 
 @app.command("check-logs")
 def check_logs(
     cascade: CascadeName,
-    day: Annotated[str, typer.Option(help="The day to audit, e.g. 2026-01-01.")],
-    scale: Scale = None,
+    day: Annotated[str, typer.Option(help="The day to judge, e.g. 2026-01-01.")],
+    scale: ScaleOption = None,
 ) -> None:
-    """Audit a day's logs against the contract; writes nothing to the lake. Exit code 1 if a gate fails."""
+    """Judge a day's logs against the contract; writes nothing to the lake. Exit code 1 if a gate fails."""
     from ukdsl_assets.gates import blocking
     from ukdsl_assets.lake.tables.lake import Lake
     from ukdsl_assets.logs.gates.day import read_and_judge
@@ -109,7 +115,9 @@ def check_logs(
     _, declared = find_cascade(settings, cascade)
     wanted = parse_day(declared, day)
     lake, table = Lake(settings.tables, settings.shards), (cascade, "candidate_log")
-    trailing = lake.row_counts(table, [each for each in lake.partitions(table) if each < wanted][-TRAILING_DAYS:])
+    trailing = lake.row_counts(
+        table, [earlier for earlier in lake.partitions(table) if earlier < wanted][-TRAILING_DAYS:]
+    )
     # A simulated cascade's state goes to a folder that is thrown away.
     with tempfile.TemporaryDirectory() as scratch, complaints.status("reading the logs ...") as status:
         source = open_source(declared, settings, scratch, status.update)
@@ -136,50 +144,33 @@ def score(
     day: Annotated[str | None, typer.Option(help="Take that day's distilled checkpoint, not the released one.")] = None,
 ) -> None:
     """Score candidates with the released student (or a day's): one prediction a row, in the input's order."""
-    from ukdsl_assets.lake.checkpoints.store import CheckpointStore
-    from ukdsl_assets.learning.students.student import from_checkpoint
-    from ukdsl_assets.serving.files import score_files, told_of_unknown
+    from ukdsl_assets.serving.files import score_files, unknown_id_messages
+    from ukdsl_assets.serving.released import load_student
 
     settings = read_settings()
     _, declared = find_cascade(settings, cascade)
-    if student not in [each.name for each in declared.students]:
-        names = [each.name for each in declared.students]
-        known = ", ".join(names) or "(none)"
-        raise DeclarationError(
-            f"{cascade} has no student `{student}`; declared are {known}{did_you_mean(student, names)}"
-        )
-    store, key = CheckpointStore(settings.checkpoints), (cascade, student)
-    if day is not None:
-        found = store.load((*key, "distilled"), parse_day(declared, day))
-    elif entry := store.released(key):
-        found = store.load((*key, entry["arm"]), date.fromisoformat(entry["day"]), entry["checkpoint"])
-    else:
-        raise ScoringError(
-            f"{cascade}/{student}: nothing is released below {settings.lake}; run `ukdsl run {cascade} --days ...`, "
-            "or name a day whose checkpoint to take with --day"
-        )
-    fitted = from_checkpoint(found.metadata, found.tensors or {}, found.text)
+    fitted = load_student(declared, student, None if day is None else parse_day(declared, day), settings.lake)
     chosen = head or fitted.heads[-1]
-    name = f"{cascade}/{student}, {found.day}, checkpoint {found.version}, head {chosen}"
+    name = f"{cascade}/{student}, {fitted.day}, checkpoint {fitted.version}, head {chosen}"
     record = {
         "cascade": cascade,
         "student": student,
-        "checkpoint": f"{found.day}/{found.version}",
+        "checkpoint": f"{fitted.day}/{fitted.version}",
         "note": declared.note,
     }
     with complaints.status("scoring ...") as status:
 
-        def told(rows: int, total: int, seconds: float) -> None:
+        def progress(rows: int, total: int, seconds: float) -> None:
             left = (total - rows) * seconds / max(rows, 1)
             status.update(f"{rows:,} of {total:,} rows, {rows / max(seconds, 1e-9):,.0f} a second, {left:.0f} s left")
 
-        done = score_files(fitted, source, target, chosen, record, settings.training_threads, told=told)
+        done = score_files(fitted, source, target, chosen, record, settings.training_threads, progress=progress)
     speed = f"{done.rows:,} rows in {done.seconds:.1f} s ({done.rows / max(done.seconds, 1e-9):,.0f} a second)"
     console.print(f"{name}\n{speed}, mean prediction {done.mean:.5f}: {target}", highlight=False, soft_wrap=True)
-    for each in fitted.encoder.features:
-        if each.served_as is not None:
-            console.print(f"{each.name}: scored as {each.served_as}; the input's is not read", highlight=False)
-    for line in told_of_unknown(done.unknown, str(found.day)):
+    for feature in fitted.encoder.features:
+        if feature.served_as is not None:
+            console.print(f"{feature.name}: scored as {feature.served_as}; the input's is not read", highlight=False)
+    for line in unknown_id_messages(done.unknown, str(fitted.day)):
         console.print(line, highlight=False)
 
 

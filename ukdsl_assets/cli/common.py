@@ -1,6 +1,9 @@
 """What the commands share: consoles, arguments, and how settings, cascades and days are read from them."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
@@ -21,14 +24,21 @@ complaints = Console(stderr=True)
 CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Name of a declared cascade, e.g. simulated_ads.")]
 
 
-def read_settings(**given: str | None) -> Settings:
+@contextmanager
+def own_terminal() -> Iterator[Console]:
+    """Standard error as it is now: Dagster sends this process's output to the run's own log while steps run."""
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as file:
+        yield Console(file=file)
+
+
+def read_settings(**options: str | None) -> Settings:
     """Settings of the environment; options that were given go before it.
 
     Raises:
         DeclarationError: names each wrong variable and what was seen.
     """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         lines = [f"UKDSL_{key.upper()}{line.removeprefix(key)}" for key, line in wrong_keys(Settings, {}, error)]
         raise DeclarationError("settings: " + "; ".join(lines)) from None
@@ -76,7 +86,7 @@ def parse_days(cascade: Cascade, text: str) -> list[date]:
     if end < start:
         raise DeclarationError(f"--days: the last day {end} is before the first, {start}")
     newest = cascade.last_day or datetime.now(UTC).date() - timedelta(days=1)
-    for each in (start, end):
-        if not cascade.first_day <= each <= newest:
-            raise DeclarationError(f"--days: {cascade.name} has days {cascade.first_day} to {newest}, saw {each}")
+    for bound in (start, end):
+        if not cascade.first_day <= bound <= newest:
+            raise DeclarationError(f"--days: {cascade.name} has days {cascade.first_day} to {newest}, saw {bound}")
     return [start + timedelta(days=count) for count in range((end - start).days + 1)]

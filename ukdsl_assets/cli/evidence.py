@@ -40,7 +40,7 @@ class StudyCommand(TyperCommand):
         console.print(f"{chosen.question}\nWithout --worlds {chosen.seeds} seeds are measured.", highlight=False)
 
 
-def measure(
+def measure_command(
     context: typer.Context,
     seeds: Annotated[int | None, typer.Option("--worlds", "--seeds", min=1, help="How many.")] = None,
     first: Annotated[int, typer.Option(min=0, help="The first; 1 to 20 report, 100 and up are for tuning.")] = 1,
@@ -54,14 +54,14 @@ def measure(
 
     from ukdsl_assets.evidence.printed import summary_table
     from ukdsl_assets.evidence.summary import aim_lines, caption, result_of
-    from ukdsl_assets.evidence.units import measured, scratch_folder, settings_of
+    from ukdsl_assets.evidence.units import measured_units, scratch_folder, settings_of
 
     name = str(context.info_name)
     chosen, lake = study(name), read_settings().lake
     if json_file is not None and not json_file.parent.is_dir():
         raise EvidenceError(f"--json: no folder {json_file.parent}; make it first")
-    given = dict(_setting(name, each) for each in settings or [])
-    wanted = [settings_of(chosen, seed, given) for seed in range(first, first + (seeds or chosen.seeds))]
+    changed = dict(_setting(name, setting) for setting in settings or [])
+    wanted = [settings_of(chosen, seed, changed) for seed in range(first, first + (seeds or chosen.seeds))]
     bar = Progress(
         TextColumn(name), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
         console=complaints, disable=not complaints.is_terminal,
@@ -71,7 +71,7 @@ def measure(
         task = bar.add_task("", total=len(wanted))
         stored: list[float] = []
 
-        def told(done: float, total: int, seconds: float) -> None:
+        def progress(done: float, total: int, seconds: float) -> None:
             nonlocal before
             stored.append(done) if not stored else None
             pace = (done - stored[0]) / max(seconds, 1e-9)
@@ -83,7 +83,7 @@ def measure(
                 complaints.print(f"{name}: {done:.1f} of {total} seeds done, {left}", highlight=False)
 
         started = time.monotonic()
-        units = measured(chosen, wanted, f"{lake}/evidence", scratch_folder(lake), jobs, told)
+        units = measured_units(chosen, wanted, f"{lake}/evidence", scratch_folder(lake), jobs, progress)
         wall = time.monotonic() - started
     result = result_of(chosen, units, shlex.join(["ukdsl", *sys.argv[1:]]))
     for table in result["tables"]:
@@ -98,7 +98,7 @@ def measure(
 
 
 for _name, (_, _question) in MODULES.items():
-    evidence.command(_name, cls=StudyCommand, help=_question)(measure)
+    evidence.command(_name, cls=StudyCommand, help=_question)(measure_command)
 
 
 @evidence.command("document")

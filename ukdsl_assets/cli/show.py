@@ -13,7 +13,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.settings import Settings
 
 
-def show(settings: Settings, cascade: Cascade, days: list[date], json_file: Path | None) -> bool:
+def show_run(settings: Settings, cascade: Cascade, days: list[date], json_file: Path | None) -> bool:
     """Print the last day's tables, where the lake is and how to open the UI; all days' figures go to the JSON file.
 
     Returns:

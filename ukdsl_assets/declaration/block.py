@@ -19,6 +19,6 @@ Duration = Annotated[timedelta, BeforeValidator(_with_unit)]
 
 
 class Declared(BaseModel):
-    """Base of every block: unknown keys are errors, values are fixed once read."""
+    """Base of every block: unknown keys are errors, values are fixed once read, docstrings below keys describe them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -1,14 +1,23 @@
 """Names of the columns and tables that every step reads and writes, each written once."""
 
+# What identifies a row of every table of candidates.
+KEYS = ("request_id", "candidate_id")
+# Domains of `teacher_augmented`: shown rows, whose reference is the label, and what the next stage scored (the paper's
+# consideration data), whose reference is the teacher.
+IMP, CD = "IMP", "CD"
+# Column of `teacher_augmented` that a student's output learns, and that of a teacher's hidden layer.
+TARGET, REPRESENTATION = "target", "representation"
+_PREDICTION, _AUDIT = "_prediction", "audit_"
+
 
 def label_column(task: str) -> str:
     """Column of `teacher_labels` that holds a teacher's prediction for a task."""
-    return f"{task}_prediction"
+    return f"{task}{_PREDICTION}"
 
 
 def prediction_column(stage: str, task: str) -> str:
     """Column of the candidate log that holds a stage's logged prediction for a task."""
-    return f"{stage}_{task}_prediction"
+    return f"{stage}_{task}{_PREDICTION}"
 
 
 def delay_column(task: str) -> str:
@@ -18,24 +27,45 @@ def delay_column(task: str) -> str:
 
 def truth_column(task: str) -> str:
     """Audit column of the candidate log that holds a task's true probability; trainers never read it."""
-    return f"audit_true_{task}"
+    return f"{_AUDIT}true_{task}"
 
 
-# Names that the tables use for themselves; a stage, task, feature or event must not take them.
+def is_reserved(name: str) -> bool:
+    """Whether tables have such a column for themselves, so that no stage, task or feature may have the name."""
+    return name in RESERVED or name.startswith(_AUDIT) or name.endswith(_PREDICTION)
+
+
+# Columns that the tables have for themselves, by the table that has them first.
 RESERVED = frozenset(
-    {"request_id", "candidate_id", "requested_at", "deepest_stage", "bid", "shown", "explored", "propensity", "day"}
-    | {"event", "occurred_at", "value", "target", "weight", "domain", "teacher", "teacher_version", "withheld"}
-    | {"label", "truth", "reference", "known_until", "representation"}
+    # candidate_log; impressions, considerations and teacher_augmented take most of them over.
+    {"request_id", "candidate_id", "requested_at", "deepest_stage", "bid", "shown", "explored", "propensity"}
+    # event_log
+    | {"event", "occurred_at", "value"}
+    # Every table: the lake adds the partition.
+    | {"day"}
+    # impressions of a cascade with a delayed task, and teacher_augmented
+    | {"known_until"}
+    # considerations and teacher_augmented
+    | {"weight"}
+    # teacher_augmented
+    | {"target", "domain", "teacher", "teacher_version", "withheld"}
+    # teacher_augmented of a student with head representation, and the labels of its teacher
+    | {"representation"}
+    # Rows that a student is judged by, beside their segments.
+    | {"truth"}
+    # Rows whose labels are corrected for their delay; targets of all rows that have the column are multiplied by it.
+    | {"label_factor"}
+    # stage_calibration and evaluation say what predictions are compared with; label is one of the answers.
+    | {"reference", "label"}
 )
-# Folders of the lake beside those of teachers and students.
+# Tables of a cascade, whose folders in the lake stand beside those of its teachers and students.
 TABLES = frozenset(
-    {
-        "candidate_log",
-        "event_log",
-        "impressions",
-        "closed_impressions",
-        "considerations",
-        "stage_calibration",
-        "simulated_state",
-    }
+    # The logs, as read.
+    {"candidate_log", "event_log"}
+    # SQL models over them.
+    | {"impressions", "considerations", "stage_calibration"}
+    # The model of impressions once more, over an earlier day's logs, where a task is delayed.
+    | {"closed_impressions"}
+    # No table: what a simulated world remembers, in a folder of the lake.
+    | {"simulated_state"}
 )

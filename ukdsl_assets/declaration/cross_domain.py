@@ -1,13 +1,21 @@
-"""A teacher from another cascade: its declaration, and whether its mappings hold between the two declarations."""
+"""A teacher from another cascade: whether its mappings hold between the two declarations."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ukdsl_assets.declaration.architectures import WITH_HIDDEN_LAYER
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher, Default
 from ukdsl_assets.errors import DeclarationError, did_you_mean
+
+
+class SourceModel(NamedTuple):
+    """What another cascade may teach with: what it reads, what it predicts, and whether it has a layer to match."""
+
+    features: tuple[Feature, ...]
+    tasks: tuple[str, ...]
+    has_hidden_layer: bool
 
 
 def check_cross_domain(cascades: Mapping[str, Cascade]) -> None:
@@ -18,7 +26,7 @@ def check_cross_domain(cascades: Mapping[str, Cascade]) -> None:
     """
     for cascade in cascades.values():
         for teacher in cascade.teachers:
-            if teacher.kind == "cross_domain" and (problems := wrong_teacher(teacher, cascade, cascades)):
+            if teacher.foreign and (problems := wrong_teacher(teacher, cascade, cascades)):
                 lines = [f"  teachers.{teacher.name}.{problem}" for problem in problems]
                 raise DeclarationError(
                     f"{cascade.origin or cascade.name}: cascade {cascade.name} takes teacher {teacher.name} from "
@@ -27,43 +35,37 @@ def check_cross_domain(cascades: Mapping[str, Cascade]) -> None:
 
 
 def wrong_teacher(teacher: CrossDomainTeacher, cascade: Cascade, cascades: Mapping[str, Cascade]) -> list[str]:
-    """What is wrong with one teacher, each as `key: seen, expected`; empty for a sound one."""
-    other = cascades.get(teacher.cascade)
-    if other is None or other is cascade:
-        others = ", ".join(name for name in cascades if name != cascade.name) or "(no other is declared)"
-        near = did_you_mean(teacher.cascade, [name for name in cascades if name != cascade.name])
-        return [f"cascade: expected another declared cascade, {others}; saw `{teacher.cascade}`{near}"]
-    models = models_of(other)
+    """What is wrong with one teacher, each as `key: seen, expected`; empty for a sound one.
+
+    While its cascade or model is unknown, or has nothing that its students are to match, that alone.
+    """
+    others = {name: other for name, other in cascades.items() if name != cascade.name}
+    if teacher.cascade not in others:
+        known = ", ".join(others) or "(no other is declared)"
+        near = did_you_mean(teacher.cascade, others)
+        return [f"cascade: expected another declared cascade, {known}; saw `{teacher.cascade}`{near}"]
+    models, there = models_of(others[teacher.cascade]), _there(teacher)
     if teacher.model not in models:
-        known = ", ".join(models) or "(none)"
-        near = did_you_mean(teacher.model, models)
-        return [f"model: `{teacher.model}` is no trained teacher or student of {other.name}; it has {known}{near}"]
-    features, tasks, has_hidden_layer = models[teacher.model]
-    there = f"{other.name}/{teacher.model}"
-    if cascade.task_matched_by(teacher) is not None and not has_hidden_layer:
+        known, near = ", ".join(models) or "(none)", did_you_mean(teacher.model, models)
+        return [f"model: `{teacher.model}` is no trained teacher or student of {teacher.cascade}; it has {known}{near}"]
+    model = models[teacher.model]
+    if cascade.task_matched_by(teacher) is not None and not model.has_hidden_layer:
         return [
             f"model: {there} has no hidden layer for head representation; expected a foundation teacher or a network"
         ]
-    wrong_tasks = [
-        f"tasks.{ours}: {there} predicts no task `{theirs}`, expected one of {', '.join(tasks)}"
-        f"{did_you_mean(theirs, tasks)}"
-        for ours, theirs in teacher.tasks.items()
-        if theirs not in tasks
-    ]
-    return wrong_tasks + list(wrong_features(teacher, cascade, features))
+    return [*_wrong_tasks(teacher, model.tasks), *wrong_features(teacher, cascade, model.features)]
 
 
-def models_of(cascade: Cascade) -> dict[str, tuple[tuple[Feature, ...], tuple[str, ...], bool]]:
-    """What another cascade may be taught by, trained teachers and students: features and tasks of each by name, and
-    whether it has a hidden layer to match."""
+def models_of(cascade: Cascade) -> dict[str, SourceModel]:
+    """Models that another cascade may be taught by, trained teachers and students, by name."""
     tasks = tuple(task.name for task in cascade.tasks)
     trained = {
-        each.name: (cascade.features_known_at(each.stage), tasks, each.kind == "foundation")
+        each.name: SourceModel(cascade.features_known_at(each.stage), tasks, each.kind == "foundation")
         for each in cascade.teachers
-        if each.kind not in ("logged", "cross_domain")
+        if each.trained_here
     }
     return trained | {
-        each.name: (cascade.features_of(each), (each.task,), each.architecture.kind in WITH_HIDDEN_LAYER)
+        each.name: SourceModel(cascade.features_of(each), (each.task,), each.architecture.kind in WITH_HIDDEN_LAYER)
         for each in cascade.students
     }
 
@@ -75,38 +77,58 @@ def wrong_features(teacher: CrossDomainTeacher, cascade: Cascade, theirs: Sequen
         cascade: the one that is taught.
         theirs: features of the other cascade's model.
     """
-    there = f"{teacher.cascade}/{teacher.model}"
-    known = {feature.name: feature for feature in cascade.features_known_at(teacher.stage)}
     names = [feature.name for feature in theirs]
     for key, mapping in (("features", teacher.features), ("defaults", teacher.defaults)):
         for name in mapping:
             if name not in names:
                 yield (
-                    f"{key}.{name}: {there} has no feature `{name}`, expected some of {', '.join(names)}"
+                    f"{key}.{name}: {_there(teacher)} has no feature `{name}`, expected some of {', '.join(names)}"
                     f"{did_you_mean(name, names)}"
                 )
     for name in sorted(teacher.features.keys() & teacher.defaults.keys()):
         yield f"defaults.{name}: is mapped under `features` too; expected one of the two"
     for feature in theirs:
         if feature.name in teacher.defaults:
-            yield from _wrong_default(feature, teacher.defaults[feature.name], there)
-            continue
-        ours = teacher.features.get(feature.name, feature.name)
-        if ours in known:
-            yield from _wrong_type(feature, known[ours], there, cascade.name)
-        elif feature.name in teacher.features:
-            yield (
-                f"features.{feature.name}: {cascade.name} has no feature `{ours}` at stage {teacher.stage}, expected "
-                f"one of {', '.join(known)}{did_you_mean(ours, known)}"
-            )
+            yield from _wrong_default(feature, teacher.defaults[feature.name], _there(teacher))
         else:
+            yield from _wrong_column(feature, teacher, cascade)
+
+
+def _there(teacher: CrossDomainTeacher) -> str:
+    """The other cascade's model, as messages name it."""
+    return f"{teacher.cascade}/{teacher.model}"
+
+
+def _wrong_tasks(teacher: CrossDomainTeacher, theirs: Sequence[str]) -> Iterator[str]:
+    """Tasks here that are labelled by a task which the model does not predict."""
+    for here, there in teacher.tasks.items():
+        if there not in theirs:
             yield (
-                f"features: {there} needs `{feature.name}`, which {cascade.name} has not at stage {teacher.stage}; "
-                f"map it (features.{feature.name}) or give its value (defaults.{feature.name})"
+                f"tasks.{here}: {_there(teacher)} predicts no task `{there}`, expected one of {', '.join(theirs)}"
+                f"{did_you_mean(there, theirs)}"
             )
 
 
-def _wrong_type(feature: Feature, ours: Feature, there: str, here: str) -> Iterable[str]:
+def _wrong_column(feature: Feature, teacher: CrossDomainTeacher, cascade: Cascade) -> Iterator[str]:
+    """A feature of the model that no feature here can fill."""
+    known = {each.name: each for each in cascade.features_known_at(teacher.stage)}
+    ours = teacher.features.get(feature.name, feature.name)
+    if ours in known:
+        yield from _wrong_type(feature, known[ours], _there(teacher), cascade.name)
+    elif feature.name in teacher.features:
+        yield (
+            f"features.{feature.name}: {cascade.name} has no feature `{ours}` at stage {teacher.stage}, expected "
+            f"one of {', '.join(known)}{did_you_mean(ours, known)}"
+        )
+    else:
+        yield (
+            f"features: {_there(teacher)} needs `{feature.name}`, which {cascade.name} has not at stage "
+            f"{teacher.stage}; map it (features.{feature.name}) or give its value (defaults.{feature.name})"
+        )
+
+
+def _wrong_type(feature: Feature, ours: Feature, there: str, here: str) -> Iterator[str]:
+    """A feature here whose values are of another kind, or differ where the model expects one a request."""
     expected, seen = _type_of(feature), _type_of(ours)
     if seen != expected:
         yield f"features.{feature.name}: `{ours.name}` of {here} is {seen}, {there} expects {expected}"
@@ -117,8 +139,9 @@ def _wrong_type(feature: Feature, ours: Feature, there: str, here: str) -> Itera
         )
 
 
-def _wrong_default(feature: Feature, value: Default, there: str) -> Iterable[str]:
-    fits: dict[str, Any] = {
+def _wrong_default(feature: Feature, value: Default, there: str) -> Iterator[str]:
+    """A default that is no value of the model's feature."""
+    fits = {
         "integer": value is None or type(value) is int,
         "string": value is None or isinstance(value, str),
         "numeric": type(value) in (int, float),
@@ -131,6 +154,7 @@ def _wrong_default(feature: Feature, value: Default, there: str) -> Iterable[str
 
 
 def _type_of(feature: Feature) -> str:
+    """Values of a feature, for people."""
     if feature.kind == "vector":
         return f"a vector of {feature.width} numbers"
     if feature.kind == "multi_valued":

@@ -14,60 +14,69 @@ Bounds = Annotated[tuple[float, float], AfterValidator(lambda pair: _ordered(pai
 
 
 class Stage(Declared):
-    """One ranking model of the cascade, in the order in which candidates pass them.
-
-    predicts: tasks whose prediction the stage logs (None: all of the cascade's, []: the stage logs no prediction).
-    consideration_rate: share of the unshown candidates that got no deeper than this stage which `considerations`
-        keeps; each kept row carries the weight 1 / rate.
-    """
+    """One ranking model of the cascade, in the order in which candidates pass them."""
 
     name: Name
+    """Its name in the log: a value of `deepest_stage` and the first word of the columns of its predictions."""
     predicts: tuple[Name, ...] | None = None
+    """Tasks whose prediction it logs; all of the cascade's if left out, [] if it logs none."""
     consideration_rate: Share = 1.0
+    """Share of the unshown candidates that got no deeper than this stage which `considerations` keeps.
+
+    Each kept row carries the weight 1 / rate.
+    """
 
 
 class Task(Declared):
-    """An outcome to predict: whether `event` follows the request within `attribution_window`.
-
-    given: another task that must be positive for this one to have a label (a post-click conversion: given click).
-    delayed: whether labels keep arriving for days, so that a fresh day's are too few; gates on them then only tell.
-    """
+    """An outcome to predict: whether an event follows the request in time."""
 
     name: Name
+    """Its name, and that of the column of its labels."""
     event: Name
+    """The `event` of the event log that makes its label positive."""
     attribution_window: Duration = Field(gt=timedelta(0))
+    """How long after its request an event counts, such as PT30M, P1D or P7D; the end counts too."""
     given: Name | None = None
+    """Another task that must be positive for this one to have a label (a post-click conversion: given click)."""
     delayed: bool = False
+    """Whether labels keep arriving for days, so that a fresh day's are too few; gates on them then only tell."""
 
 
 class Feature(Declared):
-    """A declared input column of the logs.
-
-    side: "request" if it is the same for all candidates of a request, "candidate" if it may differ between them.
-    kind: "multi_valued" is a list of ids, whose embeddings are pooled; an id that stands twice counts twice, an empty
-        list is the zero vector.
-    values: type of the ids of a categorical or multi-valued feature.
-    hash_buckets: ids share that many embedding rows by their hash, instead of one each: nothing is kept of an id, new
-        ones land in a bucket at once, and two of n ids meet in one with a probability of 1 / hash_buckets.
-    pooling: of a multi-valued feature; most_values: the longest list, of which the tables and the trainer make room.
-    width: length of a vector feature.
-    known_from: first stage that has the feature (None: all); it is null on candidates that did not get there.
-    served_as: of a feature that only what was shown has, such as its slot on the page: the value with which candidates
-        are scored, and for which a teacher labels them. It is null exactly on candidates that were not shown.
-    cost: relative cost of serving it, for cost-aware selection.
-    """
+    """A declared input column of the logs."""
 
     name: Name
+    """Its column in the candidate log."""
     kind: Literal["categorical", "multi_valued", "numeric", "vector"]
+    """What a value is: an id, a list of ids, a number, or as many numbers as `width`.
+
+    Embeddings of a list are pooled; an id that stands twice counts twice, an empty list is the zero vector.
+    """
     side: Literal["request", "candidate"]
+    """request if it is the same for all candidates of a request, candidate if it may differ between them."""
     values: Literal["integer", "string"] = "integer"
+    """Type of the ids of a categorical or multi-valued feature."""
     hash_buckets: int | None = Field(None, ge=1, le=2**24)
+    """Ids share that many embedding rows by their hash, instead of one each.
+
+    Nothing is kept of an id, new ones land in a bucket at once, and two of n ids meet in one with a probability of
+    1 / hash_buckets.
+    """
     pooling: Literal["mean", "sum"] = "mean"
+    """How the embeddings of a multi-valued feature become one."""
     most_values: int = Field(64, ge=1)
+    """The longest list of a multi-valued feature that the log may have."""
     width: int | None = Field(None, ge=1)
+    """Length of a vector feature, which must have one."""
     known_from: Name | None = None
+    """First stage that has the feature, all if left out; it is null on candidates that did not get there."""
     served_as: int | str | None = None
+    """Of a feature that only what was shown has, such as its slot on the page: the value to score candidates with.
+
+    A teacher labels them for it too. In the log it is null exactly on candidates that were not shown.
+    """
     cost: float = Field(1.0, ge=0)
+    """Relative cost of serving it, for cost-aware selection."""
 
     @model_validator(mode="after")
     def _width_is_for_vectors(self) -> "Feature":
@@ -93,29 +102,32 @@ class Feature(Declared):
 
 
 class Gates(Declared):
-    """Bounds of the quality gates. A pair is (lowest, highest) allowed.
-
-    volume, label_rate: today's rows and label rate over the median of the trailing seven days.
-    late_stage_present: least share of requests with a prediction of the last stage that logs any.
-    teacher_calibration: on withheld impressions; teacher_exploration: on exploration rows. Both are judged at two
-        standard errors and block from 100 positive labels on; below that they only tell. The 95% interval of
-        `teacher_audit` is held against teacher_exploration too, and only tells.
-    student_calibration: distilled student on withheld considered rows against its teacher, and on withheld
-        impressions against labels (there at two standard errors).
-    normalized_entropy: most that the distilled student's NE may exceed the baseline's, as a fraction, per domain.
-    selection_stability: least Jaccard index of a day's selected features with those of the day before; it only tells.
-    implausible_importance: a candidate feature that NE depends on more than this is taken for a leak of the outcome.
-    """
+    """Bounds of the quality gates. A pair is [lowest, highest] allowed."""
 
     volume: Bounds = (0.5, 2.0)
+    """A day's rows over the median of the trailing seven days."""
     label_rate: Bounds = (0.5, 2.0)
+    """A day's share of positive labels over the median of the trailing seven days."""
     late_stage_present: Share = 0.9
+    """Least share of requests with a prediction of the last stage that logs any."""
     teacher_calibration: Bounds = (0.7, 1.4)
+    """A teacher's mean label over the mean outcome of withheld impressions.
+
+    Judged at two standard errors; it blocks from 100 positive labels on, below that it only tells.
+    """
     teacher_exploration: Bounds = (0.6, 1.6)
+    """The same on exploration rows. The 95% interval of `teacher_audit` is held against it too, and only tells."""
     student_calibration: Bounds = (0.85, 1.15)
+    """The distilled student's mean prediction over the mean of its teacher and, on impressions, of labels.
+
+    Both on withheld rows: considered ones against the teacher, and shown ones against labels at two standard errors.
+    """
     normalized_entropy: float = 0.02
+    """Most that the distilled student's NE may exceed the baseline's, as a fraction, per domain."""
     selection_stability: Share = 0.5
+    """Least Jaccard index of a day's selected features with those of the day before; it only tells."""
     implausible_importance: float = Field(0.5, gt=0)
+    """A candidate feature that NE depends on more than this is taken for a leak of the outcome."""
 
 
 def _ordered(pair: tuple[float, float]) -> tuple[float, float]:

@@ -18,6 +18,17 @@ def read_cascade(path: Path) -> Cascade:
 
     Raises:
         DeclarationError: names the file, each wrong key, what was seen and what was expected.
+
+    Example, a declaration that is shipped:
+
+        >>> from pathlib import Path
+        >>> import ukdsl_assets
+        >>> shipped = Path(ukdsl_assets.__file__).parent / "cascades"
+        >>> cascade = ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml")
+        >>> [stage.name for stage in cascade.stages]
+        ['retrieval', 'pre_ranking', 'ranking']
+        >>> cascade.student("pre_ranking_click").teacher
+        'ranking_logged'
     """
     files = _files(path)
     content = {key: value for _, each in reversed(files) for key, value in each.items()}

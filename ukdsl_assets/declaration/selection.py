@@ -23,25 +23,30 @@ RuleName = Literal[
 class Selection(Declared):
     """How features are chosen for a student, daily, from importance on shown and on considered rows.
 
-    rule: see `selection.rules`. budget: how many features; cost_budget: or what they may cost in all, by `cost` of
-        the declared features. One of the two.
-    candidates: names, or "all" that are known at the student's stage.
-    window_days: rolling window of training days of the simplified student, ending with the partition's day.
-    trainings: of the simplified student, with seeds of their own; importance is their mean, since two trainings
-        disagree more than two sets of rows do.
-    repeats: permutations of each feature. rows: most withheld rows of each set; more rows tell more than more repeats.
-    architecture: of the simplified student and of those that the rules are compared by; the student's own if left out.
+    It has one of `budget` and `cost_budget`.
     """
 
     rule: RuleName = "grouped_permutation"
+    """By what features are chosen; `selection.rules` says what each does. Every day compares them all."""
     budget: int | None = Field(None, ge=1)
+    """How many features."""
     cost_budget: float | None = Field(None, gt=0)
+    """What the features may cost in all, by the `cost` that each declares."""
     candidates: tuple[Name, ...] | Literal["all"] = "all"
+    """Names to choose from, or all that are known at the student's stage."""
     window_days: int = Field(1, ge=1)
+    """Rolling window of training days of the simplified student, ending with the partition's day."""
     trainings: int = Field(2, ge=1)
+    """Trainings of the simplified student, with seeds of their own.
+
+    Importance is their mean, since two trainings disagree more than two sets of rows do.
+    """
     repeats: int = Field(2, ge=1)
+    """Permutations of each feature."""
     rows: int = Field(20_000, ge=100)
+    """Most withheld rows of each set; more rows tell more than more repeats."""
     architecture: Architecture | None = None
+    """Of the simplified student and of those that the rules are compared by; the student's own if left out."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> "Selection":

@@ -1,4 +1,4 @@
-"""Where a cascade's logs come from: `source: {kind: parquet, path: ...}`; the readers are in `sources/`."""
+"""Where a cascade's logs come from: `source: {kind: parquet, path: ...}`; readers are in `logs/sources/`."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -9,61 +9,64 @@ from ukdsl_assets.declaration.block import Declared, Duration, Name
 
 
 class SimulatedSurface(Declared):
-    """Another surface of a simulated world: the same users and ads, requests and tastes of its own.
-
-    traffic: requests, as a share of the scale's.
-    click_shift: added to the logit of every click.
-    difference: share of the variance of the pairwise, placement and category effects that is this surface's own.
-    columns: column here -> the world's feature, where the names differ.
-    """
+    """Another surface of a simulated world: the same users and ads, requests and tastes of its own."""
 
     name: Name
+    """Seeds what is its own."""
     traffic: float = Field(1.0, gt=0, le=1)
+    """Requests, as a share of the scale's."""
     click_shift: float = 0.0
+    """Added to the logit of every click."""
     difference: float = Field(0.0, ge=0, le=1)
+    """Share of the variance of the pairwise, placement and category effects that is this surface's own."""
     columns: dict[Name, Name] = Field({})
+    """Column here: the world's feature, where the names differ."""
 
 
 class SimulatedSource(Declared):
-    """The simulated ads world; `seed` chooses the world, `surface` another surface than its main one."""
+    """The simulated ads world."""
 
     kind: Literal["simulated"]
+    """Three stages of an ads cascade."""
     seed: int = Field(0, ge=0)
+    """Chooses the world."""
     surface: SimulatedSurface | None = None
+    """Another surface than the world's main one."""
 
 
 class SimulatedItemPageSource(Declared):
-    """The simulated item page, whose candidates are modules of recommendations; `seed` chooses the world."""
+    """The simulated item page, whose candidates are modules of recommendations."""
 
     kind: Literal["simulated_item_page"]
+    """Modules of recommendations below an item."""
     seed: int = Field(0, ge=0)
+    """Chooses the world."""
 
 
 class ParquetSource(Declared):
-    """A user's own folder: candidate_log/day=YYYY-MM-DD/*.parquet and event_log/day=YYYY-MM-DD/*.parquet.
-
-    path: local folder, if relative then to the declaration's file, or fsspec URI.
-    columns: contract column -> column in the user's files, where the names differ.
-    """
+    """A user's own folder: candidate_log/day=YYYY-MM-DD/*.parquet and event_log/day=YYYY-MM-DD/*.parquet."""
 
     kind: Literal["parquet"]
+    """Files of your own."""
     path: str
+    """Local folder, if relative then to the declaration's file, or fsspec URI such as s3://my-bucket/logs."""
     columns: dict[str, str] = Field({})
+    """Column of the contract: column in the files, where the names differ."""
 
 
 class KuaiRandSource(Declared):
-    """KuaiRand-Pure's logged impressions with seeded, drawn unshown candidates (semi-real).
-
-    candidates_per_impression: unshown candidates drawn per shown one.
-    session_gap: a longer pause of a user in a tab starts a new request.
-    tabs: scenarios whose impressions are the log, histories included; None for all 15.
-    """
+    """KuaiRand-Pure's logged impressions with seeded, drawn unshown candidates (semi-real)."""
 
     kind: Literal["kuairand"]
+    """KuaiRand-Pure, from your own copy (UKDSL_KUAIRAND)."""
     seed: int = Field(0, ge=0)
+    """Chooses the unshown candidates."""
     tabs: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    """Scenarios whose impressions are the log, histories included; all 15 if left out."""
     candidates_per_impression: int = Field(8, ge=1)
+    """Unshown candidates drawn per shown one."""
     session_gap: Duration = timedelta(minutes=30)
+    """A longer pause of a user in a tab starts a new request."""
 
 
 Source = Annotated[

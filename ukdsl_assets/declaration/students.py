@@ -15,77 +15,105 @@ TEACHER_TASKS = ("dependent", "auxiliary", "representation")
 class LossWeights(Declared):
     """The loss of a student: impression * mean label loss + consideration * mean teacher loss + listwise * mean over
     requests of the cross entropy between the teacher's and the student's shares in a request's considered candidates.
-
-    representation: weight of head representation: of the mean over considered rows and places of the squared
-        difference to the teacher's hidden layer, which is scaled to a mean square of 1.
-    listwise: a candidate's share is its bid * p over the request's sum of it (of p alone where the log has no bid), so
-        that this term learns the order in which a stage keeps candidates; see `losses.listwise_cross_entropy`.
-    temperature: T > 1 softens the teacher: sigmoid(its logit / T) against the student's logit / T, times T^2. The
-        student is then not fitted to agree with its teacher's level, so watch its calibration.
-    label_smoothing: share s of a label that the mean label b takes: (1 - s) * label + s * b; the mean stays.
     """
 
     impression: float = Field(1.0, gt=0)
+    """Weight of the mean loss against labels of shown rows."""
     consideration: float = Field(10.0, ge=0)
+    """Weight of the mean loss against the teacher on considered rows; 0 trains by labels alone."""
     representation: float = Field(1.0, gt=0)
+    """Weight of head representation: of the mean squared difference to the teacher's hidden layer.
+
+    The mean is over considered rows and places; the layer is scaled to a mean square of 1.
+    """
     listwise: float = Field(0.0, ge=0)
+    """Weight of the term that learns the order in which a stage keeps candidates.
+
+    A candidate's share is its bid * p over the request's sum of it (of p alone where the log has no bid); see
+    `losses.listwise_cross_entropy`.
+    """
     temperature: float = Field(1.0, gt=0)
+    """T > 1 softens the teacher: sigmoid(its logit / T) against the student's logit / T, times T^2.
+
+    The student is then not fitted to agree with its teacher's level, so watch its calibration.
+    """
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share s of a label that the mean label b takes: (1 - s) * label + s * b; the mean stays."""
 
 
 class Student(Declared):
-    """A model of an early stage, trained daily as `baseline` (labels only) and `distilled` (labels and teacher).
-
-    features: names, "all" that are known at `stage`, or "selected": what the newest selection before the day chose of
-        its candidates; all of them before there is one. What two_tower and mlp know of features that stay is kept;
-        other architectures start anew on a day whose features differ.
-    selection: how features are chosen; see `Selection`. Without `features: selected` it only tells.
-    delayed_feedback: for a task that is `delayed`, what becomes of a fresh day's labels, of which many are yet to come.
-        correct: a positive label counts as many as it stands for, by the delays of days whose windows have closed;
-        wait: labels are those of the newest day whose windows have closed, the teacher's are still the day's.
-    heads: with (impression, consideration) labels train the first head, the teacher the second, which serves; with
-        (impression,) one head learns from both. With (impression, dependent, auxiliary), or one of the two, labels
-        alone train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent
-        reads the main head's logit, auxiliary the shared representation (paper, section 4.3). Tasks are of training
-        alone: the checkpoint's parameters are the baseline's. representation is such a task too: a learned projection
-        of the shared representation matches the hidden layer of a cross-domain teacher. What another cascade's
-        teacher says of labelled rows is new here, so it trains tasks on these as well.
-    auxiliary_tasks: tasks of the teacher that head auxiliary learns, an output each; its own if left out.
-    label_tasks: further tasks of the cascade whose labels train outputs of the shared layers, in both arms; like the
-        teacher's tasks they are not served. Labels of a delayed task are taken as seen.
-    labels: with on_the_fly the day's checkpoint of a trained or foundation teacher labels considered rows while they
-        are read for training (paper, 4.1.2), of all days of the window; the log's labels are for evaluation alone.
-    correction: with exploration the teacher's logits are shifted by what `teacher_audit` found on explored rows of
-        the trailing days; what the teacher labels beyond the reach of exploration is shifted alike.
-    window_days: rolling window of training days, ending with the partition's day.
-    requests_per_batch: batch size in whole requests, so that both arms take the same number of steps.
-    learning_rate: of each training's first step; it falls linearly to 0.
-    precision: of the matrix products of training; bfloat16 is faster on processors that have it (benchmarks/trainer).
-    """
+    """A model of an early stage, trained daily as `baseline` (labels only) and `distilled` (labels and teacher)."""
 
     name: Name
+    """Its name, and that of its folder in the lake."""
     stage: Name
+    """The stage that it serves: it is trained on what that scored, with features known there."""
     task: Name
+    """What it predicts."""
     teacher: Name
+    """Who labels considered rows for it, at its stage or a later one."""
     architecture: Architecture = TwoTowerArchitecture()
+    """Its model: a name, or a mapping of `kind` and widths."""
     features: tuple[Name, ...] | Literal["all", "selected"] = "all"
+    """Names, all that are known at `stage`, or selected: what the newest selection before the day chose.
+
+    Before there is one, all candidates of the selection. What two_tower and mlp know of features that stay is kept;
+    other architectures start anew on a day whose features differ.
+    """
     selection: Selection | None = None
+    """How features are chosen. Without `features: selected` it only tells."""
     delayed_feedback: Literal["correct", "wait"] | None = None
+    """For a task that is `delayed`: what becomes of a fresh day's labels, of which many are yet to come.
+
+    correct: a positive label counts as many as it stands for, by the delays of days whose windows have closed; wait:
+    labels are those of the newest day whose windows have closed, the teacher's are still the day's.
+    """
     heads: tuple[Literal["impression", "consideration", "dependent", "auxiliary", "representation"], ...] = (
         "impression",
         "consideration",
     )
+    """Outputs of its training, and who trains which.
+
+    With [impression, consideration] labels train the first head, the teacher the second, which serves; with
+    [impression] one head learns from both. With [impression, dependent, auxiliary], or one of the two, labels alone
+    train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent reads the
+    main head's logit, auxiliary the shared representation (paper, section 4.3). Tasks are of training alone: the
+    checkpoint's parameters are the baseline's. representation is such a task too: a learned projection of the shared
+    representation matches the hidden layer of a cross-domain teacher. What another cascade's teacher says of labelled
+    rows is new here, so it trains tasks on these as well.
+    """
     auxiliary_tasks: tuple[Name, ...] = ()
+    """Tasks of the teacher that head auxiliary learns, an output each; its own if left out."""
     label_tasks: tuple[Name, ...] = ()
+    """Further tasks of the cascade whose labels train outputs of the shared layers, in both arms.
+
+    Like the teacher's tasks they are not served. Labels of a delayed task are taken as seen.
+    """
     loss: LossWeights = LossWeights()
+    """Weights of the parts of its loss."""
     labels: Literal["logged", "on_the_fly"] = "logged"
+    """Where the teacher's labels come from: its table, or on_the_fly its checkpoint while rows are read for training.
+
+    On the fly the day's checkpoint of a trained or foundation teacher labels considered rows of all days of the window
+    (paper, 4.1.2); the table's labels are for evaluation alone.
+    """
     correction: Literal["none", "exploration"] = "none"
+    """With exploration the teacher's logits are shifted by what `teacher_audit` found on explored rows.
+
+    They are those of the trailing days; what the teacher labels beyond the reach of exploration is shifted alike.
+    """
     window_days: int = Field(1, ge=1)
+    """Rolling window of training days, ending with the partition's day."""
     epochs: int = Field(1, ge=1)
+    """How often a day's training reads its window."""
     requests_per_batch: int = Field(64, ge=1)
+    """Batch size in whole requests, so that both arms take the same number of steps."""
     learning_rate: float = Field(4e-3, gt=0)
+    """Of each training's first step; it falls linearly to 0."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products of training; bfloat16 is faster on processors that have it (benchmarks/trainer)."""
     seed: int = 0
+    """Draws first parameters and batches."""
 
     @property
     def served_heads(self) -> tuple[str, ...]:
@@ -104,8 +132,8 @@ class Student(Declared):
 
     @model_validator(mode="after")
     def _heads_are_known(self) -> "Student":
-        tasks, distinct = self.teacher_tasks, len(set(self.heads)) == len(self.heads)
-        allowed = (("impression",),) if tasks else (("impression",), ("impression", "consideration"))
+        distinct = len(set(self.heads)) == len(self.heads)
+        allowed = (("impression",),) if self.teacher_tasks else (("impression",), ("impression", "consideration"))
         if self.served_heads not in allowed or self.heads[0] != "impression" or not distinct:
             raise ValueError(
                 "`heads` is [impression], [impression, consideration], or impression followed by some of "
@@ -113,27 +141,35 @@ class Student(Declared):
             )
         if self.auxiliary_tasks and "auxiliary" not in self.heads:
             raise ValueError("`auxiliary_tasks` is for head auxiliary; add it to `heads`")
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_have_layers_to_share(self) -> "Student":
         if self.task in self.label_tasks:
             raise ValueError(f"`label_tasks`: `{self.task}` is the student's own task")
-        if self.label_tasks and self.architecture.kind == "lightgbm":
+        if self.label_tasks and not self.architecture.is_network:
             raise ValueError(
                 "`label_tasks` share a network's layers, and lightgbm has none; choose another architecture"
             )
-        if tasks and self.architecture.kind == "lightgbm":
+        if self.teacher_tasks and not self.architecture.is_network:
             raise ValueError(
-                f"`heads`: {' and '.join(tasks)} share a network's layers, and lightgbm has none; choose another "
-                "architecture or heads"
+                f"`heads`: {' and '.join(self.teacher_tasks)} share a network's layers, and lightgbm has none; choose "
+                "another architecture or heads"
             )
-        if tasks and self.loss.listwise:
+        return self
+
+    @model_validator(mode="after")
+    def _loss_and_labels_fit_the_rest(self) -> "Student":
+        if self.teacher_tasks and self.loss.listwise:
             raise ValueError("`loss.listwise` orders what serves, and these heads' teacher trains tasks that do not")
-        if self.architecture.kind == "lightgbm" and self.loss.temperature != 1:
+        if self.loss.temperature != 1 and not self.architecture.is_network:
             raise ValueError("`loss.temperature` is for networks; leave it out or choose another architecture")
-        if self.architecture.kind == "lightgbm" and self.delayed_feedback == "correct":
+        if self.delayed_feedback == "correct" and not self.architecture.is_network:
             raise ValueError(
                 "`delayed_feedback: correct` makes labels above 1, which lightgbm does not take; write wait"
             )
-        if self.selection is not None and self.delayed_feedback == "correct":
+        if self.delayed_feedback == "correct" and self.selection is not None:
             raise ValueError("`selection` judges features by labels as seen; write `delayed_feedback: wait`")
-        if self.architecture.kind == "lightgbm" and self.loss.listwise:
+        if self.loss.listwise and not self.architecture.is_network:
             raise ValueError("`loss.listwise` is for networks; leave it out or choose another architecture")
         return self

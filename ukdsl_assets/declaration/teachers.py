@@ -1,6 +1,6 @@
 """Who teaches: `teachers: [{name: ranker, kind: logged, stage: ranking}]`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -8,88 +8,139 @@ from ukdsl_assets.declaration.architectures import FoundationArchitecture, Share
 from ukdsl_assets.declaration.block import Declared, Name
 
 
-class LoggedTeacher(Declared):
-    """The prediction that `stage` logged for what it scored: free, and served as logged."""
+class _Teacher(Declared):
+    """What the code asks of a teacher of any kind. One of the three is true, and each kind says which."""
+
+    logged: ClassVar[bool]
+    """Its labels are what a stage of this cascade logged when it served: there is no model here."""
+    trained_here: ClassVar[bool]
+    """It is a model with checkpoints of its own, which has learnt from this cascade's rows that are not withheld."""
+    foreign: ClassVar[bool]
+    """It is a model of another cascade, which has seen nothing of this one."""
+
+
+class LoggedTeacher(_Teacher):
+    """The prediction that a stage logged for what it scored: free, and served as logged."""
+
+    logged: ClassVar[Literal[True]] = True
+    trained_here: ClassVar[Literal[False]] = False
+    foreign: ClassVar[Literal[False]] = False
 
     name: Name
+    """Its name, and that of its folder in the lake."""
     kind: Literal["logged"]
+    """A stage's own prediction."""
     stage: Name
+    """The stage, which must log a prediction."""
 
 
-class TrainedTeacher(Declared):
-    """LightGBM trained on a rolling window of impressions with all features known at `stage`.
+class TrainedTeacher(_Teacher):
+    """LightGBM trained on a rolling window of impressions with all features known at its stage.
 
-    It labels every considered row that `stage` scored.
-
-    trees: the most; a tenth of the requests decides where to stop.
+    It labels every considered row that the stage scored.
     """
 
+    logged: ClassVar[Literal[False]] = False
+    trained_here: ClassVar[Literal[True]] = True
+    foreign: ClassVar[Literal[False]] = False
+
     name: Name
+    """Its name, and that of its folder in the lake."""
     kind: Literal["trained"]
+    """Boosted trees of this cascade."""
     stage: Name
+    """The stage whose features it reads and whose rows it labels."""
     window_days: int = Field(7, ge=1)
+    """Rolling window of training days, ending with the partition's day."""
     trees: int = Field(400, ge=1)
+    """Most trees of a task; a tenth of the requests decides where to stop."""
     leaves: int = Field(15, ge=2)
+    """Most leaves of a tree."""
     learning_rate: float = Field(0.03, gt=0)
+    """Shrinkage of each tree."""
     minimum_leaf_rows: int = Field(100, ge=1)
+    """Fewest rows of a leaf, and fewest rows that an id must have; rarer ids are one unknown id."""
     seed: int = 0
+    """Draws the rows that decide where to stop, and the trees."""
 
 
-class FoundationTeacher(Declared):
+class FoundationTeacher(_Teacher):
     """A network of every task of the cascade on a long rolling window of impressions (paper, section 4.3).
 
-    It reads all features known at `stage` and their crosses, and labels every row that `stage` scored, the last
+    It reads all features known at its stage and their crosses, and labels every row that the stage scored, the last
     stage's own too. A task that is `given` another is learnt over the whole space, as a product of probabilities
     (Ma et al., ESMM, SIGIR 2018), and labels say its probability given the other. It is trained anew every day.
-
-    minimum_id_rows: rows of the window that an id must have; rarer ones share one row, which so learns what to say of
-        ids that the teacher has never seen.
-    window_days, epochs, requests_per_batch, learning_rate: as a student's.
     """
 
+    logged: ClassVar[Literal[False]] = False
+    trained_here: ClassVar[Literal[True]] = True
+    foreign: ClassVar[Literal[False]] = False
+
     name: Name
+    """Its name, and that of its folder in the lake."""
     kind: Literal["foundation"]
+    """A network of this cascade."""
     stage: Name
+    """The stage whose features it reads and whose rows it labels."""
     architecture: FoundationArchitecture = SharedBottomArchitecture()
+    """Its network: a name, or a mapping of `kind` and widths."""
     window_days: int = Field(14, ge=1)
+    """Rolling window of training days, ending with the partition's day."""
     epochs: int = Field(2, ge=1)
+    """How often a training reads its window."""
     requests_per_batch: int = Field(256, ge=1)
+    """Batch size in whole requests."""
     learning_rate: float = Field(4e-3, gt=0)
+    """Of each training's first step; it falls linearly to 0."""
     minimum_id_rows: int = Field(5, ge=1)
+    """Rows of the window that an id must have.
+
+    Rarer ones share one row of the embeddings, which so learns what to say of ids that the teacher has never seen.
+    """
     seed: int = 0
+    """Draws first parameters and batches."""
 
 
 Default = int | float | str | tuple[float, ...] | None
 
 
-class CrossDomainTeacher(Declared):
-    """A model of another cascade that labels what `stage` scored here, as it is: it has seen nothing of this cascade.
+class CrossDomainTeacher(_Teacher):
+    """A model of another cascade that labels what a stage scored here, as it is: it has seen nothing of this cascade.
 
     A surface with little traffic learns from one with much (zero-shot cross-domain distillation, arXiv 2603.28994).
     In every mapping the name on the left is filled from the one on the right.
-
-    cascade, model: the other cascade, and the trained teacher or student there that predicts.
-    tasks: task here -> the task there whose prediction labels it.
-    features: feature there -> the feature here that means the same; left out where both have one name.
-    defaults: feature there -> its value on every row, for what is absent here; null is the unknown id.
-    recalibration: with labels the model's logits become slope * logit + intercept before they are labels, a line a
-        task, fitted to this cascade's own impressions that are not withheld (Platt, 1999): its order, at this surface's
-        level. A task with fewer than 20 positive labels, or whose labels are delayed, stays as it is and says so.
-    window_days: rolling window of those impressions, ending with the partition's day.
-    allow_worse_than_constant: labels are published even if they explain this cascade's labels worse than a constant.
     """
 
+    logged: ClassVar[Literal[False]] = False
+    trained_here: ClassVar[Literal[False]] = False
+    foreign: ClassVar[Literal[True]] = True
+
     name: Name
+    """Its name, and that of its folder in the lake."""
     kind: Literal["cross_domain"]
+    """A model of another cascade."""
     stage: Name
+    """The stage here whose features it reads and whose rows it labels."""
     cascade: Name
+    """The other cascade, which runs first."""
     model: Name
+    """The trained teacher or student there that predicts."""
     tasks: dict[Name, Name] = Field(min_length=1)
+    """Task here: the task there whose prediction labels it."""
     features: dict[Name, Name] = Field({})
+    """Feature there: the feature here that means the same; left out where both have one name."""
     defaults: dict[Name, Default] = Field({})
+    """Feature there: its value on every row, for what is absent here; null is the unknown id."""
     recalibration: Literal["none", "labels"] = "none"
+    """With labels the model's logits become slope * logit + intercept before they are labels, a line a task.
+
+    It is fitted to this cascade's own impressions that are not withheld (Platt, 1999): the model's order, at this
+    surface's level. A task with fewer than 20 positive labels, or whose labels are delayed, stays as it is and says so.
+    """
     window_days: int = Field(7, ge=1)
+    """Rolling window of those impressions, ending with the partition's day."""
     allow_worse_than_constant: bool = False
+    """Publish labels even if they explain this cascade's labels worse than a constant."""
 
 
 Teacher = Annotated[

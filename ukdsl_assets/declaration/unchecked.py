@@ -5,9 +5,10 @@ Everything downstream is built from this: log contract, SQL, teachers, students,
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from ukdsl_assets.declaration.block import Declared, Name
 from ukdsl_assets.declaration.parts import OWNER, Feature, Gates, Stage, Task
@@ -16,42 +17,62 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher, Teacher
 
 
-class UncheckedCascade(Declared):
-    """A whole cascade whose keys are sound one by one. `origin` is the file that declares it, named in errors.
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
 
-    identifiers: type of request_id and candidate_id.
-    has_bid: the log has a `bid` column. has_truth: the source knows true probabilities and logs them in
-        `audit_true_<task>` columns, which no trainer reads.
-    note: shown wherever results are, e.g. "semi-real".
-    withheld_share: share of requests, by hash, that no model is trained on.
-    evaluation_days: trailing days, the day's own last, whose withheld requests students are judged by; more than one
-        where a day has too few positive labels to judge by. Days of before a student's features are left out.
-    exploration_days: trailing days whose explored rows are pooled to audit the teachers, and to correct them.
-    segments: categorical features that a student's calibration is also reported by, where it has them.
-    last_day: for logs that have ended; such a cascade has no schedule.
-    """
+
+_NamedT = TypeVar("_NamedT", bound=_Named)
+
+
+class UncheckedCascade(Declared):
+    """A whole cascade whose keys are sound one by one."""
 
     name: Name
+    """Its name, which begins every asset key and every table's path."""
     description: str
+    """What it ranks, for people."""
     note: str = ""
+    """Shown wherever results are, such as semi-real."""
     owner: str = Field("team:ranking", pattern=OWNER)
+    """Who answers for its assets in Dagster: team:NAME or an address."""
     first_day: date
+    """First UTC day of its logs."""
     last_day: date | None = None
+    """Last day of logs that have ended; such a cascade has no schedule."""
     identifiers: Literal["integer", "string"] = "integer"
+    """Type of request_id and candidate_id."""
     has_bid: bool = False
+    """Whether the candidate log has a column `bid`."""
     has_truth: bool = False
+    """Whether the source knows true probabilities and logs them, in columns `audit_true_TASK` that no trainer reads."""
     withheld_share: float = Field(0.2, gt=0, lt=1)
+    """Share of requests, by hash, that no model is trained on."""
     evaluation_days: int = Field(1, ge=1)
+    """Trailing days, the day's own last, whose withheld requests students are judged by.
+
+    More than one where a day has too few positive labels to judge by. Days of before a student's features are left out.
+    """
     exploration_days: int = Field(28, ge=1)
+    """Trailing days whose explored rows are pooled to audit the teachers, and to correct them."""
     stages: tuple[Stage, ...] = Field(min_length=1)
+    """Its ranking models, in the order in which candidates pass them."""
     tasks: tuple[Task, ...] = Field(min_length=1)
+    """The outcomes to predict."""
     features: tuple[Feature, ...] = Field(min_length=1)
+    """The input columns of the candidate log."""
     segments: tuple[Name, ...] = ()
+    """Categorical features that a student's calibration is also reported by, where it has them."""
     source: Source
+    """Where its logs come from."""
     teachers: tuple[Teacher, ...] = ()
+    """Who labels considered candidates."""
     students: tuple[Student, ...] = ()
+    """Who is taught."""
     gates: Gates = Gates()
-    origin: str = Field("", exclude=True)
+    """Bounds of its quality gates."""
+    origin: SkipJsonSchema[str] = Field("", exclude=True)
+    """The file that declares it, named in errors; no key of the file."""
 
     # -- look-ups; all raise KeyError for an unknown name, which validation has ruled out for declared references
 
@@ -117,9 +138,9 @@ class UncheckedCascade(Declared):
 
     def tasks_taught(self, teacher: Teacher) -> list[str]:
         """The tasks that a teacher labels: what its stage logs, what is mapped to another cascade's, or all."""
-        if teacher.kind == "logged":
+        if teacher.logged:
             return list(self.predictions_of(teacher.stage))
-        if teacher.kind == "cross_domain":
+        if teacher.foreign:
             return list(teacher.tasks)
         return [task.name for task in self.tasks]
 
@@ -129,8 +150,8 @@ class UncheckedCascade(Declared):
         return matching[0] if matching else None
 
 
-def _by_name(items: Sequence[Any], name: str) -> Any:
-    for item in items:
-        if item.name == name:
-            return item
+def _by_name(blocks: Sequence[_NamedT], name: str) -> _NamedT:
+    for block in blocks:
+        if block.name == name:
+            return block
     raise KeyError(name)

@@ -1,4 +1,4 @@
-"""What a wrong declaration is told: each wrong key by the names that its blocks go by, what was seen and expected.
+"""What is said of a wrong declaration: each wrong key by name, with what was expected and seen.
 
 Pydantic knows what is wrong and where, by place and in its own words; both are put into the user's here.
 """
@@ -6,11 +6,13 @@ Pydantic knows what is wrong and where, by place and in its own words; both are 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from ukdsl_assets.declaration.block import NAME
+from ukdsl_assets.declaration.places import Place, kinds_of, models_in, place_of
 from ukdsl_assets.errors import did_you_mean
 
 # Long values are cut.
@@ -25,15 +27,6 @@ class WrongDeclarationError(ValueError):
         self.problems = tuple(problems)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A key that is wrong: its path for people, how many steps lead there, and the models that may stand around it."""
-
-    path: str
-    depth: int
-    models: tuple[type[BaseModel], ...]
-
-
 def wrong_keys(model: type[BaseModel], content: Mapping[str, Any], error: ValidationError) -> list[tuple[str, str]]:
     """Each wrong key of a declaration as (top-level key, line for people), in Pydantic's order.
 
@@ -43,84 +36,58 @@ def wrong_keys(model: type[BaseModel], content: Mapping[str, Any], error: Valida
     Args:
         model: what `content`, as read from YAML, was validated by; error: what that raised.
     """
-    found: dict[str, list[_Problem]] = {}
-    tops = {}
+    lines: dict[str, str] = {}
+    by_path: dict[str, list[_Problem]] = {}
     for item in error.errors():
         reason = item.get("ctx", {}).get("error")
         if isinstance(reason, WrongDeclarationError):
-            for problem in reason.problems:
-                tops[problem], found[problem] = re.split(r"[.:]", problem, maxsplit=1)[0], []
+            lines |= {problem: re.split(r"[.:]", problem, maxsplit=1)[0] for problem in reason.problems}
             continue
-        place = _place(model, content, item["loc"])
-        if item["type"] == "union_tag_invalid":
-            place = _Place(f"{place.path}.kind", place.depth, place.models)
-        tops[place.path] = str(item["loc"][0]) if item["loc"] else ""
-        found.setdefault(place.path, []).append(_Problem(place.depth, *_expected(item, place), _seen(item)))
-    return [(tops[path], f"{path}: {_told(problems)}" if problems else path) for path, problems in found.items()]
+        problem = _problem(model, content, item)
+        by_path.setdefault(problem.place.path, []).append(problem)
+    lines |= {f"{path}: {_message(problems)}": problems[-1].top for path, problems in by_path.items()}
+    return [(top, line) for line, top in lines.items()]
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is wrong with one value, how deep it lies, a hint at the nearest known one, and what was seen."""
+    """What is wrong with a value; one that may be of several types has one for each.
 
-    depth: int
-    text: str
+    top: the top-level key that it stands below; hint: at the nearest known key or value.
+    """
+
+    place: Place
+    top: str
+    expected: str
     hint: str
     seen: str
 
 
-def _told(problems: list[_Problem]) -> str:
+def _problem(model: type[BaseModel], content: Mapping[str, Any], item: ErrorDetails) -> _Problem:
+    place = place_of(model, content, item["loc"])
+    if item["type"] == "union_tag_invalid":
+        place = Place(f"{place.path}.kind", place.depth, place.models)
+    top = str(item["loc"][0]) if item["loc"] else ""
+    return _Problem(place, top, *_expected(item, place), _seen(item))
+
+
+def _message(problems: list[_Problem]) -> str:
+    """What all types expect of one value, in one line."""
     # A value that is a list is wrong inside it, not for being no word, too.
-    deepest = [each for each in problems if each.depth == max(other.depth for other in problems)]
+    depth = max(each.place.depth for each in problems)
+    deepest = [each for each in problems if each.place.depth == depth]
     parts = []
     for seen in dict.fromkeys(each.seen for each in deepest):
         of_value = [each for each in deepest if each.seen == seen]
-        texts = list(dict.fromkeys(each.text for each in of_value))
-        also = [text.removeprefix("expected ") for text in texts[1:]]
-        parts.append(", or ".join([*texts[:1], *also]) + seen + "".join(dict.fromkeys(each.hint for each in of_value)))
+        first, *others = dict.fromkeys(each.expected for each in of_value)
+        hints = dict.fromkeys(each.hint for each in of_value)
+        parts.append(
+            ", or ".join([first, *(each.removeprefix("expected ") for each in others)]) + seen + "".join(hints)
+        )
     return "; ".join(parts)
 
 
-def _place(model: type[BaseModel], content: Any, location: Sequence[int | str]) -> _Place:
-    path, depth, here = "", 0, content
-    models: tuple[type[BaseModel], ...] = (model,)
-    around = models
-    for number, part in enumerate(location):
-        last = number == len(location) - 1
-        if isinstance(part, int):
-            if isinstance(here, list | tuple) and part < len(here):
-                here, depth = here[part], depth + 1
-                if isinstance(here, dict):
-                    path += f".{here['name']}" if isinstance(here.get("name"), str) else f".(number {part + 1})"
-            continue
-        fields = [each.model_fields[part] for each in models if part in each.model_fields]
-        if fields or (isinstance(here, dict) and part in here) or (last and not _is_branch(part)):
-            path, depth, around = f"{path}.{part}", depth + 1, models
-            models = tuple(found for field in fields for found in _models_in(field.annotation))
-            here = here.get(part) if isinstance(here, dict) else None
-        elif kinds := tuple(each for each in models if part in _kinds_of(each)):
-            # The branch that a block's `kind` chose.
-            models = around = kinds
-    return _Place(path.removeprefix(".") or "(file)", depth, around)
-
-
-def _is_branch(part: str) -> bool:
-    """Whether Pydantic put the part there to name a type that the value may have."""
-    return part in ("int", "float", "str", "bool", "[key]") or "[" in part
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for each in get_args(annotation):
-        yield from _models_in(each)
-
-
-def _kinds_of(model: type[BaseModel]) -> tuple[Any, ...]:
-    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
-
-
-def _expected(item: Any, place: _Place) -> tuple[str, str]:
+def _expected(item: ErrorDetails, place: Place) -> tuple[str, str]:
     """What was expected, and a hint at the nearest known key or value."""
     kind, context, value = item["type"], item.get("ctx", {}), item["input"]
     if kind == "extra_forbidden":
@@ -128,8 +95,7 @@ def _expected(item: Any, place: _Place) -> tuple[str, str]:
     if kind == "missing":
         return "has too few values" if isinstance(item["loc"][-1], int) else "is required and missing", ""
     if kind == "union_tag_not_found":
-        kinds = dict.fromkeys(name for model in place.models for inner in _inner(model, item) for name in inner)
-        return f"has no `kind`, expected one of {', '.join(kinds)}", ""
+        return f"has no `kind`, expected one of {', '.join(dict.fromkeys(_kinds_below(item, place)))}", ""
     if kind in ("union_tag_invalid", "literal_error"):
         tags = kind == "union_tag_invalid"
         known = re.findall(r"'([^']*)'", context["expected_tags" if tags else "expected"])
@@ -141,40 +107,45 @@ def _expected(item: Any, place: _Place) -> tuple[str, str]:
         return f"expected a text of the form {context['pattern']}", ""
     if kind == "value_error":
         return str(context["error"]), ""
-    for types, text in _WORDS.items():
+    for types, words in _WORDS.items():
         if kind in types:
-            return text(context), ""
+            return words(context), ""
     return item["msg"][:1].lower() + item["msg"][1:], ""
 
 
-def _unknown_key(key: str, place: _Place) -> tuple[str, str]:
-    known = [name for model in place.models for name in model.model_fields if name != "origin"]
-    if hint := did_you_mean(key, known):
+def _unknown_key(key: str, place: Place) -> tuple[str, str]:
+    """Which keys are known there, the nearest of them, or the block below to which the key belongs."""
+    fields = {name: field for model in place.models for name, field in model.model_fields.items() if not field.exclude}
+    if hint := did_you_mean(key, fields):
         return "unknown key", hint
     for model in place.models:
         for name, field in model.model_fields.items():
-            if any(key in inner.model_fields for inner in _models_in(field.annotation)):
+            if any(key in inner.model_fields for inner in models_in(field.annotation)):
                 return f"unknown key here; it belongs below `{name}`", ""
-    kinds = [str(name) for model in place.models for name in _kinds_of(model)]
+    kinds = [name for model in place.models for name in kinds_of(model)]
     of_kind = f" of kind {kinds[0]}" if len(kinds) == 1 else ""
-    return f"unknown key{of_kind}, expected some of {', '.join(dict.fromkeys(known))}", ""
+    return f"unknown key{of_kind}, expected some of {', '.join(fields)}", ""
 
 
-def _inner(model: type[BaseModel], item: Any) -> Iterator[tuple[Any, ...]]:
+def _kinds_below(item: ErrorDetails, place: Place) -> Iterator[str]:
+    """The kinds of the blocks that the key may hold."""
     names = [part for part in item["loc"] if isinstance(part, str)]
-    field = model.model_fields.get(names[-1]) if names else None
-    yield from (_kinds_of(each) for each in _models_in(field.annotation if field else None))
+    for model in place.models:
+        field = model.model_fields.get(names[-1]) if names else None
+        for inner in models_in(field.annotation if field else None):
+            yield from kinds_of(inner)
 
 
 def _one_of(known: Sequence[str]) -> str:
     return f"one of {', '.join(known)}" if len(known) > 1 else known[0]
 
 
-def _seen(item: Any) -> str:
+def _seen(item: ErrorDetails) -> str:
+    """The wrong value in brackets; nothing where it is absent or a whole block."""
     if item["type"] == "union_tag_invalid":
         return f" (saw {item['ctx']['tag']!r})"
-    inner = item["type"] == "value_error" and isinstance(item["input"], dict | list | BaseModel)
-    if inner or item["type"] in ("missing", "union_tag_not_found", "extra_forbidden"):
+    whole = item["type"] == "value_error" and isinstance(item["input"], dict | list | BaseModel)
+    if whole or item["type"] in ("missing", "union_tag_not_found", "extra_forbidden"):
         return ""
     shown = repr(item["input"])
     return f" (saw {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + ' ...'})"

@@ -7,7 +7,7 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.cross_domain import check_cross_domain
 from ukdsl_assets.declaration.read import SHIPPED, read_cascades
-from ukdsl_assets.defs.closed_impressions import label_assets
+from ukdsl_assets.defs.closed_impressions import closed_impression_assets
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
 from ukdsl_assets.defs.evidence import evidence_assets, evidence_job
@@ -26,7 +26,7 @@ from ukdsl_assets.settings import Settings
 FLOW = (
     log_assets,
     table_assets,
-    label_assets,
+    closed_impression_assets,
     teacher_assets,
     selection_assets,
     student_assets,
@@ -57,7 +57,7 @@ def build_defs(
     return dg.Definitions(
         assets=[*assets, *evidence_assets(workspace), *theory_assets(workspace)],
         jobs=[*jobs.values(), evidence_job(), theory_job()],
-        schedules=[each for name, cascade in cascades.items() for each in schedules(cascade, jobs[name])],
+        schedules=[schedule for name, cascade in cascades.items() for schedule in schedules(cascade, jobs[name])],
         # A process for each step would cost two seconds a step; see the reference on Dagster.
         executor=dg.in_process_executor,
         loggers=loggers,

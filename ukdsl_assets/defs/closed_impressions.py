@@ -4,25 +4,19 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.defs.graph.checks import check_specs, told_plainly
+from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TABLES, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS
-from ukdsl_assets.pipeline.closed_impressions import NAME, make_closed
-from ukdsl_assets.pipeline.tables import SQL_GATES
+from ukdsl_assets.pipeline.closed_impressions import CLOSED_IMPRESSIONS, RULES, stage_closed
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
-GATES = {
-    "logs_valid": "The logs of the closed day, read again, keep the contract.",
-    **SQL_GATES,
-}
 
-
-def label_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
+def closed_impression_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
     """[cascade, closed_impressions], where a student corrects its labels or waits for them."""
     if not any(student.delayed_feedback for student in cascade.students):
         return []
-    table: Table = (cascade.name, NAME)
+    table: Table = (cascade.name, CLOSED_IMPRESSIONS)
     described = spec(
         cascade,
         table,
@@ -34,15 +28,15 @@ def label_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefini
         deps=[dg.AssetKey((cascade.name, "event_log"))],
     )
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, RULES))
     def closed_impressions(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            made = make_closed(cascade, workspace, day_of(context))
-            yield from publish_staged(context, workspace, made.staged, made.results, made.inputs, {})
+        with errors_as_failures():
+            closed = stage_closed(day_of(context, workspace, cascade))
+            yield from publish_staged(context, workspace, closed.staged, closed.results, closed.inputs, {})
 
     return [closed_impressions]
 
 
 def delay_dependencies(cascade: Cascade, student: Student) -> list[dg.AssetDep]:
     """What a model or evaluation of the student reads of `closed_impressions` itself."""
-    return [since((cascade.name, NAME), DELAY_DAYS)] if student.delayed_feedback == "correct" else []
+    return [since((cascade.name, CLOSED_IMPRESSIONS), DELAY_DAYS)] if student.delayed_feedback == "correct" else []

@@ -8,7 +8,7 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher
-from ukdsl_assets.defs.graph.checks import check_specs, told_plainly
+from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TEACHERS, same_day, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_staged
 from ukdsl_assets.lake.tables.staging import removed_on_error
@@ -27,12 +27,13 @@ from ukdsl_assets.pipeline.cross_domain import (
     newest_model,
     with_source,
 )
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.recalibration import recalibration_of
-from ukdsl_assets.pipeline.teacher_labels import judged, write_labels
+from ukdsl_assets.pipeline.teacher_labels import judge_labels, write_labels
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import teacher_markdown
 
-# What is said of the labels, by the declared recalibration.
+# What the description of the labels adds, by the declared recalibration.
 HOW = {
     "none": "",
     "labels": " Each task's logits are moved along a line fitted to the impressions of {days} days up to the day that "
@@ -48,7 +49,7 @@ def cross_domain_assets(
     return [
         labels_asset(cascade, cascades[teacher.cascade], workspace, teacher)
         for teacher in cascade.teachers
-        if teacher.kind == "cross_domain"
+        if teacher.foreign
     ]
 
 
@@ -73,28 +74,29 @@ def labels_asset(
 
     @dg.multi_asset(name="__".join(labels), specs=specs, check_specs=check_specs(cascade, labels, rules))
     def cross_domain_labels(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            found = newest_model(other, teacher.model, workspace, day)
-            inputs = {**workspace.versions(day, *sources), "/".join(found.key): f"{found.day}/{found.version}"}
-            model = foreign_model(found.metadata, found.tensors, found.text, workspace.settings.threads)
-            moved = recalibration_of(cascade, workspace, teacher, model, day)
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            source = newest_model(Day(workspace, other, day.date), teacher.model)
+            inputs = {**day.versions(*sources), "/".join(source.key): f"{source.day}/{source.version}"}
+            model = foreign_model(source.metadata, source.tensors, source.text, day.settings.threads)
+            moved = recalibration_of(day, teacher, model)
             inputs |= moved.versions
             label = partial(labelled, cascade, teacher, model, moved.lines)
-            files = write_labels(cascade, workspace, teacher, labels, sources, day, label)
+            files = write_labels(day, teacher, labels, sources, label)
             with removed_on_error(files):
-                figures = evaluated_on_withheld(cascade, workspace, teacher, day, files)
+                figures = evaluated_on_withheld(day, teacher, files)
                 results = [
-                    *judged(cascade, workspace, teacher, day, files),
+                    *judge_labels(day, teacher, files),
                     *judge_against_constant(cascade, figures, teacher.allow_worse_than_constant),
                 ]
-                of_labels = workspace.lake.stage_files(labels, day, files)
-            told = {"source checkpoint": f"{'/'.join(found.key)}, {found.day}, {found.version}", **moved.told}
+                of_labels = day.lake.stage_files(labels, day.date, files)
+            metadata = {"source checkpoint": f"{'/'.join(source.key)}, {source.day}, {source.version}"}
+            metadata |= moved.messages
             both = moved.beside(figures)
-            staged = workspace.lake.stage_frame(evaluation, day, with_source(cascade, teacher, found, both))
+            staged = day.lake.stage_frame(evaluation, day.date, with_source(cascade, teacher, source, both))
             shown: dict[str, Any] = {"evaluation": dg.MarkdownMetadataValue(teacher_markdown(both, cascade.note))}
             meanings = SOURCE_MEANINGS | LABELS_MEANING | MEANINGS
-            yield committed(context, workspace, staged, inputs, told | shown, meanings)
-            yield from publish_staged(context, workspace, of_labels, results, inputs, told, record=moved.told)
+            yield committed(context, workspace, staged, inputs, metadata | shown, meanings)
+            yield from publish_staged(context, workspace, of_labels, results, inputs, metadata, record=moved.messages)
 
     return cross_domain_labels

@@ -8,27 +8,21 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.closed_impressions import delay_dependencies
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import EVALUATION, since, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, overview
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
 from ukdsl_assets.learning.evaluation.by_group import MEANINGS as GROUP_MEANINGS
-from ukdsl_assets.learning.evaluation.gates import judge_student
+from ukdsl_assets.learning.evaluation.gates import RULES, judge_student
 from ukdsl_assets.learning.evaluation.table import MEANINGS
 from ukdsl_assets.learning.students.student import ARMS
-from ukdsl_assets.pipeline.delays import known_delays, told_of_labels
+from ukdsl_assets.pipeline.delays import known_delays, labels_message
 from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards, judged_days
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import evaluation_markdown, groups_markdown, trends, withheld_requests
 
 # Dagster calls these checks non-blocking: they do not stop the day.
 DECIDES = " Where it fails, and not only warns, the student is not released."
-GATES = {
-    "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
-    "calibrated_on_impression": "It agrees with the labels of withheld impressions, at two standard errors.",
-    "normalized_entropy_on_impression_kept": "Its NE on impressions exceeds the baseline's by at most the bound.",
-    "normalized_entropy_on_consideration_kept": "Its NE on considered rows exceeds it by at most the bound.",
-}
 
 
 def evaluation_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -53,7 +47,7 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
     specs = [
         spec(
             cascade,
-            each,
+            asset,
             EVALUATION,
             description,
             kinds={"polars", "deltalake"},
@@ -63,38 +57,38 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
                 *delay_dependencies(cascade, student),
             ],
         )
-        for each, description in described.items()
+        for asset, description in described.items()
     ]
 
-    gates = {name: text + DECIDES for name, text in GATES.items()}
+    gates = {name: text + DECIDES for name, text in RULES.items()}
 
     @dg.multi_asset(name="__".join(table), specs=specs, check_specs=check_specs(cascade, table, gates, blocking=False))
     def evaluation(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day, serving = day_of(context), student.served_heads[-1]
-            days = judged_days(cascade, workspace, student, day)
-            inputs = workspace.versions(day, *tables)
-            inputs |= {f"{'/'.join(rows)}/{each}": workspace.partition(rows, each).data_version for each in days[:-1]}
-            found = checkpoints_of(cascade, workspace, student, day)
-            held = (shard for each in days for shard in held_shards(cascade, workspace, student, each, day))
-            judged, by_group = evaluated(cascade, student, held, found)
+        with errors_as_failures():
+            day, serving = day_of(context, workspace, cascade), student.served_heads[-1]
+            days, checkpoints = judged_days(day, student), checkpoints_of(day, student)
+            held = (shard for judged_day in days for shard in held_shards(day.on(judged_day), student, day.date))
+            judged, by_group = evaluated(cascade, student, held, checkpoints)
             yield from check_results(table, judge_student(cascade, student, judged))
-            inputs |= {arm: each.version for arm, each in found.items()}
+            inputs = day.versions(*tables)
+            for earlier in days[:-1]:
+                inputs[f"{'/'.join(rows)}/{earlier}"] = day.on(earlier).partition(rows).data_version
+            inputs |= {arm: checkpoint.version for arm, checkpoint in checkpoints.items()}
             staged, staged_groups = (
-                workspace.lake.stage_frame(*each) for each in ((table, day, judged), (grouped, day, by_group))
+                day.lake.stage_frame(key, day.date, frame) for key, frame in ((table, judged), (grouped, by_group))
             )
-            data = f"{cascade.note}, seed {student.seed}, {withheld_requests(cascade, day)}"
+            data = f"{cascade.note}, seed {student.seed}, {withheld_requests(cascade, day.date)}"
             shown = {"calibration": dg.MarkdownMetadataValue(groups_markdown(by_group, serving))}
             yield committed(context, workspace, staged_groups, inputs, shown, MEANINGS | GROUP_MEANINGS)
-            drawn = judged.with_columns(day=pl.lit(day)), by_group.with_columns(day=pl.lit(day))
-            told: dict[str, Any] = {
+            drawn = judged.with_columns(day=pl.lit(day.date)), by_group.with_columns(day=pl.lit(day.date))
+            metadata: dict[str, Any] = {
                 "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
                 "days": ", ".join(map(str, days)),
                 **overview({student.name: drawn}),
-                **told_of_labels(cascade, student, known_delays(workspace, cascade, student, day)),
-                **link_to_report(workspace, cascade, day),
+                **labels_message(cascade, student, known_delays(day, student)),
+                **link_to_report(day),
                 **trends(serving, judged),
             }
-            yield committed(context, workspace, staged, inputs, told, MEANINGS)
+            yield committed(context, workspace, staged, inputs, metadata, MEANINGS)
 
     return evaluation

@@ -6,11 +6,11 @@ import dagster as dg
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.defs.graph.checks import check_results, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, errors_as_failures
 from ukdsl_assets.defs.graph.keys import EVIDENCE
-from ukdsl_assets.defs.graph.publishing import Events, committed_whole
+from ukdsl_assets.defs.graph.publishing import Events, committed_undated
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.pipeline.progress import told_now_and_then
+from ukdsl_assets.pipeline.progress import progress_now_and_then
 from ukdsl_assets.pipeline.workspace import Workspace
 
 TABLE = (EVIDENCE, "table1")
@@ -45,14 +45,14 @@ def evidence_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
         from ukdsl_assets.evidence.document import section
         from ukdsl_assets.evidence.summary import aim_lines, long_form
 
-        with told_plainly():
-            found = measured_table1(workspace, told_now_and_then(context.log.info, "table1", "worlds"))
-            reached = all(aim["reached"] for aim in found["aims"])
-            verdict = GateResult("aims_reached", reached, " ".join(aim_lines(found)), "WARN")
+        with errors_as_failures():
+            result = measured_table1(workspace, progress_now_and_then(context.log.info, "table1", "worlds"))
+            reached = all(aim["reached"] for aim in result["aims"])
+            verdict = GateResult("aims_reached", reached, " ".join(aim_lines(result)), "WARN")
             yield from check_results(TABLE, [verdict])
-            frame = pl.DataFrame(long_form(found), schema=dict(zip(MEANINGS, DTYPES, strict=True)), orient="row")
-            shown = {"evidence": dg.MetadataValue.md(section(found))}
-            yield committed_whole(context, workspace, TABLE, frame, MEANINGS, shown)
+            frame = pl.DataFrame(long_form(result), schema=dict(zip(MEANINGS, DTYPES, strict=True)), orient="row")
+            shown = {"evidence": dg.MetadataValue.md(section(result))}
+            yield committed_undated(context, workspace, TABLE, frame, MEANINGS, shown)
 
     return [table1]
 
@@ -64,14 +64,14 @@ def measured_table1(workspace: Workspace, progress: Any) -> dict[str, Any]:
     """The study's result over the worlds, from the units below the lake, measured where they are missing."""
     from ukdsl_assets.evidence.registry import study
     from ukdsl_assets.evidence.summary import result_of
-    from ukdsl_assets.evidence.units import measured, scratch_folder, settings_of
+    from ukdsl_assets.evidence.units import measured_units, scratch_folder, settings_of
     from ukdsl_assets.simulation.scales import SCALES
 
     chosen, settings = study("table1"), workspace.settings
     given = {"requests": SCALES[settings.scale].requests}
     wanted = [settings_of(chosen, seed, given) for seed in range(1, WORLDS + 1)]
     root = f"{settings.lake}/evidence"
-    units = measured(chosen, wanted, root, scratch_folder(settings.lake), settings.threads, progress)
+    units = measured_units(chosen, wanted, root, scratch_folder(settings.lake), settings.threads, progress)
     return result_of(chosen, units, f"ukdsl evidence table1 --worlds {WORLDS} --set requests={given['requests']}")
 
 

@@ -1,26 +1,15 @@
-"""Group 1: the cascade's logs of a day, both audited against the contract before either is published."""
+"""Group 1: the cascade's logs of a day, both judged against the contract before either is published."""
 
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, refuse_if_blocked, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked
 from ukdsl_assets.defs.graph.keys import LOGS, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
 from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.logs.gates.day import RULES
 from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
 from ukdsl_assets.pipeline.workspace import Table, Workspace
-
-CANDIDATE_GATES = {
-    "contract": "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
-    "keys_unique": "One row per request and candidate.",
-    "probabilities_valid": "Predictions and audit columns are finite and in [0, 1].",
-    "late_stage_present": "The deepest stage that logs predictions has scored candidates of most requests.",
-    "volume_near_trailing_median": "The day has about as many rows as the days of the week before.",
-}
-EVENT_GATES = {
-    "contract": "Columns, types and event names are those of the contract; no event comes before its request.",
-    "events_have_candidates": "Every event belongs to a candidate that was shown.",
-}
 
 
 def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -28,6 +17,7 @@ def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefiniti
     candidates: Table = (cascade.name, "candidate_log")
     events: Table = (cascade.name, "event_log")
     source = cascade.source.kind
+    of_candidates, of_events = RULES["candidate_log"], RULES["event_log"]
 
     @dg.multi_asset(
         name=f"{cascade.name}__logs",
@@ -35,16 +25,15 @@ def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefiniti
             spec(cascade, candidates, LOGS, f"What each stage scored, predicted and showed ({source} source)."),
             spec(cascade, events, LOGS, "Outcomes of the day's requests, late ones too once they are known."),
         ],
-        check_specs=[*check_specs(cascade, candidates, CANDIDATE_GATES), *check_specs(cascade, events, EVENT_GATES)],
+        check_specs=[*check_specs(cascade, candidates, of_candidates), *check_specs(cascade, events, of_events)],
     )
     def logs(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            rows = workspace.lake.row_counts(candidates, workspace.trailing(candidates, day))
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            rows = day.lake.row_counts(candidates, day.trailing(candidates))
             # Taken before reading: what comes meanwhile may be missed.
-            clock = known_until(cascade, workspace.settings, day)
-            reader = workspace.source(cascade, context.log.info)
-            judged, staged = judge_and_stage(cascade, workspace, reader, day, list(rows.values()), clock)
+            clock = known_until(cascade, day.settings, day.date)
+            judged, staged = judge_and_stage(day, day.source(context.log.info), list(rows.values()), clock)
             yield from check_results(candidates, judged.candidate_log)
             yield from check_results(events, judged.event_log)
             refuse_if_blocked({candidates: judged.candidate_log, events: judged.event_log})

@@ -4,16 +4,15 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, result, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, result
 from ukdsl_assets.defs.graph.keys import RELEASE, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report
 from ukdsl_assets.defs.graph.publishing import Events, day_of
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.pipeline.release import decide, how_to_score
+from ukdsl_assets.pipeline.release import RULES, decide, how_to_score
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import history_markdown
 
-GATES = {"all_gates_passed": "Every gate of the evaluated checkpoint passed."}
 # The newest decisions are shown; all are kept.
 SHOWN_DECISIONS = 30
 
@@ -38,23 +37,23 @@ def release_asset(cascade: Cascade, workspace: Workspace, student: Student) -> d
     )
 
     @dg.multi_asset(
-        name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES, blocking=False)
+        name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, RULES, blocking=False)
     )
     def release(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            decision = decide(workspace, cascade, student, day)
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            decision = decide(day, student)
             yield from check_results(table, [GateResult("all_gates_passed", not decision.reasons, decision.message)])
-            history = workspace.checkpoints.release_history(table[:2], last=SHOWN_DECISIONS)
-            released = workspace.checkpoints.released(table[:2])
+            history = day.checkpoints.release_history(table[:2], last=SHOWN_DECISIONS)
+            released = day.checkpoints.released(table[:2])
             yield result(
                 table,
                 decision.checkpoint,
                 {
                     "decision": decision.message,
                     "released": released["checkpoint"] if released else "nothing yet",
-                    **(how_to_score(workspace, table[:2], released) if released else {}),
-                    **link_to_report(workspace, cascade, day),
+                    **(how_to_score(day.settings, table[:2], released) if released else {}),
+                    **link_to_report(day),
                     "history": dg.MarkdownMetadataValue(history_markdown(history)),
                 },
             )

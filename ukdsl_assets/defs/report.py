@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.defs.graph.checks import result, told_plainly
+from ukdsl_assets.defs.graph.checks import errors_as_failures, result
 from ukdsl_assets.defs.graph.keys import REPORT, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, overview
 from ukdsl_assets.defs.graph.publishing import Events, day_of
@@ -30,18 +30,18 @@ def report_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefin
         "stages, and of every student what distillation did, reliability, segments, trends, selected features, gates "
         "and releases.",
         kinds={"html"},
-        deps=[dg.AssetKey(each) for each in upstream],
+        deps=[dg.AssetKey(key) for key in upstream],
     )
 
     @dg.multi_asset(name="__".join(table), specs=[described])
     def report(context: dg.AssetExecutionContext) -> Events:
         from ukdsl_assets.reports.html import write_report
 
-        with told_plainly():
-            day = day_of(context)
-            made = write_report(workspace.settings, cascade, day)
-            drawn = {each.student.name: (each.evaluation, each.groups) for each in made.report.students}
-            shown = {**link_to_report(workspace, cascade, day), "bytes": dg.MetadataValue.int(made.bytes)}
-            yield result(table, made.version, shown | overview(drawn))
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            written = write_report(day.settings, cascade, day.date)
+            drawn = {part.student.name: (part.evaluation, part.groups) for part in written.report.students}
+            shown = {**link_to_report(day), "bytes": dg.MetadataValue.int(written.bytes)}
+            yield result(table, written.version, shown | overview(drawn))
 
     return [report]

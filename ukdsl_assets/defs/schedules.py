@@ -27,5 +27,5 @@ def schedules(cascade: Cascade, job: Any) -> list[Any]:
     """None for a cascade whose logs have ended. Dagster gives the classes of unresolved jobs no public name."""
     if cascade.last_day is not None:
         return []
-    taught = any(teacher.kind == "cross_domain" for teacher in cascade.teachers)
+    taught = any(teacher.foreign for teacher in cascade.teachers)
     return [dg.build_schedule_from_partitioned_job(job, hour_of_day=HOUR_UTC + taught)]

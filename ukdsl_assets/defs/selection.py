@@ -8,12 +8,12 @@ from typing import Any
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, refuse_if_blocked, result, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked, result
 from ukdsl_assets.defs.graph.keys import SELECTION, since, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, rankings
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_frame
-from ukdsl_assets.defs.students import gates_of
 from ukdsl_assets.frames.splits import halves
 from ukdsl_assets.pipeline.evaluation import held_shards
 from ukdsl_assets.pipeline.progress import training_progress
@@ -25,7 +25,7 @@ from ukdsl_assets.pipeline.selection import (
     readers_elsewhere,
     selected_before,
 )
-from ukdsl_assets.pipeline.students import TrainedArm, as_student, shard_readers, train_arm
+from ukdsl_assets.pipeline.students import TrainedArm, arm_rules, as_student, shard_readers, train_arm
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.selection_section import comparison_markdown
 from ukdsl_assets.selection.choice import MEANINGS as CHOICE_MEANINGS
@@ -56,31 +56,29 @@ def simplified_student(cascade: Cascade, workspace: Workspace, student: Student)
         SELECTION,
         f"{student.name} with all {len(cascade.candidates_of(student))} candidate features, on labelled and "
         f"teacher-labelled rows; {selection.trainings} training(s), whose importance is averaged.",
-        kinds={"lightgbm" if (selection.architecture or student.architecture).kind == "lightgbm" else "pytorch"},
+        kinds={"pytorch" if (selection.architecture or student.architecture).is_network else "lightgbm"},
         deps=[since(rows, selection.window_days)],
     )
 
-    gates = gates_of(student, "distilled")
+    gates = arm_rules(student, "distilled")
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, gates))
     def checkpoints(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
             trained: list[TrainedArm] = []
             for training in range(selection.trainings):
                 declared = simplified(cascade, student, training)
                 progress = training_progress(context.log.info, f"{student.name} simplified, training {training + 1}")
-                trained.append(
-                    train_arm(workspace, cascade, declared, "distilled", day, progress, name=checkpoint_name(training))
-                )
-            # Each gate holds for every training; the first that fails is told.
-            by_gate = zip(*(each.results for each in trained), strict=True)
-            results = [next((each for each in same if not each.passed), same[0]) for same in by_gate]
+                trained.append(train_arm(day, declared, "distilled", progress, name=checkpoint_name(training)))
+            # Each gate holds for every training; the first that fails is shown.
+            by_gate = zip(*(arm.results for arm in trained), strict=True)
+            results = [next((verdict for verdict in same if not verdict.passed), same[0]) for same in by_gate]
             yield from check_results(table, results)
             refuse_if_blocked({table: results})
-            for each in trained:
-                workspace.checkpoints.publish(each.checkpoint)
-            version = "-".join(each.checkpoint.version for each in trained)
+            for arm in trained:
+                day.checkpoints.publish(arm.checkpoint)
+            version = "-".join(arm.checkpoint.version for arm in trained)
             yield result(table, version, trained[0].figures | {"trainings": len(trained)})
 
     return checkpoints
@@ -91,7 +89,7 @@ def importance(cascade: Cascade, workspace: Workspace, student: Student) -> dg.A
     tables: dict[str, Table] = {domain: (cascade.name, student.name, name) for domain, name in IMPORTANCE.items()}
     rows: Table = (cascade.name, student.name, "teacher_augmented")
     selection, features = selection_of(student), cascade.candidates_of(student)
-    where = {"IMP": "shown rows, against labels", "CD": "considered rows, against the teacher"}
+    where = {IMP: "shown rows, against labels", CD: "considered rows, against the teacher"}
     specs = [
         spec(
             cascade,
@@ -107,29 +105,29 @@ def importance(cascade: Cascade, workspace: Workspace, student: Student) -> dg.A
         for domain in IMPORTANCE
     ]  # fmt: skip
 
-    @dg.multi_asset(name="__".join((*tables["IMP"][:2], "importance")), specs=specs)
+    @dg.multi_asset(name="__".join((*tables[IMP][:2], "importance")), specs=specs)
     def importances(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            found = [
-                workspace.checkpoints.load((cascade.name, student.name, checkpoint_name(training)), day)
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            checkpoints = [
+                day.checkpoints.load(day.table(student.name, checkpoint_name(training)), day.date)
                 for training in range(selection.trainings)
             ]
-            days = workspace.window(rows, day, selection.window_days)
-            made = importance_tables(
-                [as_student(each) for each in found],
-                measured_rows(workspace, rows, days, selection.rows, student.seed),
+            days = day.window(rows, selection.window_days)
+            measured = importance_tables(
+                [as_student(checkpoint) for checkpoint in checkpoints],
+                measured_rows(day, rows, days, selection.rows, student.seed),
                 features,
                 selection,
                 student.seed,
-                workspace.settings.threads,
+                day.settings.threads,
                 context.log.info,
             )
-            inputs = {each.key[-1]: each.version for each in found} | workspace.versions(day, rows)
+            inputs = {checkpoint.key[-1]: checkpoint.version for checkpoint in checkpoints} | day.versions(rows)
             # Both tables are staged before either is committed.
-            staged = [workspace.lake.stage_frame(tables[domain], day, made[domain]) for domain in IMPORTANCE]
-            for each in staged:
-                yield committed(context, workspace, each, inputs, {}, IMPORTANCE_MEANINGS)
+            staged = [day.lake.stage_frame(tables[domain], day.date, measured[domain]) for domain in IMPORTANCE]
+            for partition in staged:
+                yield committed(context, workspace, partition, inputs, {}, IMPORTANCE_MEANINGS)
 
     return importances
 
@@ -141,7 +139,7 @@ def feature_union(cascade: Cascade, workspace: Workspace, student: Student) -> d
     importance = {domain: (cascade.name, student.name, name) for domain, name in IMPORTANCE.items()}
     selection, features = selection_of(student), cascade.candidates_of(student)
     others: list[Table] = [
-        (cascade.name, each.name, "teacher_augmented") for each in cascade.students if each != student
+        (cascade.name, other.name, "teacher_augmented") for other in cascade.students if other != student
     ]
     use = "is trained with from the next day on" if student.features == "selected" else "could be trained with"
     described = spec(
@@ -150,26 +148,26 @@ def feature_union(cascade: Cascade, workspace: Workspace, student: Student) -> d
         SELECTION,
         f"The features that {student.name} {use}, by rule {selection.rule}, and what every rule would choose.",
         kinds={"polars", "deltalake"},
-        deps=[dg.AssetKey(each) for each in (*importance.values(), rows, *others)],
+        deps=[dg.AssetKey(key) for key in (*importance.values(), rows, *others)],
     )
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, RULES))
     def union(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            found = {domain: workspace.lake.scan(key, [day]).collect() for domain, key in importance.items()}
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            rankings_of = {domain: day.lake.scan(key, [day.date]).collect() for domain, key in importance.items()}
             towers = student.architecture.kind == "two_tower"
-            chosen = choice_table(scores_from(found, features), features, selection, towers)
-            held, before = judged_rows(cascade, workspace, student, day), selected_before(workspace, table, day)
-            elsewhere = readers_elsewhere(cascade, workspace, student, day)
-            results = judge_selection(cascade, student, chosen, found, held, before, elsewhere)
-            inputs = workspace.versions(day, *importance.values(), rows)
-            told: dict[str, Any] = {
+            chosen = choice_table(scores_from(rankings_of, features), features, selection, towers)
+            held, before = judged_rows(day, student), selected_before(day, table)
+            elsewhere = readers_elsewhere(day, student)
+            results = judge_selection(cascade, student, chosen, rankings_of, held, before, elsewhere)
+            inputs = day.versions(*importance.values(), rows)
+            metadata: dict[str, Any] = {
                 "chosen": ", ".join(chosen_of(chosen)),
-                **rankings(found, chosen),
-                **link_to_report(workspace, cascade, day),
+                **rankings(rankings_of, chosen),
+                **link_to_report(day),
             }
-            yield from publish_frame(context, workspace, table, chosen, results, inputs, told, CHOICE_MEANINGS)
+            yield from publish_frame(context, day, table, chosen, results, inputs, metadata, CHOICE_MEANINGS)
 
     return union
 
@@ -196,24 +194,24 @@ def selection_comparison(cascade: Cascade, workspace: Workspace, student: Studen
 
     @dg.multi_asset(name="__".join(table), specs=[described])
     def comparison(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            days = workspace.window(rows, day, selection.window_days)
-            read = shard_readers(workspace, rows, days, max(workspace.partition(rows, each).version for each in days))
-            held = (halves(shard, student.seed)[1] for shard in held_shards(cascade, workspace, student, day))
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            days = day.window(rows, selection.window_days)
+            read = shard_readers(day, rows, days, max(day.on(past_day).partition(rows).version for past_day in days))
+            held = (halves(shard, student.seed)[1] for shard in held_shards(day, student))
             compared = compare_rules(
                 cascade,
                 student,
-                marked(workspace.lake.scan(union, [day]).collect()),
+                marked(day.lake.scan(union, [day.date]).collect()),
                 read,
                 held,
-                workspace.settings.training_threads,
+                day.settings.training_threads,
                 context.log.info,
             )
-            inputs = workspace.versions(day, union, rows)
-            judged = f"half of the withheld requests of {day}, by which no rule chose"
+            inputs = day.versions(union, rows)
+            judged = f"half of the withheld requests of {day.date}, by which no rule chose"
             data = f"{cascade.note}, {judged}, seed {student.seed}; NE relative to rule impression"
-            told = {"table 2": dg.MarkdownMetadataValue(comparison_markdown(compared, data))}
-            yield from publish_frame(context, workspace, table, compared, [], inputs, told, COMPARISON_MEANINGS)
+            metadata = {"table 2": dg.MarkdownMetadataValue(comparison_markdown(compared, data))}
+            yield from publish_frame(context, day, table, compared, [], inputs, metadata, COMPARISON_MEANINGS)
 
     return comparison

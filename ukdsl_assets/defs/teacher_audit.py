@@ -1,10 +1,10 @@
-"""Group 3: teacher_audit, what a teacher says on explored rows of the trailing days, and a check."""
+"""Group 3: teacher_audit, a teacher's calibration on explored rows of the trailing days, and a check."""
 
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import Teacher
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
 from ukdsl_assets.learning.teachers.exploration import MEANINGS, audit_rules, judge_exploration
@@ -13,7 +13,7 @@ from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 
 def audit_asset(cascade: Cascade, workspace: Workspace, teacher: Teacher) -> dg.AssetsDefinition:
-    """[cascade, teacher, teacher_audit]: published whatever it says; its checks only tell."""
+    """[cascade, teacher, teacher_audit]: published whatever its figures are; its checks do not block."""
     table: Table = (cascade.name, teacher.name, "teacher_audit")
     read: list[Table] = [(cascade.name, "impressions"), (cascade.name, teacher.name, "teacher_labels")]
     described = spec(
@@ -23,18 +23,18 @@ def audit_asset(cascade: Cascade, workspace: Workspace, teacher: Teacher) -> dg.
         f"Calibration of {teacher.name} on rows that exploration showed, weighted by 1 / propensity, on the day and "
         f"over {cascade.exploration_days} days, with 95% intervals, and the correction that they support.",
         kinds={"polars", "deltalake"},
-        deps=[since(each, cascade.exploration_days) for each in read],
+        deps=[since(key, cascade.exploration_days) for key in read],
     )
     rules = audit_rules(cascade, teacher)
     checks = check_specs(cascade, table, rules, blocking=False)
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=checks)
     def audit(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            frame = audited(cascade, workspace, teacher, day)
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            frame = audited(day, teacher)
             yield from check_results(table, judge_exploration(cascade, frame))
-            staged = workspace.lake.stage_frame(table, day, frame)
-            yield committed(context, workspace, staged, workspace.versions(day, *read), {}, MEANINGS)
+            staged = day.lake.stage_frame(table, day.date, frame)
+            yield committed(context, workspace, staged, day.versions(*read), {}, MEANINGS)
 
     return audit

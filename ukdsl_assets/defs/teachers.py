@@ -1,30 +1,29 @@
-"""Group 3: teachers, each with one table of labels that every student reads, audited before it is published."""
+"""Group 3: teachers, each with one table of labels that every student reads, judged before it is published."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import FoundationTeacher, LoggedTeacher, TrainedTeacher
-from ukdsl_assets.defs.graph.checks import check_results, check_specs, refuse_if_blocked, result, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked, result
 from ukdsl_assets.defs.graph.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.defs.tables import sql_asset
 from ukdsl_assets.defs.teacher_audit import audit_asset
+from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables.staging import removed_on_error
-from ukdsl_assets.learning.teachers import trained as teacher_models
+from ukdsl_assets.learning.teachers import trained
 from ukdsl_assets.learning.teachers.gates import teacher_rules
-from ukdsl_assets.learning.training.delayed_feedback import told_as_seen
+from ukdsl_assets.learning.training.delayed_feedback import labels_as_seen_messages
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.progress import training_progress
-from ukdsl_assets.pipeline.teacher_labels import judged, write_labels
-from ukdsl_assets.pipeline.teachers import train_teacher
+from ukdsl_assets.pipeline.tables import table_model
+from ukdsl_assets.pipeline.teacher_labels import judge_labels, write_labels
+from ukdsl_assets.pipeline.teachers import checkpoint_rules, loaded_teacher, train_teacher
 from ukdsl_assets.pipeline.workspace import Table, Workspace
-
-GATES = {
-    "reloads_to_the_same_predictions": "The checkpoint read back predicts the same, bit by bit.",
-    "no_withheld_request_in_training": "None of the requests trained on is withheld.",
-}
-
 
 LOGGED_MODEL = "logged_teacher_labels"
 MODELS = {"trained": "LightGBM", "foundation": "One network"}
@@ -39,19 +38,23 @@ def teacher_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefi
     assets = []
     for teacher in cascade.teachers:
         assets.append(audit_asset(cascade, workspace, teacher))
-        if teacher.kind == "logged":
+        if teacher.logged:
             assets.append(logged_labels(cascade, workspace, teacher))
-        elif teacher.kind != "cross_domain":
+        elif teacher.trained_here:
             assets += [trained_checkpoint(cascade, workspace, teacher), trained_labels(cascade, workspace, teacher)]
     return assets
 
 
 def logged_labels(cascade: Cascade, workspace: Workspace, teacher: LoggedTeacher) -> dg.AssetsDefinition:
-    """What a later stage predicted when it served, as labels: an SQL model with the teacher's audit on top."""
+    """What a later stage predicted when it served, as labels: an SQL model, judged by the teacher's gates too."""
     table: Table = (cascade.name, teacher.name, "teacher_labels")
 
-    rules, audit = teacher_rules(cascade, teacher), partial(judged, cascade, workspace, teacher)
-    return sql_asset(cascade, workspace, LOGGED_MODEL, table, TEACHERS, teacher=teacher, rules=rules, audit=audit)
+    model = table_model(cascade, workspace, LOGGED_MODEL, table, teacher=teacher)
+
+    def judge(day: Day, files: Sequence[str]) -> list[GateResult]:
+        return judge_labels(day, teacher, files)
+
+    return sql_asset(cascade, workspace, replace(model, judge=judge), TEACHERS, teacher_rules(cascade, teacher))
 
 
 def trained_checkpoint(
@@ -60,28 +63,30 @@ def trained_checkpoint(
     """Trees or a network, trained on the impressions of a rolling window that are not withheld."""
     table: Table = (cascade.name, teacher.name, "teacher_checkpoint")
     impressions: Table = (cascade.name, "impressions")
-    as_seen = told_as_seen(cascade, cascade.tasks_taught(teacher))
+    label_messages = labels_as_seen_messages(cascade, cascade.tasks_taught(teacher))
     described = spec(
         cascade,
         table,
         TEACHERS,
         f"{MODELS[teacher.kind]} for {', '.join(cascade.tasks_taught(teacher))} on {teacher.window_days} days of "
         f"impressions, with every feature known at {teacher.stage}."
-        + "".join(f" Labels of {told}." for told in as_seen.values()),
+        + "".join(f" Labels of {message}." for message in label_messages.values()),
         kinds=KINDS[teacher.kind],
         deps=[since(impressions, teacher.window_days)],
     )
 
-    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, GATES))
+    checks = check_specs(cascade, table, checkpoint_rules())
+
+    @dg.multi_asset(name="__".join(table), specs=[described], check_specs=checks)
     def checkpoint(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            progress = training_progress(context.log.info, teacher.name)
-            saved, results, figures = train_teacher(cascade, workspace, teacher, day, progress)
-            yield from check_results(table, results)
-            refuse_if_blocked({table: results})
-            workspace.checkpoints.publish(saved)
-            yield result(table, saved.version, {"checkpoint": saved.version, **figures, **as_seen})
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            of_day = train_teacher(day, teacher, training_progress(context.log.info, teacher.name))
+            yield from check_results(table, of_day.results)
+            refuse_if_blocked({table: of_day.results})
+            day.checkpoints.publish(of_day.checkpoint)
+            version = of_day.checkpoint.version
+            yield result(table, version, {"checkpoint": version, **of_day.figures, **label_messages})
 
     return checkpoint
 
@@ -98,22 +103,21 @@ def trained_labels(
         TEACHERS,
         f"Predictions of {teacher.name} for all rows that {teacher.stage} scored, computed once a day.",
         kinds=KINDS[teacher.kind] | {"deltalake"},
-        deps=[dg.AssetKey((*table[:2], "teacher_checkpoint")), *(dg.AssetKey(each) for each in sources)],
+        deps=[dg.AssetKey((*table[:2], "teacher_checkpoint")), *(dg.AssetKey(key) for key in sources)],
     )
     rules = teacher_rules(cascade, teacher)
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, rules))
     def labels(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
-            day = day_of(context)
-            found = workspace.checkpoints.load(table[:2], day)
-            inputs = {**workspace.versions(day, *sources), "teacher_checkpoint": found.version}
-            teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
-            predict = partial(teacher_models.predict, teaching, threads=workspace.settings.threads)
-            files = write_labels(cascade, workspace, teacher, table, sources, day, predict)
+        with errors_as_failures():
+            day = day_of(context, workspace, cascade)
+            checkpoint = day.checkpoints.load(table[:2], day.date)
+            inputs = {**day.versions(*sources), "teacher_checkpoint": checkpoint.version}
+            predict = partial(trained.predict, loaded_teacher(checkpoint), threads=day.settings.threads)
+            files = write_labels(day, teacher, table, sources, predict)
             with removed_on_error(files):
-                results = judged(cascade, workspace, teacher, day, files)
-                staged = workspace.lake.stage_files(table, day, files)
+                results = judge_labels(day, teacher, files)
+                staged = day.lake.stage_files(table, day.date, files)
             yield from publish_staged(context, workspace, staged, results, inputs, {})
 
     return labels

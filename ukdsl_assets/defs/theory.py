@@ -8,9 +8,9 @@ import dagster as dg
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.defs.graph.checks import check_results, refuse_if_blocked, told_plainly
+from ukdsl_assets.defs.graph.checks import check_results, errors_as_failures, refuse_if_blocked
 from ukdsl_assets.defs.graph.keys import THEORY
-from ukdsl_assets.defs.graph.publishing import Events, committed_whole
+from ukdsl_assets.defs.graph.publishing import Events, committed_undated
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.storage import Storage
 from ukdsl_assets.pipeline.workspace import Workspace
@@ -22,7 +22,7 @@ PRINTED = ("figures", "two_stage_calibration.pdf")
 
 
 # A table with the meanings of its columns and the verdicts on its claims.
-Made = tuple[pl.DataFrame, Mapping[str, str], list[GateResult]]
+JudgedTable = tuple[pl.DataFrame, Mapping[str, str], list[GateResult]]
 
 
 def theory_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -60,7 +60,7 @@ def theory_asset(
     name: str,
     description: str,
     claims: Mapping[str, str],
-    make: Callable[[], Made],
+    make: Callable[[], JudgedTable],
     show: Callable[[Workspace, pl.DataFrame], dict[str, Any]] = lambda workspace, frame: {},
 ) -> dg.AssetsDefinition:
     """One table, published when its claims hold; `show` gives metadata of what was published."""
@@ -79,16 +79,16 @@ def theory_asset(
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=checks)
     def theory(context: dg.AssetExecutionContext) -> Events:
-        with told_plainly():
+        with errors_as_failures():
             frame, meanings, results = make()
             yield from check_results(table, results)
             refuse_if_blocked({table: results})
-            yield committed_whole(context, workspace, table, frame, meanings, show(workspace, frame))
+            yield committed_undated(context, workspace, table, frame, meanings, show(workspace, frame))
 
     return theory
 
 
-def bias_curves() -> Made:
+def bias_curves() -> JudgedTable:
     """Of selection_bias_curves."""
     from ukdsl_assets.theory.tables import BIAS_MEANINGS, selection_bias_curves
 
@@ -96,7 +96,7 @@ def bias_curves() -> Made:
     return frame, BIAS_MEANINGS, judge_bias(frame)
 
 
-def two_stages() -> Made:
+def two_stages() -> JudgedTable:
     """Of two_stage_calibration."""
     from ukdsl_assets.theory.tables import STAGE_MEANINGS, two_stage_calibration
 

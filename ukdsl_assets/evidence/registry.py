@@ -27,5 +27,5 @@ MODULES: dict[str, tuple[str, str]] = {
 
 def study(name: str) -> Study:
     """KeyError if there is none of this name."""
-    found: Study = import_module(f"ukdsl_assets.evidence.studies.{MODULES[name][0]}").STUDY
-    return found
+    definition: Study = import_module(f"ukdsl_assets.evidence.studies.{MODULES[name][0]}").STUDY
+    return definition

@@ -2,7 +2,7 @@
 
 To add one, write a module beside this one with
 
-    def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+    def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
         return {"main": [{"arm": "baseline", "calibration": 1.27}, {"arm": "distilled", "calibration": 1.01}]}
 
     STUDY = Study(
@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-Told = Callable[[int, int], None]
+# Called with steps done and steps in all.
+StudyProgress = Callable[[int, int], None]
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -74,14 +75,14 @@ class Study:
         the top of a module (it is sent to processes by name), on one thread.
     defaults: its settings beside the seed, JSON values. meanings: what each of them is, for `--help`.
     seeds: how many are measured where nothing else is asked for.
-    aims: what the figures should be, told as reached or not beside them.
+    aims: what the figures should be; shown beside them as reached or not.
     """
 
     name: str
     question: str
     data: str
     version: int
-    measure: Callable[[Mapping[str, Any], Path, Told], Rows]
+    measure: Callable[[Mapping[str, Any], Path, StudyProgress], Rows]
     defaults: Mapping[str, Any]
     meanings: Mapping[str, str]
     tables: tuple[TableOf, ...]

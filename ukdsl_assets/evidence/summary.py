@@ -27,7 +27,7 @@ def result_of(study: Study, units: Sequence[Unit], command: str) -> dict[str, An
             "keys": list(table.keys),
             "figures": dict(table.figures),
             "folded": table.folded,
-            "beside": [dict(each) for each in table.beside],
+            "beside": [dict(line) for line in table.beside],
             "lines": summary(table, units),
         }
         for table in study.tables
@@ -58,7 +58,7 @@ def summary(table: TableOf, units: Sequence[Unit]) -> list[dict[str, Any]]:
     Raises:
         EvidenceError: when a unit has two rows of the same keys.
     """
-    found: dict[tuple[Any, ...], dict[str, list[float]]] = {}
+    by_key: dict[tuple[Any, ...], dict[str, list[float]]] = {}
     for unit in units:
         mine = set()
         for row in unit.rows.get(table.name, []):
@@ -68,14 +68,14 @@ def summary(table: TableOf, units: Sequence[Unit]) -> list[dict[str, Any]]:
                     f"table {table.name}, seed {unit.settings['seed']}: two rows of {key}; expected one"
                 )
             mine.add(key)
-            values = found.setdefault(key, {name: [] for name in table.figures})
+            values = by_key.setdefault(key, {name: [] for name in table.figures})
             for name in table.figures:
                 value = row.get(name)
                 if value is not None and math.isfinite(value):
                     values[name].append(float(value))
     return [
-        {**dict(zip(table.keys, key, strict=True)), **{name: mean_and_error(each) for name, each in values.items()}}
-        for key, values in found.items()
+        {**dict(zip(table.keys, key, strict=True)), **{name: mean_and_error(figure) for name, figure in values.items()}}
+        for key, values in by_key.items()
     ]
 
 
@@ -90,19 +90,19 @@ def mean_and_error(values: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def _verdicts(aim: Aim, tables: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """An aim with what was seen and whether it is reached; nothing where the line was not measured."""
-    (table,) = (each for each in tables if each["name"] == aim.table)
+    """An aim with its figure and whether it is reached; nothing where the line was not measured."""
+    (table,) = (named for named in tables if named["name"] == aim.table)
     for line in table["lines"]:
         if all(line[key] == value for key, value in aim.line.items()) and line[aim.figure]["mean"] is not None:
-            seen = line[aim.figure]
-            two_errors = 2 * (seen["error"] or 0.0)
-            low, high = seen["mean"] - two_errors, seen["mean"] + two_errors
+            figure = line[aim.figure]
+            two_errors = 2 * (figure["error"] or 0.0)
+            low, high = figure["mean"] - two_errors, figure["mean"] + two_errors
             within = (aim.low is None or low >= aim.low) and (aim.high is None or high <= aim.high)
             yield {
                 "claim": aim.claim,
-                "seen": _with_error(seen, table["figures"][aim.figure]),
+                "seen": _with_error(figure, table["figures"][aim.figure]),
                 # One seed has no error, so it shows nothing.
-                "reached": within if seen["seeds"] > 1 else None,
+                "reached": within if figure["seeds"] > 1 else None,
             }
 
 
@@ -152,15 +152,15 @@ def read_result(content: str, where: str) -> dict[str, Any]:
         EvidenceError: it is no such JSON.
     """
     try:
-        found = json.loads(content)
-        missing = {"study", "question", "data", "command", "seeds", "tables"} - set(found)
+        result = json.loads(content)
+        missing = {"study", "question", "data", "command", "seeds", "tables"} - set(result)
     except (ValueError, TypeError) as error:
         raise EvidenceError(f"{where}: expected the JSON of `ukdsl evidence NAME --json`, saw {error}") from None
     if missing:
         raise EvidenceError(
             f"{where}: expected the JSON of `ukdsl evidence NAME --json`, saw none of {sorted(missing)}"
         )
-    return dict(found)
+    return dict(result)
 
 
 def _with_error(figure: Mapping[str, Any], form: str) -> str:

@@ -18,7 +18,7 @@ from ukdsl_assets.evidence.study import Rows, Study
 from ukdsl_assets.lake.storage import Storage, to_json
 
 # (units done, counting parts of those under way; units in all; seconds since the start)
-Progress = Callable[[float, int, float], None]
+UnitsProgress = Callable[[float, int, float], None]
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
@@ -32,7 +32,7 @@ class Unit:
     cpu_seconds: float
 
 
-def settings_of(study: Study, seed: int, given: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(study: Study, seed: int, changed: Mapping[str, Any]) -> dict[str, Any]:
     """The study's defaults with the given settings in place of some of them, and the seed.
 
     Raises:
@@ -40,7 +40,7 @@ def settings_of(study: Study, seed: int, given: Mapping[str, Any]) -> dict[str, 
             is at least 1 by default).
     """
     chosen = dict(study.defaults)
-    for name, value in given.items():
+    for name, value in changed.items():
         if name not in study.defaults:
             known = ", ".join(study.defaults) or "(none)"
             near = did_you_mean(name, study.defaults)
@@ -48,17 +48,17 @@ def settings_of(study: Study, seed: int, given: Mapping[str, Any]) -> dict[str, 
         kind = type(study.defaults[name])
         chosen[name] = float(value) if kind is float and type(value) is int else value
         if type(chosen[name]) is not kind:
-            seen = type(value).__name__
+            actual = type(value).__name__
             raise EvidenceError(
-                f"{study.name}: setting `{name}`: saw {value!r} ({seen}), expected type {kind.__name__}"
+                f"{study.name}: setting `{name}`: saw {value!r} ({actual}), expected type {kind.__name__}"
             )
         if kind is int and value < 1 <= study.defaults[name]:
             raise EvidenceError(f"{study.name}: setting `{name}`: saw {value}, expected at least 1")
     return {**chosen, "seed": seed}
 
 
-def measured(
-    study: Study, settings: Sequence[Mapping[str, Any]], root: str, scratch: Path, jobs: int, progress: Progress
+def measured_units(
+    study: Study, settings: Sequence[Mapping[str, Any]], root: str, scratch: Path, jobs: int, progress: UnitsProgress
 ) -> list[Unit]:
     """The units of all settings, in their order: stored ones are read, the others measured and stored as they end.
 
@@ -72,7 +72,9 @@ def measured(
     """
     storage = Storage(root)
     started = time.monotonic()
-    units = {place: unit for place, each in enumerate(settings) if (unit := _stored(study, each, storage))}
+    units = {
+        place: unit for place, unit_settings in enumerate(settings) if (unit := _stored(study, unit_settings, storage))
+    }
     missing = [place for place in range(len(settings)) if place not in units]
     progress(len(units), len(settings), 0.0)
     if not missing:
@@ -91,7 +93,7 @@ def measured(
         while running:
             done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             # Those that failed come last, so that what else is done gets stored.
-            for future in sorted(done, key=lambda each: each.exception() is not None):
+            for future in sorted(done, key=lambda ended: ended.exception() is not None):
                 place = running.pop(future)
                 units[place] = _result(study, settings[place], future)
                 storage.write(_path(study, settings[place], storage), _as_json(study, units[place]))
@@ -110,22 +112,22 @@ def scratch_folder(lake: str) -> Path:
     return Path(lake if "://" not in lake else ".ukdsl_lake") / "evidence" / "scratch"
 
 
-def fingerprint(study: Study, settings: Mapping[str, Any]) -> str:
+def unit_fingerprint(study: Study, settings: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of the study's name, version and settings."""
     named = {"study": study.name, "version": study.version, "settings": settings}
     return sha256(to_json(named, study.name)).hexdigest()[:16]
 
 
 def _path(study: Study, settings: Mapping[str, Any], storage: Storage) -> str:
-    return storage.path(study.name, f"{settings['seed']}-{fingerprint(study, settings)}.json")
+    return storage.path(study.name, f"{settings['seed']}-{unit_fingerprint(study, settings)}.json")
 
 
 def _stored(study: Study, settings: Mapping[str, Any], storage: Storage) -> Unit | None:
     content = storage.read(_path(study, settings, storage))
     if content is None:
         return None
-    found = json.loads(content)
-    return Unit(found["settings"], found["rows"], found["seconds"], found["cpu_seconds"])
+    stored = json.loads(content)
+    return Unit(stored["settings"], stored["rows"], stored["seconds"], stored["cpu_seconds"])
 
 
 def _as_json(study: Study, unit: Unit) -> bytes:
@@ -155,18 +157,18 @@ def _remember(steps: Any) -> None:
 
 def _measure(measure: Callable[..., Rows], settings: Mapping[str, Any], scratch: Path, place: int) -> Unit:
     wall, cpu = time.monotonic(), time.process_time()
-    rows = measure(settings, scratch, partial(_tell, place))
+    rows = measure(settings, scratch, partial(_report_step, place))
     return Unit(dict(settings), rows, time.monotonic() - wall, time.process_time() - cpu)
 
 
-def _tell(place: int, done: int, steps: int) -> None:
+def _report_step(place: int, done: int, steps: int) -> None:
     _steps.put((place, done / steps))
 
 
 def _drained(steps: Any) -> list[tuple[int, float]]:
-    found = []
+    drained = []
     while True:
         try:
-            found.append(steps.get_nowait())
+            drained.append(steps.get_nowait())
         except queue.Empty:
-            return found
+            return drained

@@ -17,7 +17,7 @@ def conform(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType], where: str) 
 
     Integers become Int64 (or Float32, if exactly), floats Float32, zoned datetimes microseconds in UTC, lists arrays of
     the declared width, categoricals and enums strings, all-null columns anything. Rows keep their order; an empty frame
-    stays empty; NaN and nulls pass (the audit judges values). Columns beyond the contract are dropped and logged.
+    stays empty; NaN and nulls pass (the gates judge values). Columns beyond the contract are dropped and logged.
 
     Args:
         frame: what was read.
@@ -72,32 +72,32 @@ def _conformed(frame: pl.DataFrame, column: str, expected: pl.DataType, where: s
 
 def _cast(series: pl.Series, expected: pl.DataType) -> pl.Series | None:
     """The cast series; None if the types have no lossless cast; PolarsError if single values have none."""
-    seen = series.dtype
-    if seen == pl.Null:
+    dtype = series.dtype
+    if dtype == pl.Null:
         return series.cast(expected)
     if isinstance(expected, pl.Datetime):
-        zoned = isinstance(seen, pl.Datetime) and seen.time_zone is not None
+        zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
         return series.dt.cast_time_unit("us").dt.convert_time_zone("UTC") if zoned else None
     if isinstance(expected, pl.Array):
-        of_floats = isinstance(seen, pl.List | pl.Array) and seen.inner in (pl.Float32, pl.Float64)
+        of_floats = isinstance(dtype, pl.List | pl.Array) and dtype.inner in (pl.Float32, pl.Float64)
         return series.cast(expected) if of_floats else None
     if isinstance(expected, pl.List):
         return _cast_lists(series, expected)
     if isinstance(expected, pl.String):
-        return series.cast(expected) if isinstance(seen, pl.Categorical | pl.Enum) else None
+        return series.cast(expected) if isinstance(dtype, pl.Categorical | pl.Enum) else None
     if isinstance(expected, pl.Int64):
-        return series.cast(expected) if seen.is_integer() else None
+        return series.cast(expected) if dtype.is_integer() else None
     if isinstance(expected, pl.Float32):
-        return _cast_to_float(series) if seen.is_float() or seen.is_integer() else None
+        return _cast_to_float(series) if dtype.is_float() or dtype.is_integer() else None
     return None
 
 
 def _cast_lists(series: pl.Series, expected: pl.List) -> pl.Series | None:
     if not isinstance(series.dtype, pl.List | pl.Array):
         return None
-    seen = series.dtype.inner
-    fits = seen.is_integer() if expected.inner == pl.Int64 else isinstance(seen, pl.String | pl.Categorical | pl.Enum)
-    return series.cast(expected) if fits or seen == pl.Null else None
+    inner = series.dtype.inner
+    fits = inner.is_integer() if expected.inner == pl.Int64 else isinstance(inner, pl.String | pl.Categorical | pl.Enum)
+    return series.cast(expected) if fits or inner == pl.Null else None
 
 
 def _cast_to_float(series: pl.Series) -> pl.Series:
@@ -108,7 +108,7 @@ def _cast_to_float(series: pl.Series) -> pl.Series:
     return cast
 
 
-def _fix(seen: pl.DataType, expected: pl.DataType) -> str:
-    if isinstance(expected, pl.Datetime) and isinstance(seen, pl.Datetime):
+def _fix(dtype: pl.DataType, expected: pl.DataType) -> str:
+    if isinstance(expected, pl.Datetime) and isinstance(dtype, pl.Datetime):
         return "its times have no zone: write them as UTC (in polars, .dt.replace_time_zone of the zone they are in)"
     return f"write it as {expected}, or declare the column as it is"

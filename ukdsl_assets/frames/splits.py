@@ -36,8 +36,8 @@ def md5_numbers(ids: pl.Series, salt: str = "") -> pl.Series:
         texts = distinct[start : start + _AT_A_TIME].cast(pl.String)
         numbers[start : start + _AT_A_TIME] = _numbers(texts, salt.encode())
     # Without ids polars returns their own type.
-    found = ids.replace_strict(distinct, pl.Series(numbers), default=0, return_dtype=pl.UInt64)
-    return found.cast(pl.UInt64)
+    hashed = ids.replace_strict(distinct, pl.Series(numbers), default=0, return_dtype=pl.UInt64)
+    return hashed.cast(pl.UInt64)
 
 
 def shard_of(request_ids: pl.Series, shards: int) -> pl.Series:

@@ -28,7 +28,7 @@ def by_shard(parts: Iterable[DayOfLogs], shards: int, folder: Path) -> Iterator[
 
     Returns:
         As many logs as shards; those of a shard without rows are empty. A log without a column request_id, which the
-        audit refuses, is all in shard 0.
+        gates refuse, is all in shard 0.
     """
     if shards == 1:
         yield whole_day(parts)

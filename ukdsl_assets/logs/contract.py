@@ -3,10 +3,11 @@
 A request_id names one request of the whole cascade, not of one day: windows of several days join and split by it.
 
 Logs can be checked where they are made, with the rules that the gates apply (but for those that need the day or the
-other log):
+other log), by names that the package itself offers (docs/public.md); this module may move:
 
-    cascade = read_cascade(Path("my_cascade.yaml"))
-    good, failure = candidate_log_schema(cascade).filter(frame)
+    from ukdsl_assets import candidate_log_schema, read_cascade
+
+    good, failure = candidate_log_schema(read_cascade(Path("my_cascade.yaml"))).filter(frame)
     print(failure.counts())
 """
 
@@ -18,11 +19,10 @@ import dataframely as dy
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import prediction_column, truth_column
+from ukdsl_assets.declaration.columns import KEYS, prediction_column, truth_column
 from ukdsl_assets.errors import LogsError
 from ukdsl_assets.frames.conform import TIMESTAMP, feature_dtype
 from ukdsl_assets.logs.rules import (
-    CANDIDATE_KEYS,
     Rule,
     candidate_log_rules,
     constant_columns,
@@ -31,8 +31,8 @@ from ukdsl_assets.logs.rules import (
 )
 
 LogName = Literal["candidate_log", "event_log"]
-CANDIDATE_ORDER = CANDIDATE_KEYS
-EVENT_ORDER = ("request_id", "candidate_id", "occurred_at", "event")
+CANDIDATE_ORDER = KEYS
+EVENT_ORDER = (*KEYS, "occurred_at", "event")
 # Rows of a part of a day: some 50 MB of an ads log, and as many as polars writes to a row group.
 ROWS_AT_ONCE = 1 << 18
 
@@ -81,18 +81,47 @@ def event_log_dtypes(cascade: Cascade) -> dict[str, pl.DataType]:
 def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
     """A dataframely schema of the candidate log, to validate, filter or document logs outside the pipeline.
 
-    It knows no day: that `requested_at` lies inside the partition is for the audit.
+    It knows no day: that `requested_at` lies inside the partition is for the gates.
+
+    Example:
+
+        >>> from pathlib import Path
+        >>> import ukdsl_assets
+        >>> shipped = Path(ukdsl_assets.__file__).parent / "cascades"
+        >>> cascade = ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml")
+        >>> schema = ukdsl_assets.candidate_log_schema(cascade)
+        >>> schema.column_names()[:4]
+        ['request_id', 'candidate_id', 'requested_at', 'deepest_stage']
+        >>> schema.primary_key()
+        ['request_id', 'candidate_id']
+        >>> {name: schema.columns()[name].nullable for name in ("bid", "propensity")}
+        {'bid': False, 'propensity': True}
     """
     constant = {
         f"{column}|constant_within_request": pl.col(column).drop_nulls().n_unique().over("request_id") <= 1
         for column in constant_columns(cascade)
     }
     kept = _kept(candidate_log_rules(cascade)) | constant
-    return _schema("CandidateLog", candidate_log_dtypes(cascade), nullable_columns(cascade), CANDIDATE_KEYS, kept)
+    return _schema("CandidateLog", candidate_log_dtypes(cascade), nullable_columns(cascade), KEYS, kept)
 
 
 def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
-    """A dataframely schema of the event log; that its candidates exist and were shown is for the audit."""
+    """A dataframely schema of the event log; that its candidates exist and were shown is for the gates.
+
+    Example, an event that no task declares:
+
+        >>> from datetime import UTC, datetime
+        >>> from pathlib import Path
+        >>> import polars as pl
+        >>> import ukdsl_assets
+        >>> shipped = Path(ukdsl_assets.__file__).parent / "cascades"
+        >>> schema = ukdsl_assets.event_log_schema(ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml"))
+        >>> events = pl.DataFrame({"request_id": [1, 1], "candidate_id": [7, 8], "event": ["click", "view"]})
+        >>> noon = pl.lit(datetime(2026, 1, 1, 12, tzinfo=UTC))
+        >>> good, failure = schema.filter(events.with_columns(occurred_at=noon, value=pl.lit(None, pl.Float32)))
+        >>> good["event"].to_list(), failure.counts()
+        (['click'], {'event|one of click, conversion, impression': 1})
+    """
     kept = _kept(event_log_rules(cascade))
     return _schema("EventLog", event_log_dtypes(cascade), nullable_columns(cascade), (), kept)
 

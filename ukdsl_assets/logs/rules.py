@@ -1,4 +1,4 @@
-"""What every row of the logs must satisfy, as polars expressions; the audit counts them, the schemas carry them."""
+"""What every row of the logs must satisfy, as polars expressions; the gates count them, the schemas carry them."""
 
 from dataclasses import dataclass
 from math import inf
@@ -7,11 +7,10 @@ from typing import Literal
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import prediction_column, truth_column
+from ukdsl_assets.declaration.columns import KEYS, prediction_column, truth_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.frames.stages import reached
 
-CANDIDATE_KEYS = ("request_id", "candidate_id")
 IMPRESSION = "impression"
 
 
@@ -132,10 +131,10 @@ def varies_in_sorted(cascade: Cascade, column: str) -> Rule:
 
 def repeats_in_sorted() -> Rule:
     """The rule that keys are unique, for a log sorted by them."""
-    same = [pl.col(key) == pl.col(key).shift(1) for key in CANDIDATE_KEYS]
+    same = [pl.col(key) == pl.col(key).shift(1) for key in KEYS]
     return Rule(
         "keys_unique",
-        ", ".join(CANDIDATE_KEYS),
+        ", ".join(KEYS),
         "one row per (request_id, candidate_id)",
         "keep one row per candidate and request, the one of the deepest stage",
         same[0] & same[1],

@@ -9,7 +9,7 @@ import polars as pl
 from ukdsl_assets.logs.contract import DayOfLogs, LogName
 
 
-class Source(Protocol):
+class LogSource(Protocol):
     """Reads one UTC day of logs in the contract's columns and types."""
 
     def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
@@ -24,7 +24,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class FileSource(Source, Protocol):
+class FileSource(LogSource, Protocol):
     """A source whose rows come from a user's files, which messages should name."""
 
     def locate(self, log: LogName, day: date, keys: pl.DataFrame) -> Mapping[tuple[Any, ...], Sequence[str]]:

@@ -1,6 +1,6 @@
 """A day of impressions read again once their attribution windows have closed."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,30 +14,34 @@ from ukdsl_assets.logs.by_shard import by_shard
 from ukdsl_assets.logs.clock import known_until
 from ukdsl_assets.logs.contract import DayOfLogs, candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.logs.gates.day import judge_shards
-from ukdsl_assets.pipeline.tables import MadeTable
-from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.tables import StagedTable
 from ukdsl_assets.sql.context import parameters_for, template_context
-from ukdsl_assets.sql.gates import audit_model
+from ukdsl_assets.sql.gates import RULES as SQL_RULES
+from ukdsl_assets.sql.gates import judge_model
 from ukdsl_assets.sql.render import render
 from ukdsl_assets.sql.run import run_sharded
 
-NAME = "closed_impressions"
+CLOSED_IMPRESSIONS = "closed_impressions"
+# Name of each gate of the table -> what it demands.
+RULES = {"logs_valid": "The logs of the closed day, read again, keep the contract.", **SQL_RULES}
 
 
-def make_closed(cascade: Cascade, workspace: Workspace, day: date) -> MadeTable:
+def stage_closed(day: Day) -> StagedTable:
     """Read the closed day again, label its impressions as known at the day's clock, judge and stage them."""
-    table: Table = (cascade.name, NAME)
-    rendered = render(workspace.models["impressions"], template_context(cascade))
-    clock = known_until(cascade, workspace.settings, day)
-    closed = newest_closed_day(clock, day, longest_window(cascade))
-    values = parameters_for(cascade, closed, known_until=clock)
-    lake, threads = workspace.lake, workspace.settings.threads
-    with TemporaryDirectory(dir=lake.writing_folder(table, day)) as folder:
-        inputs, judged = closed_logs(cascade, workspace, closed, clock, Path(folder))
-        files = run_sharded(rendered, inputs, values, lambda *shard: lake.new_file(table, day, *shard), threads)
+    table, cascade, lake = day.table(CLOSED_IMPRESSIONS), day.cascade, day.lake
+    rendered = render(day.workspace.models["impressions"], template_context(cascade))
+    clock = known_until(cascade, day.settings, day.date)
+    closed = day.on(newest_closed_day(clock, day.date, longest_window(cascade)))
+    values = parameters_for(cascade, closed.date, known_until=clock)
+    with TemporaryDirectory(dir=lake.writing_folder(table, day.date)) as folder:
+        inputs, logs_valid = closed_logs(closed, clock, Path(folder))
+        files = run_sharded(
+            rendered, inputs, values, lambda *shard: lake.new_file(table, day.date, *shard), day.settings.threads
+        )
     with removed_on_error(files):
-        results = [judged, *audit_model(rendered, files, values)]
-        return MadeTable(lake.stage_files(table, day, files), results, {})
+        results = [logs_valid, *judge_model(rendered, files, values)]
+        return StagedTable(lake.stage_files(table, day.date, files), results, {})
 
 
 def longest_window(cascade: Cascade) -> timedelta:
@@ -50,9 +54,7 @@ def first_closing(cascade: Cascade) -> str:
     return f"the first windows close on {cascade.first_day + longest_window(cascade) + timedelta(days=1)}"
 
 
-def closed_logs(
-    cascade: Cascade, workspace: Workspace, day: date, clock: datetime, folder: Path
-) -> tuple[dict[str, list[str]], GateResult]:
+def closed_logs(day: Day, clock: datetime, folder: Path) -> tuple[dict[str, list[str]], GateResult]:
     """The shown candidates of a closed day and their events before the clock, and the verdict on its logs.
 
     Both logs are empty for a day before the cascade's first.
@@ -63,6 +65,7 @@ def closed_logs(
     Returns:
         Parquet files in the folder by log, one a shard, and the verdict.
     """
+    cascade, shards = day.cascade, day.settings.shards
     files: dict[str, list[str]] = {"candidate_log": [], "event_log": []}
     known = 0
 
@@ -74,13 +77,13 @@ def closed_logs(
             written.append(str(folder / f"{name}-{len(written)}.parquet"))
             frame.write_parquet(written[-1])
 
-    if day < cascade.first_day:
+    if day.date < cascade.first_day:
         columns = candidate_log_dtypes(cascade), event_log_dtypes(cascade)
-        for _ in range(workspace.settings.shards):
+        for _ in range(shards):
             write(DayOfLogs(*(pl.DataFrame(schema=dtypes) for dtypes in columns)))
         return files, GateResult("logs_valid", True, f"nothing to judge: {first_closing(cascade)}")
-    parts = workspace.source(cascade, lambda line: None, as_of=clock).read_in_parts(day)
-    judged = judge_shards(cascade, day, by_shard(parts, workspace.settings.shards, folder), [], write)
+    parts = day.source(lambda line: None, as_of=clock).read_in_parts(day.date)
+    judged = judge_shards(cascade, day.date, by_shard(parts, shards, folder), [], write)
     failed = blocking(judged.results)
-    said = "; ".join(each.message for each in failed) or f"{known} events of {day} known at {clock}"
-    return files, GateResult("logs_valid", not failed, said)
+    message = "; ".join(each.message for each in failed) or f"{known} events of {day.date} known at {clock}"
+    return files, GateResult("logs_valid", not failed, message)

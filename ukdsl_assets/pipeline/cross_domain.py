@@ -1,11 +1,12 @@
 """A day of a teacher from another cascade: its newest model, its labels and its figures here."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.frames.splits import withheld
@@ -13,9 +14,9 @@ from ukdsl_assets.lake.checkpoints.store import Checkpoint
 from ukdsl_assets.learning.cross_domain.evaluation import evaluate_teacher
 from ukdsl_assets.learning.cross_domain.foreign import ForeignModel, foreign_labels
 from ukdsl_assets.learning.cross_domain.recalibration import Line, recalibrated
-from ukdsl_assets.pipeline.release import released_before
-from ukdsl_assets.pipeline.teacher_labels import KEYS, shown_and_labelled
-from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.teacher_labels import shown_and_labelled
+from ukdsl_assets.pipeline.workspace import Table
 
 SOURCE_MEANINGS = {
     "cascade": "the cascade that is taught",
@@ -44,48 +45,46 @@ def model_asset(other: Cascade, model: str) -> Table:
     return (other.name, model, "release" if of_student else "teacher_checkpoint")
 
 
-def newest_model(other: Cascade, model: str, workspace: Workspace, day: date) -> Checkpoint:
+def newest_model(other: Day, model: str) -> Checkpoint:
     """The newest published checkpoint of a trained teacher, or released one of a student, of the day or before it.
 
-    One of the same day has seen that day's logs of the other cascade, none of this one's, and nothing later.
+    One of the same day has seen that day's logs of the other cascade, none of the taught one's, and nothing later.
+
+    Args:
+        other: the cascade that the model is of.
 
     Raises:
         LakeError: when there is none.
     """
-    key: Table = (other.name, model)
-    until = day + timedelta(days=1)
-    if model_asset(other, model)[-1] == "release":
-        entry = released_before(workspace.checkpoints.release_history(key), until)
-        if entry is not None:
-            of = date.fromisoformat(entry["day"])
-            return workspace.checkpoints.load((*key, entry["arm"]), of, entry["checkpoint"])
-    elif (of_teacher := workspace.checkpoints.newest_before(key, until)) is not None:
-        return workspace.checkpoints.load(key, of_teacher)
+    key, until = other.table(model), other.date + timedelta(days=1)
+    if model_asset(other.cascade, model)[-1] == "release":
+        newest, state = other.checkpoints.load_released(key, until), "released"
+    else:
+        newest, state = other.checkpoints.load_newest(key, until), "published"
+    if newest is not None:
+        return newest
     raise LakeError(
-        f"{'/'.join(key)}: nothing is {'released' if model_asset(other, model)[-1] == 'release' else 'published'} for "
-        f"{day} or a day before below {workspace.settings.lake}; run cascade {other.name} first: "
-        f"ukdsl run {other.name} --days {day}"
+        f"{'/'.join(key)}: nothing is {state} for {other.date} or a day before below {other.settings.lake}; run "
+        f"cascade {other.cascade.name} first: ukdsl run {other.cascade.name} --days {other.date}"
     )
 
 
-def evaluated_on_withheld(
-    cascade: Cascade, workspace: Workspace, teacher: CrossDomainTeacher, day: date, files: Sequence[str]
-) -> pl.DataFrame:
+def evaluated_on_withheld(day: Day, teacher: CrossDomainTeacher, files: Sequence[str]) -> pl.DataFrame:
     """The teacher's figures on the day's shown rows that no model is trained on; of others nothing is kept.
 
     Args:
         files: of the day's labels, as in `shown_and_labelled`.
     """
     impressions, labels = [], []
-    columns = [task.name for task in cascade.tasks]
-    for shown, said in shown_and_labelled(cascade, workspace, teacher, day, files, columns):
-        impressions.append(shown.filter(withheld(shown["request_id"], cascade.withheld_share)))
-        labels.append(said.join(impressions[-1].lazy(), on=KEYS, how="semi").collect())
+    columns = [task.name for task in day.cascade.tasks]
+    for shown, predictions in shown_and_labelled(day, teacher, files, columns):
+        impressions.append(shown.filter(withheld(shown["request_id"], day.cascade.withheld_share)))
+        labels.append(predictions.join(impressions[-1].lazy(), on=KEYS, how="semi").collect())
     return evaluate_teacher(pl.concat(labels), pl.concat(impressions), list(teacher.tasks))
 
 
 def with_source(
-    cascade: Cascade, teacher: CrossDomainTeacher, found: Checkpoint, figures: pl.DataFrame
+    cascade: Cascade, teacher: CrossDomainTeacher, source: Checkpoint, figures: pl.DataFrame
 ) -> pl.DataFrame:
     """The figures with the columns of `SOURCE_MEANINGS` before them."""
     values = (
@@ -93,8 +92,8 @@ def with_source(
         cascade.note,
         teacher.name,
         f"{teacher.cascade}/{teacher.model}",
-        str(found.day),
-        found.version,
+        str(source.day),
+        source.version,
     )
     named = [pl.lit(value).alias(name) for name, value in zip(SOURCE_MEANINGS, values, strict=True)]
     return figures.select(*named, pl.all())

@@ -2,47 +2,47 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import delay_column
+from ukdsl_assets.declaration.columns import KEYS, delay_column
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.frames.splits import withheld
-from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS, told_as_seen, with_label_factor
+from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS, labels_as_seen_messages, with_label_factor
 from ukdsl_assets.learning.training.rows import Reader
-from ukdsl_assets.pipeline.closed_impressions import NAME, first_closing
-from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.pipeline.closed_impressions import CLOSED_IMPRESSIONS, first_closing
+from ukdsl_assets.pipeline.day import Day
 
 
-def refuse_without_labels(cascade: Cascade, workspace: Workspace, student: Student, day: date) -> None:
+def refuse_without_labels(day: Day, student: Student) -> None:
     """Tell a student that waits for its labels when there are none yet.
 
     Raises:
         LakeError: names the date of the first ones.
     """
-    table: Table = (cascade.name, NAME)
-    if student.delayed_feedback == "wait" and not workspace.lake.row_counts(table, [day]).get(day):
+    table = day.table(CLOSED_IMPRESSIONS)
+    if student.delayed_feedback == "wait" and not day.lake.row_counts(table, [day.date]).get(day.date):
         raise LakeError(
-            f"{'/'.join(table)}, day {day}: no labels yet that {student.name} may be trained on; "
-            f"{first_closing(cascade)}, so start with a day whose labels are read after that, or "
+            f"{'/'.join(table)}, day {day.date}: no labels yet that {student.name} may be trained on; "
+            f"{first_closing(day.cascade)}, so start with a day whose labels are read after that, or "
             "declare `delayed_feedback: correct`"
         )
 
 
 @dataclass(frozen=True)
 class KnownDelays:
-    """Seconds from request to event of all positive labels of closed days, float64, and the versions that tell so."""
+    """Seconds from request to event of all positive labels of closed days, float64, and the versions read."""
 
     seconds: NDArray[np.float64]
     versions: dict[str, str]
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """What became of the day's labels, for people."""
         if not len(self.seconds):
             return (
@@ -52,37 +52,36 @@ class KnownDelays:
         return f"corrected by {len(self.seconds)} delays of {len(self.versions)} closed day(s)"
 
 
-def known_delays(workspace: Workspace, cascade: Cascade, student: Student, day: date) -> KnownDelays | None:
+def known_delays(day: Day, student: Student) -> KnownDelays | None:
     """What a student that corrects its labels may know of their delays on a day; None for other students."""
     if student.delayed_feedback != "correct":
         return None
-    table: Table = (cascade.name, NAME)
-    first = day - timedelta(days=DELAY_DAYS - 1)
-    days = [each for each in workspace.lake.partitions(table) if first <= each <= day]
+    table = day.table(CLOSED_IMPRESSIONS)
+    first = day.date - timedelta(days=DELAY_DAYS - 1)
+    days = [each for each in day.lake.partitions(table) if first <= each <= day.date]
     column = delay_column(student.task)
     if not days:
         return KnownDelays(np.empty(0), {})
     # A rerun with a later clock may find the same closed day for several partitions.
-    rows = workspace.lake.scan(table, days, columns=["request_id", "candidate_id", column]).drop_nulls(column)
-    found = rows.unique().collect()
-    # Delays go into training, so withheld requests tell none.
-    found = found.filter(~withheld(found["request_id"], cascade.withheld_share))
-    return KnownDelays(
-        found[column].sort().to_numpy(), {str(each): workspace.partition(table, each).data_version for each in days}
-    )
+    scanned = day.lake.scan(table, days, columns=[*KEYS, column]).drop_nulls(column)
+    rows = scanned.unique().collect()
+    # Delays go into training, so those of withheld requests are left out.
+    rows = rows.filter(~withheld(rows["request_id"], day.cascade.withheld_share))
+    versions = {str(each): day.on(each).partition(table).data_version for each in days}
+    return KnownDelays(rows[column].sort().to_numpy(), versions)
 
 
-def told_of_labels(cascade: Cascade, student: Student, delays: KnownDelays | None) -> dict[str, str]:
+def labels_message(cascade: Cascade, student: Student, delays: KnownDelays | None) -> dict[str, str]:
     """What became of a student's delayed labels, and of those of its further tasks, for people; empty without such.
 
     Args:
         delays: of `known_delays`.
     """
-    own = [f"{student.task}: {delays.told}"] if delays is not None else []
+    own = [f"{student.task}: {delays.message}"] if delays is not None else []
     if student.delayed_feedback == "wait":
         own = [f"{student.task}: those of the newest day whose attribution windows have closed"]
-    told = [*own, *told_as_seen(cascade, student.label_tasks).values()]
-    return {"labels": "; ".join(told)} if told else {}
+    messages = [*own, *labels_as_seen_messages(cascade, student.label_tasks).values()]
+    return {"labels": "; ".join(messages)} if messages else {}
 
 
 def corrected(cascade: Cascade, student: Student, delays: KnownDelays | None, rows: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import truth_column
+from ukdsl_assets.declaration.columns import IMP, KEYS, truth_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
@@ -20,27 +20,24 @@ from ukdsl_assets.learning.evaluation.totals import totals_of
 from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.learning.training.delayed_feedback import corrected_target
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.delays import corrected, known_delays
-from ukdsl_assets.pipeline.release import released_before
 from ukdsl_assets.pipeline.students import as_student
-from ukdsl_assets.pipeline.workspace import Table, Workspace
 
-KEYS = ["request_id", "candidate_id"]
 # What predictions are compared with, and by.
 COMPARED = (*KEYS, "domain", "target", "weight", "truth")
 
 
-def checkpoints_of(cascade: Cascade, workspace: Workspace, student: Student, day: date) -> dict[str, Checkpoint]:
+def checkpoints_of(day: Day, student: Student) -> dict[str, Checkpoint]:
     """The day's checkpoint of each arm, and under `released` what was released before the day, if it can predict."""
-    key = (cascade.name, student.name)
-    found = {str(arm): workspace.checkpoints.load((*key, arm), day) for arm in ARMS}
-    before = released_before(workspace.checkpoints.release_history(key), day)
-    if before is None:
-        return found
-    of = date.fromisoformat(before["day"])
-    released = workspace.checkpoints.load((*key, before["arm"]), of, before["checkpoint"])
-    columns = workspace.lake.scan((*key, "teacher_augmented"), [day]).collect_schema().names()
-    return {**found, "released": released} if can_predict(released, cascade, student, columns) else found
+    key = day.table(student.name)
+    checkpoints = {str(arm): day.checkpoints.load((*key, arm), day.date) for arm in ARMS}
+    released = day.checkpoints.load_released(key, day.date)
+    if released is None:
+        return checkpoints
+    columns = day.lake.scan((*key, "teacher_augmented"), [day.date]).collect_schema().names()
+    usable = can_predict(released, day.cascade, student, columns)
+    return {**checkpoints, "released": released} if usable else checkpoints
 
 
 def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, columns: Sequence[str]) -> bool:
@@ -58,7 +55,7 @@ def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, colu
 
 
 def evaluated(
-    cascade: Cascade, student: Student, shards: Iterable[pl.DataFrame], found: Mapping[str, Checkpoint]
+    cascade: Cascade, student: Student, shards: Iterable[pl.DataFrame], checkpoints: Mapping[str, Checkpoint]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables evaluation and calibration_by_group of checkpoints by arm; the first has the version of each.
 
@@ -67,11 +64,11 @@ def evaluated(
     """
     features = {feature.name for feature in cascade.features_of(student)}
     segments = [name for name in cascade.segments if name in features]
-    versions = {str(arm): checkpoint.version for arm, checkpoint in found.items()}
+    versions = {str(arm): checkpoint.version for arm, checkpoint in checkpoints.items()}
     names = {"cascade": cascade.name, "note": cascade.note, "student": student.name}
     of_whom = [pl.lit(value).alias(name) for name, value in names.items()]
     with TemporaryDirectory() as folder:
-        scored = scored_shards(shards, found, [*COMPARED, *segments], Path(folder))
+        scored = scored_shards(shards, checkpoints, [*COMPARED, *segments], Path(folder))
         totals = totals_of(scored)
         table = evaluate_shards(scored, totals, student.seed)
         by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed)
@@ -82,14 +79,14 @@ def evaluated(
 
 
 def scored_shards(
-    shards: Iterable[pl.DataFrame], found: Mapping[str, Checkpoint], columns: Sequence[str], folder: Path
+    shards: Iterable[pl.DataFrame], checkpoints: Mapping[str, Checkpoint], columns: Sequence[str], folder: Path
 ) -> PredictedShards:
     """The shards with the predictions of every checkpoint, each kept in the folder, which exists.
 
     Args:
         columns: what is kept of each, of those that are there.
     """
-    predictors = {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in found.items()}
+    predictors = {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in checkpoints.items()}
     kept = []
     for number, shard in enumerate(shards):
         predictions = {(arm, head): p for arm, predict in predictors.items() for head, p in predict(shard).items()}
@@ -98,36 +95,33 @@ def scored_shards(
     return kept
 
 
-def judged_days(cascade: Cascade, workspace: Workspace, student: Student, day: date) -> list[date]:
+def judged_days(day: Day, student: Student) -> list[date]:
     """The trailing days whose withheld requests are judged: those whose rows have every feature of the student.
 
     Rows of before a feature was declared read as null, which no day's training has seen.
     """
-    table: Table = (cascade.name, student.name, "teacher_augmented")
-    features = {feature.name for feature in cascade.features_of(student)}
-    days = workspace.window(table, day, cascade.evaluation_days)
-    return [each for each in days if each == day or features <= {*workspace.lake.columns(table, each)}]
+    table = day.table(student.name, "teacher_augmented")
+    features = {feature.name for feature in day.cascade.features_of(student)}
+    days = day.window(table, day.cascade.evaluation_days)
+    return [each for each in days if each == day.date or features <= {*day.lake.columns(table, each)}]
 
 
-def held_shards(
-    cascade: Cascade, workspace: Workspace, student: Student, day: date, known: date | None = None
-) -> Iterator[pl.DataFrame]:
+def held_shards(day: Day, student: Student, judging: date | None = None) -> Iterator[pl.DataFrame]:
     """The day's rows of teacher_augmented that no arm was trained on, labels corrected and the truth beside them.
 
     One shard at a time.
 
     Args:
-        known: the later day that judges by them: its knowledge of delays corrects labels, and what a teacher said that
-            the student has had before is left out.
+        judging: the later day that judges by them: its knowledge of delays corrects labels, and predictions
+            of a teacher that the student has had before are left out.
     """
-    table: Table = (cascade.name, student.name, "teacher_augmented")
-    delays, truth = known_delays(workspace, cascade, student, known or day), logged_truth(cascade, workspace, student)
-    shards = workspace.lake.scan_shards(table, [day])
+    delays, truth = known_delays(day.on(judging or day.date), student), logged_truth(day, student)
+    shards = day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date])
     for shard, scan in enumerate(shards):
         held = scan.filter("withheld")
-        if known not in (None, day):
-            held = held.filter((pl.col("domain") == "IMP") | (pl.col("teacher") == student.teacher))
-        rows = corrected(cascade, student, delays, held.collect())
+        if judging not in (None, day.date):
+            held = held.filter((pl.col("domain") == IMP) | (pl.col("teacher") == student.teacher))
+        rows = corrected(day.cascade, student, delays, held.collect())
         rows = rows.with_columns(target=corrected_target(rows))
         if truth is None:
             yield rows
@@ -137,30 +131,28 @@ def held_shards(
         yield with_truth(rows, logged)
 
 
-def logged_truth(
-    cascade: Cascade, workspace: Workspace, student: Student
-) -> Callable[[date, int, int], list[pl.LazyFrame]] | None:
+def logged_truth(day: Day, student: Student) -> Callable[[date, int, int], list[pl.LazyFrame]] | None:
     """What finds the keys and `truth` of a day's log in a shard of n, nothing where the day is not published.
 
     Of a log with as many shards it is the same one, since a request's rows are in the same shard of every table. None
     where the source does not know the truth.
     """
-    if not cascade.has_truth:
+    if not day.cascade.has_truth:
         return None
-    table: Table = (cascade.name, "candidate_log")
-    published = set(workspace.lake.partitions(table))
+    table = day.table("candidate_log")
+    published = set(day.lake.partitions(table))
     columns = [*KEYS, pl.col(truth_column(student.task)).alias("truth")]
 
     @cache
-    def shards(day: date) -> list[pl.LazyFrame]:
-        return [scan.select(columns) for scan in workspace.lake.scan_shards(table, [day])]
+    def shards(of: date) -> list[pl.LazyFrame]:
+        return [scan.select(columns) for scan in day.lake.scan_shards(table, [of])]
 
-    def found(day: date, shard: int, count: int) -> list[pl.LazyFrame]:
-        if day not in published:
+    def logged(of: date, shard: int, count: int) -> list[pl.LazyFrame]:
+        if of not in published:
             return []
-        return [shards(day)[shard]] if len(shards(day)) == count else shards(day)
+        return [shards(of)[shard]] if len(shards(of)) == count else shards(of)
 
-    return found
+    return logged
 
 
 def with_truth(rows: pl.DataFrame, logged: Sequence[pl.LazyFrame]) -> pl.DataFrame:

@@ -1,22 +1,21 @@
 """A day of logs: read, judged and staged."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
-from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.gates import blocking
 from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
 from ukdsl_assets.logs.contract import DayOfLogs
 from ukdsl_assets.logs.gates.day import Judged, read_and_judge
-from ukdsl_assets.logs.source import Source
-from ukdsl_assets.pipeline.workspace import Workspace
+from ukdsl_assets.logs.source import LogSource
+from ukdsl_assets.pipeline.day import Day
 
 
 def judge_and_stage(
-    cascade: Cascade, workspace: Workspace, source: Source, day: date, trailing_rows: Sequence[int], clock: datetime
+    day: Day, source: LogSource, trailing_rows: Sequence[int], clock: datetime
 ) -> tuple[Judged, list[StagedPartition]]:
     """Read a day, judge both logs and write them, a shard at a time; nothing is visible until it is committed.
 
@@ -27,26 +26,26 @@ def judge_and_stage(
     Returns:
         The verdicts, and both logs staged; none if a gate blocks.
     """
-    lake = workspace.lake
+    lake = day.lake
     paths: dict[str, list[str]] = {"candidate_log": [], "event_log": []}
 
     def write(shard: DayOfLogs) -> None:
         candidates, events = shard
-        if workspace.settings.as_of is not None:
+        if day.settings.as_of is not None:
             # A clock that was asked for knows nothing of what came after it, whatever the source holds.
             events = events.filter(pl.col("occurred_at") < clock)
         for (name, written), frame in zip(paths.items(), (candidates, events), strict=True):
-            written.append(lake.write_shard((cascade.name, name), day, len(written), lake.shards, frame))
+            written.append(lake.write_shard(day.table(name), day.date, len(written), lake.shards, frame))
 
-    folder = lake.writing_folder((cascade.name, "candidate_log"), day)
+    folder = lake.writing_folder(day.table("candidate_log"), day.date)
     with removed_on_error(paths["candidate_log"]), removed_on_error(paths["event_log"]):
-        judged = read_and_judge(source, cascade, day, trailing_rows, write, lake.shards, folder)
+        judged = read_and_judge(source, day.cascade, day.date, trailing_rows, write, lake.shards, folder)
     # Both tables are judged before either is published.
     if blocking(judged.results):
         for path in (path for written in paths.values() for path in written):
             Path(path).unlink()
         return judged, []
-    return judged, [lake.stage_files((cascade.name, name), day, written) for name, written in paths.items()]
+    return judged, [lake.stage_files(day.table(name), day.date, written) for name, written in paths.items()]
 
 
 def reading_of(staged: Sequence[StagedPartition], clock: datetime) -> dict[str, str]:

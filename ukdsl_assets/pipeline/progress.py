@@ -3,35 +3,35 @@
 import time
 from collections.abc import Callable
 
-EVERY_SECONDS = 5.0
+from ukdsl_assets.settings import PROGRESS_EVERY_SECONDS
 
 
-def told_now_and_then(tell: Callable[[str], None], what: str, of: str) -> Callable[[float, int, float], None]:
-    """A callback (done, in all, seconds since the start) that tells at most one line every five seconds."""
+def progress_now_and_then(log: Callable[[str], None], what: str, of: str) -> Callable[[float, int, float], None]:
+    """A callback (done, in all, seconds since the start) that logs at most one line every five seconds."""
     last = 0.0
 
     def progress(done: float, total: int, seconds: float) -> None:
         nonlocal last
-        if seconds - last >= EVERY_SECONDS and done:
+        if seconds - last >= PROGRESS_EVERY_SECONDS and done:
             last = seconds
             left = (total - done) * seconds / done
-            tell(f"{what}: {done:.1f} of {total} {of} after {seconds:.0f} s, {left:.0f} s left")
+            log(f"{what}: {done:.1f} of {total} {of} after {seconds:.0f} s, {left:.0f} s left")
 
     return progress
 
 
-def training_progress(tell: Callable[[str], None], what: str) -> Callable[[int, int, int, float], None]:
-    """A callback (steps done, steps in all, rows done, loss) that tells at most one line every five seconds."""
+def training_progress(log: Callable[[str], None], what: str) -> Callable[[int, int, int, float], None]:
+    """A callback (steps done, steps in all, rows done, loss) that logs at most one line every five seconds."""
     started = last = time.monotonic()
 
     def progress(done: int, total: int, rows: int, loss: float) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= EVERY_SECONDS and done:
+        if now - last >= PROGRESS_EVERY_SECONDS and done:
             last = now
             seconds = now - started
             left = (total - done) * seconds / done
-            tell(
+            log(
                 f"{what}: {done} of {total} steps, {rows / seconds:,.0f} rows a second, {left:.0f} s left, "
                 f"loss {loss:.4f}"
             )

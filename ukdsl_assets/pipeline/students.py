@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from hashlib import sha256
 from typing import Any
 
 import polars as pl
@@ -13,15 +12,15 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints.interrupted import StateFile
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
-from ukdsl_assets.lake.storage import to_json
-from ukdsl_assets.learning.code_version import code_version
-from ukdsl_assets.learning.students.fit import Fit, fit_student, tasks_of
+from ukdsl_assets.learning.students.fit import Fit, fit_student, training_only_tasks
 from ukdsl_assets.learning.students.predict import baseline_shapes, predict_student
 from ukdsl_assets.learning.students.student import Arm, FittedStudent, as_checkpoint, from_checkpoint, parameters_of
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.students.warm_start import continued
-from ukdsl_assets.learning.teachers import trained as teacher_models
 from ukdsl_assets.learning.teachers.on_the_fly import labelled_on_the_fly
 from ukdsl_assets.learning.training.gates import (
+    COMPARED_ROWS,
+    RULES,
     no_withheld_request,
     parameters_finite,
     same_predictions,
@@ -29,13 +28,13 @@ from ukdsl_assets.learning.training.gates import (
 )
 from ukdsl_assets.learning.training.requests_read import RequestsRead, recorded
 from ukdsl_assets.learning.training.rows import Reader
-from ukdsl_assets.pipeline.delays import corrected_readers, known_delays, refuse_without_labels, told_of_labels
-from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.delays import corrected_readers, known_delays, labels_message, refuse_without_labels
+from ukdsl_assets.pipeline.fingerprint import training_fingerprint
+from ukdsl_assets.pipeline.teachers import loaded_teacher
+from ukdsl_assets.pipeline.workspace import Table
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.selection.simplified import with_features
-
-# Rows that a reloaded checkpoint is compared on.
-COMPARED_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -47,76 +46,112 @@ class TrainedArm:
     figures: dict[str, Any]
 
 
-def train_arm(
-    workspace: Workspace,
-    cascade: Cascade,
-    student: Student,
-    arm: Arm,
-    day: date,
-    progress: Any = None,
-    name: str | None = None,
-) -> TrainedArm:
+@dataclass(frozen=True)
+class TrainingInput:
+    """What an arm's training reads.
+
+    Attributes:
+        days: of the window that are published.
+        readers: of each shard's rows, labels corrected and teacher's labels given.
+        requests: what the readers have read, by shard; filled as they are called.
+        lineage: data versions of all that is read, by day and model.
+        messages: what became of delayed labels, for people and for the checkpoint's JSON.
+    """
+
+    days: list[date]
+    readers: list[Reader]
+    requests: Mapping[int, RequestsRead]
+    lineage: dict[str, Any]
+    messages: dict[str, str]
+
+
+def train_arm(day: Day, student: Student, arm: Arm, progress: Any = None, name: str | None = None) -> TrainedArm:
     """Train on the window's rows that are not withheld, save, and judge what was saved.
 
     Args:
+        student: as it is trained: see `as_selected`.
         name: of the checkpoint, where it is not that of the arm.
+
+    Raises:
+        LakeError: a table or checkpoint that it reads is missing; a student that waits for labels has none yet.
+        TrainingError: see `fit_student`.
     """
-    rows: Table = (cascade.name, student.name, "teacher_augmented")
-    days = workspace.window(rows, day, student.window_days)
-    used = {each: workspace.partition(rows, each) for each in days}
-    version = max(partition.version for partition in used.values())
-    refuse_without_labels(cascade, workspace, student, day)
-    delays = known_delays(workspace, cascade, student, day)
+    settings, key = day.settings, day.table(student.name, name or arm)
+    read = training_input(day, student, arm)
+    previous, warm_start = started_from(day, student, arm, key)
+    # An interrupted training of the same input goes on where it stood.
+    keeper = StateFile(settings.checkpoints, key, fingerprint(day.cascade, student, arm, read.lineage, warm_start))
+    training = Training.of(
+        day.cascade,
+        student,
+        arm,
+        read.readers,
+        previous=previous,
+        threads=settings.training_threads,
+        device=settings.device,
+        progress=progress,
+        keeper=keeper,
+    )
+    fit = fit_student(training)
+    record = {**facts(day.cascade, student, arm, fit), "lineage": read.lineage, "warm_start": warm_start}
+    tensors = None if fit.student.text else fit.student.tensors
+    saved = day.checkpoints.save(key, day.date, record | read.messages, tensors=tensors, text=fit.student.text)
+    keeper.clear()
+    figures = {
+        **fit.figures,
+        "checkpoint": saved.version,
+        "warm_start": warm_start or "none",
+        "days": ", ".join(map(str, read.days)),
+        "features": ", ".join(feature.name for feature in training.features),
+        **read.messages,
+    }
+    return TrainedArm(saved, judge_arm(day, student, arm, saved, fit.student, read), figures)
+
+
+def training_input(day: Day, student: Student, arm: Arm) -> TrainingInput:
+    """The readers of the window's rows that are not withheld, and the record of what they read."""
+    rows = day.table(student.name, "teacher_augmented")
+    partitions = {each: day.on(each).partition(rows) for each in day.window(rows, student.window_days)}
+    refuse_without_labels(day, student)
+    version = max(partition.version for partition in partitions.values())
+    lineage: dict[str, Any] = {str(each): partition.data_version for each, partition in partitions.items()}
     requests: dict[int, RequestsRead] = {}
-    readers = recorded(shard_readers(workspace, rows, days, version), cascade.withheld_share, requests)
-    readers = corrected_readers(cascade, student, delays, readers)
-    key = (cascade.name, student.name, name or arm)
-    previous, warm_start = newest_before(cascade, workspace, student, arm, key, day)
-    lineage: dict[str, Any] = {str(each): partition.data_version for each, partition in used.items()}
+    readers = recorded(shard_readers(day, rows, [*partitions], version), day.cascade.withheld_share, requests)
+    delays = known_delays(day, student)
+    readers = corrected_readers(day.cascade, student, delays, readers)
     if delays is not None:
         lineage["delays"] = delays.versions
-    settings = workspace.settings
-    for teacher in loaded_teacher(cascade, student, arm):
-        found = workspace.checkpoints.load(teacher[:2], day)
-        teaching = teacher_models.from_checkpoint(found.metadata, found.tensors, found.text)
-        readers = [labelled_on_the_fly(read, teaching, student.task, settings.threads) for read in readers]
-        lineage["/".join(teacher)] = found.version
-    # An interrupted training of the same input goes on where it stood.
-    state = StateFile(settings.checkpoints, key, fingerprint(cascade, student, arm, lineage, warm_start))
-    fit = fit_student(
-        cascade, student, arm, readers, previous, settings.training_threads, settings.device, progress, state
-    )
-    labels = told_of_labels(cascade, student, delays)
-    content = {**record(cascade, student, arm, fit), "lineage": lineage, "warm_start": warm_start, **labels}
-    tensors = None if fit.student.text else fit.student.tensors
-    saved = workspace.checkpoints.save(key, day, content, tensors=tensors, text=fit.student.text)
-    state.clear()
-    reloaded = as_student(workspace.checkpoints.load(saved.key, day, saved.version))
-    sample = readers[0]().head(COMPARED_ROWS)
-    return TrainedArm(
-        checkpoint=saved,
-        results=[
-            parameters_finite(parameters_of(fit.student)),
-            same_predictions(predict_student(fit.student, sample), predict_student(reloaded, sample)),
-            no_withheld_request(requests.values()),
-            *(
-                [serves_the_main_task_alone(reloaded.tensors, baseline_shapes(reloaded))]
-                if tasks_of(student, arm)
-                else []
-            ),
-        ],
-        figures={
-            **fit.figures,
-            "checkpoint": saved.version,
-            "warm_start": warm_start or "none",
-            "days": ", ".join(map(str, days)),
-            "features": ", ".join(feature.name for feature in cascade.features_of(student)),
-            **labels,
-        },
-    )
+    for teacher in teachers_on_the_fly(day.cascade, student, arm):
+        checkpoint = day.checkpoints.load(teacher[:2], day.date)
+        teaching, threads = loaded_teacher(checkpoint), day.settings.threads
+        readers = [labelled_on_the_fly(read, teaching, student.task, threads) for read in readers]
+        lineage["/".join(teacher)] = checkpoint.version
+    return TrainingInput([*partitions], readers, requests, lineage, labels_message(day.cascade, student, delays))
 
 
-def loaded_teacher(cascade: Cascade, student: Student, arm: Arm) -> list[Table]:
+def judge_arm(
+    day: Day, student: Student, arm: Arm, saved: Checkpoint, fitted: FittedStudent, read: TrainingInput
+) -> list[GateResult]:
+    """The gates of an arm that was saved and not yet published, in the order of `arm_rules`."""
+    reloaded = as_student(day.checkpoints.load(saved.key, day.date, saved.version))
+    sample = read.readers[0]().head(COMPARED_ROWS)
+    results = [
+        parameters_finite(parameters_of(fitted)),
+        same_predictions(predict_student(fitted, sample), predict_student(reloaded, sample)),
+        no_withheld_request(read.requests.values()),
+    ]
+    if training_only_tasks(student, arm):
+        results.append(serves_the_main_task_alone(reloaded.tensors, baseline_shapes(reloaded)))
+    return results
+
+
+def arm_rules(student: Student, arm: Arm) -> dict[str, str]:
+    """Gates of `judge_arm`, in their order, and what they demand."""
+    of_tasks = "serves_the_main_task_alone"
+    return {name: demands for name, demands in RULES.items() if name != of_tasks or training_only_tasks(student, arm)}
+
+
+def teachers_on_the_fly(cascade: Cascade, student: Student, arm: Arm) -> list[Table]:
     """The checkpoint of the teacher that labels an arm's rows while it is trained; none where labels are logged."""
     on_the_fly = student.labels == "on_the_fly" and arm == "distilled"
     return [(cascade.name, student.teacher, "teacher_checkpoint")] if on_the_fly else []
@@ -125,7 +160,7 @@ def loaded_teacher(cascade: Cascade, student: Student, arm: Arm) -> list[Table]:
 def fingerprint(
     cascade: Cascade, student: Student, arm: Arm, lineage: Mapping[str, Any], warm_start: str | None
 ) -> str:
-    """Hash of everything that a training depends on: declarations, rows, where it starts from, and the code.
+    """Of an arm's training: declarations, rows, where it starts from, and the code.
 
     Args:
         lineage: data versions of what is read; warm_start: the checkpoint that it continues.
@@ -136,30 +171,26 @@ def fingerprint(
         "features": [feature.model_dump(mode="json") for feature in cascade.features_of(student)],
         "lineage": lineage,
         "from": warm_start,
-        "code": code_version(),
     }
-    return sha256(to_json(declared, f"{student.name} {arm}")).hexdigest()[:16]
+    return training_fingerprint(declared, f"{student.name} {arm}")
 
 
-def shard_readers(workspace: Workspace, table: Table, days: list[date], version: int) -> list[Reader]:
+def shard_readers(day: Day, table: Table, days: list[date], version: int) -> list[Reader]:
     """What reads the training rows: each shard of the table over all days, and not the withheld ones."""
-    shards = workspace.lake.scan_shards(table, days, version)
+    shards = day.lake.scan_shards(table, days, version)
     return [shard.filter(~pl.col("withheld")).collect for shard in shards]
 
 
-def newest_before(
-    cascade: Cascade, workspace: Workspace, student: Student, arm: Arm, key: Table, day: date
-) -> tuple[FittedStudent | None, str | None]:
+def started_from(day: Day, student: Student, arm: Arm, key: Table) -> tuple[FittedStudent | None, str | None]:
     """The newest checkpoint strictly before the day, as far as it fits the declaration, and its name."""
-    before = workspace.checkpoints.newest_before(key, day)
-    if before is None:
+    newest = day.checkpoints.load_newest(key, day.date)
+    if newest is None:
         return None, None
-    found = workspace.checkpoints.load(key, before)
-    previous = continued(as_student(found), cascade, student, arm)
-    return (None, None) if previous is None else (previous, f"{before}/{found.version}")
+    previous = continued(as_student(newest), day.cascade, student, arm)
+    return (None, None) if previous is None else (previous, f"{newest.day}/{newest.version}")
 
 
-def as_selected(workspace: Workspace, cascade: Cascade, student: Student, day: date) -> Student:
+def as_selected(day: Day, student: Student) -> Student:
     """A student with `features: selected` as it is trained: with what the newest selection before the day chose.
 
     Before there is one, with all candidates. Reading what is published, and not the day's own selection, lets both be
@@ -167,10 +198,10 @@ def as_selected(workspace: Workspace, cascade: Cascade, student: Student, day: d
     """
     if student.features != "selected":
         return student
-    table: Table = (cascade.name, student.name, "feature_union")
-    candidates = tuple(feature.name for feature in cascade.candidates_of(student))
-    newest = max((each for each in workspace.lake.partitions(table) if each < day), default=None)
-    chosen = candidates if newest is None else chosen_of(workspace.lake.scan(table, [newest]).collect())
+    table = day.table(student.name, "feature_union")
+    candidates = tuple(feature.name for feature in day.cascade.candidates_of(student))
+    newest = day.newest_before(table)
+    chosen = candidates if newest is None else chosen_of(day.lake.scan(table, [newest]).collect())
     # A choice from other candidates than today's is none.
     return with_features(student, chosen if set(chosen) <= set(candidates) else candidates)
 
@@ -180,7 +211,7 @@ def as_student(checkpoint: Checkpoint) -> FittedStudent:
     return from_checkpoint(checkpoint.metadata, checkpoint.tensors or {}, checkpoint.text)
 
 
-def record(cascade: Cascade, student: Student, arm: Arm, fit: Fit) -> dict[str, Any]:
+def facts(cascade: Cascade, student: Student, arm: Arm, fit: Fit) -> dict[str, Any]:
     """What the checkpoint's JSON says; the same for the same inputs, so no time and no run id."""
     return {
         "cascade": cascade.name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 import polars as pl
 
@@ -14,18 +14,15 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
 from ukdsl_assets.learning.teachers.exploration import correction_of
 from ukdsl_assets.logs.gates.drift import label_rate
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.sql.context import parameters_for, template_context
-from ukdsl_assets.sql.gates import audit_model
-from ukdsl_assets.sql.render import RenderedModel, in_order, render
+from ukdsl_assets.sql.gates import judge_model
+from ukdsl_assets.sql.render import RenderedModel, in_dependency_order, render
 from ukdsl_assets.sql.run import run_sharded
 
-SQL_GATES = {
-    "keys_unique": "The declared keys identify a row.",
-    "column_rules": "Every column keeps the rules in the header of its SQL file.",
-}
 # Judges the files of a staged partition.
-Audit = Callable[[date, Sequence[str]], list[GateResult]]
+Judge = Callable[[Day, Sequence[str]], list[GateResult]]
 
 
 def check_models(cascade: Cascade, workspace: Workspace) -> None:
@@ -34,7 +31,7 @@ def check_models(cascade: Cascade, workspace: Workspace) -> None:
     Raises:
         SqlModelError: names the file and what was expected.
     """
-    teacher = next((each for each in cascade.teachers if each.kind == "logged"), None)
+    teacher = next((each for each in cascade.teachers if each.logged), None)
     student = next(iter(cascade.students), None)
     rendered = []
     for model in workspace.models.values():
@@ -46,7 +43,7 @@ def check_models(cascade: Cascade, workspace: Workspace) -> None:
             rendered.append(render(model, template_context(cascade, teacher=teacher)))
         elif model.scope == "student" and student is not None:
             rendered.append(render(model, template_context(cascade, student)))
-    in_order(
+    in_dependency_order(
         rendered,
         {"candidate_log", "event_log", "teacher_labels", "closed_impressions"}
         - {each.model.table for each in rendered},
@@ -54,7 +51,7 @@ def check_models(cascade: Cascade, workspace: Workspace) -> None:
 
 
 @dataclass(frozen=True)
-class MadeTable:
+class StagedTable:
     """A staged partition, the verdicts on it, and the data versions of what it was made from."""
 
     staged: StagedPartition
@@ -62,33 +59,60 @@ class MadeTable:
     inputs: dict[str, str]
 
 
-def make_table(
-    workspace: Workspace,
+@dataclass(frozen=True)
+class TableModel:
+    """A rendered SQL model and the table that it makes.
+
+    Attributes:
+        rendered: the SQL and its header.
+        table: that it makes.
+        upstream: name in the SQL -> table in the lake.
+        student, teacher: whose table it is, where the model's scope says so.
+        judge: verdicts beyond the header's rules.
+    """
+
+    rendered: RenderedModel
+    table: Table
+    upstream: Mapping[str, Table]
+    student: Student | None = None
+    teacher: LoggedTeacher | None = None
+    judge: Judge | None = None
+
+
+def table_model(
     cascade: Cascade,
-    rendered: RenderedModel,
+    workspace: Workspace,
+    name: str,
     table: Table,
-    upstream: Mapping[str, Table],
-    day: date,
     student: Student | None = None,
     teacher: LoggedTeacher | None = None,
-    audit: Audit | None = None,
-) -> MadeTable:
+    judge: Judge | None = None,
+) -> TableModel:
+    """The SQL model of a name, rendered for the table that it makes."""
+    rendered = render(workspace.models[name], template_context(cascade, student, teacher))
+    upstream = {name: upstream_table(cascade, name, student) for name in rendered.depends_on}
+    return TableModel(rendered, table, upstream, student, teacher, judge)
+
+
+def stage_table(day: Day, model: TableModel) -> StagedTable:
     """Run a model on the day's published inputs, judge the files, and stage them."""
-    found = {name: workspace.partition(key, day) for name, key in upstream.items()}
-    same_reading(workspace, [found[name].table for name in ("candidate_log", "event_log") if name in found], day)
-    versions = {"/".join(partition.table): partition.data_version for partition in found.values()}
-    corrected = workspace.versions(day, *correction_tables(cascade, student))
+    rendered, table, student, lake = model.rendered, model.table, model.student, day.lake
+    inputs = {name: day.partition(key) for name, key in model.upstream.items()}
+    same_reading(day, [inputs[name].table for name in ("candidate_log", "event_log") if name in inputs])
+    versions = {"/".join(partition.table): partition.data_version for partition in inputs.values()}
+    corrected = day.versions(*correction_tables(day.cascade, student))
     # What a row was taught by: the labels and, where they are corrected, what they are corrected by.
-    taught_by = [found["teacher_labels"].data_version, *corrected.values()] if "teacher_labels" in found else []
-    shift = teacher_shift(workspace, cascade, student, day) if student else None
-    clock = read_at(workspace, found["event_log"].table, day) if "event_log" in found else None
-    values = parameters_for(cascade, day, student, teacher, "+".join(taught_by) or None, shift, clock)
-    inputs = {name: partition.files for name, partition in found.items()}
-    lake, threads = workspace.lake, workspace.settings.threads
-    files = run_sharded(rendered, inputs, values, lambda *shard: lake.new_file(table, day, *shard), threads)
+    taught_by = [inputs["teacher_labels"].data_version, *corrected.values()] if "teacher_labels" in inputs else []
+    shift = teacher_shift(day, student) if student else None
+    clock = read_at(day, inputs["event_log"].table) if "event_log" in inputs else None
+    values = parameters_for(day.cascade, day.date, student, model.teacher, "+".join(taught_by) or None, shift, clock)
+    paths = {name: partition.files for name, partition in inputs.items()}
+    files = run_sharded(
+        rendered, paths, values, lambda *shard: lake.new_file(table, day.date, *shard), day.settings.threads
+    )
     with removed_on_error(files):
-        results = audit_model(rendered, files, values) + (audit(day, files) if audit else [])
-        return MadeTable(lake.stage_files(table, day, files), results, versions | corrected)
+        results = judge_model(rendered, files, values) + (model.judge(day, files) if model.judge else [])
+        return StagedTable(lake.stage_files(table, day.date, files), results, versions | corrected)
 
 
 def correction_tables(cascade: Cascade, student: Student | None) -> list[Table]:
@@ -98,53 +122,54 @@ def correction_tables(cascade: Cascade, student: Student | None) -> list[Table]:
     return [(cascade.name, student.teacher, "teacher_audit")]
 
 
-def teacher_shift(workspace: Workspace, cascade: Cascade, student: Student, day: date) -> float | None:
+def teacher_shift(day: Day, student: Student) -> float | None:
     """What is added to the teacher's logits on a day; None for a teacher that is taken at its word."""
-    tables = correction_tables(cascade, student)
-    return correction_of(workspace.lake.scan(tables[0], [day]).collect(), student.task) if tables else None
+    tables = correction_tables(day.cascade, student)
+    return correction_of(day.lake.scan(tables[0], [day.date]).collect(), student.task) if tables else None
 
 
-def read_at(workspace: Workspace, events: Table, day: date) -> datetime:
+def read_at(day: Day, events: Table) -> datetime:
     """Until when the published event log of a day knows what happened.
 
     Raises:
         LakeError: when its commit does not say.
     """
-    clock = workspace.lake.history(events, day)[0].metadata.get("known_until")
+    clock = day.lake.history(events, day.date)[0].metadata.get("known_until")
     if clock is None:
         raise LakeError(
-            f"{'/'.join(events)}, day {day}: its commit has no `known_until`. Make the day again: ukdsl run "
-            f"{events[0]} --days {day}"
+            f"{'/'.join(events)}, day {day.date}: its commit has no `known_until`. Make the day again: ukdsl run "
+            f"{events[0]} --days {day.date}"
         )
     return datetime.fromisoformat(clock)
 
 
-def same_reading(workspace: Workspace, logs: Sequence[Table], day: date) -> None:
+def same_reading(day: Day, logs: Sequence[Table]) -> None:
     """Refuse logs of which a killed run has published one and not the other.
 
     Raises:
         LakeError: when the logs' newest commits are not of one reading.
     """
-    readings = {workspace.lake.history(table, day)[0].metadata["reading"] for table in logs}
+    readings = {day.lake.history(table, day.date)[0].metadata["reading"] for table in logs}
     if len(readings) > 1:
         raise LakeError(
-            f"{' and '.join('/'.join(table) for table in logs)}, day {day}: published from different readings of the "
-            f"source, since a run was stopped between the two. Make the day again: ukdsl run {logs[0][0]} --days {day}"
+            f"{' and '.join('/'.join(table) for table in logs)}, day {day.date}: published from different readings of "
+            f"the source, since a run was stopped between the two. Make the day again: ukdsl run {logs[0][0]} --days "
+            f"{day.date}"
         )
 
 
-def label_audit(cascade: Cascade, workspace: Workspace) -> tuple[dict[str, str], Audit]:
-    """Rules and verdicts on how often each task's label is positive."""
-    table = (cascade.name, "impressions")
-    tasks = [task.name for task in cascade.tasks]
+def label_rate_rules(cascade: Cascade) -> dict[str, str]:
+    """Gates on how often each task's label is positive, and what they demand."""
+    names = [task.name for task in cascade.tasks]
+    return {f"{name}_label_rate_near_trailing_median": f"{name} is as frequent as the week before." for name in names}
 
-    def audit(day: date, files: Sequence[str]) -> list[GateResult]:
-        today = _counts(pl.scan_parquet(list(files)), tasks)
-        trailing = [_counts(workspace.lake.scan(table, [each]), tasks) for each in workspace.trailing(table, day)]
-        return [label_rate(cascade, task, *today[task], [_rate(*day[task]) for day in trailing]) for task in tasks]
 
-    rules = {f"{task}_label_rate_near_trailing_median": f"{task} is as frequent as the week before." for task in tasks}
-    return rules, audit
+def judge_label_rates(day: Day, files: Sequence[str]) -> list[GateResult]:
+    """The verdicts of `label_rate_rules` on the files of a day's impressions."""
+    table, tasks = day.table("impressions"), [task.name for task in day.cascade.tasks]
+    today = _counts(pl.scan_parquet(list(files)), tasks)
+    trailing = [_counts(day.lake.scan(table, [each]), tasks) for each in day.trailing(table)]
+    return [label_rate(day.cascade, task, *today[task], [_rate(*each[task]) for each in trailing]) for task in tasks]
 
 
 def _counts(rows: pl.LazyFrame, tasks: Sequence[str]) -> dict[str, tuple[int, int]]:

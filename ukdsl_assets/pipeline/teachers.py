@@ -1,113 +1,108 @@
 """A day of a trained teacher: trained, saved and judged."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.teachers import FoundationTeacher, TrainedTeacher
 from ukdsl_assets.frames.splits import withheld
+from ukdsl_assets.frames.stages import reached
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints.interrupted import StateFile
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
-from ukdsl_assets.lake.storage import to_json
-from ukdsl_assets.learning.code_version import code_version
-from ukdsl_assets.learning.teachers import trained as teacher_models
-from ukdsl_assets.learning.training.delayed_feedback import told_as_seen
-from ukdsl_assets.learning.training.gates import no_withheld_request, same_predictions
+from ukdsl_assets.learning.teachers import trained
+from ukdsl_assets.learning.training.delayed_feedback import labels_as_seen_messages
+from ukdsl_assets.learning.training.gates import COMPARED_ROWS, RULES, no_withheld_request, same_predictions
 from ukdsl_assets.learning.training.requests_read import RequestsRead, recorded
 from ukdsl_assets.learning.training.rows import Reader
-from ukdsl_assets.pipeline.teacher_labels import reached
-from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.fingerprint import training_fingerprint
 
-# Rows that a reloaded checkpoint is compared on.
-COMPARED_ROWS = 4096
+# The declarations of teachers that are trained here.
+TrainedHere = TrainedTeacher | FoundationTeacher
 
 
-def train_teacher(
-    cascade: Cascade, workspace: Workspace, teacher: TrainedTeacher | FoundationTeacher, day: date, progress: Any = None
-) -> tuple[Checkpoint, list[GateResult], dict[str, Any]]:
-    """Train on the window's rows that are not withheld, save, and judge what was saved; figures are for the UI."""
-    impressions: Table = (cascade.name, "impressions")
-    key, settings = (cascade.name, teacher.name), workspace.settings
-    days = workspace.window(impressions, day, teacher.window_days)
-    lineage = {str(each): workspace.versions(each, impressions) for each in days}
-    readers = impression_readers(cascade, workspace, teacher, days)
-    # An interrupted training of the same input goes on where it stood.
+@dataclass(frozen=True)
+class TrainedTeacherOfDay:
+    """A saved, not yet published checkpoint, the verdicts on it, and figures for the UI."""
+
+    checkpoint: Checkpoint
+    results: list[GateResult]
+    figures: dict[str, Any]
+
+
+def train_teacher(day: Day, teacher: TrainedHere, progress: Any = None) -> TrainedTeacherOfDay:
+    """Train on the window's rows that are not withheld, save, and judge what was saved."""
+    cascade, settings, impressions = day.cascade, day.settings, day.table("impressions")
+    key, days = day.table(teacher.name), day.window(impressions, teacher.window_days)
     declared = {"declaration": teacher.model_dump(mode="json"), "note": cascade.note}
-    of_input = sha256(
-        to_json(
-            {
-                **declared,
-                "lineage": lineage,
-                "features": [each.model_dump(mode="json") for each in cascade.features_known_at(teacher.stage)],
-                "tasks": [each.model_dump(mode="json") for each in cascade.tasks],
-                "code": code_version(),
-            },
-            teacher.name,
-        )
-    ).hexdigest()[:16]
-    state = StateFile(settings.checkpoints, key, of_input)
-    threads = settings.threads if teacher.kind == "trained" else settings.training_threads
+    lineage = {str(each): day.on(each).versions(impressions) for each in days}
+    # An interrupted training of the same input goes on where it stood.
+    features = [each.model_dump(mode="json") for each in cascade.features_known_at(teacher.stage)]
+    tasks = [each.model_dump(mode="json") for each in cascade.tasks]
+    read = {**declared, "lineage": lineage, "features": features, "tasks": tasks}
+    keeper = StateFile(settings.checkpoints, key, training_fingerprint(read, teacher.name))
     requests: dict[int, RequestsRead] = {}
-    readers = recorded(readers, cascade.withheld_share, requests)
-    fitted = teacher_models.fit(cascade, teacher, readers, threads, settings.device, progress, state)
-    content = {**declared, "lineage": lineage, "figures": fitted.figures, **teacher_models.as_checkpoint(fitted)}
-    content |= told_as_seen(cascade, cascade.tasks_taught(teacher))
-    if isinstance(fitted, teacher_models.FittedTeacher):
-        saved = workspace.checkpoints.save(key, day, content, text=fitted.text)
+    readers = recorded(impression_readers(day, teacher, days), cascade.withheld_share, requests)
+    threads = settings.threads if teacher.kind == "trained" else settings.training_threads
+    fitted = trained.fit(cascade, teacher, readers, threads, settings.device, progress, keeper)
+    content = {**declared, "lineage": lineage, "figures": fitted.figures, **trained.as_checkpoint(fitted)}
+    content |= labels_as_seen_messages(cascade, cascade.tasks_taught(teacher))
+    if isinstance(fitted, trained.FittedTeacher):
+        saved = day.checkpoints.save(key, day.date, content, text=fitted.text)
     else:
-        saved = workspace.checkpoints.save(key, day, content, tensors=fitted.tensors)
-    state.clear()
-    results = judge_checkpoint(cascade, workspace, saved, fitted, readers[0](), requests.values())
-    return saved, results, {**fitted.figures, "days": len(days)}
+        saved = day.checkpoints.save(key, day.date, content, tensors=fitted.tensors)
+    keeper.clear()
+    results = judge_checkpoint(day, saved, fitted, readers[0](), requests.values())
+    return TrainedTeacherOfDay(saved, results, {**fitted.figures, "days": len(days)})
 
 
-def impression_readers(
-    cascade: Cascade, workspace: Workspace, teacher: TrainedTeacher | FoundationTeacher, days: list[date]
-) -> list[Reader]:
+def checkpoint_rules() -> dict[str, str]:
+    """Gates of `judge_checkpoint`, in their order, and what they demand."""
+    return {name: RULES[name] for name in ("reloads_to_the_same_predictions", "no_withheld_request_in_training")}
+
+
+def impression_readers(day: Day, teacher: TrainedHere, days: list[date]) -> list[Reader]:
     """What reads the rows to train on: each shard over all days, without withheld requests."""
-    table: Table = (cascade.name, "impressions")
-    version = max(workspace.partition(table, each).version for each in days)
+    table = day.table("impressions")
+    version = max(day.on(each).partition(table).version for each in days)
 
     def reader(shard: pl.LazyFrame) -> Reader:
         def read() -> pl.DataFrame:
             rows = shard.collect()
-            return rows.filter(~withheld(rows["request_id"], cascade.withheld_share))
+            return rows.filter(~withheld(rows["request_id"], day.cascade.withheld_share))
 
         return read
 
-    return [reader(reached(cascade, teacher, shard)) for shard in workspace.lake.scan_shards(table, days, version)]
+    scored = reached(day.cascade, teacher.stage)
+    return [reader(shard.filter(scored)) for shard in day.lake.scan_shards(table, days, version)]
 
 
 def judge_checkpoint(
-    cascade: Cascade,
-    workspace: Workspace,
-    saved: Checkpoint,
-    fitted: teacher_models.Fitted,
-    rows: pl.DataFrame,
-    requests: Iterable[RequestsRead],
+    day: Day, saved: Checkpoint, fitted: trained.Fitted, rows: pl.DataFrame, requests: Iterable[RequestsRead]
 ) -> list[GateResult]:
     """The gates of a trained teacher that was saved and not yet published.
 
     Args:
         rows: some that it was trained on; requests: what the training read.
     """
-    again = workspace.checkpoints.load(saved.key, saved.day, saved.version)
-    sample, threads = rows.head(COMPARED_ROWS), workspace.settings.threads
+    reloaded = loaded_teacher(day.checkpoints.load(saved.key, saved.day, saved.version))
+    sample, threads = rows.head(COMPARED_ROWS), day.settings.threads
     first, second = (
-        teacher_models.predict(each, sample, threads).drop("request_id", "candidate_id").to_dict(as_series=False)
-        for each in (fitted, teacher_models.from_checkpoint(again.metadata, again.tensors, again.text))
+        trained.predict(each, sample, threads).drop(KEYS).to_dict(as_series=False) for each in (fitted, reloaded)
     )
-    return [
-        same_predictions(_arrays(first), _arrays(second)),
-        no_withheld_request(requests),
-    ]
+    return [same_predictions(_arrays(first), _arrays(second)), no_withheld_request(requests)]
+
+
+def loaded_teacher(checkpoint: Checkpoint) -> trained.Fitted:
+    """A teacher that was trained here, from its stored checkpoint."""
+    return trained.from_checkpoint(checkpoint.metadata, checkpoint.tensors, checkpoint.text)
 
 
 def _arrays(columns: dict[str, list[float]]) -> dict[str, NDArray[np.float32]]:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
@@ -19,7 +20,7 @@ from ukdsl_assets.settings import Settings
 TREND_DAYS = 30
 SHOWN_DECISIONS = 10
 # What each arm is judged by: shown rows by labels, considered rows by the teacher.
-VIEWS = (("IMP", "label"), ("CD", "teacher"))
+VIEWS = ((IMP, "label"), (CD, "teacher"))
 # Tables that were published before these columns existed are read with nulls in them.
 _LATER = {"checkpoint": pl.String, "mean_reference": pl.Float64}
 
@@ -101,12 +102,12 @@ def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeRepor
 def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: Student, day: date) -> StudentReport:
     """One student's part of the report; see `read_report`."""
     key = (cascade.name, student.name)
-    days = [each for each in lake.partitions((*key, "evaluation")) if each < day][1 - TREND_DAYS :]
+    days = [earlier for earlier in lake.partitions((*key, "evaluation")) if earlier < day][1 - TREND_DAYS :]
     trend = completed(lake.scan((*key, "evaluation"), [*days, day]).collect())
     evaluation = trend.filter(day=day)
     grouped = (*key, "calibration_by_group")
     groups = lake.scan(grouped, [day]).collect() if day in lake.partitions(grouped) else None
-    history = [each for each in store.release_history(key) if each["entry"]["day"] <= str(day)]
+    history = [decision for decision in store.release_history(key) if decision["entry"]["day"] <= str(day)]
     outcome, reasons = outcome_on(day, history, store.released(key))
     gates = gates_of(cascade, student, evaluation)
     selection = read_selection(lake, key, day)
@@ -122,10 +123,10 @@ def read_selection(lake: Lake, key: tuple[str, str], day: date) -> SelectionRepo
     published = lake.partitions(union)
     if day not in published:
         return None
-    days = [each for each in published if each <= day][-TREND_DAYS:]
+    days = [published_day for published_day in published if published_day <= day][-TREND_DAYS:]
     importance = {
         domain: lake.scan((*key, name), [day]).collect()
-        for domain, name in (("IMP", "impression_importance"), ("CD", "consideration_importance"))
+        for domain, name in ((IMP, "impression_importance"), (CD, "consideration_importance"))
     }
     compared = lake.scan(comparison, [day]).collect() if day in lake.partitions(comparison) else None
     return SelectionReport(importance, lake.scan(union, days).collect(), compared)
@@ -170,7 +171,7 @@ def serving_rows(frame: pl.DataFrame, arm: str, domain: str, reference: str) -> 
         frame: columns arm, head, domain, reference and day, of one student; evaluation or calibration_by_group.
     """
     rows = frame.filter(arm=arm, domain=domain, reference=reference)
-    if domain == "IMP":
+    if domain == IMP:
         return rows.filter(head="impression")
     # The head consideration serves where the student has it; `consideration` sorts before `impression`.
     return rows.filter(pl.col("head") == pl.col("head").min().over("day"))
@@ -199,14 +200,14 @@ def outcome_on(
         history: of `release_history`, oldest first.
         released: the released entry, None for none.
     """
-    found = [each for each in history if each["entry"]["day"] == str(day)]
-    if found:
-        return found[-1]["outcome"], list(found[-1]["entry"].get("reasons", []))
+    decisions = [decision for decision in history if decision["entry"]["day"] == str(day)]
+    if decisions:
+        return decisions[-1]["outcome"], list(decisions[-1]["entry"].get("reasons", []))
     return ("newer" if released is not None and released["day"] > str(day) else "undecided"), []
 
 
 def evaluation_of(settings: Settings, cascade: Cascade, days: Sequence[date]) -> pl.DataFrame:
-    """One row a day, student, arm, head, domain and reference; columns as in `learning.evaluation.COLUMNS`.
+    """One row a day, student, arm, head, domain and reference; columns as in `learning.evaluation.table.COLUMNS`.
 
     Raises:
         LakeError: when a day of a student is not published.

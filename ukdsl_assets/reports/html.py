@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.lake.storage import Storage
 from ukdsl_assets.learning.evaluation.by_group import DECILE
 from ukdsl_assets.reports import plots
@@ -22,7 +23,7 @@ from ukdsl_assets.reports.selection_section import selection_shown
 from ukdsl_assets.settings import Settings
 
 FOLDER = Path(__file__).parent
-# arXiv 2502.06834, production, pre-ranking: calibration on IMP and CD, change of NE on both; no errors are told.
+# arXiv 2502.06834, production, pre-ranking: calibration on IMP and CD, change of NE on both; without errors.
 PAPER = (
     ("baseline", ("1.01", "1.27", "0", "0")),
     ("with distillation", ("1.03", "1.12", "+0.01%", "\N{MINUS SIGN}1.98%")),
@@ -86,7 +87,7 @@ def render_report(report: CascadeReport) -> str:
         delayed=any(task.delayed for task in cascade.tasks),
         stages=Markup(plots.stage_calibration_svg(report.stages)) if len(report.stages) else None,
         stage_rows=stage_rows(report.stages),
-        students=[_student(cascade, each) for each in report.students],
+        students=[_student(cascade, student_report) for student_report in report.students],
         paper=PAPER,
     )
 
@@ -107,8 +108,8 @@ def headline_sentences(evaluation: pl.DataFrame, teacher: str) -> list[str]:
 
     Empty where the day has no figures of both arms.
     """
-    before, after = (figures_of(evaluation, arm, "CD", "teacher") for arm in ("baseline", "distilled"))
-    shown = figures_of(evaluation, "distilled", "IMP", "label")
+    before, after = (figures_of(evaluation, arm, CD, "teacher") for arm in ("baseline", "distilled"))
+    shown = figures_of(evaluation, "distilled", IMP, "label")
     if before is None or after is None or shown is None:
         return []
     sentences = [
@@ -117,7 +118,7 @@ def headline_sentences(evaluation: pl.DataFrame, teacher: str) -> list[str]:
         f"With distillation they are {_better(after)} on considered candidates (NE{SPACE}{_change(after)}) and "
         f"{_better(shown)} on shown ones (NE{SPACE}{_change(shown)}).",
     ]
-    truth = [figures_of(evaluation, arm, "CD", "truth") for arm in ("baseline", "distilled")]
+    truth = [figures_of(evaluation, arm, CD, "truth") for arm in ("baseline", "distilled")]
     if truth[0] is not None and truth[1] is not None:
         sentences.append(
             f"Against the true probabilities, which this source knows, they are {_off(truth[0])} without and "
@@ -172,11 +173,12 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "cross_domain": "a model of another cascade, used as it is",
     }
     how = kinds[teacher.kind]
-    if teacher.kind == "cross_domain" and teacher.recalibration == "labels":
+    if teacher.foreign and teacher.recalibration == "labels":
         how = "a model of another cascade, recalibrated by this one's labels"
     segments = {} if groups is None else _segments(groups)
     counted = {view: figures_of(evaluation, "distilled", *view) for view in VIEWS}
     truth = main_rows(evaluation, ("truth", "truth")) if cascade.has_truth else []
+    considered = counted[CD, "teacher"]
     return {
         "name": student.name,
         "about": f"{student.architecture.kind} of stage {student.stage} for task {student.task}, taught by "
@@ -190,7 +192,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "reasons": report.reasons,
         "sentences": headline_sentences(evaluation, teacher.name),
         "rows": {domain: f"{row['rows']:,}" if row else "no" for (domain, _), row in counted.items()},
-        "serving": counted["CD", "teacher"]["head"] if counted["CD", "teacher"] else student.served_heads[-1],
+        "serving": considered["head"] if considered else student.served_heads[-1],
         "teacher": teacher.name,
         "main": main_rows(evaluation),
         "truth": [(title, row) for title, row in truth if any(cell != DASH for cell in row)],
@@ -201,19 +203,19 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "progressive": progressive_rows(evaluation),
         "selection": None if report.selection is None else selection_shown(student, report.selection),
         "gates": report.gates,
-        "decisions": [_decision(each) for each in reversed(report.decisions)],
+        "decisions": [_decision(decision) for decision in reversed(report.decisions)],
     }
 
 
 def _segments(groups: pl.DataFrame) -> dict[str, tuple[Markup, int]]:
     """Segment -> its figure, and how many of its groups are left out."""
-    found = {}
+    figures = {}
     for name in groups["by"].unique(maintain_order=True):
         if name != DECILE:
             of_segment = groups.filter(by=name)
             left_out = of_segment["group"].n_unique() - len(plots.largest_groups(of_segment))
-            found[name] = (Markup(plots.segment_svg(groups, name)), left_out)
-    return found
+            figures[name] = (Markup(plots.segment_svg(groups, name)), left_out)
+    return figures
 
 
 def _decision(record: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
@@ -223,7 +225,7 @@ def _decision(record: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
 
 
 def _row(evaluation: pl.DataFrame, arm: str, references: tuple[str, str]) -> list[str] | None:
-    imp, cd = (figures_of(evaluation, arm, *view) for view in zip(("IMP", "CD"), references, strict=True))
+    imp, cd = (figures_of(evaluation, arm, *view) for view in zip((IMP, CD), references, strict=True))
     if imp is None and cd is None:
         return None
     changes = ["0", "0"] if arm == "baseline" else [_change(imp), _change(cd)]
@@ -249,11 +251,11 @@ def _with_error(value: str, error: str, unit: str) -> str:
 
 def _off(row: Mapping[str, Any]) -> str:
     """26% too high"""
-    seen = row["calibration"]
-    if seen is None or not math.isfinite(seen):
+    calibration = row["calibration"]
+    if calibration is None or not math.isfinite(calibration):
         return "of unknown calibration"
-    share = abs(seen - 1)
-    return "right on average" if share < 0.005 else f"{share:.0%} too {'high' if seen > 1 else 'low'}"
+    share = abs(calibration - 1)
+    return "right on average" if share < 0.005 else f"{share:.0%} too {'high' if calibration > 1 else 'low'}"
 
 
 def _better(row: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.learning.evaluation.by_group import DECILE
 from ukdsl_assets.reports.contents import VIEWS, serving_rows
 
@@ -31,13 +32,13 @@ COLOURS = {"baseline": "#d55e00", "distilled": "#0072b2"}
 MARKERS = {"baseline": "s", "distilled": "o"}
 # (domain, reference) of stage_calibration -> name, colour, marker; those against the truth are hollow.
 COMPARISONS = {
-    ("IMP", "label"): ("shown, against labels", "#0072b2", "o"),
-    ("CD", "teacher"): ("considered, against the next stage", "#d55e00", "s"),
-    ("IMP", "truth"): ("shown, against the truth", "#0072b2", "o"),
-    ("CD", "truth"): ("considered, against the truth", "#d55e00", "s"),
+    (IMP, "label"): ("shown, against labels", "#0072b2", "o"),
+    (CD, "teacher"): ("considered, against the next stage", "#d55e00", "s"),
+    (IMP, "truth"): ("shown, against the truth", "#0072b2", "o"),
+    (CD, "truth"): ("considered, against the truth", "#d55e00", "s"),
     ("SCORED", "truth"): ("all scored, against the truth", "#595959", "D"),
 }
-DOMAINS = {"IMP": "Shown (IMP)", "CD": "Considered (CD)"}
+DOMAINS = {IMP: "Shown (IMP)", CD: "Considered (CD)"}
 REFERENCES = {"label": "labels", "teacher": "the teacher", "truth": "the truth"}
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -106,7 +107,8 @@ def stage_calibration_svg(stages: pl.DataFrame) -> str:
             rows = stages.filter(pl.col("calibration").is_finite(), domain=domain, reference=reference)
             if len(rows):
                 positions = [
-                    lines.index(each) + 0.13 * (number - 2) for each in rows.select("stage", "task").iter_rows()
+                    lines.index(stage_and_task) + 0.13 * (number - 2)
+                    for stage_and_task in rows.select("stage", "task").iter_rows()
                 ]
                 fill = "white" if reference == "truth" else colour
                 axes.plot(
@@ -128,7 +130,7 @@ def reliability_svg(groups: pl.DataFrame) -> str:
     Args:
         groups: of one student and day, columns as in calibration_by_group and `day`.
     """
-    views = [*VIEWS, ("CD", "truth")]
+    views = [*VIEWS, (CD, "truth")]
     views = [view for view in views if any(len(deciles_of(groups, arm, *view)) for arm in NAMES)] or list(VIEWS)
     with drawing(2.75, len(views)) as (figure, every):
         for axes, view in zip(every, views, strict=True):
@@ -153,15 +155,15 @@ def segment_svg(groups: pl.DataFrame, segment: str) -> str:
     names = largest_groups(of_segment)
     with drawing(0.95 + 0.2 * max(len(names), 1), len(VIEWS), sharey=True) as (figure, every):
         for axes, (domain, reference) in zip(every, VIEWS, strict=True):
-            seen = [1.0]
+            calibrations = [1.0]
             for shift, arm in ((-0.14, "baseline"), (0.14, "distilled")):
                 rows = serving_rows(of_segment, arm, domain, reference).filter(pl.col("group").is_in(names))
                 positions = [names.index(name) + shift for name in rows["group"]]
                 _bars(axes, rows["calibration"], positions, arm, xerr=_errors(rows["calibration_error"]))
-                seen += rows["calibration"].to_list()
-            margin = 0.12 * (max(seen) - min(seen)) + 0.03
+                calibrations += rows["calibration"].to_list()
+            margin = 0.12 * (max(calibrations) - min(calibrations)) + 0.03
             # A group of a few rows has errors that would squeeze all others.
-            axes.set_xlim(min(seen) - margin, max(seen) + margin)
+            axes.set_xlim(min(calibrations) - margin, max(calibrations) + margin)
             axes.axvline(1, color="#262626", linewidth=0.9)
             axes.set_title(f"{DOMAINS[domain]}, against {REFERENCES[reference]}")
             axes.set_xlabel("calibration")
@@ -204,7 +206,7 @@ def trends_svg(trend: pl.DataFrame, bounds: tuple[float, float]) -> str:
         change.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
         level.axhspan(*bounds, color="#0072b2", alpha=0.08, linewidth=0, label="allowed by the gate")
         for shift, arm in ((-0.06, "baseline"), (0.06, "distilled")):
-            rows = _finite(serving_rows(trend, arm, "CD", "teacher"), "calibration")
+            rows = _finite(serving_rows(trend, arm, CD, "teacher"), "calibration")
             errors = _errors(rows["calibration_error"])
             _bars(level, _positions(days, rows["day"], shift), rows["calibration"], arm, line="-", yerr=errors)
         level.axhline(1, color="#262626", linewidth=0.9)
@@ -230,11 +232,11 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
             drawn, zip(*[iter(every)] * 2, strict=True), strict=True
         ):
             if groups is not None:
-                _reliability(curve, groups, "CD", "teacher")
+                _reliability(curve, groups, CD, "teacher")
             curve.set_title(f"{_short(name)}, CD")
             for shift, arm in ((-0.1, "baseline"), (0.1, "distilled")):
                 rows = pl.concat(serving_rows(evaluation, arm, *view) for view in VIEWS)
-                positions = [["IMP", "CD"].index(domain) + shift for domain in rows["domain"]]
+                positions = [[IMP, CD].index(domain) + shift for domain in rows["domain"]]
                 _bars(level, positions, rows["calibration"], arm, yerr=_errors(rows["calibration_error"]))
             level.axhline(1, color="#262626", linewidth=0.9)
             level.set_xticks([0, 1], ["IMP, against labels", "CD, against the teacher"])
@@ -278,7 +280,7 @@ def as_svg(figure: "Figure") -> str:
 
 
 def _reliability(axes: "Axes", groups: pl.DataFrame, domain: str, reference: str) -> None:
-    seen: list[float] = []
+    means: list[float] = []
     for arm in NAMES:
         rows = deciles_of(groups, arm, domain, reference)
         # The prediction's mean is known; the error of their ratio is the reference's.
@@ -287,8 +289,8 @@ def _reliability(axes: "Axes", groups: pl.DataFrame, domain: str, reference: str
         # Labels scatter: a line through them would show chance.
         line = "" if reference == "label" else "-"
         _bars(axes, rows["mean_prediction"], rows["mean_reference"], arm, line=line, yerr=error)
-        seen += [*rows["mean_prediction"], *rows["mean_reference"]]
-    low, high = (min(seen) / 1.4, max(seen) * 1.4) if seen else (0.01, 1.0)
+        means += [*rows["mean_prediction"], *rows["mean_reference"]]
+    low, high = (min(means) / 1.4, max(means) * 1.4) if means else (0.01, 1.0)
     axes.plot([low, high], [low, high], color="#262626", linewidth=0.9, label="right")
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -310,7 +312,7 @@ def _few_ticks(axis: Any, low: float, high: float, steps: tuple[float, ...] = ()
     span = high / low
     if not steps:
         limits = ((3, (1, 1.5, 2, 3, 4, 5, 7)), (8, (1, 2, 3, 5)), (150, (1, 2, 5)), (math.inf, (1,)))
-        steps = next(each for most, each in limits if span <= most)
+        steps = next(round_steps for most, round_steps in limits if span <= most)
     ticks = [step * 10.0**power for power in powers for step in steps]
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     axis.set_minor_locator(NullLocator())

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation.table import figure
 
@@ -66,8 +67,14 @@ def evaluation_table(title: str, evaluation: pl.DataFrame) -> Table:
 def history_markdown(history: Iterable[Mapping[str, Any]]) -> str:
     """The release history of `CheckpointStore.release_history`, newest first."""
     rows = [
-        (each["entry"]["day"], each["outcome"], each["entry"]["checkpoint"], _why(each["entry"]), each["decided_at"])
-        for each in reversed(list(history))
+        (
+            decision["entry"]["day"],
+            decision["outcome"],
+            decision["entry"]["checkpoint"],
+            _why(decision["entry"]),
+            decision["decided_at"],
+        )
+        for decision in reversed(list(history))
     ]
     return _markdown(("day", "decision", "checkpoint", "why", "decided at"), rows)
 
@@ -90,11 +97,11 @@ def gate_table(title: str, results: Iterable[GateResult]) -> Table:
 
 def decision_on(day: str, history: Iterable[Mapping[str, Any]]) -> str:
     """The newest decision on a day's checkpoint, in one line; the history is oldest first."""
-    found = [each for each in history if each["entry"]["day"] == day]
-    if not found:
+    decisions = [decision for decision in history if decision["entry"]["day"] == day]
+    if not decisions:
         return f"Not released: {day} passed its gates, and a newer day is released"
-    entry = found[-1]["entry"]
-    return f"{found[-1]['outcome'].capitalize()}: checkpoint {entry['checkpoint']} of {day}, {_why(entry)}"
+    entry = decisions[-1]["entry"]
+    return f"{decisions[-1]['outcome'].capitalize()}: checkpoint {entry['checkpoint']} of {day}, {_why(entry)}"
 
 
 def headline(serving: str, evaluation: pl.DataFrame) -> str:
@@ -107,14 +114,14 @@ def headline(serving: str, evaluation: pl.DataFrame) -> str:
     def row(arm: str, head: str, domain: str, reference: str) -> dict[str, Any]:
         return evaluation.filter(arm=arm, head=head, domain=domain, reference=reference).row(0, named=True)
 
-    before, after = row("baseline", "impression", "CD", "teacher"), row("distilled", serving, "CD", "teacher")
-    shown = row("distilled", "impression", "IMP", "label")
+    before, after = row("baseline", "impression", CD, "teacher"), row("distilled", serving, CD, "teacher")
+    shown = row("distilled", "impression", IMP, "label")
     lines = [
         f"Considered rows: calibration {before['calibration']:.3f} -> {after['calibration']:.3f} against the teacher, "
         f"NE {_change(after)}. Impressions: NE {_change(shown)} against labels."
     ]
-    if len(evaluation.filter(arm="baseline", domain="CD", reference="truth")):
-        was, now = row("baseline", "impression", "CD", "truth"), row("distilled", serving, "CD", "truth")
+    if len(evaluation.filter(arm="baseline", domain=CD, reference="truth")):
+        was, now = row("baseline", "impression", CD, "truth"), row("distilled", serving, CD, "truth")
         lines.append(
             f"Against the true probabilities, considered rows: calibration {was['calibration']:.3f} -> "
             f"{now['calibration']:.3f}, NE {_change(now)}."
@@ -122,8 +129,8 @@ def headline(serving: str, evaluation: pl.DataFrame) -> str:
     heads = evaluation.filter(arm="released")["head"].unique()
     if len(heads):
         # It may have been released before the student got its present heads.
-        considered = row("released", serving if serving in heads else "impression", "CD", "teacher")
-        shown = row("released", "impression", "IMP", "label")
+        considered = row("released", serving if serving in heads else "impression", CD, "teacher")
+        shown = row("released", "impression", IMP, "label")
         lines.append(
             "Progressive validation, the student released before this day: considered rows: calibration "
             f"{_with_error(considered['calibration'], considered['calibration_error'])}, NE {_change(considered)}. "
@@ -153,24 +160,24 @@ def groups_markdown(by_group: pl.DataFrame, serving: str) -> str:
     """Calibration of the distilled student by decile and segment: impressions, and considered rows by what serves."""
     header = ("domain", "by", "group", "rows", "prediction", "reference", "calibration")
     rows = []
-    for domain, head, reference in (("IMP", "impression", "label"), ("CD", serving, "teacher")):
+    for domain, head, reference in ((IMP, "impression", "label"), (CD, serving, "teacher")):
         chosen = by_group.filter(arm="distilled", head=head, domain=domain, reference=reference)
         for row in chosen.iter_rows(named=True):
             means = (f"{row['mean_prediction']:.4f}", f"{row['mean_reference']:.4f}")
-            seen = _with_error(row["calibration"], row["calibration_error"])
+            calibration = _with_error(row["calibration"], row["calibration_error"])
             # A segment's value is a user's text.
             group = row["group"].replace("|", "\\|")
-            rows.append((f"{domain}, {reference}", row["by"], group, f"{row['rows']:,}", *means, seen))
+            rows.append((f"{domain}, {reference}", row["by"], group, f"{row['rows']:,}", *means, calibration))
     return _markdown(header, rows)
 
 
 def trends(serving: str, evaluation: pl.DataFrame) -> dict[str, float]:
     """The distilled student's figures that are worth a plot over days; those that are not finite are left out."""
-    found: dict[str, float] = {}
-    for name, domain, head, reference in (("cd", "CD", serving, "teacher"), ("imp", "IMP", "impression", "label")):
+    figures: dict[str, float] = {}
+    for name, domain, head, reference in (("cd", CD, serving, "teacher"), ("imp", IMP, "impression", "label")):
         where = {"arm": "distilled", "head": head, "domain": domain, "reference": reference}
-        found |= {f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne_change")}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+        figures |= {f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne_change")}
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def _with_error(value: float, error: float) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.reports.plots import as_svg, drawing
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.selection.gates import jaccard
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 # Features that have a bar; of more, those that either ranking puts first.
 MOST_FEATURES = 36
 PANELS = {
-    "IMP": ("impression", "Shown rows, against labels"),
-    "CD": ("consideration", "Considered rows, against the teacher"),
+    IMP: ("impression", "Shown rows, against labels"),
+    CD: ("consideration", "Considered rows, against the teacher"),
 }
 CHOSEN, LEFT_OUT, ALONE = "#0072b2", "#b9bec4", "#d55e00"
 ONLY_HERE = "\N{BLACK LEFT-POINTING SMALL TRIANGLE} only here"
@@ -50,7 +51,7 @@ def rankings_png(importance: dict[str, pl.DataFrame], union: pl.DataFrame) -> by
         return target.getvalue()
 
 
-def seen_by_one(union: pl.DataFrame) -> dict[str, set[str]]:
+def first_in_one_ranking(union: pl.DataFrame) -> dict[str, set[str]]:
     """Features among the first of one ranking and not of the other, as many firsts as are chosen: ranking -> names."""
     size = len(chosen_of(union))
     first = {
@@ -102,7 +103,7 @@ def _rankings(figure: "Figure", every: "list[Axes]", importance: dict[str, pl.Da
     mean = pl.col("impression_rank") + pl.col("consideration_rank")
     shown = union.sort(best, mean).head(MOST_FEATURES).sort(mean, "impression_rank")
     names = shown["feature"].to_list()
-    chosen, alone = set(chosen_of(union)), seen_by_one(union)
+    chosen, alone = set(chosen_of(union)), first_in_one_ranking(union)
     for axes, (domain, (ranking, title)) in zip(every, PANELS.items(), strict=True):
         table = pl.DataFrame({"feature": names}).join(
             importance[domain], on="feature", how="left", maintain_order="left"

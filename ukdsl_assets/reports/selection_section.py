@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.reports import selection_plots
 from ukdsl_assets.reports.contents import SelectionReport
@@ -13,12 +14,12 @@ from ukdsl_assets.selection.choice import SIZES, chosen_of
 from ukdsl_assets.selection.simplified import selection_of
 
 MINUS, SPACE, DASH = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{EN DASH}"
-VIEWS = (("IMP", "label"), ("IMP", "truth"), ("CD", "teacher"), ("CD", "truth"))
+VIEWS = ((IMP, "label"), (IMP, "truth"), (CD, "teacher"), (CD, "truth"))
 HEADS = {
-    ("IMP", "label"): "IMP, labels",
-    ("IMP", "truth"): "IMP, truth",
-    ("CD", "teacher"): "CD, teacher",
-    ("CD", "truth"): "CD, truth",
+    (IMP, "label"): "IMP, labels",
+    (IMP, "truth"): "IMP, truth",
+    (CD, "teacher"): "CD, teacher",
+    (CD, "truth"): "CD, truth",
 }
 
 
@@ -33,9 +34,9 @@ def selection_shown(student: Student, report: SelectionReport) -> dict[str, Any]
         "rankings": Markup(selection_plots.rankings_svg(importance, union)),
         "bars": min(len(union), selection_plots.MOST_FEATURES),
         "candidates": len(union),
-        "rows": {domain: f"{importance[domain]['rows'][0]:,}" for domain in ("IMP", "CD")},
-        "trainings": importance["CD"]["trainings"][0],
-        "repeats": importance["CD"]["repeats"][0],
+        "rows": {domain: f"{importance[domain]['rows'][0]:,}" for domain in (IMP, CD)},
+        "trainings": importance[CD]["trainings"][0],
+        "repeats": importance[CD]["repeats"][0],
         "stability": Markup(selection_plots.stability_svg(report.unions)) if days > 1 else None,
         "days": days,
         "comparison": None if report.comparison is None else comparison_rows(report.comparison),
@@ -49,7 +50,7 @@ def selection_sentences(student: Student, union: pl.DataFrame) -> list[str]:
     budget = f"{selection.budget} features" if selection.budget is not None else f"a cost of {selection.cost_budget:g}"
     cost = float(union.filter(pl.col("place").is_not_null())["cost"].sum())
     use = "The student is trained with them from the next day on" if student.features == "selected" else "It only tells"
-    alone = selection_plots.seen_by_one(union)
+    alone = selection_plots.first_in_one_ranking(union)
     sentences = [
         f"Rule {selection.rule.replace('_', ' ')} chose {len(chosen)} of {len(union)} candidates, at a cost of "
         f"{cost:g}; allowed are {budget}. {use}.",

@@ -8,11 +8,11 @@ import polars as pl
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.errors import SelectionError
-from ukdsl_assets.selection.rules import NATURAL, RULES, Rule
+from ukdsl_assets.selection.rules import NATURAL, RULES, SelectionRule
 from ukdsl_assets.selection.rules.scores import Budget, Scores
 
 # (rule, size) -> rule, in the order of the tables. At natural size a union has more features than the budget.
-ALL: Mapping[tuple[str, str], Rule] = {
+ALL: Mapping[tuple[str, str], SelectionRule] = {
     (name, size): rule
     for name, equal in RULES.items()
     for size, rule in (("natural", NATURAL.get(name)), ("equal", equal))
@@ -20,7 +20,7 @@ ALL: Mapping[tuple[str, str], Rule] = {
 }
 # The control of a natural union: what impression alone would choose at its size.
 CONTROL = ("impression", "union")
-COLUMNS = (
+RULE_SIZES = (
     *list(ALL)[: list(ALL).index(("union", "equal"))],
     CONTROL,
     *list(ALL)[list(ALL).index(("union", "equal")) :],
@@ -36,7 +36,9 @@ def budget_of(selection: Selection) -> Budget:
     return Budget(features=selection.budget, cost=selection.cost_budget)
 
 
-def chosen_by(scores: Scores, features: Sequence[Feature], budget: Budget, rule: Rule, towers: bool) -> tuple[str, ...]:
+def chosen_by(
+    scores: Scores, features: Sequence[Feature], budget: Budget, rule: SelectionRule, towers: bool
+) -> tuple[str, ...]:
     """Names of the features that a rule chooses, first choice first.
 
     Args:
@@ -82,33 +84,35 @@ def chosen_by(scores: Scores, features: Sequence[Feature], budget: Budget, rule:
 def choices(
     scores: Scores, features: Sequence[Feature], budget: Budget, towers: bool
 ) -> dict[tuple[str, str], tuple[str, ...]]:
-    """What each rule chooses at each of its sizes: (rule, size) of `COLUMNS` -> names; errors as in `chosen_by`.
+    """What each rule chooses at each of its sizes: (rule, size) of `RULE_SIZES` -> names; errors as in `chosen_by`.
 
     At natural size and as control the rules are as they are; one that leaves a side of two towers out is left out.
     """
-    found = {}
+    by_rule = {}
     for (name, size), rule in ALL.items():
         equal = size == "equal"
-        found[name, size] = chosen_by(scores, features, budget, rule, towers) if equal else rule(scores, budget)
-    found[CONTROL] = RULES["impression"](scores, Budget(features=len(found["union", "natural"])))
+        by_rule[name, size] = chosen_by(scores, features, budget, rule, towers) if equal else rule(scores, budget)
+    by_rule[CONTROL] = RULES["impression"](scores, Budget(features=len(by_rule["union", "natural"])))
     side = {feature.name: feature.side for feature in features}
 
     def usable(names: tuple[str, ...]) -> bool:
         return len({side[name] for name in names}) == 2 if towers else bool(names)
 
-    return {key: found[key] for key in COLUMNS if usable(found[key])}
+    return {key: by_rule[key] for key in RULE_SIZES if usable(by_rule[key])}
 
 
 def choice_table(scores: Scores, features: Sequence[Feature], selection: Selection, towers: bool) -> pl.DataFrame:
     """The table feature_union: one row a candidate, in declared order; see `MEANINGS`."""
-    found = choices(scores, features, budget_of(selection), towers)
-    chosen = found[selection.rule, "equal"]
+    by_rule = choices(scores, features, budget_of(selection), towers)
+    chosen = by_rule[selection.rule, "equal"]
     places = {name: place for place, name in enumerate(chosen, start=1)}
     ranks = {
         f"{name}_rank": np.argsort(scores.ranking(column)) + 1
         for name, column in (("impression", scores.impression), ("consideration", scores.consideration))
     }
-    marks = {f"{rule}_{size}": [name in found.get((rule, size), ()) for name in scores.names] for rule, size in COLUMNS}
+    marks = {
+        f"{rule}_{size}": [name in by_rule.get((rule, size), ()) for name in scores.names] for rule, size in RULE_SIZES
+    }
     return pl.DataFrame(
         {
             "feature": list(scores.names),
@@ -141,5 +145,5 @@ MEANINGS = {
     "consideration_rank": "rank on considered rows",
     "rule": "the declared rule",
     "place": "place among the chosen, null if it is not chosen",
-    **{f"{rule}_{size}": f"whether rule {rule} would choose it, with {SIZES[size]}" for rule, size in COLUMNS},
+    **{f"{rule}_{size}": f"whether rule {rule} would choose it, with {SIZES[size]}" for rule, size in RULE_SIZES},
 }

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.evaluation.comparisons import comparisons
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
@@ -14,13 +15,14 @@ from ukdsl_assets.learning.metrics.calibration import normalized_entropy, row_en
 from ukdsl_assets.learning.metrics.sums import replicate_totals
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predictor
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.rows import Reader
-from ukdsl_assets.selection.choice import COLUMNS
+from ukdsl_assets.selection.choice import RULE_SIZES
 from ukdsl_assets.selection.simplified import simplified, with_features
 
 BASELINE = ("impression", "equal")
 # What predictions are compared with, and by.
-COMPARED = ("request_id", "domain", "target", "weight", "truth")
+KEPT_COLUMNS = ("request_id", "domain", "target", "weight", "truth")
 # (rule, size) -> domain -> probabilities [rows]; see `compared`.
 RulePredictions = Mapping[tuple[str, str], Mapping[str, NDArray[np.float32]]]
 
@@ -43,8 +45,8 @@ MEANINGS = {
 
 def marked(table: pl.DataFrame) -> dict[tuple[str, str], tuple[str, ...]]:
     """What each rule chose, in declared order, from the table feature_union; rules that chose nothing are left out."""
-    found = {key: tuple(table.filter(pl.col("_".join(key)))["feature"]) for key in COLUMNS}
-    return {key: names for key, names in found.items() if names}
+    by_rule = {key: tuple(table.filter(pl.col("_".join(key)))["feature"]) for key in RULE_SIZES}
+    return {key: names for key, names in by_rule.items() if names}
 
 
 def compare_rules(
@@ -54,7 +56,7 @@ def compare_rules(
     rows: pl.DataFrame | Sequence[Reader],
     held: Iterable[pl.DataFrame],
     threads: int = 1,
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
     """Trains a distilled student from the start with each choice, all alike but for the features, and judges them.
 
@@ -71,14 +73,16 @@ def compare_rules(
     base = simplified(cascade, student, 0)
     predictors = {}
     for names in dict.fromkeys(choices.values()):
-        fitted = fit_student(cascade, with_features(base, names), "distilled", rows, threads=threads).student
+        fitted = fit_student(
+            Training.of(cascade, with_features(base, names), "distilled", rows, threads=threads)
+        ).student
         predictors[names] = predictor(fitted, threads)
-        if tell:
-            tell(f"{student.name}: {len(predictors)} of {len(set(choices.values()))} selections trained")
-    heads = {"IMP": student.served_heads[0], "CD": student.served_heads[-1]}
+        if log:
+            log(f"{student.name}: {len(predictors)} of {len(set(choices.values()))} selections trained")
+    heads = {IMP: student.served_heads[0], CD: student.served_heads[-1]}
     kept, parts = [], []
     for shard in held:
-        kept.append(shard.select(name for name in COMPARED if name in shard.columns))
+        kept.append(shard.select(name for name in KEPT_COLUMNS if name in shard.columns))
         parts.append({names: predict(shard) for names, predict in predictors.items()})
     predicted = {
         (names, head): np.concatenate([part[names][head] for part in parts])

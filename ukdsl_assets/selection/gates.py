@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult
@@ -74,21 +75,21 @@ def stable(least: float, table: pl.DataFrame, before: pl.DataFrame | None) -> Ga
     if before is None:
         return GateResult("selection_stable", True, "no selection before this day to compare with", "WARN")
     size = int(table["place"].count())
-    seen = {"chosen": jaccard(chosen_of(table), chosen_of(before))}
+    overlaps = {"chosen": jaccard(chosen_of(table), chosen_of(before))}
     for name in ("impression", "consideration"):
         tops = [set(each.filter(pl.col(f"{name}_rank") <= size)["feature"]) for each in (table, before)]
-        seen[name] = jaccard(*tops)
+        overlaps[name] = jaccard(*tops)
     new, gone = (
         sorted(set(chosen_of(one)) - set(chosen_of(other))) for one, other in ((table, before), (before, table))
     )
     return GateResult(
         name="selection_stable",
-        passed=seen["chosen"] >= least,
+        passed=overlaps["chosen"] >= least,
         severity="WARN",
-        message=f"Jaccard index {seen['chosen']:.2f} with the newest day before (top of the rankings: shown "
-        f"{seen['impression']:.2f}, considered {seen['consideration']:.2f}); expected at least {least} "
+        message=f"Jaccard index {overlaps['chosen']:.2f} with the newest day before (top of the rankings: shown "
+        f"{overlaps['impression']:.2f}, considered {overlaps['consideration']:.2f}); expected at least {least} "
         f"(gates.selection_stability); new: {', '.join(new) or 'none'}; gone: {', '.join(gone) or 'none'}",
-        seen=seen,
+        seen=overlaps,
     )
 
 
@@ -111,22 +112,22 @@ def no_leakage(
     for domain, table in importance.items():
         for name, score in table.filter(pl.col("score") > most).select("feature", "score").iter_rows():
             suspects.setdefault(name, f"permuting it raises NE on {domain} by {score:.2f}, more than {most}")
-    shown = rows.filter(domain="IMP")
-    keys = [name for name in ("day", "request_id", "candidate_id") if name in rows.columns]
-    unshown = rows.filter(domain="CD").join(shown.select(keys), on=keys, how="anti")
+    shown = rows.filter(domain=IMP)
+    keys = [name for name in ("day", *KEYS) if name in rows.columns]
+    unshown = rows.filter(domain=CD).join(shown.select(keys), on=keys, how="anti")
     for feature in features:
-        found = _correlation(shown, feature)
-        if found >= OUTCOME_CORRELATION:
-            suspects.setdefault(feature.name, f"it is the label (correlation {found:.3f})")
+        correlation = _correlation(shown, feature)
+        if correlation >= OUTCOME_CORRELATION:
+            suspects.setdefault(feature.name, f"it is the label (correlation {correlation:.3f})")
         distinct = [part[feature.name].n_unique() for part in (shown, unshown)]
         if feature.side == "candidate" and distinct[0] > 1 and distinct[1] == 1 and len(unshown) >= FEWEST_UNSHOWN:
             suspects.setdefault(feature.name, f"it is one value on all {len(unshown)} rows that were not shown")
-    told = "; ".join(f"`{name}`: {why}" for name, why in suspects.items())
+    reasons = "; ".join(f"`{name}`: {why}" for name, why in suspects.items())
     return GateResult(
         name="no_leakage",
         passed=not suspects,
         message=f"{len(suspects)} of {len(features)} candidates look like an outcome"
-        + (f": {told}; leave them out of the candidates, or raise gates.implausible_importance" if told else ""),
+        + (f": {reasons}; leave them out of the candidates, or raise gates.implausible_importance" if reasons else ""),
         seen={"suspects": len(suspects)},
     )
 
@@ -140,13 +141,13 @@ def needed_features_kept(
     missing = {who: names for who, names in missing.items() if names}
     kept = {who: len(dropped & set(read)) for who, (read, _) in readers.items() if dropped & set(read)}
     unread = sorted(dropped - {name for read, _ in readers.values() for name in read})
-    told = "; ".join(f"{who} needs {', '.join(names)}" for who, names in missing.items())
+    needs = "; ".join(f"{who} needs {', '.join(names)}" for who, names in missing.items())
     still = ", ".join(f"{count} by {who}" for who, count in kept.items()) or "none"
     return GateResult(
         name="needed_features_kept",
         passed=not missing,
         message=f"{len(dropped)} features dropped; read elsewhere: {still}; by nobody: {', '.join(unread) or 'none'}"
-        + (f"; not in the rows any more: {told}; put them back into the candidates" if told else ""),
+        + (f"; not in the rows any more: {needs}; put them back into the candidates" if needs else ""),
         seen={"dropped": len(dropped), "by_nobody": len(unread)},
     )
 
@@ -161,5 +162,5 @@ def _correlation(shown: pl.DataFrame, feature: Feature) -> float:
     norms = np.sqrt((centred**2).sum(0))
     products = np.abs((centred[:, :-1] * centred[:, -1:]).sum(0))
     scale = norms[:-1] * norms[-1]
-    found = float(np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0).max())
-    return found if math.isfinite(found) else 0.0
+    largest = float(np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0).max())
+    return largest if math.isfinite(largest) else 0.0

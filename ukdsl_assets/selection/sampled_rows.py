@@ -5,7 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
-DOMAINS = ("IMP", "CD")
+from ukdsl_assets.declaration.columns import CD, IMP
+
+SAMPLED_DOMAINS = (IMP, CD)
 
 
 def sample(rows: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
@@ -30,7 +32,7 @@ def sample_of_shards(
     """
     keys = ["day", "request_id", "domain"] if by_domain else ["day", "request_id"]
     counts = pl.concat([each.group_by(keys, maintain_order=True).len() for each in ids])
-    groups = [counts.filter(domain=domain) for domain in DOMAINS] if by_domain else [counts]
+    groups = [counts.filter(domain=domain) for domain in SAMPLED_DOMAINS] if by_domain else [counts]
     taken = pl.concat([_drawn(each, most, seed) for each in groups])
     return pl.concat([each.join(taken, on=keys, how="semi", maintain_order="left") for each in rows])
 

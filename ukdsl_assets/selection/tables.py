@@ -6,13 +6,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.importance import Importance, student_importance
 from ukdsl_assets.selection.rules.clusters import clusters, likeness
 from ukdsl_assets.selection.rules.scores import Scores
-from ukdsl_assets.selection.sampled_rows import DOMAINS, sample
+from ukdsl_assets.selection.sampled_rows import SAMPLED_DOMAINS, sample
 
 MEANINGS = {
     "feature": "the candidate",
@@ -40,7 +41,7 @@ def importance_tables(
     selection: Selection,
     seed: int = 0,
     threads: int = 1,
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> dict[str, pl.DataFrame]:
     """The tables impression_importance and consideration_importance by domain (IMP, CD), one row a candidate.
 
@@ -56,8 +57,8 @@ def importance_tables(
     Returns:
         Columns as in `MEANINGS`. Scores are NaN where a domain has no rows or its targets are all the same.
     """
-    parts = {domain: sample(rows.filter(domain=domain), selection.rows, seed) for domain in DOMAINS}
-    alike = likeness(parts["CD"], features, seed)
+    parts = {domain: sample(rows.filter(domain=domain), selection.rows, seed) for domain in SAMPLED_DOMAINS}
+    alike = likeness(parts[CD], features, seed)
     cluster = clusters(alike)
     groups = {feature.name: [feature.name] for feature in features}
     # Where the importance of each feature's cluster stands among the groups: a cluster of one is permuted only once.
@@ -68,7 +69,7 @@ def importance_tables(
             of_cluster[places] = len(groups)
             # Declared names hold no blank, so names cannot clash.
             groups[f"cluster {number}"] = [features[at].name for at in places]
-    heads = {"IMP": (students[0].heads[0], "label"), "CD": (students[0].heads[-1], "teacher")}
+    heads = {IMP: (students[0].heads[0], "label"), CD: (students[0].heads[-1], "teacher")}
     tables = {}
     for domain, (head, reference) in heads.items():
         measured = [
@@ -80,7 +81,7 @@ def importance_tables(
                 repeats=selection.repeats,
                 seed=seed + training,
                 threads=threads,
-                tell=tell,
+                log=log,
             )
             for training, each in enumerate(students)
         ]
@@ -129,7 +130,7 @@ def scores_from(tables: Mapping[str, pl.DataFrame], features: Sequence[Feature])
     Args:
         tables: by domain, of `importance_tables`. features: the candidates, in declared order.
     """
-    shown, considered = tables["IMP"], tables["CD"]
+    shown, considered = tables[IMP], tables[CD]
     _, first = np.unique(considered["cluster"].to_numpy(), return_index=True)
     n = len(features)
     return Scores(

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import ScoringError
 from ukdsl_assets.frames.conform import conform, feature_dtype
@@ -20,9 +21,8 @@ from ukdsl_assets.learning.students.student import FittedStudent
 BATCH_ROWS = 65_536
 # Above this share of unknown ids a feature says little, and something is likely to be wrong.
 MOSTLY_UNKNOWN = 0.5
-IDENTIFIERS = ("request_id", "candidate_id")
 # Called with rows done, rows in all and seconds since the start.
-Told = Callable[[int, int, float], None]
+ScoringProgress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -36,26 +36,26 @@ class ScoredFiles:
     unknown: Mapping[str, float]
 
 
-def told_of_unknown(unknown: Mapping[str, float], trained: str) -> list[str]:
+def unknown_id_messages(unknown: Mapping[str, float], trained: str) -> list[str]:
     """What to know of ids that the student was not trained on, a line each; empty where all ids are known.
 
     Args:
-        unknown: of `Scored`; trained: the day of the checkpoint.
+        unknown: of `ScoredFiles`; trained: the day of the checkpoint.
     """
-    strange = {name: share for name, share in unknown.items() if share > 0}
-    if not strange:
+    unknown_shares = {name: share for name, share in unknown.items() if share > 0}
+    if not unknown_shares:
         return []
-    shares = ", ".join(f"{name} {share:.2%}" for name, share in strange.items())
-    told = [f"Rows with an id that the student was not trained on: {shares}"]
-    if most := [name for name, share in strange.items() if share > MOSTLY_UNKNOWN]:
-        told.append(
+    shares = ", ".join(f"{name} {share:.2%}" for name, share in unknown_shares.items())
+    messages = [f"Rows with an id that the student was not trained on: {shares}"]
+    if most := [name for name, share in unknown_shares.items() if share > MOSTLY_UNKNOWN]:
+        messages.append(
             f"Most ids of {', '.join(most)} are unknown or null, so the predictions hardly use them. That usually "
             "means ids of another space than the training logs' (another identifier, a hash, another surface), a "
             "renamed or shifted column under the feature's name, a checkpoint that is older than the candidates (it is "
             f"of {trained}), or candidates that seldom get as far as the student's stage. Compare some values with "
             "that day's candidate log; if they are the same kind of id, run more or newer days and score again."
         )
-    return told
+    return messages
 
 
 def score_files(
@@ -66,7 +66,7 @@ def score_files(
     record: Mapping[str, str] | None = None,
     threads: int = 1,
     batch_rows: int = BATCH_ROWS,
-    told: Told | None = None,
+    progress: ScoringProgress | None = None,
 ) -> ScoredFiles:
     """Write request_id and candidate_id, where the input has them, and float32 `prediction` in the input's order.
 
@@ -80,7 +80,7 @@ def score_files(
     Raises:
         ScoringError: no input, an unknown head, an output that is the input, a folder, in the input's folder or has
             none, identifiers that differ between files, a feature that is missing, null or not finite.
-        ContractError: a feature of another type. What a file's schema tells is refused before anything is scored.
+        ContractError: a feature of another type. A wrong schema of any file is refused before anything is scored.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -107,7 +107,7 @@ def score_files(
                 prediction = predict(features)[head]
                 for name, count in counts.items():
                     count += _unknown_ids(fitted, features[name])
-                identifiers = [frame[name] for name in IDENTIFIERS if name in frame.columns]
+                identifiers = [frame[name] for name in KEYS if name in frame.columns]
                 scored = pl.Series("prediction", prediction, dtype=pl.Float32)
                 table = pl.DataFrame([*identifiers, scored]).to_arrow()
                 if writer is None:
@@ -115,8 +115,8 @@ def score_files(
                     writer = pq.ParquetWriter(temporary, schema, compression="zstd")
                 writer.write_table(table.cast(pa.schema(writer.schema)))
                 rows, mass = rows + len(frame), mass + float(prediction.sum(dtype=np.float64))
-                if told is not None:
-                    told(rows, total, time.monotonic() - started)
+                if progress is not None:
+                    progress(rows, total, time.monotonic() - started)
         if writer is not None:
             writer.close()
             temporary.replace(target)
@@ -166,7 +166,7 @@ def _check_schemas(fitted: FittedStudent, files: list[Path]) -> None:
         # Types alone, so that the last file's are refused before the first is scored.
         nothing = pl.DataFrame(pl.from_arrow(schema.empty_table()))
         conform(nothing, {feature.name: feature_dtype(feature) for feature in features}, str(file))
-        identifiers.append({name: str(nothing.schema[name]) for name in IDENTIFIERS if name in nothing.columns})
+        identifiers.append({name: str(nothing.schema[name]) for name in KEYS if name in nothing.columns})
         if identifiers[-1] != identifiers[0]:
             raise ScoringError(
                 f"{file}: its identifiers are {identifiers[-1] or 'none'}, those of {files[0]} are "
@@ -180,7 +180,7 @@ def _batches(file: Path, columns: list[str], batch_rows: int) -> Iterator[pl.Dat
     import pyarrow.parquet as pq
 
     opened = pq.ParquetFile(file)
-    wanted = [name for name in (*IDENTIFIERS, *columns) if name in opened.schema_arrow.names]
+    wanted = [name for name in (*KEYS, *columns) if name in opened.schema_arrow.names]
     if opened.metadata.num_rows == 0:
         yield pl.DataFrame(pl.from_arrow(opened.read(columns=wanted)))
     try:
@@ -234,8 +234,10 @@ def _counted(fitted: FittedStudent, file: Path, batch_rows: int) -> ScoringError
                 firsts[name] = firsts[name] if counts[name] else before + int(wrong.argmax()) + 1
                 counts[name] += int(wrong.sum())
         before += len(frame)
-    found = [f"`{name}` in {count:,} row(s), first in row {firsts[name]:,}" for name, count in counts.items() if count]
+    columns = [
+        f"`{name}` in {count:,} row(s), first in row {firsts[name]:,}" for name, count in counts.items() if count
+    ]
     return ScoringError(
-        f"{file}, {before:,} rows: null, NaN or infinite: {'; '.join(found)} (rows count from 1); expected numbers; "
+        f"{file}, {before:,} rows: null, NaN or infinite: {'; '.join(columns)} (rows count from 1); expected numbers; "
         "fill them as the logs that the student was trained on do"
     )

@@ -71,6 +71,6 @@ def normals(seed: int, purpose: str, *identifiers: np.ndarray | int) -> np.ndarr
     return NORMAL_LEVELS[hashed(seed, purpose, *identifiers) >> np.uint64(48)]
 
 
-def choices(count: int, seed: int, purpose: str, *identifiers: np.ndarray | int) -> np.ndarray:
+def integers(count: int, seed: int, purpose: str, *identifiers: np.ndarray | int) -> np.ndarray:
     """Hashed integers, uniform over 0 .. count - 1, int64, of the ids' broadcast shape; see `hashed`."""
     return (uniforms(seed, purpose, *identifiers) * count).astype(np.int64)

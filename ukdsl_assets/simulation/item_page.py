@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ukdsl_assets.simulation.hashing import choices, normals, uniforms
+from ukdsl_assets.simulation.hashing import integers, normals, uniforms
 
 MODULES, ELIGIBLE, SLOTS = 16, 12, 6
 USERS, SEGMENTS, CATEGORIES, PRICE_BANDS, DEVICES, KINDS, TASTES = 20_000, 12, 24, 5, 3, 6, 6
@@ -80,12 +80,12 @@ class ItemPageWorld:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         users = np.arange(USERS)
-        self._segment = choices(SEGMENTS, seed, "segment", users)
+        self._segment = integers(SEGMENTS, seed, "segment", users)
         centroids = self._vectors("segment centroid", np.arange(SEGMENTS))
         self._taste = 0.8 * centroids[self._segment] + 0.6 * self._vectors("user taste", users)
         self._profile = self._taste + 0.4 * self._vectors("user profile", users)
-        self._device = choices(DEVICES, seed, "device", users)
-        self._kind = choices(KINDS, seed, "kind", _EVERY_MODULE)
+        self._device = integers(DEVICES, seed, "device", users)
+        self._kind = integers(KINDS, seed, "kind", _EVERY_MODULE)
         self._module_taste = self._vectors("module", _EVERY_MODULE)
         self._attraction = 0.6 * normals(seed, "attraction", _EVERY_MODULE)
         self._conversion = 0.5 * normals(seed, "conversion", _EVERY_MODULE)
@@ -103,8 +103,8 @@ class ItemPageWorld:
         """The page views of a day, counted from the first."""
         seed, number = self.seed, np.arange(count)
         user = (USERS * uniforms(seed, "user", day, number) ** 2).astype(np.int64)
-        category = choices(CATEGORIES, seed, "item category", day, number)
-        price_band = choices(PRICE_BANDS, seed, "price band", day, number)
+        category = integers(CATEGORIES, seed, "item category", day, number)
+        price_band = integers(PRICE_BANDS, seed, "price band", day, number)
         device = self._device[user]
         keys = uniforms(seed, "eligible", day, number[:, None], _EVERY_MODULE)
         modules = np.sort(np.argsort(keys, axis=1)[:, :ELIGIBLE], axis=1) + 1
@@ -114,7 +114,7 @@ class ItemPageWorld:
         liked = (fit + normals(seed, "session", day, number[:, None], _EVERY_MODULE)).argmax(axis=1) + 1
         last = np.where(uniforms(seed, "has clicked", day, number) < 0.5, liked, 0)
         same_kind = (last[:, None] > 0) & (self._kind[at] == self._kind[last - 1][:, None])
-        pages = np.log1p(choices(8, seed, "pages seen", day, number))
+        pages = np.log1p(integers(8, seed, "pages seen", day, number))
         fit = np.take_along_axis(fit, at, axis=1)
         relevance = normals(seed, "relevance", *pair)
         click = (

@@ -15,7 +15,7 @@ from ukdsl_assets.frames.splits import BUCKETS, SALT
 
 @dataclass(frozen=True)
 class TaskNames:
-    """A task: its label column (`name`), the labels that must be 1 for it to have one, its audit column, and the
+    """A task: its label column (`name`), the labels that must be 1 for it to have one, its truth column, and the
     column of its event's delay (None: the task is not delayed)."""
 
     name: str
@@ -93,7 +93,7 @@ def template_context(
         "feature_types": {feature.name: _sql_type(feature) for feature in cascade.features},
     }
     if teacher is not None:
-        logged = cascade.predictions_of(teacher.stage) if teacher.kind == "logged" else ()
+        logged = cascade.predictions_of(teacher.stage) if teacher.logged else ()
         context["teacher"] = TeacherNames(
             name=teacher.name,
             reached_by=context["stages"][cascade.depth(teacher.stage) :],
@@ -103,7 +103,7 @@ def template_context(
         features = tuple(feature.name for feature in cascade.columns_of(student))
         reached_by = context["stages"][cascade.depth(student.stage) :]
         # Another cascade's teacher has not seen the labels of here, so its own add to them.
-        foreign = cascade.teacher(student.teacher).kind == "cross_domain"
+        foreign = cascade.teacher(student.teacher).foreign
         context["student"] = StudentNames(
             name=student.name,
             task=student.task,
@@ -166,7 +166,7 @@ def parameters_for(
 
 def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The columns behind each name in angle brackets that a header may use."""
-    found = {
+    columns = {
         "<prediction>": tuple(prediction.column for prediction in context["predictions"]),
         "<task>": tuple(task.name for task in context["tasks"]),
         "<feature>": context["student"].features if "student" in context else context["features"],
@@ -175,12 +175,12 @@ def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "<known_until>": ("known_until",) if _has_known_until(context) else (),
     }
     if "student" in context:
-        found["<label_task>"] = context["student"].label_tasks
-        found["<taught_label>"] = context["student"].taught_labels
-        found["<representation>"] = context["student"].representation
+        columns["<label_task>"] = context["student"].label_tasks
+        columns["<taught_label>"] = context["student"].taught_labels
+        columns["<representation>"] = context["student"].representation
     if "teacher" in context:
-        found["<teacher_label>"] = tuple(label for label, _ in context["teacher"].labels)
-    return found
+        columns["<teacher_label>"] = tuple(label for label, _ in context["teacher"].labels)
+    return columns
 
 
 def _has_known_until(context: Mapping[str, Any]) -> bool:
@@ -189,12 +189,12 @@ def _has_known_until(context: Mapping[str, Any]) -> bool:
 
 def _conditions(cascade: Cascade, task: str) -> tuple[str, ...]:
     """All tasks that must be positive before this one, nearest first."""
-    found: list[str] = []
+    conditions: list[str] = []
     given = cascade.task(task).given
-    while given is not None and given not in found:
-        found.append(given)
+    while given is not None and given not in conditions:
+        conditions.append(given)
         given = cascade.task(given).given
-    return tuple(found)
+    return tuple(conditions)
 
 
 def _predictions(cascade: Cascade) -> tuple[PredictionNames, ...]:

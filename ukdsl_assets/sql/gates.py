@@ -10,6 +10,11 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.sql.model import Column
 from ukdsl_assets.sql.render import RenderedModel
 
+# Name of each gate -> what it demands.
+RULES = {
+    "keys_unique": "The declared keys identify a row.",
+    "column_rules": "Every column keeps the rules in the header of its SQL file.",
+}
 SHOWN_KEYS = 3
 TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {
     "BIGINT": (pl.Int64,),
@@ -24,7 +29,7 @@ TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {
 }
 
 
-def audit_model(rendered: RenderedModel, files: Sequence[str], parameters: Mapping[str, Any]) -> list[GateResult]:
+def judge_model(rendered: RenderedModel, files: Sequence[str], parameters: Mapping[str, Any]) -> list[GateResult]:
     """Gates `keys_unique` and `column_rules`, counted one file at a time; offending keys are looked up only on failure.
 
     Args:
@@ -37,41 +42,41 @@ def audit_model(rendered: RenderedModel, files: Sequence[str], parameters: Mappi
     where = rendered.model.name
     if problems := _wrong_columns(rendered, schema):
         message = f"{where}: {'; '.join(problems)}; correct the query or the header in {rendered.model.path.name}"
-        return [GateResult(name, False, message) for name in ("keys_unique", "column_rules")]
+        return [GateResult(name, False, message) for name in RULES]
     rules = {
-        f"{name}: {said}": broken
+        f"{name}: {rule}": broken
         for name, column in rendered.columns.items()
-        for said, broken in _rules(name, column, schema[name], parameters)
+        for rule, broken in _rules(name, column, schema[name], parameters)
     }
     keys = list(rendered.model.keys)
     # Models order each file's rows by their keys, so a repeated key stands beside its twin.
     repeated = pl.all_horizontal(pl.col(key).eq_missing(pl.col(key).shift(1)) for key in keys)
     rules["keys"] = repeated & (pl.int_range(pl.len()) > 0)
     ends = [pl.struct(keys).first().alias("first key"), pl.struct(keys).last().alias("last key")]
-    counts = [pl.len().alias("rows"), *(broken.sum().alias(said) for said, broken in rules.items())]
+    counts = [pl.len().alias("rows"), *(broken.sum().alias(rule) for rule, broken in rules.items())]
     parts = [
         pl.scan_parquet(file, glob=False, hive_partitioning=False).select(*counts, *ends).collect() for file in files
     ]
     parts = [part for part in parts if part.item(0, "rows")] or parts[:1]
-    seen = pl.concat(parts).select(pl.exclude("first key", "last key").sum()).row(0, named=True)
-    twins = seen["keys"] + sum(
+    totals = pl.concat(parts).select(pl.exclude("first key", "last key").sum()).row(0, named=True)
+    twins = totals["keys"] + sum(
         before.item(0, "last key") == after.item(0, "first key") for before, after in pairwise(parts)
     )
-    failed = {said: seen[said] for said in rules if said != "keys" and seen[said]}
-    examples = {said: _examples(rows, keys, rules[said]) for said in [*failed, *(["keys"] if twins else [])]}
-    told = "; ".join(f"{said} broken by {count} rows, e.g. {examples[said]}" for said, count in failed.items())
+    failed = {rule: totals[rule] for rule in rules if rule != "keys" and totals[rule]}
+    examples = {rule: _examples(rows, keys, rules[rule]) for rule in [*failed, *(["keys"] if twins else [])]}
+    failures = "; ".join(f"{rule} broken by {count} rows, e.g. {examples[rule]}" for rule, count in failed.items())
     return [
         GateResult(
             "keys_unique",
             not twins,
-            f"{where}: {twins} of {seen['rows']} rows repeat a key ({', '.join(keys)})"
+            f"{where}: {twins} of {totals['rows']} rows repeat a key ({', '.join(keys)})"
             + (f", e.g. {examples['keys']}; expected one row a key; look for a join that multiplies" if twins else ""),
-            seen={"rows": seen["rows"], "repeated": twins},
+            seen={"rows": totals["rows"], "repeated": twins},
         ),
         GateResult(
             "column_rules",
             not failed,
-            f"{where}: {told}; correct the query or what it reads"
+            f"{where}: {failures}; correct the query or what it reads"
             if failed
             else f"{where}: {len(rules) - 1} rules hold",
             seen={"rules": len(rules) - 1, **failed},

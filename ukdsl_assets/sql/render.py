@@ -63,7 +63,7 @@ def render(model: SqlModel, context: Mapping[str, Any]) -> RenderedModel:
     )
 
 
-def in_order(models: Iterable[RenderedModel], given: Collection[str]) -> list[RenderedModel]:
+def in_dependency_order(models: Iterable[RenderedModel], given: Collection[str]) -> list[RenderedModel]:
     """The models so that each stands after those it reads.
 
     Args:
@@ -121,10 +121,10 @@ def _parse(model: SqlModel, sql: str) -> exp.Query:
 
 
 def _check_order(model: SqlModel, tree: exp.Query) -> None:
-    """Unordered rows may stand otherwise in the next run, and the audit would not find repeated keys."""
+    """Unordered rows may stand otherwise in the next run, and the gates would not find repeated keys."""
     order = tree.args.get("order")
-    seen = [ordered.this.name for ordered in order.expressions] if order else []
-    if seen != list(model.keys):
+    ordered_by = [ordered.this.name for ordered in order.expressions] if order else []
+    if ordered_by != list(model.keys):
         raise SqlModelError(
             f"{model.path}: `{model.name}` ends with {order.sql('duckdb') if order else 'no ORDER BY'}; expected "
             f"ORDER BY {', '.join(model.keys)}, the keys in the header"

@@ -124,5 +124,5 @@ def _by_noise(table: pl.DataFrame, column: str, noise: str, count: str) -> NDArr
     return table.sort(noise, count)[column].to_numpy().reshape(table[noise].n_unique(), -1)
 
 
-def _verdict(name: str, passed: bool, message: str, seen: dict[str, float | int]) -> GateResult:
-    return GateResult(name=name, passed=bool(passed), message=message, seen=seen)
+def _verdict(name: str, passed: bool, message: str, figures: dict[str, float | int]) -> GateResult:
+    return GateResult(name=name, passed=bool(passed), message=message, seen=figures)

@@ -14,7 +14,7 @@ from ukdsl_assets.theory.order_statistics import expected_top
 class Selected:
     """Means over the selected candidates, float64 of the arguments' common shape.
 
-    prediction: of what the model says; truth: of what they are worth; optimum: of the truly best k of the n.
+    prediction: of the model's predictions; truth: of what they are worth; optimum: of the truly best k of the n.
     """
 
     prediction: NDArray[np.float64]
@@ -76,11 +76,11 @@ def at_least(name: str, values: Any, bound: float, strictly: bool = False) -> No
     Raises:
         TheoryError: names the quantity and what was seen.
     """
-    given = np.asarray(values, np.float64)
-    wrong = ~np.isfinite(given) | ((given <= bound) if strictly else (given < bound))
+    array = np.asarray(values, np.float64)
+    wrong = ~np.isfinite(array) | ((array <= bound) if strictly else (array < bound))
     if wrong.any():
         expected = f"a finite number {'above' if strictly else 'of at least'} {bound:g}"
-        raise TheoryError(f"{name} is {given[wrong].flat[0]:g}, expected {expected}")
+        raise TheoryError(f"{name} is {array[wrong].flat[0]:g}, expected {expected}")
 
 
 def _selected(*means: NDArray[np.float64]) -> Selected:

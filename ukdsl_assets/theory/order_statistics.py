@@ -53,7 +53,7 @@ def expected_top(k: ArrayLike, n: int) -> NDArray[np.float64]:
     Raises:
         TheoryError: n is below 1, or a k is not in 1 .. n.
     """
-    count = _whole("k", k, n)
+    count = _integers_up_to("k", k, n)
     means = np.zeros(count.shape)
     some = count < n
     if some.any():
@@ -63,12 +63,12 @@ def expected_top(k: ArrayLike, n: int) -> NDArray[np.float64]:
 
 def blom_order_statistics(ranks: ArrayLike, n: int) -> NDArray[np.float64]:
     """Blom's approximation Phi^-1((r - 3/8) / (n + 1/4)), as in Royston (1982, AS 177); args as the exact one."""
-    return ndtri((_whole("ranks", ranks, n) - 0.375) / (n + 0.25))
+    return ndtri((_integers_up_to("ranks", ranks, n) - 0.375) / (n + 0.25))
 
 
 def blom_top(k: ArrayLike, n: int) -> NDArray[np.float64]:
     """The mean of Blom's approximation over the top k; args as `expected_top`; memory grows with n."""
-    count = _whole("k", k, n)
+    count = _integers_up_to("k", k, n)
     from_the_largest = np.cumsum(blom_order_statistics(np.arange(n, 0, -1), n))
     return from_the_largest[count - 1] / count
 
@@ -77,10 +77,10 @@ def mean_over_order_statistics(
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]], ranks: ArrayLike, n: int
 ) -> NDArray[np.float64]:
     """E f(z(r:n)) for a smooth function of arrays that grows no faster than a polynomial; args as above."""
-    rank = _whole("ranks", ranks, n)
+    rank = _integers_up_to("ranks", ranks, n)
     flat = rank.ravel()
     blocks = [flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK)]
-    means = [(weights * function(nodes)).sum(axis=1) for nodes, weights in (quadrature(each, n) for each in blocks)]
+    means = [(weights * function(nodes)).sum(axis=1) for nodes, weights in (quadrature(block, n) for block in blocks)]
     return np.concatenate([*means, np.empty(0)]).reshape(rank.shape)
 
 
@@ -101,11 +101,11 @@ def _density(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
 
 
-def _whole(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
+def _integers_up_to(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
     """The values as int64, all in 1 .. n."""
-    given = np.asarray(values)
+    array = np.asarray(values)
     if n < 1:
         raise TheoryError(f"n is {n}, expected at least 1")
-    if given.size and not (np.issubdtype(given.dtype, np.integer) and given.min() >= 1 and given.max() <= n):
-        raise TheoryError(f"{name}: saw {given.dtype} from {given.min()} to {given.max()}, expected integers 1 to {n}")
-    return given.astype(np.int64)
+    if array.size and not (np.issubdtype(array.dtype, np.integer) and array.min() >= 1 and array.max() <= n):
+        raise TheoryError(f"{name}: saw {array.dtype} from {array.min()} to {array.max()}, expected integers 1 to {n}")
+    return array.astype(np.int64)

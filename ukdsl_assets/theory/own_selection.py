@@ -1,4 +1,4 @@
-"""What both stages say of the candidates that stage 2 selects from what stage 1 left (paper, 3.1 applied to 3.2)."""
+"""What both stages predict for what stage 2 selects from what stage 1 left (paper, 3.1 applied to 3.2)."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Equation 2: two stages, and what both say of the candidates that the first selected (paper, 3.2)."""
+"""Equation 2: two stages, and what both predict for the candidates that the first selected (paper, 3.2)."""
 
 from dataclasses import dataclass
 

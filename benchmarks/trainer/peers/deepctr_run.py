@@ -9,7 +9,7 @@ import sys
 from types import ModuleType
 
 import torch
-from measure import BATCH, EMBEDDING, HIDDEN, arguments, read_table, report
+from measure import BATCH, EMBEDDING, HIDDEN, arguments, measure_and_print, read_table
 
 # On import the library asks the package registry for newer versions, in a thread that would run into the measurement.
 _without_version_check = ModuleType("deepctr_torch.utils")
@@ -38,7 +38,7 @@ def main() -> None:
     )
     model.compile(torch.optim.Adam(model.parameters(), lr=chosen.learning_rate), "binary_crossentropy")
     train, held_out = table.train, table.held_out
-    report(
+    measure_and_print(
         "deepctr-torch 0.3.0",
         len(train.label),
         lambda: model.fit(train.columns, train.label, batch_size=BATCH, epochs=1, verbose=0),

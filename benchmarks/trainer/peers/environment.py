@@ -35,20 +35,20 @@ def peers_interpreter(folder: Path = PROJECT / ".venv-peers", requirements: Path
     Raises:
         PeersError: A step failed; says which, the end of what it printed, and the fix.
     """
-    interpreter, made = folder / "bin" / "python", folder / "requirements-installed.txt"
-    wanted = requirements.read_text()
-    if made.exists() and made.read_text() == wanted and interpreter.exists():
+    interpreter, installed = folder / "bin" / "python", folder / "requirements-installed.txt"
+    required = requirements.read_text()
+    if installed.exists() and installed.read_text() == required and interpreter.exists():
         return interpreter
-    made.unlink(missing_ok=True)
-    run("make the environment", folder, [sys.executable, "-m", "venv", str(folder)])
+    installed.unlink(missing_ok=True)
+    run_step("make the environment", folder, [sys.executable, "-m", "venv", str(folder)])
     install = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run("install the peers", folder, [*install, "-r", str(requirements)])
-    run("import the peers", folder, [str(interpreter), "-c", CHECK])
-    made.write_text(wanted)
+    run_step("install the peers", folder, [*install, "-r", str(requirements)])
+    run_step("import the peers", folder, [str(interpreter), "-c", CHECK])
+    installed.write_text(required)
     return interpreter
 
 
-def run(step: str, folder: Path, command: list[str]) -> None:
+def run_step(step: str, folder: Path, command: list[str]) -> None:
     """Run a step; a PeersError says in words why it failed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True)

@@ -18,7 +18,7 @@ from fuxictr.pytorch.dataloaders.npz_dataloader import NpzDataLoader
 from fuxictr.pytorch.layers import FactorizationMachine, FeatureEmbedding, MLP_Block
 from fuxictr.pytorch.models import BaseModel
 from fuxictr.pytorch.torch_utils import seed_everything
-from measure import BATCH, EMBEDDING, HIDDEN, Part, Table, arguments, read_table, report
+from measure import BATCH, EMBEDDING, HIDDEN, Part, PeersTable, arguments, measure_and_print, read_table
 
 
 class DeepFM(BaseModel):
@@ -55,7 +55,7 @@ class DeepFM(BaseModel):
         self.train_epoch(batches)
 
 
-def describe(table: Table, folder: str) -> FeatureMap:
+def describe(table: PeersTable, folder: str) -> FeatureMap:
     """The table's columns in FuxiCTR's terms."""
     feature_map = FeatureMap("benchmark", folder)
     for name, size in table.sizes.items():
@@ -86,7 +86,7 @@ def main() -> None:
         train = loader(feature_map, table.train, Path(folder) / "train.npz", shuffle=True)
         held_out = loader(feature_map, table.held_out, Path(folder) / "held_out.npz", shuffle=False)
         model = DeepFM(feature_map, folder, chosen.learning_rate)
-        report(
+        measure_and_print(
             "fuxictr 2.3.10",
             len(table.train.label),
             lambda: model.train_once(train),

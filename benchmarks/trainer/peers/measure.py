@@ -28,7 +28,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Table:
+class PeersTable:
     """Training and held-out rows, the number of ids of each id feature, the names of the numbers."""
 
     train: Part
@@ -48,7 +48,7 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_table(folder: Path) -> Table:
+def read_table(folder: Path) -> PeersTable:
     """The table of `folder`, by column.
 
     Both libraries join a row's columns to one array: ids that are float32 like the numbers keep that array from
@@ -63,10 +63,10 @@ def read_table(folder: Path) -> Table:
         columns = dict(zip(names, np.ascontiguousarray(ids.T, dtype=np.float32), strict=True))
         return Part(columns | dict(zip(numbers, np.ascontiguousarray(values.T), strict=True)), label)
 
-    return Table(part(""), part("held_out_"), sizes, numbers)
+    return PeersTable(part(""), part("held_out_"), sizes, numbers)
 
 
-def report(
+def measure_and_print(
     trainer: str,
     rows: int,
     train: Callable[[], Any],

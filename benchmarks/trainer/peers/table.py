@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEATURES, NUMBERS = 26, 13
-IDS = {"small": 120_000, "large": 841_000}
+Vocabulary = Literal["small", "large"]
+IDS: dict[Vocabulary, int] = {"small": 120_000, "large": 841_000}
 FEWEST, BASE_RATE = 4, 0.1
 # Frequency of the id of rank r is proportional to (r + OFFSET) ** -EXPONENT: a Zipf-Mandelbrot law.
 EXPONENT, OFFSET = 1.05, 2.0
@@ -18,7 +19,7 @@ PAIRS = ((2, 9), (4, 12), (5, 20), (7, 15), (10, 18), (13, 24))
 
 def make_table(
     folder: Path,
-    vocabulary: Literal["small", "large"],
+    vocabulary: Vocabulary,
     rows: int = 200_000,
     held_out: int = 50_000,
     seed: int = 0,

@@ -8,9 +8,17 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
-from ukdsl_assets.evidence.studies.cross_domain import ARMS, NONE, STUDY, Teacher, compared, recalibrated, students
+from ukdsl_assets.evidence.studies.cross_domain import (
+    ARMS,
+    NONE,
+    STUDY,
+    SourceModels,
+    recalibrated_by_labels,
+    students,
+    surface_rows,
+)
 from ukdsl_assets.evidence.studies.cross_domain_simulated import STUDY as SIMULATED
-from ukdsl_assets.evidence.worlds.cross_domain_rows import KEYS, Surface, labelled, resampled, shown_rows
+from ukdsl_assets.evidence.worlds.cross_domain_rows import KEYS, Surface, labelled_candidates, resampled, shown_rows
 from ukdsl_assets.learning.metrics.calibration import calibration
 from ukdsl_assets.logs.contract import candidate_log_dtypes
 from ukdsl_assets.simulation.ads.day import SimulatedDay, simulate_day
@@ -30,7 +38,7 @@ def served() -> SimulatedDay:
 
 def test_shown_rows_are_those_of_the_log_with_their_labels(served: SimulatedDay) -> None:
     log = candidate_log(served, MIDNIGHT, candidate_log_dtypes(ADS))
-    expected = labelled(ADS, log, event_log(served, MIDNIGHT, MIDNIGHT + timedelta(days=30))).filter("shown")
+    expected = labelled_candidates(ADS, log, event_log(served, MIDNIGHT, MIDNIGHT + timedelta(days=30))).filter("shown")
     seen = shown_rows(served)
     assert_frame_equal(seen, expected.select(seen.columns))
     assert 0 < seen["click"].sum() < len(seen)
@@ -60,7 +68,7 @@ def surface(served: SimulatedDay) -> Surface:
     assert SMALL.source.surface is not None  # type: ignore[union-attr]
     names = {name: SMALL.source.surface.columns.get(name, name) for name in candidate_log_dtypes(SMALL)}  # type: ignore[union-attr]
     log = candidate_log(served, MIDNIGHT, names.values()).rename({there: here for here, there in names.items()})
-    rows = labelled(SMALL, log, event_log(served, MIDNIGHT, MIDNIGHT + timedelta(days=30)))
+    rows = labelled_candidates(SMALL, log, event_log(served, MIDNIGHT, MIDNIGHT + timedelta(days=30)))
     ranked = rows.filter(deepest_stage="ranking")
     half = pl.col("request_id") % 2 == 0
     return Surface(SMALL, ranked.filter(half), ranked.filter(~half))
@@ -70,8 +78,8 @@ def test_every_arm_is_compared_with_the_baseline_on_labels_and_on_the_truth(
     served: SimulatedDay, surface: Surface
 ) -> None:
     settings = {**SIMULATED.defaults, "epochs": 1, "requests_per_batch": 64}
-    teacher = Teacher(ADS, shown_rows(served), trees=5)
-    tables = compared("tiny", teacher, surface, settings)
+    teacher = SourceModels(ADS, shown_rows(served), trees=5)
+    tables = surface_rows("tiny", teacher, surface, settings)
     assert [row["task"] for row in tables["teachers"]] == ["click", "conversion"]
     names = [student.name for student in students(SMALL, settings)]
     for table in ("impressions", "considered"):
@@ -88,7 +96,7 @@ def test_every_arm_is_compared_with_the_baseline_on_labels_and_on_the_truth(
 def test_a_recalibrated_teacher_has_the_level_of_the_surfaces_labels(surface: Surface) -> None:
     student = students(SMALL, SIMULATED.defaults)[0]
     said = (pl.col("truth").fill_null(0.02) * 3).clip(0, 0.9).cast(pl.Float32)
-    rows = recalibrated(student, surface.train.with_columns(click_prediction=said)).filter("shown")
+    rows = recalibrated_by_labels(student, surface.train.with_columns(click_prediction=said)).filter("shown")
     assert calibration(rows["click_prediction"].to_numpy(), rows["click"].to_numpy()) == pytest.approx(1, abs=1e-3)
 
 

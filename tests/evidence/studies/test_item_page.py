@@ -8,7 +8,7 @@ import pytest
 
 from ukdsl_assets.evidence.studies.item_page import DISTILLED, STATIC, STUDY, TRUTH, earned, measure
 from ukdsl_assets.evidence.units import settings_of
-from ukdsl_assets.evidence.worlds.module_rankers import PRIOR_CLICKS, click_rates, labelled
+from ukdsl_assets.evidence.worlds.module_rankers import PRIOR_CLICKS, click_rates, labelled_modules
 from ukdsl_assets.simulation.item_page import ItemPageWorld, probabilities
 
 WORLD = ItemPageWorld(100)
@@ -16,7 +16,7 @@ WORLD = ItemPageWorld(100)
 
 def test_labels_are_of_what_was_shown_and_purchases_of_what_was_clicked() -> None:
     served = WORLD.serve(0, 300, WORLD.static_configuration)
-    rows = labelled(served, 0)
+    rows = labelled_modules(served, 0)
     assert rows.filter(pl.col("click").is_not_null()).equals(rows.filter("shown"))
     assert rows["click"].sum() == served.clicked.sum()
     assert rows.filter(pl.col("purchase").is_not_null()).equals(rows.filter(click=1))
@@ -24,7 +24,7 @@ def test_labels_are_of_what_was_shown_and_purchases_of_what_was_clicked() -> Non
 
 
 def test_click_rates_are_those_counted_row_by_row() -> None:
-    rows = labelled(WORLD.serve(0, 400, WORLD.static_configuration), 0).filter("shown")
+    rows = labelled_modules(WORLD.serve(0, 400, WORLD.static_configuration), 0).filter("shown")
     of_slot = {slot: rows.filter(slot=slot)["click"].mean() for slot in range(1, 7)}
     clicks, expected = np.zeros((24, 16)), np.zeros((24, 16))
     for row in rows.iter_rows(named=True):

@@ -18,7 +18,7 @@ from ukdsl_assets.evidence.studies.table2_simulated import STUDY as SIMULATED
 from ukdsl_assets.evidence.worlds.selection_rules import PLACES, kinds_chosen
 from ukdsl_assets.evidence.worlds.simulated_days import declared
 from ukdsl_assets.logs.contract import DayOfLogs
-from ukdsl_assets.selection.choice import COLUMNS
+from ukdsl_assets.selection.choice import RULE_SIZES
 
 KEYS = {"request_id": [1, 1, 2], "candidate_id": [7, 8, 7]}
 
@@ -32,7 +32,7 @@ def test_every_rule_is_measured_by_number_and_by_cost(tmp_path: Path, monkeypatc
     data = {"base", COSTS}
     for table in ("rules", "union", "signals"):
         assert {row["data"] for row in rows[table]} == data
-        assert {(row["rule"], row["size"]) for row in rows[table]} == set(COLUMNS)
+        assert {(row["rule"], row["size"]) for row in rows[table]} == set(RULE_SIZES)
     base = {f"{domain}, {reference}": 0.0 for domain, reference in PLACES}
     for table, rule in (("rules", "impression"), ("union", "union")):
         same = [row for row in rows[table] if row["rule"] == rule and row["size"] == "equal"]

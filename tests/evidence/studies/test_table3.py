@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -54,7 +55,8 @@ def test_augmented_rows_are_those_of_the_sql_model(tmp_path: Path) -> None:
 def test_each_arm_is_compared_with_the_baseline_and_both_tasks_with_each_alone(rows: pl.DataFrame) -> None:
     labels = rows.select(*KEYS, click_prediction="ranking_click_prediction")
     held = augmented(rows, labels, STUDENT)
-    truth, constant = held["truth"].to_numpy(), held["truth"].to_numpy() * 0 + 0.03
+    truth = held["truth"].to_numpy()
+    constant = np.full_like(truth, 0.03)
     better = {name: truth if name in (BOTH, TEACHER) else constant for name in [*ARMS, TEACHER]}
     predictions = {(name, "impression"): p for name, p in better.items()}
     judged = evaluate(held, {("baseline", "impression"): constant, **predictions}).filter(pl.col("arm") != "baseline")

@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.worlds import SEED, barely_warmed_up
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
-from ukdsl_assets.evidence.studies.teacher_audit import STUDY, explored_rows, measure, taught_rows
+from ukdsl_assets.evidence.studies.teacher_audit import STUDY, explored_predictions, measure, taught_rows
 from ukdsl_assets.evidence.summary import result_of, text_rows
 from ukdsl_assets.evidence.units import Unit, settings_of
 from ukdsl_assets.evidence.worlds.simulated_days import scale_of, warmed_up
@@ -50,7 +50,7 @@ def log(served: SimulatedDay, cascade: Cascade) -> pl.DataFrame:
 def test_explored_rows_are_those_of_the_log(
     served: SimulatedDay, cascade: Cascade, log: pl.DataFrame, stage: str
 ) -> None:
-    rows = explored_rows(served, cascade, stage, DAY)
+    rows = explored_predictions(served, cascade, stage, DAY)
     assert 0 < rows["request_id"].n_unique() < served.explored.sum()
     said = log.filter("explored").select("request_id", prediction=f"{stage}_click_prediction")
     expected = said.filter(pl.col("request_id").is_in(rows["request_id"].implode()))

@@ -10,6 +10,8 @@ from ukdsl_assets.learning.metrics.calibration import calibration
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 
 
 def rows(requests: int = 150) -> pl.DataFrame:
@@ -29,8 +31,10 @@ def test_a_learner_warm_starts_as_the_graph_does() -> None:
     first, second = rows(), rows(80)
     learner.train(first)
     learner.train(second)
-    before = fit_student(CASCADE, STUDENT, "distilled", first).student
-    expected = predict_student(fit_student(CASCADE, STUDENT, "distilled", second, before).student, second)
+    before = fit_student(Training.of(CASCADE, STUDENT, "distilled", first)).student
+    expected = predict_student(
+        fit_student(Training.of(CASCADE, STUDENT, "distilled", second, previous=before)).student, second
+    )
     found = learner.predict(second)
     assert list(found) == [IMPRESSION, CONSIDERATION]
     assert all(np.array_equal(found[head], expected[head]) for head in found)
@@ -91,8 +95,9 @@ def test_a_window_trains_on_the_last_days_together() -> None:
     for day in days:
         learner.train(day)
     student = recipe.of(STUDENT)
-    fitted = None
+    fitted: FittedStudent | None = None
     for trained in (days[0], pl.concat(days[:2]), pl.concat(days[1:])):
-        fitted = fit_student(CASCADE, student, "distilled", trained, fitted).student
+        fitted = fit_student(Training.of(CASCADE, student, "distilled", trained, previous=fitted)).student
+    assert fitted is not None
     expected = predict_student(fitted, days[2])
     assert np.array_equal(learner.predict(days[2])[CONSIDERATION], expected[CONSIDERATION])

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ukdsl_assets.evidence.studies.table2 import signals
-from ukdsl_assets.evidence.worlds.selection_rows import HELD, KEPT, TRAIN, augmented, declared, taught
+from ukdsl_assets.evidence.worlds.selection_rows import HELD, KEPT, TRAIN, augmented, declared, trained_teacher
 from ukdsl_assets.evidence.worlds.selection_world import (
     CANDIDATES,
     FEATURES,
@@ -87,13 +87,13 @@ def test_parts_share_no_request_and_repeat_themselves(world: SelectionWorld, row
 
 def test_rows_are_labelled_where_shown_and_taught_where_considered(world: SelectionWorld) -> None:
     cascade, student = declared(world, {"budget": 24})
-    teacher = taught(cascade, student, world, 600, 0.2)
+    teacher = trained_teacher(cascade, student, world, 600, 0.2)
     rows = augmented(teacher, world, TRAIN, 100)
     assert rows.filter(domain="IMP").height == 100 * REGIMES["base"].shown
     assert rows.filter(domain="CD").height == 100 * KEPT
     assert rows.filter(domain="IMP")["target"].unique().sort().to_list() == [0, 1]
     held = augmented(teacher, world, HELD, 400).filter(domain="CD")
-    clicks = (held["truth"] > held["truth"].mean()).cast(pl.Float32)  # type: ignore[operator]
+    clicks = (held["truth"] > held["truth"].mean()).cast(pl.Float32)
     assert auc(held["target"], clicks) > 0.6
     assert [each.name for each in cascade.candidates_of(student)] == list(world.names)
 

@@ -111,6 +111,7 @@ def test_a_writer_that_is_overtaken_before_it_writes_the_pointer_puts_it_right(
     assert store.released(KEY) == entry(6)
 
 
+@pytest.mark.slow
 def test_processes_that_release_other_days_at_once_end_at_the_newest(tmp_path: Path) -> None:
     barrier = spawned.Barrier(WRITERS)
     writers = [

@@ -206,6 +206,29 @@ def test_a_sweep_removes_old_versions_that_are_neither_current_nor_named_by_a_de
     assert publish(store, MONDAY, 3.0) == forgotten, "what was swept can be made again"
 
 
+def test_the_released_checkpoint_is_loaded_and_that_of_the_newest_release_before_a_day(store: CheckpointStore) -> None:
+    student = KEY[:2]
+    assert store.load_released(student) is None
+    assert store.load_released(student, WEDNESDAY) is None
+    first, again, tuesday = publish(store, MONDAY), publish(store, MONDAY, 2.0), publish(store, TUESDAY, 3.0)
+    # Tuesday is decided first, Monday twice, and Wednesday is refused.
+    for day, version in ((TUESDAY, tuesday), (MONDAY, first), (MONDAY, again)):
+        store.release(student, {"day": str(day), "arm": KEY[2], "checkpoint": version})
+    refused = publish(store, WEDNESDAY, 4.0)
+    store.refuse(student, {"day": str(WEDNESDAY), "arm": KEY[2], "checkpoint": refused})
+    found = [store.load_released(student, MONDAY + dt.timedelta(days=count)) for count in range(5)]
+    assert [each and (each.day, each.version) for each in found] == [
+        None,
+        (MONDAY, again),
+        *[(TUESDAY, tuesday)] * 3,
+    ]
+    released = store.load_released(student)
+    assert released is not None
+    assert (released.key, released.version) == (KEY, tuesday)
+    assert released.tensors is not None
+    assert np.array_equal(released.tensors["tower.weight"], weights(3.0)["tower.weight"])
+
+
 def test_facts_are_those_of_the_published_version_and_none_where_none_is(store: CheckpointStore) -> None:
     assert store.facts(KEY, MONDAY) == {}
     store.publish(store.save(KEY, MONDAY, {"labels": "old"}, weights(1.0)))

@@ -16,6 +16,7 @@ import pytest
 
 from ukdsl_assets.lake.tables.lake import Lake
 
+pytestmark = pytest.mark.slow
 SHARED = dt.date(2026, 1, 1)
 TABLE = ("simulated_ads", "impressions")
 WRITERS, ROUNDS, ROWS, SHARDS = 4, 2, 400, 4

@@ -1,15 +1,11 @@
 """Requests go to shards whole, the same way everywhere."""
 
 import datetime as dt
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from ukdsl_assets.errors import LakeError
@@ -51,26 +47,6 @@ def test_rows_without_a_request_are_kept_in_the_first_shard(tmp_path: Path) -> N
     )
     assert staged.rows == 3
     assert staged.files[0].rows >= 2
-
-
-@settings(max_examples=15)
-@given(
-    ids=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30) | st.lists(st.text(max_size=8), max_size=30),
-    shards=st.integers(1, 4096),
-)
-def test_the_shard_is_the_one_that_sql_names(ids: list[int] | list[str], shards: int) -> None:
-    for position, shard in enumerate(shard_of(pl.Series(ids, dtype=None if ids else pl.Int64), shards)):
-        query = "select md5_number_lower($id::varchar) % $shards"
-        assert duckdb.execute(query, {"id": ids[position], "shards": shards}).fetchone() == (shard,)
-
-
-def test_the_shard_follows_from_md5_alone() -> None:
-    ids = ["0", "7", "request-1", "ü", "123456789012"]
-    last_eight_bytes = [hashlib.md5(id_.encode()).digest()[8:] for id_ in ids]
-    assert shard_of(pl.Series(ids), 16).to_list() == [
-        int.from_bytes(lower, "little") % 16 for lower in last_eight_bytes
-    ]
-    assert shard_of(pl.Series([0, 7]), 16).to_list() == shard_of(pl.Series(["0", "7"]), 16).to_list()
 
 
 def test_days_of_unlike_shards_are_scanned_in_as_many_parts_as_the_fewest(tmp_path: Path) -> None:

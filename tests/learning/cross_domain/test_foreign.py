@@ -4,23 +4,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.fixtures.other_cascade import BY_TEACHER, HERE, here
+from tests.fixtures.other_cascade import ABSENT, BY_STUDENT, BY_TEACHER, HERE, here
 from tests.fixtures.rows import CASCADE as ADS
 from tests.fixtures.rows import STUDENT, TEACHER, impressions, training_rows
-from ukdsl_assets.declaration.teachers import CrossDomainTeacher
 from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.learning.cross_domain.foreign import foreign_labels, foreign_model, translated
 from ukdsl_assets.learning.students import student as students
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers import trees as teachers
-
-NAMES = {"user_segment": "segment", "user_profile": "profile", "placement": "slot", "advertiser": "seller"}
-ABSENT = {"age_group": None, "device": None, "format": None}
-BY_STUDENT = CrossDomainTeacher(
-    name="ads", kind="cross_domain", stage="ranking", cascade="simulated_ads", model="pre_ranking_click",
-    tasks={"click": "click"}, features=NAMES, defaults=ABSENT,
-)  # fmt: skip
 
 
 def test_columns_are_renamed_and_absent_ones_filled() -> None:
@@ -29,7 +22,8 @@ def test_columns_are_renamed_and_absent_ones_filled() -> None:
     assert seen.columns == ["request_id", "candidate_id", *(feature.name for feature in ADS.features)]
     for name in ("request_id", "user_segment", "placement", "ad", "pair_signals", "user_profile"):
         assert seen[name].equals(rows[name]), name
-    assert seen["age_group"].null_count() == 50 and seen["age_group"].dtype == pl.Int64
+    assert seen["age_group"].null_count() == 50
+    assert seen["age_group"].dtype == pl.Int64
     assert seen["device"].to_list() == [7] * 50
     assert seen["user_profile_detail"].dtype == pl.Array(pl.Float32, 4)
     assert seen["user_profile_detail"].to_list() == [[0.0, 1.0, 2.0, 3.0]] * 50
@@ -51,7 +45,7 @@ def test_a_trained_teacher_predicts_every_mapped_task() -> None:
 
 def test_a_student_predicts_with_the_head_that_serves_and_unknown_ids() -> None:
     rows = training_rows(60).filter(domain="CD")
-    fitted = fit_student(ADS, STUDENT, "distilled", training_rows(60)).student
+    fitted = fit_student(Training.of(ADS, STUDENT, "distilled", training_rows(60))).student
     declared = {"declaration": STUDENT.model_dump(mode="json")}
     model = foreign_model({**students.as_checkpoint(fitted), **declared}, fitted.tensors, None, threads=1)
     columns = [*HERE.features, *ADS.features]

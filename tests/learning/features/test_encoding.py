@@ -1,6 +1,7 @@
 """Ids to embedding rows, numbers to standard scores, whole requests."""
 
 import json
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -13,14 +14,14 @@ from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.lake.checkpoints.arrays import put_back, taken_out
-from ukdsl_assets.learning.features.encoding import CUT, Encoder, grow, requests_of
+from ukdsl_assets.learning.features.encoding import CUT, Encoder, grow, request_count
 
 AD = Feature(name="ad", kind="categorical", side="candidate")
 WORD = Feature(name="word", kind="categorical", side="request", values="string")
 SIZE = Feature(name="size", kind="numeric", side="candidate")
 
 
-def frame(ads: list[int | None], words: list[str | None], sizes: list[float]) -> pl.DataFrame:
+def frame(ads: Sequence[int | None], words: Sequence[str | None], sizes: Sequence[float]) -> pl.DataFrame:
     columns = {"ad": ads, "word": words, "size": sizes}
     schema = {"ad": pl.Int64, "word": pl.String, "size": pl.Float32}
     return pl.DataFrame(columns, schema=schema).with_row_index("request_id")
@@ -110,5 +111,5 @@ def test_grown_tables_keep_their_rows() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from("abc")), max_size=12))
 def test_requests_are_counted_as_their_days_and_ids_are_distinct(keys: list[tuple[int, str]]) -> None:
     frame = pl.DataFrame(keys, schema={"day": pl.Int64, "request_id": pl.String}, orient="row")
-    assert requests_of(frame) == len(set(keys))
-    assert requests_of(frame.select("request_id")) == len({request for _, request in keys})
+    assert request_count(frame) == len(set(keys))
+    assert request_count(frame.select("request_id")) == len({request for _, request in keys})

@@ -1,5 +1,6 @@
 """Lists of ids and hashed ids, from frames to trained students."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from ukdsl_assets.learning.networks.pooling import pooled
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.serving.files import score_files
 
 NETWORKS: list[Architecture] = [
@@ -40,7 +42,7 @@ HASHED = Feature(name="word", kind="categorical", values="string", side="candida
 LISTS = st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=6)
 
 
-def declared(**kinds: dict[str, object]) -> Cascade:
+def declared(**kinds: Mapping[str, object]) -> Cascade:
     """The shipped cascade with some features declared otherwise."""
     features = tuple(f.model_copy(update=kinds.get(f.name, {})) for f in CASCADE.features)
     return CASCADE.model_copy(update={"features": features})
@@ -48,7 +50,7 @@ def declared(**kinds: dict[str, object]) -> Cascade:
 
 def fitted(cascade: Cascade, rows: pl.DataFrame, **changes: object) -> FittedStudent:
     student = STUDENT.model_copy(update={"requests_per_batch": 16, "learning_rate": 0.01} | changes)
-    return fit_student(cascade, student, "distilled", rows).student
+    return fit_student(Training.of(cascade, student, "distilled", rows)).student
 
 
 def same(first: FittedStudent, second: FittedStudent) -> bool:

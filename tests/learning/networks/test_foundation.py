@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fixtures.network_inputs import CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs
+from tests.fixtures.network_inputs import CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs, zeros_like
 from ukdsl_assets.declaration.architectures import (
     MlpArchitecture,
     MmoeArchitecture,
@@ -30,7 +30,7 @@ def built(architecture: MultiTaskArchitecture) -> Foundation:
 
 @pytest.mark.parametrize("architecture", BOTH, ids=lambda a: a.kind)
 def test_every_task_starts_at_its_own_base_rate(architecture: MultiTaskArchitecture) -> None:
-    nothing = Inputs(*(torch.zeros_like(part) for part in INPUTS[:-1]), REQUEST_OF_ROW)
+    nothing = zeros_like(INPUTS)
     assert torch.allclose(torch.sigmoid(built(architecture)(nothing)), torch.tensor([RATES] * 6), atol=1e-6)
 
 
@@ -98,5 +98,6 @@ def test_a_whole_space_logit_is_finite_at_the_ends_and_so_is_its_gradient() -> N
     whole = WholeSpace(Fixed(logits), [None, 0])(INPUTS)
     whole[:, 1].sum().backward()
     assert torch.isfinite(whole).all()
-    assert logits.grad is not None and torch.isfinite(logits.grad).all()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
     assert float(whole[1, 1].detach()) == pytest.approx(-80 - math.log1p(math.exp(-5)), rel=1e-4)

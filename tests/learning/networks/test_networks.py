@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.fixtures.network_inputs import ALL, CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs
+from tests.fixtures.network_inputs import ALL, CANDIDATE, REQUEST, REQUEST_OF_ROW, inputs, zeros_like
 from ukdsl_assets.declaration.architectures import (
     DcnV2Architecture,
     NeuralArchitecture,
@@ -15,7 +15,7 @@ from ukdsl_assets.learning.networks.inputs import Inputs, JoinedLinear, Side
 @pytest.mark.parametrize("architecture", ALL, ids=lambda a: a.kind)
 def test_two_heads_start_equal_and_near_the_base_rate(architecture: NeuralArchitecture) -> None:
     network = build_network(architecture, REQUEST, CANDIDATE, heads=2, base_rate=0.03, seed=1)
-    nothing = Inputs(*(torch.zeros_like(part) for part in inputs(architecture)[:-1]), REQUEST_OF_ROW)
+    nothing = zeros_like(inputs(architecture))
     assert torch.allclose(torch.sigmoid(network(nothing)), torch.full((6, 2), 0.03), atol=1e-6)
     logits = network(inputs(architecture))
     # Equal weights in another column of a matrix product, which may add in another order.
@@ -52,7 +52,8 @@ def test_a_joined_layer_is_one_linear_layer_on_both_sides() -> None:
     layer = JoinedLinear(3, 4, 5, torch.Generator().manual_seed(0))
     request, candidate = torch.randn(3, 3), torch.randn(6, 4)
     both = torch.cat([request[REQUEST_OF_ROW], candidate], dim=1)
-    assert layer.request is not None and layer.candidate is not None
+    assert layer.request is not None
+    assert layer.candidate is not None
     weight = torch.cat([layer.request, layer.candidate], dim=1)
     assert torch.allclose(layer(request, candidate, REQUEST_OF_ROW), both @ weight.T + layer.bias, atol=1e-6)
 

@@ -6,6 +6,7 @@ import torch
 from tests.fixtures.network_inputs import ALL, CANDIDATE, REQUEST, inputs
 from ukdsl_assets.declaration.architectures import NeuralArchitecture
 from ukdsl_assets.learning.networks.build import build_network
+from ukdsl_assets.learning.networks.inputs import Heads
 from ukdsl_assets.learning.networks.teacher_tasks import WithTeacherTasks
 
 BOTH = ("dependent", "auxiliary")
@@ -41,7 +42,7 @@ def test_the_dependent_task_is_a_line_on_the_main_logit_and_the_auxiliary_one_is
         network.slope.fill_(0.5)
         network.shift.fill_(-2)
         for parameter in network.network.parameters():
-            parameter += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)) * 0.1
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)), alpha=0.1)
     main, dependent, auxiliary = network(inputs(architecture)).unbind(1)
     assert torch.allclose(dependent, 0.5 * main - 2)
     assert not torch.allclose(auxiliary, main)
@@ -61,10 +62,13 @@ def test_the_auxiliary_tasks_gradient_reaches_the_shared_layers_and_not_the_main
     network = built(architecture)
     assert gradients(network, architecture, 2) == gradients(network, architecture, 0)
     heads = network.network.heads
+    assert isinstance(heads, Heads)
     network.zero_grad(set_to_none=True)
     network(inputs(architecture))[:, 2].sum().backward()
-    assert torch.equal(heads.weight.grad[0], torch.zeros_like(heads.weight.grad[0]))
-    assert bool(heads.weight.grad[1].abs().max() > 0)
+    gradient = heads.weight.grad
+    assert gradient is not None
+    assert torch.equal(gradient[0], torch.zeros_like(gradient[0]))
+    assert bool(gradient[1].abs().max() > 0)
 
 
 @pytest.mark.parametrize("architecture", ALL, ids=lambda a: a.kind)

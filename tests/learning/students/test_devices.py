@@ -15,6 +15,7 @@ from ukdsl_assets.learning.networks.embedding_rows import EmbeddingRows, _torch_
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training import trainer
 
 ROWS = training_rows(requests=120)
@@ -24,7 +25,7 @@ each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES, ids=l
 
 def fitted(architecture: Architecture, device: str) -> FittedStudent:
     student = STUDENT.model_copy(update={"architecture": architecture, "requests_per_batch": 16, "epochs": 2})
-    return fit_student(CASCADE, student, "distilled", ROWS, device=device).student
+    return fit_student(Training.of(CASCADE, student, "distilled", ROWS, device=device)).student
 
 
 def assert_close(one: FittedStudent, other: FittedStudent) -> None:

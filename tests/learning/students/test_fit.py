@@ -1,6 +1,7 @@
 """Students learn, repeat themselves, continue, and are told apart by arm and head."""
 
 import json
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,6 +29,7 @@ from ukdsl_assets.learning.students.student import (
     heads_of,
     parameters_of,
 )
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.students.warm_start import can_continue
 
 LEARNING = STUDENT.model_copy(update={"epochs": 10, "requests_per_batch": 16, "learning_rate": 0.01})
@@ -35,7 +37,7 @@ LEARNING = STUDENT.model_copy(update={"epochs": 10, "requests_per_batch": 16, "l
 
 def fitted(arm: str = "distilled", rows: pl.DataFrame | None = None, **changes: object) -> FittedStudent:
     student = LEARNING.model_copy(update=changes)
-    return fit_student(CASCADE, student, arm, training_rows() if rows is None else rows).student  # type: ignore[arg-type]
+    return fit_student(Training.of(CASCADE, student, arm, training_rows() if rows is None else rows)).student  # type: ignore[arg-type]
 
 
 def test_the_distilled_arm_learns_the_teachers_signal_on_requests_it_has_not_seen() -> None:
@@ -63,7 +65,10 @@ def test_every_architecture_learns_with_both_arms_repeats_itself_and_survives_it
     architecture: Architecture,
 ) -> None:
     held, rows = training_rows(seed=1).filter(domain="CD"), training_rows(500)
-    changes = {"architecture": architecture, "learning_rate": 0.1 if architecture.kind == "lightgbm" else 0.01}
+    changes: dict[str, Any] = {
+        "architecture": architecture,
+        "learning_rate": 0.1 if architecture.kind == "lightgbm" else 0.01,
+    }
     student, again = (fitted(rows=rows, **changes) for _ in range(2))
     assert student.text == again.text
     assert all(value.tobytes() == again.tensors[name].tobytes() for name, value in student.tensors.items())
@@ -83,7 +88,7 @@ def test_every_architecture_learns_with_both_arms_repeats_itself_and_survives_it
 
 def test_trees_are_grown_anew_each_day() -> None:
     declared = LEARNING.model_copy(update={"architecture": LightGbmArchitecture(kind="lightgbm", trees=3)})
-    yesterday = fit_student(CASCADE, declared, "distilled", training_rows()).student
+    yesterday = fit_student(Training.of(CASCADE, declared, "distilled", training_rows())).student
     assert not can_continue(yesterday, CASCADE, declared, "distilled")
 
 
@@ -120,10 +125,14 @@ def test_the_listwise_term_works_without_a_bid_where_the_cascade_has_none() -> N
     without = CASCADE.model_copy(update={"has_bid": False})
     listwise = LEARNING.model_copy(update={"loss": LossWeights(listwise=0.5), "epochs": 2})
     rows = training_rows(60)
-    alone = fit_student(without, listwise, "distilled", rows).student
+    alone = fit_student(Training.of(without, listwise, "distilled", rows)).student
     # Equal bids say nothing.
-    equal = fit_student(CASCADE, listwise, "distilled", rows.with_columns(bid=pl.lit(1.0, pl.Float32))).student
-    plain = fit_student(without, listwise.model_copy(update={"loss": LossWeights()}), "distilled", rows).student
+    equal = fit_student(
+        Training.of(CASCADE, listwise, "distilled", rows.with_columns(bid=pl.lit(1.0, pl.Float32)))
+    ).student
+    plain = fit_student(
+        Training.of(without, listwise.model_copy(update={"loss": LossWeights()}), "distilled", rows)
+    ).student
     assert all(value.tobytes() == equal.tensors[name].tobytes() for name, value in alone.tensors.items())
     assert not np.array_equal(plain.tensors["bias"], alone.tensors["bias"])
 
@@ -167,7 +176,8 @@ def test_one_head_learns_from_both_domains() -> None:
 
 def test_the_same_inputs_give_the_same_bytes_whatever_the_threads() -> None:
     first, second = (
-        fit_student(CASCADE, STUDENT, "distilled", training_rows(), threads=threads).student for threads in (1, 2)
+        fit_student(Training.of(CASCADE, STUDENT, "distilled", training_rows(), threads=threads)).student
+        for threads in (1, 2)
     )
     for name, value in first.tensors.items():
         assert value.tobytes() == second.tensors[name].tobytes()
@@ -181,8 +191,8 @@ def test_warm_start_continues_where_yesterday_ended() -> None:
     yesterday = fitted()
     today = training_rows(seed=1)
     student = LEARNING.model_copy(update={"epochs": 1})
-    warm = fit_student(CASCADE, student, "distilled", today, previous=yesterday).figures["loss"]
-    cold = fit_student(CASCADE, student, "distilled", today).figures["loss"]
+    warm = fit_student(Training.of(CASCADE, student, "distilled", today, previous=yesterday)).figures["loss"]
+    cold = fit_student(Training.of(CASCADE, student, "distilled", today)).figures["loss"]
     assert warm < cold
 
 
@@ -190,7 +200,13 @@ def test_a_step_of_no_length_leaves_a_warm_started_student_as_it_was() -> None:
     yesterday = fitted()
     held = training_rows(seed=2)
     same = fit_student(
-        CASCADE, LEARNING.model_copy(update={"learning_rate": 1e-12, "epochs": 1}), "distilled", held, yesterday
+        Training.of(
+            CASCADE,
+            LEARNING.model_copy(update={"learning_rate": 1e-12, "epochs": 1}),
+            "distilled",
+            held,
+            previous=yesterday,
+        )
     ).student
     for head, probability in predict_student(yesterday, training_rows()).items():
         assert np.allclose(predict_student(same, training_rows())[head], probability, atol=1e-6)
@@ -200,7 +216,7 @@ def test_ids_that_arrive_later_are_learnt_without_moving_the_old_ones_rows() -> 
     rows = training_rows()
     early = rows.filter(pl.col("ad") < 20)
     yesterday = fitted(rows=early)
-    today = fit_student(CASCADE, LEARNING, "distilled", rows, previous=yesterday).student
+    today = fit_student(Training.of(CASCADE, LEARNING, "distilled", rows, previous=yesterday)).student
     assert today.encoder.size > yesterday.encoder.size
     old, kept = yesterday.encoder.encode(early).candidate.ids, today.encoder.encode(early).candidate.ids
     assert np.array_equal(old, kept)
@@ -238,14 +254,17 @@ def test_weights_count_as_repeated_rows() -> None:
 
 def test_both_arms_take_the_same_number_of_steps_where_few_requests_have_labels() -> None:
     rows = training_rows(200).filter((pl.col("domain") == "CD") | (pl.col("request_id") % 4 == 0))
-    steps = [fit_student(CASCADE, LEARNING, arm, rows).figures["steps"] for arm in ("baseline", "distilled")]
+    steps = [
+        fit_student(Training.of(CASCADE, LEARNING, arm, rows)).figures["steps"] for arm in ("baseline", "distilled")
+    ]
     assert steps == [13 * LEARNING.epochs] * 2
 
 
 def test_a_null_number_is_refused_by_name() -> None:
+    first = pl.int_range(pl.len()) == 0
+    rows = training_rows().with_columns(user_profile=pl.when(~first).then("user_profile"))
     with pytest.raises(TrainingError, match="column `user_profile` of teacher_augmented is null in 1 of"):
-        first = pl.int_range(pl.len()) == 0
-        fitted(rows=training_rows().with_columns(user_profile=pl.when(~first).then("user_profile")))
+        fitted(rows=rows)
 
 
 def test_what_a_feature_costs_is_no_reason_for_a_cold_start() -> None:

@@ -7,10 +7,12 @@ import pytest
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import Architecture, DcnV2Architecture, DeepFmArchitecture, MlpArchitecture
 from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.learning.features.encoding import EMBEDDING
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import baseline_shapes, predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.students.warm_start import can_continue
 from ukdsl_assets.learning.training.gates import serves_the_main_task_alone
 
@@ -37,7 +39,7 @@ ROWS = unlabeled(training_rows(300))
 
 
 def fitted(*heads: str, arm: str = "distilled", rows: pl.DataFrame = ROWS, **changes: object) -> FittedStudent:
-    return fit_student(CASCADE, declared(*heads, **changes), arm, rows).student  # type: ignore[arg-type]
+    return fit_student(Training.of(CASCADE, declared(*heads, **changes), arm, rows)).student  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda each: each.kind)
@@ -46,7 +48,7 @@ def test_the_served_parameters_are_the_baselines_no_more(architecture: Architect
     student = fitted(*heads, architecture=architecture, epochs=1)
     baseline = fitted(*heads, arm="baseline", architecture=architecture, epochs=1)
     assert student.heads == baseline.heads == ("impression",)
-    shapes = [{n: v.shape for n, v in s.tensors.items() if n != "embedding.weight"} for s in (student, baseline)]
+    shapes = [{n: v.shape for n, v in s.tensors.items() if n != EMBEDDING} for s in (student, baseline)]
     assert shapes[0] == shapes[1]
     assert serves_the_main_task_alone(student.tensors, baseline_shapes(student)).passed
     assert predict_student(student, ROWS).keys() == {"impression"}
@@ -81,7 +83,9 @@ def test_a_student_may_take_tasks_on_and_off_from_day_to_day() -> None:
     yesterday = fitted("impression", "dependent", "auxiliary")
     for today in (declared("impression", "auxiliary"), declared("impression", "dependent")):
         assert can_continue(yesterday, CASCADE, today, "distilled")
-        assert fit_student(CASCADE, today, "distilled", ROWS, yesterday).student.heads == ("impression",)
+        assert fit_student(Training.of(CASCADE, today, "distilled", ROWS, previous=yesterday)).student.heads == (
+            "impression",
+        )
     assert not can_continue(yesterday, CASCADE, declared("impression", "consideration"), "distilled")
 
 

@@ -8,7 +8,7 @@ from ukdsl_assets.declaration.architectures import LightGbmArchitecture
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.features.encoding import Encoder
 from ukdsl_assets.learning.students.fit import fit_trees
-from ukdsl_assets.learning.students.trees import feature_matrix, leaf_values, predict_trees
+from ukdsl_assets.learning.students.trees import encoded_matrix, leaf_values, predict_trees
 from ukdsl_assets.learning.training.shards import Targets
 
 FEW = LightGbmArchitecture(kind="lightgbm", trees=5, minimum_leaf_rows=20)
@@ -25,7 +25,7 @@ def targets(target: np.ndarray | None = None, head: int = 0) -> Targets:
 
 
 def test_ids_are_categories_and_rare_ones_are_missing() -> None:
-    matrix, categorical = feature_matrix(ENCODED)
+    matrix, categorical = encoded_matrix(ENCODED)
     # Ten features are ids; the profile has four places.
     assert matrix.shape == (len(ROWS), len(categorical) + 4)
     counts = ROWS["ad"].value_counts()

@@ -9,10 +9,11 @@ from ukdsl_assets.declaration.architectures import DeepFmArchitecture, MlpArchit
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.learning.features.encoding import Encoder
+from ukdsl_assets.learning.features.encoding import EMBEDDING, Encoder
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.students.warm_start import carried, carried_encoder, continued
 
 NAMES = ("user_segment", "hour", "user_profile", "ad", "category")
@@ -26,7 +27,7 @@ def with_features(*names: str, **changes: object) -> Student:
 
 
 def fitted(student: Student) -> FittedStudent:
-    return fit_student(CASCADE, student, "distilled", training_rows()).student
+    return fit_student(Training.of(CASCADE, student, "distilled", training_rows())).student
 
 
 @pytest.mark.parametrize("kind", ["two_tower", "mlp"])
@@ -37,15 +38,15 @@ def test_without_the_dropped_features_it_predicts_as_before(kind: str) -> None:
     after = continued(before, CASCADE, declared, "distilled")
     assert after is not None
     whole = after.__class__(**{**after.__dict__, "encoder": after.encoder.extended(rows)})
-    size = whole.encoder.size - len(after.tensors["embedding.weight"])
-    added = np.ones((size, after.tensors["embedding.weight"].shape[1]), np.float32)
-    table = np.concatenate([after.tensors["embedding.weight"], added])
-    whole = after.__class__(**{**whole.__dict__, "tensors": {**after.tensors, "embedding.weight": table}})
+    size = whole.encoder.size - len(after.tensors[EMBEDDING])
+    added = np.ones((size, after.tensors[EMBEDDING].shape[1]), np.float32)
+    table = np.concatenate([after.tensors[EMBEDDING], added])
+    whole = after.__class__(**{**whole.__dict__, "tensors": {**after.tensors, EMBEDDING: table}})
     # Rows on which the dropped features say nothing: an id without an embedding.
     silent = dict(before.tensors)
-    silent["embedding.weight"] = silent["embedding.weight"].copy()
+    silent[EMBEDDING] = silent[EMBEDDING].copy()
     places = {feature.name: row for row, feature in enumerate(before.encoder.of_ids)}
-    silent["embedding.weight"][[places["hour"], places["category"]]] = 0
+    silent[EMBEDDING][[places["hour"], places["category"]]] = 0
     unknown = rows.with_columns(hour=pl.lit(10**6), category=pl.lit(10**6))
     expected = predict_student(before.__class__(**{**before.__dict__, "tensors": silent}), unknown)
     for head, probability in predict_student(whole, rows).items():
@@ -62,8 +63,8 @@ def test_the_same_features_are_carried_bit_by_bit() -> None:
 def test_a_carried_student_begins_where_a_new_one_does_not() -> None:
     student = with_features("user_segment", "device", "user_profile", "ad", "format", epochs=1)
     before = continued(fitted(with_features(*NAMES)), CASCADE, student, "distilled")
-    warm = fit_student(CASCADE, student, "distilled", training_rows(seed=2), before)
-    cold = fit_student(CASCADE, student, "distilled", training_rows(seed=2))
+    warm = fit_student(Training.of(CASCADE, student, "distilled", training_rows(seed=2), previous=before))
+    cold = fit_student(Training.of(CASCADE, student, "distilled", training_rows(seed=2)))
     assert warm.figures["loss"] < cold.figures["loss"]
     assert [feature.name for feature in warm.student.encoder.features] == [
         feature.name for feature in CASCADE.features_of(student)

@@ -17,7 +17,7 @@ from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.lake.checkpoints.arrays import put_back, taken_out
 from ukdsl_assets.lake.checkpoints.interrupted import StateFile
-from ukdsl_assets.learning.features.encoding import Encoder
+from ukdsl_assets.learning.features.encoding import EMBEDDING, Encoder
 from ukdsl_assets.learning.features.matrix import held_out
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
 from ukdsl_assets.learning.metrics.platt import apply_platt
@@ -71,16 +71,18 @@ def test_the_shipped_one_is_larger_than_every_student_that_it_teaches() -> None:
     def size(network: torch.nn.Module) -> int:
         return sum(parameter.numel() for parameter in network.parameters())
 
-    def sides(features: tuple[Feature, ...]) -> list[Side]:
-        return [Side(*Encoder(features).count(side)) for side in ("request", "candidate")]
+    def sides(features: tuple[Feature, ...]) -> tuple[Side, Side]:
+        encoder = Encoder(features)
+        return Side(*encoder.count("request")), Side(*encoder.count("candidate"))
 
     shipped = cascade.teacher("foundation")
     assert shipped.kind == "foundation"
-    known = sides(cascade.features_known_at(shipped.stage))
-    teacher = size(Foundation(shipped.architecture, *known, [0.1, 0.1], torch.Generator()))
+    request, candidate = sides(cascade.features_known_at(shipped.stage))
+    teacher = size(Foundation(shipped.architecture, request, candidate, [0.1, 0.1], torch.Generator()))
     for student in cascade.students:
         assert student.architecture.kind != "lightgbm"
-        own = build_network(student.architecture, *sides(cascade.features_of(student)), 2, 0.1, 0)
+        request, candidate = sides(cascade.features_of(student))
+        own = build_network(student.architecture, request, candidate, 2, 0.1, 0)
         assert teacher > 4 * size(own)
         assert shipped.architecture.embedding > student.architecture.embedding
 
@@ -117,7 +119,7 @@ def test_unknown_ids_share_a_row_that_rare_ones_have_taught(teacher: FittedFound
     taught = fitted(rows=rare)
     assert taught.encoder.size == teacher.encoder.size
     ad = [each.name for each in taught.encoder.of_ids].index("ad")
-    moved, still = (each.tensors["embedding.weight"][ad] for each in (taught, teacher))
+    moved, still = (each.tensors[EMBEDDING][ad] for each in (taught, teacher))
     assert np.abs(moved - still).max() > 0.01
 
 

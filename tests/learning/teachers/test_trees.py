@@ -8,7 +8,7 @@ from tests.fixtures.rows import CASCADE, TEACHER, impressions
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
-from ukdsl_assets.learning.teachers.gates import audit_teacher, teacher_rules, teacher_sums
+from ukdsl_assets.learning.teachers.gates import judge_teacher_labels, teacher_rules, teacher_sums
 from ukdsl_assets.learning.teachers.trees import (
     FittedTeacher,
     as_checkpoint,
@@ -66,7 +66,7 @@ def audited(scale: float, rows: int = 3000) -> dict[str, GateResult]:
 def judged(shown: pl.DataFrame, labels: pl.DataFrame) -> dict[str, GateResult]:
     withheld = pl.Series([True] * len(shown))
     teacher = CASCADE.teacher("ranking_logged")
-    results = audit_teacher(CASCADE, teacher, teacher_sums(CASCADE, teacher, shown, labels, withheld))
+    results = judge_teacher_labels(CASCADE, teacher, teacher_sums(CASCADE, teacher, shown, labels, withheld))
     return {result.name: result for result in results}
 
 
@@ -128,7 +128,7 @@ def test_a_trained_teacher_is_judged_on_withheld_rows_alone() -> None:
     shown = impressions(400)
     labels = shown.select("request_id", "candidate_id", click_prediction=pl.lit(0.3), conversion_prediction=pl.lit(0.3))
     withheld = shown["request_id"] % 4 == 0
-    for result in audit_teacher(CASCADE, TEACHER, teacher_sums(CASCADE, TEACHER, shown, labels, withheld))[1:]:
+    for result in judge_teacher_labels(CASCADE, TEACHER, teacher_sums(CASCADE, TEACHER, shown, labels, withheld))[1:]:
         assert result.seen["rows"] <= withheld.sum()
 
 

@@ -12,10 +12,11 @@ from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.learning.metrics.calibration import calibration
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.delayed_feedback import (
     corrected_target,
     newest_closed_day,
-    share_seen,
+    share_observed,
     with_label_factor,
 )
 
@@ -25,20 +26,20 @@ MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 @given(SECONDS, SECONDS)
-def test_the_share_seen_is_the_share_of_delays_up_to_now_never_zero_and_never_falling(
+def test_the_share_observed_is_the_share_of_delays_up_to_now_never_zero_and_never_falling(
     delays: list[float], elapsed: list[float]
 ) -> None:
-    seen = share_seen(np.array(delays), np.array(sorted(elapsed)), WINDOW)
+    share = share_observed(np.array(delays), np.array(sorted(elapsed)), WINDOW)
     naive = [(1 + sum(d <= e for d in delays)) / (1 + len(delays)) for e in sorted(elapsed)]
-    assert seen.tolist() == pytest.approx(naive)
-    assert (seen > 0).all()
-    assert (np.diff(seen) >= 0).all()
+    assert share.tolist() == pytest.approx(naive)
+    assert (share > 0).all()
+    assert (np.diff(share) >= 0).all()
 
 
 def test_all_labels_are_seen_once_the_window_has_closed_and_nothing_is_corrected_without_delays() -> None:
     late = WINDOW.total_seconds()
-    assert share_seen(np.array([1.0, late + 5]), np.array([late, late + 1]), WINDOW).tolist() == [1, 1]
-    assert share_seen(np.empty(0), np.array([0.0, 10, late]), WINDOW).tolist() == [1, 1, 1]
+    assert share_observed(np.array([1.0, late + 5]), np.array([late, late + 1]), WINDOW).tolist() == [1, 1]
+    assert share_observed(np.empty(0), np.array([0.0, 10, late]), WINDOW).tolist() == [1, 1, 1]
 
 
 def rows_of(elapsed: np.ndarray, seen: np.ndarray) -> pl.DataFrame:
@@ -82,7 +83,7 @@ def test_a_student_of_corrected_labels_is_calibrated_where_one_of_labels_as_seen
     label = held["target"].to_numpy()[of_shown]
     figures = []
     for each in (rows, corrected):
-        fitted = fit_student(CASCADE, student, "baseline", each).student
+        fitted = fit_student(Training.of(CASCADE, student, "baseline", each)).student
         figures.append(calibration(predict_student(fitted, held)["impression"][of_shown], label))
     assert figures[0] < 0.7
     assert figures[1] == pytest.approx(1, abs=0.15)

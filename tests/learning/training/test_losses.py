@@ -112,7 +112,7 @@ def test_a_student_that_agrees_with_its_teacher_has_the_least_listwise_loss() ->
     teacher = np.array([0.1, 0.4, 0.02])
     agreeing = [(p, 2.0, 1.0, float(np.log(p / (1 - p))), True) for p in teacher]
     other = [(*row[:3], row[3] + shift, True) for row, shift in zip(agreeing, (0.3, 0, -0.2), strict=True)]
-    assert listwise([agreeing]) < listwise([other])  # type: ignore[list-item]
+    assert listwise([agreeing]) < listwise([other])
 
 
 def test_lists_of_no_rows_are_empty() -> None:

@@ -9,12 +9,14 @@ from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
+from ukdsl_assets.learning.networks.inputs import Heads
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import baseline_shapes, load_model, predict_student, student_hidden_layer
 from ukdsl_assets.learning.students.student import Arm, FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.gates import serves_the_main_task_alone
 from ukdsl_assets.learning.training.outputs import Output, outputs_of
-from ukdsl_assets.learning.training.rows import survey, targets
+from ukdsl_assets.learning.training.rows import surveyed, targets
 
 MLP = MlpArchitecture(kind="mlp", hidden=(16,))
 FAST = {"epochs": 4, "requests_per_batch": 16, "learning_rate": 0.01, "architecture": MLP}
@@ -48,13 +50,13 @@ ARMS = {
 
 
 def fitted(declared: Student, arm: Arm = "distilled", frame: pl.DataFrame = ROWS) -> FittedStudent:
-    return fit_student(CASCADE, declared, arm, frame).student
+    return fit_student(Training.of(CASCADE, declared, arm, frame)).student
 
 
 @pytest.mark.parametrize("declared", ARMS.values(), ids=ARMS)
 def test_nothing_of_the_tasks_is_served(declared: Student) -> None:
     for arm in ("baseline", "distilled"):
-        found = fitted(declared.model_copy(update={"epochs": 1}), arm)  # type: ignore[arg-type]
+        found = fitted(declared.model_copy(update={"epochs": 1}), arm)
         assert found.heads == (("impression",) if arm == "baseline" else declared.served_heads)
         if len(found.heads) == 1:
             assert serves_the_main_task_alone(found.tensors, baseline_shapes(found)).passed
@@ -65,7 +67,7 @@ def test_nothing_of_the_tasks_is_served(declared: Student) -> None:
 def test_every_task_of_the_teacher_helps_on_what_has_no_label(declared: Student) -> None:
     held = training_rows(seed=1).filter(domain="CD")
     truth = held["target"].to_numpy()
-    taught, alone = (predict_student(fitted(declared, arm), held)["impression"] for arm in ("distilled", "baseline"))  # type: ignore[arg-type]
+    taught, alone = (predict_student(fitted(declared, arm), held)["impression"] for arm in ("distilled", "baseline"))
     assert normalized_entropy(taught, truth) < normalized_entropy(alone, truth)
 
 
@@ -75,7 +77,7 @@ def test_further_labels_shape_both_arms_and_rows_without_them_do_not_count() -> 
     unlabelled = ROWS.with_columns(conversion=pl.lit(None, pl.Float32))
     for arm in ("baseline", "distilled"):
         with_labels, without, none = (
-            predict_student(fitted(each, arm, frame), ROWS)["impression"]  # type: ignore[arg-type]
+            predict_student(fitted(each, arm, frame), ROWS)["impression"]
             for each, frame in ((declared, ROWS), (plain, ROWS), (declared, unlabelled))
         )
         assert not np.array_equal(with_labels, without)
@@ -84,7 +86,7 @@ def test_further_labels_shape_both_arms_and_rows_without_them_do_not_count() -> 
 
 def test_a_row_trains_the_outputs_of_its_domain_that_have_a_target() -> None:
     declared = ARMS["all"].model_copy(update={"auxiliary_tasks": ("click", "conversion")})
-    found = survey(CASCADE, declared, ("IMP", "CD"), fitted(declared).encoder, [lambda: ROWS], 1)
+    found = surveyed(Training.of(CASCADE, declared, "distilled", ROWS).rows, fitted(declared).encoder, 1)
     outputs = outputs_of(declared, ("impression",), baseline=False, width=found.width)
     kinds = ["head", "label", "dependent", "auxiliary", "auxiliary", "representation"]
     assert [output.kind for output in outputs] == kinds
@@ -103,7 +105,9 @@ def test_a_row_trains_the_outputs_of_its_domain_that_have_a_target() -> None:
 def test_the_projection_learns_the_teachers_layer() -> None:
     declared = student("impression", "representation", epochs=20)
     losses = [
-        fit_student(CASCADE, declared.model_copy(update={"epochs": epochs}), "distilled", ROWS).figures["loss"]
+        fit_student(Training.of(CASCADE, declared.model_copy(update={"epochs": epochs}), "distilled", ROWS)).figures[
+            "loss"
+        ]
         for epochs in (1, 20)
     ]
     assert losses[1] < losses[0] - 0.2
@@ -121,7 +125,8 @@ def test_the_hidden_layer_is_what_the_output_reads() -> None:
     assert layer.shape == (len(ROWS), 16)
     assert student_hidden_layer(found, ROWS.clear()).shape == (0, 16)
     heads = load_model(found).network.heads
-    logit = layer @ heads.weight.detach().numpy()[0] + heads.bias.item()  # type: ignore[union-attr, index, operator]
+    assert isinstance(heads, Heads)
+    logit = layer @ heads.weight.detach().numpy()[0] + heads.bias.item()
     np.testing.assert_allclose(1 / (1 + np.exp(-logit)), predict_student(found, ROWS)["impression"], atol=1e-6)
     with pytest.raises(TrainingError, match="architecture two_tower has no hidden layer"):
         student_hidden_layer(fitted(student("impression", architecture=STUDENT.architecture, epochs=1)), ROWS)

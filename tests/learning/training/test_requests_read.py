@@ -28,19 +28,19 @@ def test_text_ids_are_shown_as_they_are() -> None:
 
 def test_a_shard_counts_once_however_often_it_is_read() -> None:
     frames = [pl.DataFrame({"request_id": [1, 1, 2]}), pl.DataFrame({"request_id": [3]})]
-    seen: dict[int, RequestsRead] = {}
-    readers = recorded([lambda frame=frame: frame for frame in frames], 0.0, seen)  # type: ignore[misc]
+    records: dict[int, RequestsRead] = {}
+    readers = recorded([lambda frame=frame: frame for frame in frames], 0.0, records)  # type: ignore[misc]
     for _ in range(3):
         assert [read().height for read in readers] == [3, 1]
-    assert sum(seen.values(), RequestsRead()) == RequestsRead(3)
+    assert sum(records.values(), RequestsRead()) == RequestsRead(3)
 
 
 def test_nothing_that_was_not_read_is_counted() -> None:
-    seen: dict[int, RequestsRead] = {}
+    records: dict[int, RequestsRead] = {}
 
     def broken() -> pl.DataFrame:
-        raise OSError
+        raise OSError("no such shard")
 
-    with pytest.raises(OSError):
-        recorded([broken], 0.5, seen)[0]()
-    assert not seen
+    with pytest.raises(OSError, match="no such shard"):
+        recorded([broken], 0.5, records)[0]()
+    assert not records

@@ -14,7 +14,7 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.logs.contract import DayOfLogs
 from ukdsl_assets.logs.gates.day import judge_shards, read_and_judge
 from ukdsl_assets.logs.source import FileSource
-from ukdsl_assets.logs.sources.parquet import ParquetSource
+from ukdsl_assets.logs.sources.parquet import ParquetReader
 
 
 class InMemory:
@@ -28,10 +28,10 @@ class InMemory:
 
 
 @pytest.fixture
-def source(shop: Cascade, tmp_path: Path) -> ParquetSource:
+def source(shop: Cascade, tmp_path: Path) -> ParquetReader:
     """Two good files of candidates, one of events."""
     write_day(make_logs(shop, DAY), str(tmp_path))
-    return ParquetSource(declared(shop, str(tmp_path)))
+    return ParquetReader(declared(shop, str(tmp_path)))
 
 
 def file_of(tmp_path: Path, log: str, part: int) -> Path:
@@ -47,9 +47,9 @@ def one(results: list[GateResult], gate: str) -> GateResult:
 
 
 def test_a_good_day_is_kept_with_its_verdicts_and_no_file_is_looked_up(
-    shop: Cascade, source: ParquetSource, monkeypatch: pytest.MonkeyPatch
+    shop: Cascade, source: ParquetReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ParquetSource, "locate", lambda *_: pytest.fail("looked up"))
+    monkeypatch.setattr(ParquetReader, "locate", lambda *_: pytest.fail("looked up"))
     kept: list[DayOfLogs] = []
     judged = read_and_judge(source, shop, DAY, [480], kept.append)
     whole = source.read(DAY)
@@ -62,7 +62,7 @@ def test_a_good_day_is_kept_with_its_verdicts_and_no_file_is_looked_up(
 @pytest.mark.parametrize(("wrong", "other"), [("candidate_log", "event_log"), ("event_log", "candidate_log")])
 @pytest.mark.parametrize("how", ["missing day", "no folder", "cut off", "missing column", "wrong type"])
 def test_a_log_that_cannot_be_read_fails_its_contract_and_nothing_is_judged(
-    shop: Cascade, source: ParquetSource, tmp_path: Path, wrong: str, other: str, how: str
+    shop: Cascade, source: ParquetReader, tmp_path: Path, wrong: str, other: str, how: str
 ) -> None:
     good = read_and_judge(source, shop, DAY, [])
     file = file_of(tmp_path, wrong, 0)
@@ -91,34 +91,38 @@ def test_a_log_that_cannot_be_read_fails_its_contract_and_nothing_is_judged(
     assert all(result.message.startswith(other) for result in results[other])
 
 
-def test_only_the_file_of_the_bad_rows_is_named(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+def test_only_the_file_of_the_bad_rows_is_named(shop: Cascade, source: ParquetReader, tmp_path: Path) -> None:
     good, bad = file_of(tmp_path, "candidate_log", 0), file_of(tmp_path, "candidate_log", 1)
     write(pl.read_parquet(bad).with_columns(price=pl.lit(float("nan"), pl.Float32)), str(bad))
     judged = read_and_judge(source, shop, DAY, [])
     message = one(judged.candidate_log, "contract").message
     assert "380 of 480 rows" in message
-    assert f" in file://{bad}; replace NaN" in message and str(good) not in message
+    assert f" in file://{bad}; replace NaN" in message
+    assert str(good) not in message
     assert all(result.passed for result in judged.results if result.name != "contract")
 
 
-def test_each_rule_names_the_files_of_its_own_rows(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+def test_each_rule_names_the_files_of_its_own_rows(shop: Cascade, source: ParquetReader, tmp_path: Path) -> None:
     first, second = (file_of(tmp_path, "candidate_log", part) for part in (0, 1))
     write(pl.read_parquet(first).with_columns(deepest_stage=pl.lit("cellar")), str(first))
     repeated = pl.read_parquet(second)
     write(pl.concat([repeated, repeated.head(1)]), str(second))
     candidates = read_and_judge(source, shop, DAY, []).candidate_log
     stage, keys = one(candidates, "contract").message, one(candidates, "keys_unique").message
-    assert str(first) in stage and str(second) not in stage
-    assert str(second) in keys and str(first) not in keys
+    assert str(first) in stage
+    assert str(second) not in stage
+    assert str(second) in keys
+    assert str(first) not in keys
 
 
-def test_the_file_of_bad_events_is_named(shop: Cascade, source: ParquetSource, tmp_path: Path) -> None:
+def test_the_file_of_bad_events_is_named(shop: Cascade, source: ParquetReader, tmp_path: Path) -> None:
     bad = file_of(tmp_path, "event_log", 1)
     stray = pl.read_parquet(file_of(tmp_path, "event_log", 0)).head(2).with_columns(candidate_id=pl.lit("nobody"))
     write(stray, str(bad))
     events = read_and_judge(source, shop, DAY, []).event_log
     message = one(events, "events_have_candidates").message
-    assert "2 of " in message and f" in file://{bad}; " in message
+    assert "2 of " in message
+    assert f" in file://{bad}; " in message
     assert one(events, "contract").passed
 
 
@@ -127,4 +131,5 @@ def test_a_source_without_files_is_judged_alike(shop: Cascade) -> None:
     broken = InMemory(logs._replace(candidate_log=logs.candidate_log.with_columns(shown=pl.lit(None, pl.Boolean))))
     assert not isinstance(broken, FileSource)
     message = one(read_and_judge(broken, shop, DAY, []).candidate_log, "contract").message
-    assert "480 of 480 rows" in message and "file://" not in message
+    assert "480 of 480 rows" in message
+    assert "file://" not in message

@@ -14,8 +14,8 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.gates import blocking
-from ukdsl_assets.logs.gates.rows import audit_candidate_log, audit_event_log
-from ukdsl_assets.logs.sources.kuairand import KuaiRandSource, draw_unshown, requests_of
+from ukdsl_assets.logs.gates.rows import judge_candidate_log, judge_event_log
+from ukdsl_assets.logs.sources.kuairand import KuaiRandReader, draw_unshown, requests_of
 from ukdsl_assets.settings import Settings
 
 FOLDER = Settings().kuairand
@@ -29,20 +29,20 @@ def kuairand() -> Cascade:
 
 
 @pytest.fixture(scope="module")
-def source(kuairand: Cascade) -> KuaiRandSource:
-    return KuaiRandSource(kuairand, FOLDER)
+def source(kuairand: Cascade) -> KuaiRandReader:
+    return KuaiRandReader(kuairand, FOLDER)
 
 
-def with_log(source: KuaiRandSource, impressions: pl.DataFrame) -> KuaiRandSource:
+def with_log(source: KuaiRandReader, impressions: pl.DataFrame) -> KuaiRandReader:
     """The same source, had the log been another."""
-    other = KuaiRandSource(source.cascade, source.folder)
+    other = KuaiRandReader(source.cascade, source.folder)
     other.impressions = impressions
     return other
 
 
 def test_an_absent_folder_names_the_setting(kuairand: Cascade, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"val\.parquet.*UKDSL_KUAIRAND"):
-        KuaiRandSource(kuairand, tmp_path)
+        KuaiRandReader(kuairand, tmp_path)
 
 
 impressions = st.lists(
@@ -111,14 +111,14 @@ def test_every_eligible_video_is_drawn_equally_often() -> None:
 
 @needs_data
 @pytest.mark.parametrize("day", [date(2022, 4, 25), DAY, date(2022, 5, 8)])
-def test_declared_days_pass_every_gate(source: KuaiRandSource, day: date) -> None:
+def test_declared_days_pass_every_gate(source: KuaiRandReader, day: date) -> None:
     logs = source.read(day)
-    results = audit_candidate_log(source.cascade, day, logs.candidate_log)
-    assert not blocking([*results, *audit_event_log(source.cascade, day, logs.event_log, logs.candidate_log)])
+    results = judge_candidate_log(source.cascade, day, logs.candidate_log)
+    assert not blocking([*results, *judge_event_log(source.cascade, day, logs.event_log, logs.candidate_log)])
 
 
 @needs_data
-def test_shown_rows_and_events_are_those_of_the_log(source: KuaiRandSource) -> None:
+def test_shown_rows_and_events_are_those_of_the_log(source: KuaiRandReader) -> None:
     logs = source.read(DAY)
     today = source.impressions.filter(pl.col("day") == DAY)
     shown = logs.candidate_log.filter("shown")
@@ -136,24 +136,24 @@ def test_shown_rows_and_events_are_those_of_the_log(source: KuaiRandSource) -> N
 
 
 @needs_data
-def test_the_same_day_is_the_same_whatever_was_read_before(source: KuaiRandSource) -> None:
+def test_the_same_day_is_the_same_whatever_was_read_before(source: KuaiRandReader) -> None:
     source.read(date(2022, 5, 2))
-    again, fresh = source.read(DAY), KuaiRandSource(source.cascade, FOLDER).read(DAY)
+    again, fresh = source.read(DAY), KuaiRandReader(source.cascade, FOLDER).read(DAY)
     assert_frame_equal(again.candidate_log, fresh.candidate_log)
     assert_frame_equal(again.event_log, fresh.event_log)
 
 
 @needs_data
-def test_another_seed_draws_others_and_shows_the_same(source: KuaiRandSource) -> None:
+def test_another_seed_draws_others_and_shows_the_same(source: KuaiRandReader) -> None:
     declared = source.cascade.source.model_copy(update={"seed": 2})
-    other = KuaiRandSource(source.cascade.model_copy(update={"source": declared}), FOLDER).read(DAY).candidate_log
+    other = KuaiRandReader(source.cascade.model_copy(update={"source": declared}), FOLDER).read(DAY).candidate_log
     log = source.read(DAY).candidate_log
     assert_frame_equal(other.filter("shown"), log.filter("shown"))
     assert not other.equals(log)
 
 
 @needs_data
-def test_outcomes_of_the_day_and_whatever_is_later_change_no_candidate(source: KuaiRandSource) -> None:
+def test_outcomes_of_the_day_and_whatever_is_later_change_no_candidate(source: KuaiRandReader) -> None:
     until_today = source.impressions.filter(pl.col("day") <= DAY)
     today = pl.col("day") == DAY
     flipped = [
@@ -167,7 +167,7 @@ def test_outcomes_of_the_day_and_whatever_is_later_change_no_candidate(source: K
 
 
 @needs_data
-def test_outcomes_of_the_day_before_change_the_history_and_nothing_else(source: KuaiRandSource) -> None:
+def test_outcomes_of_the_day_before_change_the_history_and_nothing_else(source: KuaiRandReader) -> None:
     yesterday = pl.col("day") == DAY - timedelta(days=1)
     flipped = pl.when(yesterday).then(1 - pl.col("is_click")).otherwise("is_click").alias("is_click")
     log = source.read(DAY).candidate_log
@@ -177,7 +177,7 @@ def test_outcomes_of_the_day_before_change_the_history_and_nothing_else(source: 
 
 
 @needs_data
-def test_history_is_that_of_the_days_before(source: KuaiRandSource) -> None:
+def test_history_is_that_of_the_days_before(source: KuaiRandReader) -> None:
     log = source.read(DAY).candidate_log
     before = source.impressions.filter(pl.col("day").is_between(date(2022, 4, 25), DAY, closed="left"))
     for key, prefix in (("user_id", "user"), ("video_id", "video")):
@@ -191,7 +191,7 @@ def test_history_is_that_of_the_days_before(source: KuaiRandSource) -> None:
 
 
 @needs_data
-def test_the_first_day_has_no_history(source: KuaiRandSource) -> None:
+def test_the_first_day_has_no_history(source: KuaiRandReader) -> None:
     log = source.read(date(2022, 4, 25)).candidate_log
     for prefix in ("user", "user_tag", "video"):
         assert log[f"{prefix}_impressions"].unique().to_list() == [0.0]
@@ -201,15 +201,15 @@ def test_the_first_day_has_no_history(source: KuaiRandSource) -> None:
 
 @needs_data
 @pytest.mark.parametrize("day", [date(2022, 4, 24), date(2022, 5, 9)])
-def test_days_outside_the_declared_ones_are_refused(source: KuaiRandSource, day: date) -> None:
+def test_days_outside_the_declared_ones_are_refused(source: KuaiRandReader, day: date) -> None:
     with pytest.raises(SourceError, match="2022-04-25 to 2022-05-08"):
         source.read(day)
 
 
 @needs_data
-def test_a_tabs_cascade_knows_its_own_tab_alone(source: KuaiRandSource) -> None:
+def test_a_tabs_cascade_knows_its_own_tab_alone(source: KuaiRandReader) -> None:
     cascade = read_cascade(SHIPPED / "kuairand_tab6.yaml")
-    mine = KuaiRandSource(cascade, FOLDER).read(DAY)
+    mine = KuaiRandReader(cascade, FOLDER).read(DAY)
     assert mine.candidate_log["tab"].unique().to_list() == [6]
     whole = source.read(DAY).candidate_log.filter("shown", tab=6)
     shown = mine.candidate_log.filter("shown")

@@ -15,7 +15,7 @@ from tests.fixtures.logs import make_logs
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import ContractError, SourceError
 from ukdsl_assets.logs.contract import DayOfLogs
-from ukdsl_assets.logs.sources.parquet import ParquetSource
+from ukdsl_assets.logs.sources.parquet import ParquetReader
 
 RENAMES = {"request_id": "auction", "price": "list_price", "occurred_at": "ts"}
 
@@ -27,7 +27,7 @@ def test_a_day_comes_back_sorted_from_any_file_system(shop: Cascade, tmp_path: P
     logs = make_logs(shop, DAY)
     write_day(logs, root)
     write_day(make_logs(shop, date(2026, 1, 4)), root, date(2026, 1, 4))
-    read = ParquetSource(declared(shop, root)).read(DAY)
+    read = ParquetReader(declared(shop, root)).read(DAY)
     assert_frame_equal(read.candidate_log, logs.candidate_log)
     assert_frame_equal(read.event_log, logs.event_log)
 
@@ -39,7 +39,7 @@ def test_renamed_extra_and_reordered_columns_are_read_by_the_declared_names(shop
         for frame in logs
     ]
     write_day(DayOfLogs(*theirs), str(tmp_path))
-    read = ParquetSource(declared(shop, str(tmp_path), RENAMES)).read(DAY)
+    read = ParquetReader(declared(shop, str(tmp_path), RENAMES)).read(DAY)
     assert_frame_equal(read.candidate_log, logs.candidate_log)
     assert_frame_equal(read.event_log, logs.event_log)
 
@@ -48,12 +48,12 @@ def test_two_columns_may_swap_names(shop: Cascade, tmp_path: Path) -> None:
     logs = make_logs(shop, DAY)
     swap = {"income": "price", "price": "income"}
     write_day(DayOfLogs(logs.candidate_log.rename(swap), logs.event_log), str(tmp_path))
-    read = ParquetSource(declared(shop, str(tmp_path), swap)).read(DAY)
+    read = ParquetReader(declared(shop, str(tmp_path), swap)).read(DAY)
     assert_frame_equal(read.candidate_log, logs.candidate_log)
 
 
 def test_a_missing_folder_and_a_missing_day_tell_what_is_there(shop: Cascade, tmp_path: Path) -> None:
-    source = ParquetSource(declared(shop, str(tmp_path)))
+    source = ParquetReader(declared(shop, str(tmp_path)))
     with pytest.raises(SourceError, match="candidate_log: no such folder"):
         source.read(DAY)
     for day in (1, 8, 9, 20):
@@ -66,7 +66,7 @@ def test_a_missing_folder_and_a_missing_day_tell_what_is_there(shop: Cascade, tm
 def test_a_day_folder_without_files_is_missing(shop: Cascade, tmp_path: Path) -> None:
     (tmp_path / "candidate_log" / f"day={DAY}").mkdir(parents=True)
     with pytest.raises(SourceError, match=r"day=2026-01-03: missing, or holds no \*\.parquet"):
-        ParquetSource(declared(shop, str(tmp_path))).read(DAY)
+        ParquetReader(declared(shop, str(tmp_path))).read(DAY)
 
 
 def test_a_day_without_events_needs_an_empty_file(shop: Cascade, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_day_without_events_needs_an_empty_file(shop: Cascade, tmp_path: Path)
     write_day(logs, str(tmp_path))
     events = tmp_path / "event_log" / f"day={DAY}" / "part-0.parquet"
     events.unlink()
-    source = ParquetSource(declared(shop, str(tmp_path)))
+    source = ParquetReader(declared(shop, str(tmp_path)))
     with pytest.raises(SourceError, match="a day without events needs an empty file"):
         source.read(DAY)
     logs.event_log.clear().write_parquet(events)
@@ -87,12 +87,12 @@ def test_a_truncated_file_is_named(shop: Cascade, tmp_path: Path, kept_bytes: in
     file = tmp_path / "candidate_log" / f"day={DAY}" / "part-1.parquet"
     file.write_bytes(file.read_bytes()[:kept_bytes])
     with pytest.raises(SourceError, match=r"day=2026-01-03/part-1\.parquet: not readable as Parquet"):
-        ParquetSource(declared(shop, str(tmp_path))).read(DAY)
+        ParquetReader(declared(shop, str(tmp_path))).read(DAY)
 
 
 def test_a_missing_or_mistyped_column_is_named_with_its_file(shop: Cascade, tmp_path: Path) -> None:
     logs = make_logs(shop, DAY)
-    source = ParquetSource(declared(shop, str(tmp_path)))
+    source = ParquetReader(declared(shop, str(tmp_path)))
     write_day(DayOfLogs(logs.candidate_log.drop("price"), logs.event_log), str(tmp_path))
     with pytest.raises(ContractError, match=r"part-0\.parquet: column `price` \(Float32\) is missing"):
         source.read(DAY)
@@ -104,16 +104,16 @@ def test_a_missing_or_mistyped_column_is_named_with_its_file(shop: Cascade, tmp_
 def test_a_mapping_to_an_absent_or_of_an_unknown_column_is_told(shop: Cascade, tmp_path: Path) -> None:
     write_day(make_logs(shop, DAY), str(tmp_path))
     with pytest.raises(SourceError, match=r"column `cost`, which source\.columns gives for `price`, is missing"):
-        ParquetSource(declared(shop, str(tmp_path), {"price": "cost"})).read(DAY)
+        ParquetReader(declared(shop, str(tmp_path), {"price": "cost"})).read(DAY)
     with pytest.raises(SourceError, match=r"unknown contract column.* prise, expected keys among"):
-        ParquetSource(declared(shop, str(tmp_path), {"prise": "price"}))
+        ParquetReader(declared(shop, str(tmp_path), {"prise": "price"}))
 
 
 def test_rows_are_located_in_every_file_that_holds_them(shop: Cascade, tmp_path: Path) -> None:
     logs = make_logs(shop, DAY)
     theirs = DayOfLogs(*(frame.rename(RENAMES, strict=False) for frame in logs))
     write_day(theirs, str(tmp_path))
-    source = ParquetSource(declared(shop, str(tmp_path), RENAMES))
+    source = ParquetReader(declared(shop, str(tmp_path), RENAMES))
     folder = tmp_path / "candidate_log" / f"day={DAY}"
     both = theirs.candidate_log.head(1)
     write(pl.concat([pl.read_parquet(folder / "part-0.parquet"), both]), str(folder / "part-0.parquet"))
@@ -137,7 +137,7 @@ def test_rows_with_null_keys_are_located(shop: Cascade, tmp_path: Path) -> None:
     write_day(logs, str(tmp_path))
     nameless = logs.event_log.head(1).with_columns(candidate_id=pl.lit(None, pl.String))
     write(nameless, f"{tmp_path}/event_log/day={DAY}/part-1.parquet")
-    found = ParquetSource(declared(shop, str(tmp_path))).locate(
+    found = ParquetReader(declared(shop, str(tmp_path))).locate(
         "event_log", DAY, nameless.select("request_id", "candidate_id", "event")
     )
     assert [Path(file).name for files in found.values() for file in files] == ["part-1.parquet"]
@@ -161,11 +161,11 @@ def test_a_store_that_cannot_be_reached_is_named_with_the_fix(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(SourceError, match=f"^{path}: cannot be reached or read: .*{seen}"):
-        ParquetSource(declared(shop, path)).read(DAY)
+        ParquetReader(declared(shop, path)).read(DAY)
 
 
 def test_a_store_without_its_client_tells_what_to_install(shop: Cascade, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = {"class": "nowhere.FileSystem", "err": "Please install nowhere"}
     monkeypatch.setitem(known_implementations, "nowhere", missing)
     with pytest.raises(SourceError, match=r"^nowhere://logs: no client for this store is installed: Please install"):
-        ParquetSource(declared(shop, "nowhere://logs")).read(DAY)
+        ParquetReader(declared(shop, "nowhere://logs")).read(DAY)

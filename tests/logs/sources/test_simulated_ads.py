@@ -14,8 +14,9 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.logs.contract import candidate_log_schema, event_log_schema
 from ukdsl_assets.logs.sources import simulated_ads as simulated
-from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
+from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 
+pytestmark = pytest.mark.slow
 CASCADE = read_cascade(SHIPPED / "simulated_ads.yaml")
 FIRST = CASCADE.first_day
 # When the first day's event log is read, unless another moment is asked for.
@@ -30,28 +31,20 @@ def _changed(**changes: Any) -> Cascade:
     return Cascade.model_validate({**CASCADE.model_dump(), "students": (), "segments": (), **changes})
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder in which the first day is done."""
-    folder = tmp_path_factory.mktemp("state")
-    SimulatedSource(CASCADE, str(folder), "small").read(FIRST)
-    return folder
+@pytest.fixture
+def state(warm_state: Path, tmp_path: Path) -> str:
+    return str(shutil.copytree(warm_state, tmp_path / "state"))
 
 
 @pytest.fixture
-def state(warm: Path, tmp_path: Path) -> str:
-    return str(shutil.copytree(warm, tmp_path / "state"))
-
-
-@pytest.fixture
-def copy_of_state(warm: Path, tmp_path: Path) -> Callable[[], str]:
+def copy_of_state(warm_state: Path, tmp_path: Path) -> Callable[[], str]:
     numbers = iter(range(9))
-    return lambda: str(shutil.copytree(warm, tmp_path / f"copy{next(numbers)}"))
+    return lambda: str(shutil.copytree(warm_state, tmp_path / f"copy{next(numbers)}"))
 
 
 @pytest.fixture(scope="module")
-def log(warm: Path) -> pl.DataFrame:
-    return SimulatedSource(CASCADE, str(warm), "small").read(FIRST).candidate_log
+def log(warm_state: Path) -> pl.DataFrame:
+    return SimulatedAdsReader(CASCADE, str(warm_state), "small").read(FIRST).candidate_log
 
 
 def test_the_log_has_the_contracts_columns_and_types(log: pl.DataFrame) -> None:
@@ -80,14 +73,14 @@ def test_the_log_has_the_contracts_columns_and_types(log: pl.DataFrame) -> None:
 
 
 def test_the_logs_pass_the_contracts_rules(state: str) -> None:
-    candidates, events = SimulatedSource(CASCADE, state, "small").read(_day(1))
+    candidates, events = SimulatedAdsReader(CASCADE, state, "small").read(_day(1))
 
     assert candidate_log_schema(CASCADE).is_valid(candidates)
     assert event_log_schema(CASCADE).is_valid(events)
 
 
 def test_pre_ranking_promises_more_than_ranking_finds_while_ranking_is_about_right(state: str) -> None:
-    source = SimulatedSource(CASCADE, state, "small")
+    source = SimulatedAdsReader(CASCADE, state, "small")
     ranked = pl.concat(
         source.read(_day(index)).candidate_log.filter(pl.col("deepest_stage") == "ranking") for index in range(1, 5)
     )
@@ -141,7 +134,8 @@ def test_predictions_signals_and_detail_are_null_exactly_below_their_stage(log: 
         assert log.select((pl.col(name).is_not_null() == where).all()).item(), name
     assert sum(log.drop(known).null_count().row(0)) == 0
     predictions = log.select(pl.col("^.*_prediction$", "^audit_true_.*$"))
-    assert predictions.min().min_horizontal().item() > 0 and predictions.max().max_horizontal().item() < 1
+    assert predictions.min().min_horizontal().item() > 0
+    assert predictions.max().max_horizontal().item() < 1
 
 
 def test_request_features_have_one_value_and_times_lie_in_the_day(log: pl.DataFrame) -> None:
@@ -154,7 +148,7 @@ def test_request_features_have_one_value_and_times_lie_in_the_day(log: pl.DataFr
     assert (log["requested_at"].dt.hour() == log["hour"]).all()
 
 
-def test_vectors_and_ads_reach_their_rows(log: pl.DataFrame, warm: Path) -> None:
+def test_vectors_and_ads_reach_their_rows(log: pl.DataFrame, warm_state: Path) -> None:
     from ukdsl_assets.simulation.ads.truth import pair_signals
     from ukdsl_assets.simulation.ads.world import World
 
@@ -182,7 +176,7 @@ def test_explored_rows_are_shown_rows_of_propensity_a_quarter(log: pl.DataFrame)
 
 
 def test_events_belong_to_shown_candidates_and_follow_the_request(state: str) -> None:
-    candidates, events = SimulatedSource(CASCADE, state, "small").read(FIRST)
+    candidates, events = SimulatedAdsReader(CASCADE, state, "small").read(FIRST)
 
     assert dict(events.schema) == {
         "request_id": pl.Int64,
@@ -205,22 +199,22 @@ def test_events_belong_to_shown_candidates_and_follow_the_request(state: str) ->
 
 
 def test_skipping_days_gives_the_same_logs_as_going_day_by_day(copy_of_state: Callable[[], str]) -> None:
-    day_by_day = SimulatedSource(CASCADE, copy_of_state(), "small")
+    day_by_day = SimulatedAdsReader(CASCADE, copy_of_state(), "small")
     for index in range(1, 3):
         day_by_day.read(_day(index))
 
-    skipped, stepped = SimulatedSource(CASCADE, copy_of_state(), "small").read(_day(3)), day_by_day.read(_day(3))
+    skipped, stepped = SimulatedAdsReader(CASCADE, copy_of_state(), "small").read(_day(3)), day_by_day.read(_day(3))
 
     assert_frame_equal(skipped.candidate_log, stepped.candidate_log)
     assert_frame_equal(skipped.event_log, stepped.event_log)
 
 
 def test_a_day_is_the_same_before_and_after_other_days_are_simulated(state: str) -> None:
-    source = SimulatedSource(CASCADE, state, "small")
+    source = SimulatedAdsReader(CASCADE, state, "small")
     before = source.read(FIRST)
     source.read(_day(8))
 
-    for again in (source.read(FIRST), SimulatedSource(CASCADE, state, "small").read(FIRST)):
+    for again in (source.read(FIRST), SimulatedAdsReader(CASCADE, state, "small").read(FIRST)):
         assert_frame_equal(again.candidate_log, before.candidate_log)
         assert_frame_equal(again.event_log, before.event_log)
 
@@ -235,19 +229,19 @@ def test_an_interrupted_run_resumes_after_the_last_simulated_day(copy_of_state: 
 
     folder = copy_of_state()
     with pytest.raises(KeyboardInterrupt):
-        SimulatedSource(CASCADE, folder, "small", interrupt).read(_day(5))
-    resumed = SimulatedSource(CASCADE, folder, "small", lambda what, done, days: told.append((done, days)))
+        SimulatedAdsReader(CASCADE, folder, "small", interrupt).read(_day(5))
+    resumed = SimulatedAdsReader(CASCADE, folder, "small", lambda what, done, days: told.append((done, days)))
 
     logs = resumed.read(_day(5))
 
     assert told == [(1, 4), (2, 4), (1, 2), (2, 2)]
     assert_frame_equal(
-        logs.candidate_log, SimulatedSource(CASCADE, copy_of_state(), "small").read(_day(5)).candidate_log
+        logs.candidate_log, SimulatedAdsReader(CASCADE, copy_of_state(), "small").read(_day(5)).candidate_log
     )
 
 
 def test_a_day_is_the_same_rows_in_parts_of_any_size(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = SimulatedSource(CASCADE, state, "small")
+    source = SimulatedAdsReader(CASCADE, state, "small")
     whole = list(source.read_in_parts(FIRST))
     monkeypatch.setattr(simulated, "ROWS_AT_ONCE", 40_000)
     parts = list(source.read_in_parts(FIRST))
@@ -258,58 +252,61 @@ def test_a_day_is_the_same_rows_in_parts_of_any_size(state: str, monkeypatch: py
 
 
 def test_a_later_rerun_finds_the_conversions_that_came_late(state: str) -> None:
-    early = SimulatedSource(CASCADE, state, "small").read(FIRST)
-    late = SimulatedSource(CASCADE, state, "small", as_of=MORNING + timedelta(days=7)).read(FIRST)
+    early = SimulatedAdsReader(CASCADE, state, "small").read(FIRST)
+    late = SimulatedAdsReader(CASCADE, state, "small", as_of=MORNING + timedelta(days=7)).read(FIRST)
 
     assert early.event_log["occurred_at"].max() < MORNING  # type: ignore[operator]
     assert_frame_equal(late.candidate_log, early.candidate_log)
     assert_frame_equal(late.event_log.filter(pl.col("occurred_at") < MORNING), early.event_log)
     found = late.event_log.filter(pl.col("occurred_at") >= MORNING)
-    assert found.height > 0 and found["event"].unique().to_list() == ["conversion"]
+    assert found.height > 0
+    assert found["event"].unique().to_list() == ["conversion"]
 
 
 def test_the_event_log_holds_the_events_before_as_of_given_in_any_zone(state: str) -> None:
-    whole = SimulatedSource(CASCADE, state, "small").read(FIRST).event_log
+    whole = SimulatedAdsReader(CASCADE, state, "small").read(FIRST).event_log
     noon = MORNING - timedelta(hours=17)
     elsewhere = noon.astimezone(timezone(timedelta(hours=9)))
 
     until_noon, nothing = (
-        SimulatedSource(CASCADE, state, "small", as_of=as_of).read(FIRST).event_log
+        SimulatedAdsReader(CASCADE, state, "small", as_of=as_of).read(FIRST).event_log
         for as_of in (elsewhere, noon - timedelta(days=1))
     )
 
     assert_frame_equal(until_noon, whole.filter(pl.col("occurred_at") < noon))
     assert 0 < until_noon.height < whole.height
-    assert nothing.is_empty() and nothing.schema == whole.schema
+    assert nothing.is_empty()
+    assert nothing.schema == whole.schema
 
 
 def test_as_of_without_a_zone_is_refused_with_the_fix(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"as_of: saw 2026-01-09T05:00:00 without .*write 2026-01-09T05:00:00\+00:00"):
-        SimulatedSource(CASCADE, str(tmp_path), "small", as_of=datetime(2026, 1, 9, 5))
+        SimulatedAdsReader(CASCADE, str(tmp_path), "small", as_of=datetime(2026, 1, 9, 5))
 
 
 def test_fewer_features_in_another_order_are_filled_alike(state: str, log: pl.DataFrame) -> None:
     declared = [feature.model_dump() for feature in CASCADE.features if feature.name in ("ad", "hour", "pair_signals")]
     cascade = _changed(features=declared[::-1], has_truth=False, has_bid=False)
 
-    fewer = SimulatedSource(cascade, state, "small").read(FIRST).candidate_log
+    fewer = SimulatedAdsReader(cascade, state, "small").read(FIRST).candidate_log
 
     assert fewer.columns[-3:] == ["pair_signals", "ad", "hour"]
-    assert "bid" not in fewer.columns and "audit_true_click" not in fewer.columns
+    assert "bid" not in fewer.columns
+    assert "audit_true_click" not in fewer.columns
     assert_frame_equal(fewer, log.select(fewer.columns))
 
 
 def test_another_cost_of_a_feature_is_fine(state: str) -> None:
     declared = [feature.model_dump() | {"cost": 7.0} for feature in CASCADE.features]
 
-    assert SimulatedSource(_changed(features=declared), state, "small").read(FIRST).candidate_log.height == 150_000
+    assert SimulatedAdsReader(_changed(features=declared), state, "small").read(FIRST).candidate_log.height == 150_000
 
 
 def test_an_unknown_feature_is_named_beside_the_known_ones(tmp_path: Path) -> None:
     declared = [*(f.model_dump() for f in CASCADE.features), {"name": "mood", "kind": "numeric", "side": "request"}]
 
     with pytest.raises(SourceError, match=r"unknown feature `mood`.*user_segment.*pair_signals"):
-        SimulatedSource(_changed(features=declared), str(tmp_path), "small")
+        SimulatedAdsReader(_changed(features=declared), str(tmp_path), "small")
 
 
 @pytest.mark.parametrize(
@@ -327,16 +324,16 @@ def test_what_the_world_cannot_fill_is_refused(tmp_path: Path, change: dict[str,
     if "tasks" in change:
         change["stages"] = [{"name": name, "predicts": ["click"]} for name in ("retrieval", "pre_ranking", "ranking")]
     with pytest.raises(SourceError, match=message):
-        SimulatedSource(_changed(**change), str(tmp_path), "small")
+        SimulatedAdsReader(_changed(**change), str(tmp_path), "small")
 
 
 def test_a_feature_of_another_kind_is_refused(tmp_path: Path) -> None:
     declared = [{"name": "user_profile", "kind": "vector", "width": 8, "side": "request"}]
 
     with pytest.raises(SourceError, match=r"features.user_profile: saw .*8.*expected .*4"):
-        SimulatedSource(_changed(features=declared), str(tmp_path), "small")
+        SimulatedAdsReader(_changed(features=declared), str(tmp_path), "small")
 
 
 def test_days_before_the_first_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="before first_day 2026-01-01"):
-        SimulatedSource(CASCADE, str(tmp_path), "small").read(_day(-1))
+        SimulatedAdsReader(CASCADE, str(tmp_path), "small").read(_day(-1))

@@ -13,7 +13,7 @@ from ukdsl_assets.gates import blocking
 from ukdsl_assets.logs.clock import known_until
 from ukdsl_assets.logs.contract import DayOfLogs
 from ukdsl_assets.logs.gates.day import read_and_judge
-from ukdsl_assets.logs.sources.simulated_item_page import SimulatedItemPageSource
+from ukdsl_assets.logs.sources.simulated_item_page import SimulatedItemPageReader
 from ukdsl_assets.settings import Settings
 
 CASCADE = read_cascade(SHIPPED / "simulated_item_page.yaml")
@@ -26,14 +26,14 @@ def changed(**changes: Any) -> Cascade:
 
 @pytest.fixture(scope="module")
 def logs() -> DayOfLogs:
-    return SimulatedItemPageSource(CASCADE, "small").read(DAY)
+    return SimulatedItemPageReader(CASCADE, "small").read(DAY)
 
 
 def test_a_day_passes_every_gate_and_is_the_same_again(logs: DayOfLogs) -> None:
-    judged = read_and_judge(SimulatedItemPageSource(CASCADE, "small"), CASCADE, DAY, [6000], shards=2)
+    judged = read_and_judge(SimulatedItemPageReader(CASCADE, "small"), CASCADE, DAY, [6000], shards=2)
     assert not blocking(judged.results)
     assert judged.rows == {"candidate_log": len(logs.candidate_log), "event_log": len(logs.event_log)}
-    again = SimulatedItemPageSource(CASCADE, "small").read(DAY)
+    again = SimulatedItemPageReader(CASCADE, "small").read(DAY)
     assert logs.candidate_log.equals(again.candidate_log)
     assert logs.event_log.equals(again.event_log)
     assert len(logs.candidate_log) == 500 * 12
@@ -54,7 +54,7 @@ def test_six_slots_of_a_page_are_shown_and_each_has_its_impression(logs: DayOfLo
 
 def test_an_earlier_clock_knows_fewer_events(logs: DayOfLogs) -> None:
     noon = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)
-    early = SimulatedItemPageSource(CASCADE, "small", noon).read(DAY)
+    early = SimulatedItemPageReader(CASCADE, "small", noon).read(DAY)
     assert early.event_log.equals(logs.event_log.filter(pl.col("occurred_at") < noon))
     assert 0 < len(early.event_log) < len(logs.event_log)
 
@@ -67,7 +67,7 @@ def test_a_days_events_are_read_at_five_of_the_next_morning(logs: DayOfLogs) -> 
 
 def test_a_day_before_the_first_is_refused() -> None:
     with pytest.raises(SourceError, match=r"no logs before first_day 2026-01-01; ask for a later day"):
-        SimulatedItemPageSource(CASCADE, "small").read(CASCADE.first_day - timedelta(days=1))
+        SimulatedItemPageReader(CASCADE, "small").read(CASCADE.first_day - timedelta(days=1))
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_a_day_before_the_first_is_refused() -> None:
 )
 def test_what_the_world_cannot_fill_is_refused_by_name(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SourceError, match=said):
-        SimulatedItemPageSource(changed(**changes), "small")
+        SimulatedItemPageReader(changed(**changes), "small")

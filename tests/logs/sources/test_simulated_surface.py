@@ -11,7 +11,7 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.sources import SimulatedSource as Declaration
 from ukdsl_assets.declaration.sources import SimulatedSurface
 from ukdsl_assets.errors import SourceError
-from ukdsl_assets.logs.sources.simulated_ads import SimulatedSource
+from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 from ukdsl_assets.simulation.ads.truth import true_probabilities
 from ukdsl_assets.simulation.ads.world import World
 
@@ -41,7 +41,8 @@ def test_ads_and_users_are_shared_and_requests_are_not() -> None:
     segment = dict(zip(mine.user, mine.user_segment, strict=True))
     both = [user for user in theirs.user if user in segment]
     own = dict(zip(theirs.user, theirs.user_segment, strict=True))
-    assert len(both) > 50 and all(segment[user] == own[user] for user in both)
+    assert len(both) > 50
+    assert all(segment[user] == own[user] for user in both)
 
 
 def test_a_shift_moves_every_click_logit_and_a_difference_changes_tastes() -> None:
@@ -63,17 +64,17 @@ def test_a_shift_moves_every_click_logit_and_a_difference_changes_tastes() -> No
 
 def test_traffic_names_and_features_are_the_declarations(tmp_path: Path) -> None:
     cascade = declared(traffic=0.1)
-    log = SimulatedSource(cascade, str(tmp_path), "small").read(SMALL.first_day).candidate_log
+    log = SimulatedAdsReader(cascade, str(tmp_path), "small").read(SMALL.first_day).candidate_log
     assert log["request_id"].n_unique() == 50
     assert {"segment", "slot", "profile", "seller"} <= set(log.columns)
     assert not {"user_segment", "placement", "device"} & set(log.columns)
-    again = SimulatedSource(cascade, str(tmp_path), "small").read(SMALL.first_day).candidate_log
+    again = SimulatedAdsReader(cascade, str(tmp_path), "small").read(SMALL.first_day).candidate_log
     assert again.equals(log)
 
 
 def test_state_of_another_declaration_of_the_surface_is_not_carried_on(tmp_path: Path) -> None:
     for traffic in (0.02, 0.04):
-        SimulatedSource(declared(traffic=traffic), str(tmp_path), "small").read(SMALL.first_day)
+        SimulatedAdsReader(declared(traffic=traffic), str(tmp_path), "small").read(SMALL.first_day)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -88,4 +89,4 @@ def test_state_of_another_declaration_of_the_surface_is_not_carried_on(tmp_path:
 def test_names_that_the_world_does_not_have_are_refused(tmp_path: Path, columns: dict[str, str], expected: str) -> None:
     names = SMALL.source.surface.columns  # type: ignore[union-attr]
     with pytest.raises(SourceError, match=expected):
-        SimulatedSource(declared(columns={**names, **columns}), str(tmp_path), "small")
+        SimulatedAdsReader(declared(columns={**names, **columns}), str(tmp_path), "small")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from tests.selection.importance.test_students import HELD, fitted
+from tests.fixtures.fitted_students import HELD, fitted
 from ukdsl_assets.declaration.architectures import LightGbmArchitecture
 from ukdsl_assets.selection.importance.any_predictor import permuted_one_by_one
 from ukdsl_assets.selection.importance.expectation import distinct_rows, expected_changes
@@ -22,7 +22,8 @@ def changes(sample: Sample) -> Changes:
 def test_the_expectation_is_the_mean_over_every_row_as_donor() -> None:
     sample = sample_of(TARGET, None, None, repeats=2, seed=0)
     few = distinct_rows([COLUMN], most=3)
-    assert few is not None and len(few[0]) == 3
+    assert few is not None
+    assert len(few[0]) == 3
     found = expected_changes(changes, sample, *few)
     # Every cyclic shift together gives each row every donor once.
     shifts = (np.arange(200)[None] + np.arange(200)[:, None]) % 200
@@ -39,7 +40,8 @@ def test_the_expectation_is_the_mean_over_every_row_as_donor() -> None:
 def test_combinations_are_counted_and_too_many_are_refused() -> None:
     other = np.arange(200)[:, None] % 2
     few = distinct_rows([COLUMN, other], most=6)
-    assert few is not None and len(few[0]) == 6
+    assert few is not None
+    assert len(few[0]) == 6
     assert all((COLUMN[few[0]][few[1]] == COLUMN) & (other[few[0]][few[1]] == other)[:, 0])
     assert distinct_rows([COLUMN, other], most=5) is None
 
@@ -50,4 +52,5 @@ def test_many_repeats_of_a_student_come_near_the_expectation_which_few_values_ge
     many = student_importance(student, HELD, groups, head="consideration", repeats=60)
     exact = student_importance(student, HELD, groups, head="consideration", repeats=2, exact_values=8)
     assert exact.score[0] == pytest.approx(many.score[0], rel=0.02)
-    assert exact.per_repeat[0, 0] == exact.per_repeat[0, 1] and exact.per_repeat[1, 0] != exact.per_repeat[1, 1]
+    assert exact.per_repeat[0, 0] == exact.per_repeat[0, 1]
+    assert exact.per_repeat[1, 0] != exact.per_repeat[1, 1]

@@ -46,7 +46,8 @@ def test_scores_are_those_of_a_naive_loop_with_groups_weights_and_soft_labels() 
             expected = normalized_entropy(predict(shuffled), target, weight) - base
             assert found.per_repeat[group, repeat] == pytest.approx(expected, abs=1e-13)
     assert found.base == pytest.approx(base, abs=1e-14)
-    assert found.names == ("a", "b and c", "all") and found.rows == 300
+    assert found.names == ("a", "b and c", "all")
+    assert found.rows == 300
     assert np.allclose(found.score, found.per_repeat.mean(1))
 
 
@@ -79,7 +80,8 @@ def test_the_standard_error_is_the_spread_over_samples() -> None:
     spread = np.std([each.score[:2] for each in found], axis=0, ddof=1)
     told = np.mean([each.standard_error[:2] for each in found], axis=0)
     # The spread of 150 samples is known to 6%; the error may be too large by at most the root of 2.
-    assert (told > 0.85 * spread).all() and (told < 1.5 * spread).all()
+    assert (told > 0.85 * spread).all()
+    assert (told < 1.5 * spread).all()
     assert found[0].standard_error[2] == 0
 
 
@@ -105,7 +107,8 @@ def test_without_rows_or_with_one_kind_of_target_scores_are_nan() -> None:
     empty = importance_of(predict, {name: column[:0] for name, column in columns.items()}, SINGLY, np.zeros(0))
     for found in (constant, empty):
         assert np.isnan([found.base, *found.score, *found.standard_error]).all()
-    assert empty.rows == 0 and empty.per_repeat.shape == (3, 1)
+    assert empty.rows == 0
+    assert empty.per_repeat.shape == (3, 1)
     missing = columns | {"a": np.where(np.arange(20) == 3, np.nan, columns["a"])}
     assert np.isnan(importance_of(predict, missing, SINGLY, np.arange(20) % 2).score).all()
 

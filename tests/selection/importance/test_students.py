@@ -1,11 +1,10 @@
 """Importance of a student's features, of every architecture."""
 
-from functools import cache
-
 import numpy as np
 import polars as pl
 import pytest
 
+from tests.fixtures.fitted_students import HELD, fitted
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import (
     Architecture,
@@ -16,22 +15,12 @@ from ukdsl_assets.declaration.architectures import (
 )
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
-from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
-from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.importance import importance_of, student_importance
 from ukdsl_assets.selection.importance.in_threads import PART
 from ukdsl_assets.selection.importance.student_columns import row_features, row_predictor
 
 SINGLY = {feature.name: [feature.name] for feature in CASCADE.features_of(STUDENT)}
-HELD = training_rows(60, seed=1).filter(domain="CD")
-
-
-@cache
-def fitted(architecture: Architecture) -> FittedStudent:
-    rate = 0.1 if architecture.kind == "lightgbm" else 0.01
-    changes = {"architecture": architecture, "epochs": 6, "requests_per_batch": 16, "learning_rate": rate}
-    return fit_student(CASCADE, STUDENT.model_copy(update=changes), "distilled", training_rows(200)).student
 
 
 @pytest.mark.parametrize(
@@ -46,12 +35,14 @@ def test_the_features_that_the_truth_depends_on_are_told_from_those_it_does_not(
     student = fitted(architecture)
     found = student_importance(student, HELD, SINGLY, head="consideration", repeats=2, seed=3)
     base = normalized_entropy(predict_student(student, HELD)["consideration"], HELD["target"], HELD["weight"])
-    assert found.base == pytest.approx(base, rel=1e-6) and found.rows == len(HELD)
+    assert found.base == pytest.approx(base, rel=1e-6)
+    assert found.rows == len(HELD)
     score = dict(zip(found.names, found.score, strict=True))
     error = dict(zip(found.names, found.standard_error, strict=True))
     first, second, third = sorted(score, key=lambda name: -score[name])[:3]
     assert {first, second} == {"ad", "user_segment"}
-    assert score[second] > 3 * abs(score[third]) and score[second] > 4 * error[second]
+    assert score[second] > 3 * abs(score[third])
+    assert score[second] > 4 * error[second]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +66,7 @@ def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: A
         "both": ["user_segment", "ad"],
     }
     told: list[str] = []
-    found = student_importance(student, rows, groups, head="consideration", repeats=2, seed=3, tell=told.append)
+    found = student_importance(student, rows, groups, head="consideration", repeats=2, seed=3, log=told.append)
     assert not any("predicting" in line for line in told)
     features = row_features(student.encoder, rows)
     expected = importance_of(
@@ -89,10 +80,10 @@ def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: A
         request=features.request,
     )
     assert np.abs(expected.per_repeat).min() > 1e-6
-    near = {"rtol": 0, "atol": 1e-13 if architecture.kind == "lightgbm" else 1e-7}
-    assert np.allclose(found.per_repeat, expected.per_repeat, **near)
-    assert np.allclose(found.standard_error, expected.standard_error, **near)
-    assert found.base == pytest.approx(expected.base, abs=near["atol"])
+    near = 1e-13 if architecture.kind == "lightgbm" else 1e-7
+    assert np.allclose(found.per_repeat, expected.per_repeat, rtol=0, atol=near)
+    assert np.allclose(found.standard_error, expected.standard_error, rtol=0, atol=near)
+    assert found.base == pytest.approx(expected.base, abs=near)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +102,9 @@ def test_bits_of_a_network_do_not_depend_on_the_threads(architecture: Architectu
 def test_a_number_that_is_nan_makes_every_score_nan() -> None:
     missing = pl.Series("user_profile", [[float("nan")] * 4] * len(HELD), dtype=pl.Array(pl.Float32, 4))
     found = student_importance(fitted(TwoTowerArchitecture()), HELD.with_columns(missing), SINGLY, head="impression")
-    assert np.isnan(found.score).all() and np.isnan(found.standard_error).all() and np.isnan(found.base)
+    assert np.isnan(found.score).all()
+    assert np.isnan(found.standard_error).all()
+    assert np.isnan(found.base)
 
 
 def test_an_unknown_head_or_feature_is_refused() -> None:
@@ -126,4 +119,5 @@ def test_without_rows_scores_are_nan() -> None:
     found = student_importance(
         fitted(LightGbmArchitecture(kind="lightgbm", trees=1)), HELD[:0], SINGLY, head="impression"
     )
-    assert found.rows == 0 and np.isnan(found.score).all()
+    assert found.rows == 0
+    assert np.isnan(found.score).all()

@@ -48,7 +48,8 @@ def test_every_stage_keeps_the_top_by_bid_times_prediction(served: SimulatedDay)
 
 def test_six_of_the_ranked_are_shown(served: SimulatedDay) -> None:
     assert served.shown.shape == (REQUESTS, 6)
-    assert np.all(np.diff(served.shown, axis=1) > 0) and served.shown.max() < 24
+    assert np.all(np.diff(served.shown, axis=1) > 0)
+    assert served.shown.max() < 24
     np.testing.assert_array_equal(served.shown_slots, _at(_at(served.slots, served.ranked), served.shown))
 
 
@@ -61,7 +62,8 @@ def test_exploration_shows_each_ranked_place_equally_often(world: World) -> None
 
 
 def test_clicks_and_conversions_come_at_their_true_rates(served: SimulatedDay) -> None:
-    assert served.true_click is not None and served.true_conversion is not None
+    assert served.true_click is not None
+    assert served.true_conversion is not None
     places = _at(served.ranked, served.shown)
     click, conversion = _at(served.true_click, places), _at(served.true_conversion, places)
     outcomes = served.outcomes

@@ -3,7 +3,7 @@ import pytest
 
 from ukdsl_assets.simulation.ads.truth import candidates, dot_probabilities, pair_signals, true_probabilities
 from ukdsl_assets.simulation.ads.world import World
-from ukdsl_assets.simulation.hashing import NORMAL_LEVELS, choices, hashed, normals
+from ukdsl_assets.simulation.hashing import NORMAL_LEVELS, hashed, integers, normals
 
 SEED, DAY = 100, 3
 
@@ -18,7 +18,8 @@ def test_candidates_are_300_different_ads_in_order_of_their_id(world: World) -> 
 
     assert slots.shape == (400, 300)
     assert np.all(np.diff(slots, axis=1) > 0)
-    assert slots.min() >= 0 and slots.max() < 3_000
+    assert slots.min() >= 0
+    assert slots.max() < 3_000
 
 
 def test_candidates_follow_popularity(world: World) -> None:
@@ -61,10 +62,10 @@ def _naive(user: int, ad: int, requests: object, row: int) -> tuple[float, float
     def n(purpose: str, *identifiers: int) -> float:
         return float(normals(SEED, purpose, *identifiers))
 
-    segment, country, age = (int(choices(k, SEED, name, user)) for name, k in _USER_IDS)
-    device = int(choices(4, SEED, "device", user))
+    segment, country, age = (int(integers(k, SEED, name, user)) for name, k in _USER_IDS)
+    device = int(integers(4, SEED, "device", user))
     advertiser, category, form = (
-        int(choices(k, SEED, name, ad)) for name, k in (("advertiser", 400), ("category", 40), ("format", 5))
+        int(integers(k, SEED, name, ad)) for name, k in (("advertiser", 400), ("category", 40), ("format", 5))
     )
     hour, placement = int(requests.hour[row]), int(requests.placement[row])  # type: ignore[attr-defined]
     taste = [0.75 * n("segment centroid", segment, i) + 0.66 * n("user latent", user, i) for i in range(8)]

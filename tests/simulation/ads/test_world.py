@@ -14,7 +14,8 @@ def test_a_day_keeps_yesterdays_ads_but_the_oldest(world: World, day: int) -> No
     yesterday, today = world.ads(day - 1), world.ads(day)
 
     np.testing.assert_array_equal(today.ad[:-NEW_ADS_A_DAY], yesterday.ad[NEW_ADS_A_DAY:])
-    assert today.ad.min() > 0 and len(np.unique(today.ad)) == ACTIVE_ADS
+    assert today.ad.min() > 0
+    assert len(np.unique(today.ad)) == ACTIVE_ADS
     for name in ("advertiser", "category", "format", "bid", "latent", "conversion_effect"):
         np.testing.assert_array_equal(getattr(today, name)[:-NEW_ADS_A_DAY], getattr(yesterday, name)[NEW_ADS_A_DAY:])
 

@@ -11,8 +11,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.defs.graph.keys import daily
 from ukdsl_assets.errors import UkdslError
 from ukdsl_assets.gates import GateResult, blocking
-
-Table = tuple[str, ...]
+from ukdsl_assets.pipeline.workspace import Table
 
 
 def check_specs(
@@ -55,12 +54,12 @@ def refuse_if_blocked(judged: Mapping[Table, Sequence[GateResult]]) -> None:
         for failed in blocking(results)
     ]
     if lines:
-        said = "\n".join([f"not published, {len(lines)} gate(s) failed; the partition stays as it was", *lines])
-        raise dg.Failure(said, allow_retries=False)
+        message = "\n".join([f"not published, {len(lines)} gate(s) failed; the partition stays as it was", *lines])
+        raise dg.Failure(message, allow_retries=False)
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
+def errors_as_failures() -> Iterator[None]:
     """Errors that a user can mend become failures with their message, which no retry would help."""
     try:
         yield

@@ -1,20 +1,19 @@
 """Column lineage of an SQL model, for Dagster and as a table that people can read."""
 
-from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from ukdsl_assets.pipeline.workspace import Table, Workspace
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.tables import TableModel
 from ukdsl_assets.sql.lineage import column_lineage
 from ukdsl_assets.sql.render import RenderedModel
 
 
-def lineage_metadata(
-    workspace: Workspace, rendered: RenderedModel, upstream: dict[str, Table], day: date
-) -> dict[str, Any]:
+def lineage_metadata(day: Day, model: TableModel) -> dict[str, Any]:
     """Metadata `dagster/column_lineage` and `columns` (description and origin of each column)."""
-    columns = {name: workspace.lake.scan(table, [day]).collect_schema().names() for name, table in upstream.items()}
+    rendered, upstream = model.rendered, model.upstream
+    columns = {name: day.lake.scan(table, [day.date]).collect_schema().names() for name, table in upstream.items()}
     lineage = column_lineage(rendered, columns)
     return {
         "dagster/column_lineage": dg.TableColumnLineage({

@@ -2,21 +2,19 @@
 
 import base64
 from collections.abc import Mapping
-from datetime import date
 
 import dagster as dg
 import polars as pl
 
-from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.lake.storage import Storage
-from ukdsl_assets.pipeline.workspace import Workspace
+from ukdsl_assets.pipeline.day import Day
 
 
-def link_to_report(workspace: Workspace, cascade: Cascade, day: date) -> dict[str, dg.MetadataValue]:
+def link_to_report(day: Day) -> dict[str, dg.MetadataValue]:
     """Where the report of a day is, or will be once it is made."""
     from ukdsl_assets.reports.html import report_place
 
-    uri = Storage(workspace.settings.lake).uri(*report_place(cascade.name, day))
+    uri = Storage(day.settings.lake).uri(*report_place(day.cascade.name, day.date))
     return {"report": dg.MetadataValue.url(uri) if "://" in uri else dg.MetadataValue.path(uri)}
 
 

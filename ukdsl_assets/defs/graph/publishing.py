@@ -1,4 +1,4 @@
-"""Write, audit, publish: a partition is staged, judged, and committed only if no gate of severity ERROR failed."""
+"""Write, judge, publish: a partition is staged, judged, and committed only if no gate of severity ERROR failed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -7,10 +7,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.defs.graph.checks import check_results, refuse_if_blocked, result
 from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.lake.tables.lake import StagedPartition
 from ukdsl_assets.lake.tables.undated import publish_whole
+from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
@@ -18,7 +20,7 @@ Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
 
 def publish_frame(
     context: dg.AssetExecutionContext,
-    workspace: Workspace,
+    day: Day,
     table: Table,
     frame: pl.DataFrame,
     results: Sequence[GateResult],
@@ -29,8 +31,8 @@ def publish_frame(
     """Publish a frame that was judged in memory; nothing is written when a gate blocks."""
     yield from check_results(table, results)
     refuse_if_blocked({table: results})
-    staged = workspace.lake.stage_frame(table, day_of(context), frame)
-    yield committed(context, workspace, staged, inputs or {}, metadata or {}, descriptions)
+    staged = day.lake.stage_frame(table, day.date, frame)
+    yield committed(context, day.workspace, staged, inputs or {}, metadata or {}, descriptions)
 
 
 def publish_staged(
@@ -67,8 +69,8 @@ def committed(
     """
     versions = {f"input:{name}": version for name, version in inputs.items()}
     published = workspace.lake.commit(staged, {"run_id": context.run.run_id, **versions, **(record or {})})
-    told = descriptions or {}
-    columns = [dg.TableColumn(name, str(dtype), told.get(name)) for name, dtype in staged.schema.items()]
+    meanings = descriptions or {}
+    columns = [dg.TableColumn(name, str(dtype), meanings.get(name)) for name, dtype in staged.schema.items()]
     shown: dict[str, Any] = {
         "dagster/partition_row_count": published.rows,
         "dagster/table_name": "/".join(staged.table),
@@ -81,7 +83,7 @@ def committed(
     return result(staged.table, published.data_version, {**shown, **metadata})
 
 
-def committed_whole(
+def committed_undated(
     context: dg.AssetExecutionContext,
     workspace: Workspace,
     table: Table,
@@ -102,6 +104,6 @@ def committed_whole(
     return result(table, published.data_version, {**shown, **metadata})
 
 
-def day_of(context: dg.AssetExecutionContext) -> date:
-    """The partition's day."""
-    return date.fromisoformat(context.partition_key)
+def day_of(context: dg.AssetExecutionContext, workspace: Workspace, cascade: Cascade) -> Day:
+    """The cascade on the partition's day."""
+    return Day(workspace, cascade, date.fromisoformat(context.partition_key))

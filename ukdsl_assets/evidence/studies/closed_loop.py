@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
 from ukdsl_assets.evidence.worlds.arms import Learner, recipes
 from ukdsl_assets.evidence.worlds.serving import Production, RankingServes, StudentServes, TruthServes
 from ukdsl_assets.evidence.worlds.simulated_days import augmented, declared, scale_of, warmed_up
@@ -30,27 +30,27 @@ CEILINGS = ["ceiling: ranking scores everything", "ceiling: true click probabili
 OTHERS = ["production's pre-ranking", *CEILINGS]
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """All arms learn from production's days first; then each serves `days` days of its own, from the same start, of
     which the last `judged` count: at first, ranking still has to learn what is handed on to it now."""
     import torch
 
     torch.set_num_threads(1)
     cascade, student = declared()
-    world, whole, scale = World(settings["seed"]), settings["requests_before"], scale_of(settings["requests"])
+    world, requests_before, scale = World(settings["seed"]), settings["requests_before"], scale_of(settings["requests"])
     production = warmed_up(world, scratch)
     learners = {recipe.name: Learner(recipe, cascade, student) for recipe in recipes(settings["arms"])}
     serve = [*learners, *settings["others"]]
     before, days = settings["days_before"], settings["days"]
     steps, done = before + days * len(serve), 0
     for day in range(before):
-        served = simulate_day(world, production, day, whole)
+        served = simulate_day(world, production, day, requests_before)
         rows = augmented(served, cascade, student).filter(~pl.col("withheld"))
         for learner in learners.values():
             learner.train(rows)
-        production.train(served, scale_of(whole))
+        production.train(served, scale_of(requests_before))
         done += 1
-        told(done, steps)
+        progress(done, steps)
 
     outcomes: dict[str, list[dict[str, float]]] = {name: [] for name in serve}
     for name in serve:
@@ -64,9 +64,10 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
                 arm.train(augmented(served, cascade, student).filter(~pl.col("withheld")))
             models.train(served, scale)
             done += 1
-            told(done, steps)
+            progress(done, steps)
     means = {
-        name: {key: float(np.mean([day[key] for day in found])) for key in found[0]} for name, found in outcomes.items()
+        name: {key: float(np.mean([day[key] for day in of_days])) for key in of_days[0]}
+        for name, of_days in outcomes.items()
     }
     lines = [_line(name, means) for name in serve]
     return {"earned": lines, "kept": lines}

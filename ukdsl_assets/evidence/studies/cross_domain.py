@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS, label_column
 from ukdsl_assets.declaration.students import LossWeights, Student
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher, TrainedTeacher
-from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
 from ukdsl_assets.evidence.worlds.cross_domain_rows import (
     FIRST_JUDGED,
-    KEYS,
     Surface,
     kuairand_candidates,
     kuairand_cascade,
@@ -35,6 +35,7 @@ from ukdsl_assets.learning.evaluation.table import evaluate
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student, student_hidden_layer
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers.trees import FittedTeacher, fit_teacher, predict_teacher
 from ukdsl_assets.settings import Settings
 
@@ -57,7 +58,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """All arms on all small tabs for one draw of users.
 
     Raises:
@@ -66,14 +67,14 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     seed, folder = settings["seed"], Settings().kuairand
     large = kuairand_cascade(1, 1)
     rows = kuairand_candidates(large, folder, scratch).filter("shown", pl.col("day") < FIRST_JUDGED)
-    teacher = Teacher(large, resampled(rows, seed).drop("day"), settings["trees"])
-    told(1, len(TABS) + 1)
+    teacher = SourceModels(large, resampled(rows, seed).drop("day"), settings["trees"])
+    progress(1, len(TABS) + 1)
     tables = empty()
     for done, tab in enumerate(TABS, start=2):
         surface = kuairand_surface(tab, settings["unshown"], folder, scratch, seed)
-        for name, found in compared(f"tab {tab}", teacher, surface, settings).items():
-            tables[name] += found
-        told(done, len(TABS) + 1)
+        for name, lines in surface_rows(f"tab {tab}", teacher, surface, settings).items():
+            tables[name] += lines
+        progress(done, len(TABS) + 1)
     return tables
 
 
@@ -82,7 +83,7 @@ def empty() -> Rows:
     return {"teachers": [], "impressions": [], "considered": []}
 
 
-class Teacher:
+class SourceModels:
     """The large surface's models: boosted trees whose predictions teach, and a network whose hidden layer does."""
 
     def __init__(self, cascade: Cascade, impressions: pl.DataFrame, trees: int) -> None:
@@ -90,26 +91,26 @@ class Teacher:
         stage = cascade.stages[-1].name
         declared = TrainedTeacher(name="foundation", kind="trained", stage=stage, trees=trees)
         self.trees: FittedTeacher = fit_teacher(cascade, declared, impressions, threads=1)
-        task, *others = (each.name for each in cascade.tasks)
+        task, *others = (declared_task.name for declared_task in cascade.tasks)
         student = Student(
             name="network", stage=stage, task=task, teacher="foundation", heads=("impression",),
             architecture=MlpArchitecture(kind="mlp", hidden=(64, 32)), label_tasks=tuple(others),
             requests_per_batch=256,
         )  # fmt: skip
-        rows = impressions.with_columns(domain=pl.lit("IMP"), target=pl.col(task), weight=pl.lit(1.0, pl.Float32))
-        self.network: FittedStudent = fit_student(cascade, student, "baseline", rows).student
+        rows = impressions.with_columns(domain=pl.lit(IMP), target=pl.col(task), weight=pl.lit(1.0, pl.Float32))
+        self.network: FittedStudent = fit_student(Training.of(cascade, student, "baseline", rows)).student
 
     def label(self, mapping: CrossDomainTeacher, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows with `<task>_prediction` of every task and `representation`, zero-shot."""
-        asked = translated(mapping, self.trees.features, rows)
-        labels = predict_teacher(self.trees, asked, threads=1).drop(KEYS)
-        layer = student_hidden_layer(self.network, asked)
+        source_rows = translated(mapping, self.trees.features, rows)
+        labels = predict_teacher(self.trees, source_rows, threads=1).drop(KEYS)
+        layer = student_hidden_layer(self.network, source_rows)
         return rows.hstack(labels).with_columns(
             pl.Series("representation", layer, pl.Array(pl.Float32, layer.shape[1]))
         )
 
 
-def mapping_of(surface: Surface, teacher: Teacher) -> CrossDomainTeacher:
+def mapping_of(surface: Surface, teacher: SourceModels) -> CrossDomainTeacher:
     """The shipped teacher's mapping, for the trees of all features and for every task."""
     shipped = surface.cascade.teachers[0]
     assert isinstance(shipped, CrossDomainTeacher)
@@ -122,14 +123,14 @@ def mapping_of(surface: Surface, teacher: Teacher) -> CrossDomainTeacher:
     return shipped.model_copy(update={"tasks": tasks, "defaults": {**shipped.defaults, **missing}})
 
 
-def compared(name: str, teacher: Teacher, surface: Surface, settings: Mapping[str, Any]) -> Rows:
+def surface_rows(name: str, teacher: SourceModels, surface: Surface, settings: Mapping[str, Any]) -> Rows:
     """One small surface: the teacher as it is, and every arm of both students against the baseline."""
     mapping = mapping_of(surface, teacher)
     train, judged = (teacher.label(mapping, rows) for rows in (surface.train, surface.judged))
     tasks = [task.name for task in surface.cascade.tasks]
     shown = judged.filter("shown")
     figures = evaluate_teacher(
-        shown.select(*KEYS, *(f"{task}_prediction" for task in tasks)), shown.select(*KEYS, *tasks), tasks
+        shown.select(*KEYS, *(label_column(task) for task in tasks)), shown.select(*KEYS, *tasks), tasks
     )
     tables: Rows = {
         "teachers": [{"surface": name, **row} for row in figures.to_dicts()],
@@ -139,9 +140,9 @@ def compared(name: str, teacher: Teacher, surface: Surface, settings: Mapping[st
     for student in students(surface.cascade, settings):
         held = rows_of(student, judged)
         predictions: dict[tuple[str, str], NDArray[np.float32]] = {}
-        rows, level = rows_of(student, train), rows_of(student, recalibrated(student, train))
+        rows, level = rows_of(student, train), rows_of(student, recalibrated_by_labels(student, train))
         for arm in (NONE, *ARMS):
-            fitted = trained(surface.cascade, student, arm, level if arm == RECALIBRATED else rows, settings)
+            fitted = trained_arm(surface.cascade, student, arm, level if arm == RECALIBRATED else rows, settings)
             key = "baseline" if arm == NONE else arm
             predictions[key, "impression"] = predict_student(fitted, held)["impression"]
         table = evaluate(held, predictions).to_dicts()
@@ -159,16 +160,16 @@ def compared(name: str, teacher: Teacher, surface: Surface, settings: Mapping[st
             }
             if arm != NONE:
                 line |= {"NE change": row["ne_change"], "AUC change": row["auc"] - own[place]["auc"]}
-            if place == ("IMP", "label"):
+            if place == (IMP, "label"):
                 tables["impressions"].append(line)
-            elif place == ("CD", "truth"):
+            elif place == (CD, "truth"):
                 tables["considered"].append(line)
     return tables
 
 
-def recalibrated(student: Student, train: pl.DataFrame) -> pl.DataFrame:
+def recalibrated_by_labels(student: Student, train: pl.DataFrame) -> pl.DataFrame:
     """Rows whose labels by the teacher are moved along a line in the logit that fits the surface's own labels best."""
-    name = f"{student.task}_prediction"
+    name = label_column(student.task)
     shown = train.filter(pl.col(student.task).is_not_null())
     line = fit_line(shown[name].to_numpy(), shown[student.task].to_numpy())
     return recalibration.recalibrated(train, {student.task: line})
@@ -202,26 +203,28 @@ def students(cascade: Cascade, settings: Mapping[str, Any]) -> list[Student]:
     ]
 
 
-def trained(
+def trained_arm(
     cascade: Cascade, student: Student, arm: str, rows: pl.DataFrame, settings: Mapping[str, Any]
 ) -> FittedStudent:
     """One arm on the surface's training rows, with the baseline's epochs, steps and learning rate."""
     if arm == NONE:
-        return fit_student(cascade, student, "baseline", rows).student
+        return fit_student(Training.of(cascade, student, "baseline", rows)).student
     changes = dict(ARMS[arm])
     if "auxiliary_tasks" in changes:
         changes["auxiliary_tasks"] = tuple(task.name for task in cascade.tasks)
     loss = LossWeights(consideration=settings["weight"], representation=settings["weight"])
-    return fit_student(cascade, student.model_copy(update={**changes, "loss": loss}), "distilled", rows).student
+    return fit_student(
+        Training.of(cascade, student.model_copy(update={**changes, "loss": loss}), "distilled", rows)
+    ).student
 
 
 def rows_of(student: Student, labelled: pl.DataFrame) -> pl.DataFrame:
     """Rows as `teacher_augmented` has them for the student: shown ones by their label, all by the teacher's."""
     weight = pl.lit(1.0, pl.Float32).alias("weight")
     impressions = labelled.filter(pl.col(student.task).is_not_null()).with_columns(
-        weight, domain=pl.lit("IMP"), target=pl.col(student.task)
+        weight, domain=pl.lit(IMP), target=pl.col(student.task)
     )
-    taught = labelled.with_columns(weight, domain=pl.lit("CD"), target=pl.col(f"{student.task}_prediction"))
+    taught = labelled.with_columns(weight, domain=pl.lit(CD), target=pl.col(label_column(student.task)))
     return pl.concat([impressions, taught]).sort(*KEYS, "domain")
 
 

@@ -9,23 +9,23 @@ from ukdsl_assets.evidence.studies.cross_domain import (
     IMPRESSIONS,
     OF_STUDENTS,
     TEACHERS,
-    Teacher,
+    SourceModels,
     aims_of,
-    compared,
+    surface_rows,
 )
-from ukdsl_assets.evidence.study import Rows, Study, Told
+from ukdsl_assets.evidence.study import Rows, Study, StudyProgress
 from ukdsl_assets.evidence.worlds.cross_domain_rows import simulated_source, simulated_surface
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """All arms of both students in one world."""
     cascade, rows = simulated_source(settings["seed"], settings["days"])
-    told(1, 3)
-    teacher = Teacher(cascade, rows, settings["trees"])
-    told(2, 3)
+    progress(1, 3)
+    teacher = SourceModels(cascade, rows, settings["trees"])
+    progress(2, 3)
     surface = simulated_surface(settings["seed"], settings["days"], settings["judged_requests"])
-    tables = compared("simulated", teacher, surface, settings)
-    told(3, 3)
+    tables = surface_rows("simulated", teacher, surface, settings)
+    progress(3, 3)
     return tables
 
 

@@ -9,20 +9,21 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
-from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
 from ukdsl_assets.evidence.worlds.module_rankers import (
     TASKS,
-    Learner,
-    Ranker,
+    ModuleRanker,
+    StudentRanker,
     augmented,
     click_rates,
-    labelled,
+    labelled_modules,
     students_of,
-    taught,
+    trained_teacher,
 )
 from ukdsl_assets.learning.metrics.auc import auc
 from ukdsl_assets.learning.metrics.calibration import calibration
-from ukdsl_assets.logs.sources.simulated_item_page import features_of
+from ukdsl_assets.learning.metrics.logits import sigmoid
+from ukdsl_assets.logs.sources.simulated_item_page import view_features
 from ukdsl_assets.simulation.item_page import ItemPageWorld, PageViews, probabilities, top
 
 STATIC, RATES = "static configuration", "click rates by category"
@@ -33,7 +34,7 @@ OF_CLICKS_ALONE = (STATIC, RATES)
 FIGURES = dict.fromkeys(("clicks vs static", "purchases vs static", "clicks vs labels", "purchases vs labels"), "+.2%")
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """Everything learns from `days` days of the static configuration; then each orders the pages of `judged` more.
 
     After that, each student serves `own` days, of which it learns as it did before, and the days after are judged.
@@ -44,60 +45,63 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     cascade = read_cascade(SHIPPED / "simulated_item_page.yaml")
     world, pages, days, own = ItemPageWorld(settings["seed"]), settings["pages"], settings["days"], settings["own"]
     learners = {
-        WITHOUT_SLOT: Learner(cascade, "baseline", students_of(cascade, with_slot=False)),
-        LABELS: Learner(cascade, "baseline", students_of(cascade, with_slot=True)),
-        DISTILLED: Learner(cascade, "distilled", students_of(cascade, with_slot=True)),
+        WITHOUT_SLOT: StudentRanker(cascade, "baseline", students_of(cascade, with_slot=False)),
+        LABELS: StudentRanker(cascade, "baseline", students_of(cascade, with_slot=True)),
+        DISTILLED: StudentRanker(cascade, "distilled", students_of(cascade, with_slot=True)),
     }
     steps = days + own * len(learners)
     impressions = []
     for day in range(days):
-        candidates = labelled(world.serve(day, pages, world.static_configuration), day)
+        candidates = labelled_modules(world.serve(day, pages, world.static_configuration), day)
         impressions.append(candidates.filter("shown"))
-        teaching = taught(cascade, impressions)
+        teaching = trained_teacher(cascade, impressions)
         rows = augmented(cascade, candidates, teaching)
         for learner in learners.values():
             learner.train(rows)
-        told(day + 1, steps)
+        progress(day + 1, steps)
     rates = click_rates(pl.concat(impressions))
-    rankers: dict[str, Ranker] = {
+    rankers: dict[str, ModuleRanker] = {
         STATIC: lambda rows, views, task: world.static_configuration(views),
         RATES: lambda rows, views, task: rates[views.category[:, None], views.modules - 1],
         **learners,
         TEACHER: teaching,
-        TRUTH: lambda rows, views, task: _sigmoid(views.click if task == "click" else views.purchase),
+        TRUTH: lambda rows, views, task: sigmoid(views.click if task == "click" else views.purchase),
     }
     views, scores = _scored(world, rankers, range(days, days + settings["judged"]), pages)
-    rows_of = {"earned": earned(views, scores), "judged": judged(world, views, scores)}
+    rows_of = {"earned": earned(views, scores), "judged": click_figures(world, views, scores)}
     for place, learner in enumerate(learners.values()):
-        seen, teacher = list(impressions), teaching
+        own_impressions, teacher = list(impressions), teaching
         for day in range(days, days + own):
             served = world.serve(day, pages, partial(_ordered_by, learner, day))
-            candidates = labelled(served, day)
-            seen.append(candidates.filter("shown"))
+            candidates = labelled_modules(served, day)
+            own_impressions.append(candidates.filter("shown"))
             if learner.arm == "distilled":
-                teacher = taught(cascade, seen)
+                teacher = trained_teacher(cascade, own_impressions)
             learner.train(augmented(cascade, candidates, teacher))
-            told(days + place * own + day - days + 1, steps)
+            progress(days + place * own + day - days + 1, steps)
     serving = {name: rankers[name] for name in (STATIC, *learners, TRUTH)}
     after = _scored(world, serving, range(days + own, days + own + settings["judged"]), pages)
     return {**rows_of, "after serving": earned(*after)}
 
 
 def _scored(
-    world: ItemPageWorld, rankers: Mapping[str, Ranker], days: range, pages: int
+    world: ItemPageWorld, rankers: Mapping[str, ModuleRanker], days: range, pages: int
 ) -> tuple[list[PageViews], dict[str, list[dict[str, np.ndarray]]]]:
     """The page views of the days, and each ranker's scores of them by task."""
     views = [world.page_views(day, pages) for day in days]
-    rows = [features_of(each, day) for each, day in zip(views, days, strict=True)]
+    rows = [view_features(page_views, day) for page_views, day in zip(views, days, strict=True)]
     scores = {
-        name: [{task: ranker(frame, each, task) for task in TASKS} for frame, each in zip(rows, views, strict=True)]
+        name: [
+            {task: ranker(frame, page_views, task) for task in TASKS}
+            for frame, page_views in zip(rows, views, strict=True)
+        ]
         for name, ranker in rankers.items()
     }
     return views, scores
 
 
-def _ordered_by(learner: Learner, day: int, views: PageViews) -> np.ndarray:
-    return learner(features_of(views, day), views, "click")
+def _ordered_by(learner: StudentRanker, day: int, views: PageViews) -> np.ndarray:
+    return learner(view_features(views, day), views, "click")
 
 
 def earned(views: list[PageViews], scores: Mapping[str, list[dict[str, np.ndarray]]]) -> list[dict[str, Any]]:
@@ -109,9 +113,9 @@ def earned(views: list[PageViews], scores: Mapping[str, list[dict[str, np.ndarra
     for name, of_days in scores.items():
         for task in TASKS[:1] if name in OF_CLICKS_ALONE else TASKS:
             outcomes = []
-            for each, score in zip(views, of_days, strict=True):
+            for page_views, score in zip(views, of_days, strict=True):
                 shown = top(score["click"] * score["purchase"] if task == "purchase" else score["click"])
-                click, purchase = probabilities(each, shown)
+                click, purchase = probabilities(page_views, shown)
                 outcomes.append((click.sum(1).mean(), (click * purchase).sum(1).mean()))
             clicks, purchases = np.mean(outcomes, axis=0)
             figures[name, task] = {"clicks": float(clicks), "purchases": float(purchases)}
@@ -125,7 +129,7 @@ def earned(views: list[PageViews], scores: Mapping[str, list[dict[str, np.ndarra
     return lines
 
 
-def judged(
+def click_figures(
     world: ItemPageWorld, views: list[PageViews], scores: Mapping[str, list[dict[str, np.ndarray]]]
 ) -> list[dict[str, Any]]:
     """Click predictions against the truth in the first slot, on all modules and on those that are not shown."""
@@ -134,11 +138,11 @@ def judged(
         if name in (*OF_CLICKS_ALONE, TRUTH):
             continue
         truth, prediction, hidden = [], [], []
-        for each, score in zip(views, of_days, strict=True):
-            shown = top(world.static_configuration(each))
-            unseen = np.ones(each.modules.shape, bool)
+        for page_views, score in zip(views, of_days, strict=True):
+            shown = top(world.static_configuration(page_views))
+            unseen = np.ones(page_views.modules.shape, bool)
             np.put_along_axis(unseen, shown, False, axis=1)
-            truth.append(_sigmoid(each.click).ravel())
+            truth.append(sigmoid(page_views.click).ravel())
             prediction.append(score["click"].ravel())
             hidden.append(unseen.ravel())
         p, y, out = (np.concatenate(parts) for parts in (prediction, truth, hidden))
@@ -152,10 +156,6 @@ def judged(
             }
         )
     return lines
-
-
-def _sigmoid(logit: np.ndarray) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-logit)))
 
 
 def _aim(claim: str, arm: str, order: str, figure: str, low: float | None = None, high: float | None = None) -> Aim:

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
+from ukdsl_assets.declaration.columns import CD, IMP
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
 from ukdsl_assets.evidence.worlds.arms import IMPRESSION, Learner, recipes
 from ukdsl_assets.evidence.worlds.simulated_days import augmented, declared, scale_of, warmed_up
 from ukdsl_assets.learning.evaluation.table import evaluate
@@ -29,13 +30,13 @@ ARMS = [
     "two heads, listwise 5",
 ]
 # Data and what predictions on it are compared with.
-PLACES = (("IMP", "label"), ("IMP", "truth"), ("CD", "teacher"), ("CD", "truth"))
+PLACES = ((IMP, "label"), (IMP, "truth"), (CD, "teacher"), (CD, "truth"))
 # What stands beside the arms: the stages' own predictions of that day, logged before they had learnt from it.
 PRODUCTION, TEACHER = "pre-ranking as logged", "ranking as logged (the teacher)"
 LOGGED = {PRODUCTION: "own", TEACHER: "teacher"}
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """Train every arm for `days` days on one world's cascade, judge all on the withheld requests of the last ones."""
     import torch
 
@@ -51,13 +52,13 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         trained = rows.filter(~pl.col("withheld"))
         for learner in learners:
             learner.train(trained)
-        told(day + 1, days)
+        progress(day + 1, days)
         if day < first_judged:
             continue
         held.append(rows.filter("withheld"))
         for learner in learners:
-            for head, each in learner.predict(held[-1]).items():
-                predictions.setdefault((learner.recipe.name, head), []).append(each)
+            for head, prediction in learner.predict(held[-1]).items():
+                predictions.setdefault((learner.recipe.name, head), []).append(prediction)
         for name, column in LOGGED.items():
             predictions.setdefault((name, IMPRESSION), []).append(held[-1][column].to_numpy())
     judged = evaluate(pl.concat(held), {key: np.concatenate(parts) for key, parts in predictions.items()})
@@ -98,11 +99,11 @@ def tables_of(judged: pl.DataFrame, seconds: Mapping[str, float]) -> Rows:
         heads = judged.filter(arm=arm)["head"].unique(maintain_order=True).to_list()
         named = {"arm": arm, "heads (IMP, CD)": f"{heads[0]}, {heads[-1]}"}
         mine = {
-            (domain, reference): places[arm, heads[0] if domain == "IMP" else heads[-1], domain, reference]
+            (domain, reference): places[arm, heads[0] if domain == IMP else heads[-1], domain, reference]
             for domain, reference in PLACES
         }
         cost = {"CPU seconds a day": seconds.get(arm)}
-        order = {"AUC in a request": mine["CD", "truth"]["request_auc"]}
+        order = {"AUC in a request": mine[CD, "truth"]["request_auc"]}
         tables["calibration"].append(named | {_column(*at): row["calibration"] for at, row in mine.items()} | cost)
         tables["ne"].append(named | {_column(*at): row["ne_change"] for at, row in mine.items()} | order)
         for name, other in others.items():

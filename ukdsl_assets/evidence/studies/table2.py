@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
-from ukdsl_assets.evidence.worlds.selection_rows import HELD, IMPORTANCE, TRAIN, augmented, declared, taught
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
+from ukdsl_assets.evidence.worlds.selection_rows import HELD, IMPORTANCE, TRAIN, augmented, declared, trained_teacher
 from ukdsl_assets.evidence.worlds.selection_rules import (
-    KEYS,
+    RULE_KEYS,
     Parts,
     compared_rules,
     kinds_chosen,
@@ -20,7 +20,7 @@ from ukdsl_assets.selection.rules.scores import Budget
 COSTS = "base, cost budget"
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """All rules in every regime, and once more in the first under a budget of costs."""
     import torch
 
@@ -30,23 +30,23 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         world = selection_world(regime, settings["seed"])
         selection = {"budget": settings["budget"], "rows": settings["importance_rows"], "repeats": 1}
         cascade, student = declared(world, selection)
-        teacher = taught(cascade, student, world, settings["teacher_requests"], settings["explored"])
-        asked = {
+        teacher = trained_teacher(cascade, student, world, settings["teacher_requests"], settings["explored"])
+        part_requests = {
             TRAIN: settings["requests"],
             IMPORTANCE: -(-settings["importance_rows"] // regime.shown),
             HELD: -(-settings["held_rows"] // regime.shown),
         }
-        parts = Parts(*(augmented(teacher, world, part, requests) for part, requests in asked.items()))
+        parts = Parts(*(augmented(teacher, world, part, requests) for part, requests in part_requests.items()))
         scores = measured_scores(cascade, student, parts)
         budgets = {name: Budget(features=settings["budget"])}
         if name == "base":
             budgets[COSTS] = Budget(cost=settings["budget"] * float(world.costs.mean()))
         for data, budget in budgets.items():
             compared, chosen = compared_rules(data, cascade, student, scores, budget, parts)
-            for table, found in compared.items():
-                rows[table] += found
+            for table, lines in compared.items():
+                rows[table] += lines
             rows["signals"] += kinds_chosen(data, chosen, signals(world))
-        told(done + 1, len(REGIMES))
+        progress(done + 1, len(REGIMES))
     return rows
 
 
@@ -61,7 +61,7 @@ def signals(world: SelectionWorld) -> dict[str, str | None]:
 
 def _aims() -> tuple[Aim, ...]:
     """What one rule should do, against labels or the teacher and against the truth."""
-    aims = []
+    aims: list[Aim] = []
     for data, rule, high, claim in (
         ("base", "grouped_permutation", 0.0, "beats the equal-size union"),
         ("strong shift", "grouped_permutation", 0.0, "beats the equal-size union"),
@@ -69,8 +69,10 @@ def _aims() -> tuple[Aim, ...]:
         (COSTS, "cost_aware", 0.0, "beats the equal-cost union"),
     ):
         line = {"data": data, "rule": rule, "size": "equal"}
-        for figure in ("IMP, label", "IMP, truth", "CD, teacher", "CD, truth"):
-            aims.append(Aim(f"{data}: {rule} {claim} on {figure}", "union", line, figure, high=high))
+        aims += [
+            Aim(f"{data}: {rule} {claim} on {figure}", "union", line, figure, high=high)
+            for figure in ("IMP, label", "IMP, truth", "CD, teacher", "CD, truth")
+        ]
     return tuple(aims)
 
 
@@ -104,7 +106,7 @@ STUDY = Study(
         TableOf(
             "signals",
             "Of the chosen features: distinct signals, repeats of a signal, and noise",
-            KEYS,
+            RULE_KEYS,
             {"signals": ".1f", "repeats": ".1f", "noise": ".1f"},
         ),
     ),

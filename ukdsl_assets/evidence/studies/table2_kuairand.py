@@ -9,16 +9,17 @@ import polars as pl
 
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import TrainedTeacher
-from ukdsl_assets.evidence.study import Rows, Study, Told
+from ukdsl_assets.evidence.study import Rows, Study, StudyProgress
 from ukdsl_assets.evidence.worlds.selection_rules import Parts, compared_rules, measured_scores, tables_of_rules
 from ukdsl_assets.frames.splits import halves, withheld
 from ukdsl_assets.learning.teachers.trees import fit_teacher, predict_teacher
 from ukdsl_assets.logs.contract import DayOfLogs
-from ukdsl_assets.logs.sources.kuairand import KuaiRandSource
+from ukdsl_assets.logs.sources.kuairand import KuaiRandReader
 from ukdsl_assets.selection.choice import budget_of
 from ukdsl_assets.selection.simplified import selection_of
 from ukdsl_assets.settings import Settings
@@ -26,7 +27,7 @@ from ukdsl_assets.settings import Settings
 STUDENT = "click"
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """The seed draws the unshown candidates, starts the trainings and halves the withheld requests."""
     import torch
 
@@ -34,23 +35,23 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     cascade, student = declared(settings)
     teacher = cascade.teacher(student.teacher)
     assert isinstance(teacher, TrainedTeacher)
-    source = KuaiRandSource(cascade, Settings().kuairand)
+    source = KuaiRandReader(cascade, Settings().kuairand)
     days = [cascade.first_day + timedelta(days=at) for at in range(settings["days"])]
     read = []
     for done, day in enumerate(days, start=1):
         read.append(source.read(day))
-        told(done, len(days) + 2)
-    labelled = pl.concat([impressions(cascade, each) for each in read])
+        progress(done, len(days) + 2)
+    labelled = pl.concat([impressions(cascade, logs) for logs in read])
     kept = ~withheld(labelled["request_id"], cascade.withheld_share)
     fitted = fit_teacher(cascade, teacher, labelled.filter(kept), threads=1)
-    judged = pl.concat([each.candidate_log for each in read[-settings["student_days"] :]])
+    judged = pl.concat([logs.candidate_log for logs in read[-settings["student_days"] :]])
     predictions = predict_teacher(fitted, judged, threads=1)
     column = next(name for name in predictions.columns if name.startswith(student.task))
     rows = augmented(student, labelled, judged, predictions.rename({column: "target"}))
     rows = rows.with_columns(withheld=withheld(rows["request_id"], cascade.withheld_share))
     parts = Parts(rows.filter(~pl.col("withheld")), *halves(rows.filter("withheld"), settings["seed"]))
     scores = measured_scores(cascade, student, parts)
-    told(len(days) + 1, len(days) + 2)
+    progress(len(days) + 1, len(days) + 2)
     compared, _ = compared_rules("KuaiRand", cascade, student, scores, budget_of(selection_of(student)), parts)
     return compared
 
@@ -73,25 +74,25 @@ def declared(settings: Mapping[str, Any]) -> tuple[Cascade, Student]:
 
 def impressions(cascade: Cascade, logs: DayOfLogs) -> pl.DataFrame:
     """Shown rows with a label a task, as the SQL model `impressions` has them where every window is a day."""
-    keys = ["request_id", "candidate_id"]
     rows = logs.candidate_log.filter("shown")
     for task in cascade.tasks:
-        happened = logs.event_log.filter(event=task.event).select(keys).unique()
-        rows = rows.join(happened.with_columns(pl.lit(1.0, pl.Float32).alias(task.name)), on=keys, how="left")
+        happened = logs.event_log.filter(event=task.event).select(KEYS).unique()
+        rows = rows.join(happened.with_columns(pl.lit(1.0, pl.Float32).alias(task.name)), on=KEYS, how="left")
         rows = rows.with_columns(pl.col(task.name).fill_null(0.0))
-    return rows.sort(keys)
+    return rows.sort(KEYS)
 
 
-def augmented(student: Student, labelled: pl.DataFrame, judged: pl.DataFrame, taught: pl.DataFrame) -> pl.DataFrame:
+def augmented(
+    student: Student, labelled: pl.DataFrame, judged: pl.DataFrame, predictions: pl.DataFrame
+) -> pl.DataFrame:
     """Rows of teacher_augmented of the judged days, sorted by request, candidate and domain."""
-    keys = ["request_id", "candidate_id"]
-    shown = labelled.join(judged.select(keys), on=keys, how="semi").with_columns(
-        domain=pl.lit("IMP"), target=pl.col(student.task)
+    shown = labelled.join(judged.select(KEYS), on=KEYS, how="semi").with_columns(
+        domain=pl.lit(IMP), target=pl.col(student.task)
     )
-    considered = judged.join(taught.select(*keys, "target"), on=keys).with_columns(domain=pl.lit("CD"))
+    considered = judged.join(predictions.select(*KEYS, "target"), on=KEYS).with_columns(domain=pl.lit(CD))
     columns = [name for name in considered.columns if name in shown.columns]
-    rows = pl.concat([each.select(columns) for each in (shown, considered)])
-    return rows.with_columns(weight=pl.lit(1.0, pl.Float32)).sort(*keys, "domain")
+    rows = pl.concat([part.select(columns) for part in (shown, considered)])
+    return rows.with_columns(weight=pl.lit(1.0, pl.Float32)).sort(*KEYS, "domain")
 
 
 STUDY = Study(

@@ -9,10 +9,11 @@ import polars as pl
 
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import IMP
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.evidence.study import Rows, Study, Told
+from ukdsl_assets.evidence.study import Rows, Study, StudyProgress
 from ukdsl_assets.evidence.worlds.selection_rules import Parts, compared_rules, measured_scores, tables_of_rules
 from ukdsl_assets.evidence.worlds.simulated_days import augmented, declared
 from ukdsl_assets.frames.splits import halves
@@ -44,7 +45,7 @@ NOISE = 6
 SMOOTHING = 50
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """Days of one world: the first ones fill the counters, the last two train, measure importance and judge."""
     import torch
 
@@ -60,15 +61,15 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         served = simulate_day(world, models, day, settings["requests"])
         logged.append(augmented(served, *declared()))
         models.train(served, scale)
-        told(day + 1, days + 2)
+        progress(day + 1, days + 2)
     rows = pl.concat(
-        enriched(logged[day], [each.filter(domain="IMP") for each in logged[:day]], (seed, day))
+        enriched(logged[day], [earlier.filter(domain=IMP) for earlier in logged[:day]], (seed, day))
         for day in range(days - 2, days)
     )
     # Withheld requests are halved: importance is measured on one half, rules are judged on the other.
     parts = Parts(rows.filter(~pl.col("withheld")), *halves(rows.filter("withheld"), seed))
     scores = measured_scores(cascade, student, parts)
-    told(days + 1, days + 2)
+    progress(days + 1, days + 2)
     compared, _ = compared_rules("simulated ads", cascade, student, scores, budget_of(selection_of(student)), parts)
     return compared
 
@@ -118,7 +119,7 @@ def enriched(rows: pl.DataFrame, before: Sequence[pl.DataFrame], seed: tuple[int
             columns = {what: (clicks + SMOOTHING * mean) / (count + SMOOTHING)}
             if shown is history:
                 columns[f"{name}_impressions"] = (1 + count).log()
-            rows = rows.with_columns(**{key: each.cast(pl.Float32) for key, each in columns.items()})
+            rows = rows.with_columns(**{key: column.cast(pl.Float32) for key, column in columns.items()})
             rows = rows.drop("_clicks", "_shown")
     rows = rows.with_columns(
         pl.col("user_profile").cast(pl.List(pl.Float32)).list.get(at).alias(f"profile_{at}") for at in range(4)

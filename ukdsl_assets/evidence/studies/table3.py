@@ -11,15 +11,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import FoundationTeacher
-from ukdsl_assets.evidence.study import Aim, Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
 from ukdsl_assets.evidence.worlds.ranked_days import augmented, ranked_days
 from ukdsl_assets.learning.evaluation.table import evaluate
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import Arm, FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers.foundation import FittedFoundation, fit_foundation, predict_foundation
 
 BASELINE, BOTH = "baseline (equal-effort control)", "dependent + auxiliary"
@@ -33,10 +35,10 @@ ARMS: dict[str, tuple[Arm, tuple[str, ...], dict[str, Any]]] = {
     "dependent only, twice the weight": ("distilled", ("impression", "dependent"), {"weight": 2}),
     "auxiliary only, twice the weight": ("distilled", ("impression", "auxiliary"), {"weight": 2}),
 }
-PLACES = (("IMP", "label"), ("IMP", "truth"), ("CD", "teacher"), ("CD", "truth"))
+PLACES = ((IMP, "label"), (IMP, "truth"), (CD, "teacher"), (CD, "truth"))
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """One world: the last stage is trained on labels until, a few days before the end, the teacher's tasks come in.
 
     Every arm starts from that model and goes on daily; all are judged on the withheld requests of the last days.
@@ -57,8 +59,10 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     for day, rows in enumerate(ranked_days(settings, scratch, cascade)):
         window.append(rows.filter(pl.col("shown") & ~pl.col("withheld")))
         if day < taught:
-            before = fit_student(cascade, student, "baseline", _labelled(window[-1], student), before).student
-            told(day + 1, days)
+            before = fit_student(
+                Training.of(cascade, student, "baseline", _labelled(window[-1], student), previous=before)
+            ).student
+            progress(day + 1, days)
             continue
         started = time.process_time()
         labels = predict_foundation(_taught(cascade, teacher, window), rows, threads=1)
@@ -67,18 +71,18 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
         trained = with_teacher.filter(~pl.col("withheld"))
         for name, declared in arms.items():
             started = time.process_time()
-            fit = fit_student(cascade, declared, ARMS[name][0], trained, fitted.get(name, before))
+            fit = fit_student(Training.of(cascade, declared, ARMS[name][0], trained, previous=fitted.get(name, before)))
             fitted[name] = fit.student
             seconds[name] += time.process_time() - started
         if day >= days - settings["judged"]:
             held.append(with_teacher.filter("withheld"))
             for name, model in fitted.items():
                 assert model is not None
-                found = predict_student(model, held[-1])["impression"]
-                predictions.setdefault((name, "impression"), []).append(found)
+                prediction = predict_student(model, held[-1])["impression"]
+                predictions.setdefault((name, "impression"), []).append(prediction)
             own = held[-1]["click_prediction"].to_numpy()
             predictions.setdefault((TEACHER, "impression"), []).append(own)
-        told(day + 1, days)
+        progress(day + 1, days)
     joined = {key: np.concatenate(parts) for key, parts in predictions.items()}
     # `evaluate` compares with the arm named baseline.
     judged = evaluate(pl.concat(held), {("baseline", "impression"): joined[BASELINE, "impression"], **joined})
@@ -98,22 +102,22 @@ def tables_of(judged: pl.DataFrame, seconds: Mapping[str, float]) -> Rows:
         calibration.append({"arm": arm, **{place: row["calibration"] for place, row in mine.items()}})
         calibration[-1]["CPU seconds a day"] = seconds[arm]
         auc.append({"arm": arm, "IMP, label": mine["IMP, label"]["auc"], "CD, truth": mine["CD, truth"]["auc"]})
-    whole = {row["arm"]: row for row in change}
+    by_arm = {row["arm"]: row for row in change}
     places = [f"{domain}, {reference}" for domain, reference in PLACES]
-    pairs = [(BOTH, other) for other in ARMS if other in whole and other not in (BASELINE, BOTH)]
+    pairs = [(BOTH, other) for other in ARMS if other in by_arm and other not in (BASELINE, BOTH)]
     against = [
         {"arms": f"{one} against {other}"}
-        | {place: (1 + whole[one][place]) / (1 + whole[other][place]) - 1 for place in places}
+        | {place: (1 + by_arm[one][place]) / (1 + by_arm[other][place]) - 1 for place in places}
         for one, other in pairs
-        if one in whole
+        if one in by_arm
     ]
     return {"ne": change, "calibration": calibration, "auc": auc, "both": against}
 
 
 def _foundation(cascade: Cascade) -> FoundationTeacher:
-    found = cascade.teacher("foundation")
-    assert found.kind == "foundation"
-    return found
+    teacher = cascade.teacher("foundation")
+    assert teacher.kind == "foundation"
+    return teacher
 
 
 def _declared(student: Student, heads: tuple[str, ...], changes: Mapping[str, Any]) -> Student:
@@ -126,7 +130,7 @@ def _declared(student: Student, heads: tuple[str, ...], changes: Mapping[str, An
 
 def _labelled(rows: pl.DataFrame, student: Student) -> pl.DataFrame:
     one = pl.lit(1.0, pl.Float32)
-    return rows.with_columns(domain=pl.lit("IMP"), target=pl.col(student.task), weight=one)
+    return rows.with_columns(domain=pl.lit(IMP), target=pl.col(student.task), weight=one)
 
 
 def _taught(cascade: Cascade, teacher: FoundationTeacher, window: deque[pl.DataFrame]) -> FittedFoundation:

@@ -1,4 +1,4 @@
-"""What the audit on explored rows says of logged teachers, and what correcting them by it does to their students."""
+"""The audit of logged teachers on explored rows, and what correcting them by it does to their students."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS, label_column
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.evidence.study import Rows, Study, TableOf, Told
+from ukdsl_assets.evidence.study import Rows, Study, StudyProgress, TableOf
 from ukdsl_assets.evidence.worlds.simulated_days import feature_of, scale_of, warmed_up
 from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
@@ -21,6 +22,7 @@ from ukdsl_assets.learning.metrics.weighted import shifted
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers.exploration import audit_on_exploration
 from ukdsl_assets.simulation.ads.day import PROPENSITY, SimulatedDay, simulate_day
 from ukdsl_assets.simulation.ads.logs import REQUESTS_A_DAY
@@ -31,7 +33,7 @@ TASK = "click"
 ARMS = ("as logged", "corrected")
 
 
-def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
+def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
     """Serve `days` days, audit both teachers on the trailing days' explored rows, train both students of each arm for
     the last `trained` days, and judge teachers and students on the withheld requests of the last `judged` ones."""
     import torch
@@ -43,20 +45,20 @@ def measure(settings: Mapping[str, Any], scratch: Path, told: Told) -> Rows:
     followed = [Followed(cascade, student) for student in cascade.students if student.task == TASK]
     for day in range(days):
         served = simulate_day(world, models, day, settings["requests"])
-        for each in followed:
-            each.audit(served)
+        for pair in followed:
+            pair.audit(served)
             if day >= days - settings["trained"]:
-                each.train(served, judged=day >= days - settings["judged"])
+                pair.train(served, judged=day >= days - settings["judged"])
         models.train(served, scale)
-        told(day + 1, days)
+        progress(day + 1, days)
     return {
-        "teacher": [each.of_teacher() for each in followed],
-        "student": [row for each in followed for row in each.of_student()],
+        "teacher": [pair.of_teacher() for pair in followed],
+        "student": [row for pair in followed for row in pair.of_student()],
     }
 
 
 class Followed:
-    """A student, its logged teacher, and what has been seen of both."""
+    """A student and its logged teacher: the teacher's audit, both arms of the student, and what they are judged on."""
 
     def __init__(self, cascade: Cascade, student: Student) -> None:
         self.cascade, self.student = cascade, student
@@ -68,35 +70,39 @@ class Followed:
     def audit(self, served: SimulatedDay) -> None:
         """Pool the day's explored rows with those before it, as the asset teacher_audit does."""
         today = FIRST + timedelta(days=served.day)
-        self._explored.append(explored_rows(served, self.cascade, self.teacher.stage, today))
-        audited = audit_on_exploration(self.cascade, self.teacher, pl.concat(list(self._explored)), today)
-        self.found = audited.row(by_predicate=(pl.col("task") == TASK) & (pl.col("period") == "trailing"), named=True)
+        self._explored.append(explored_predictions(served, self.cascade, self.teacher.stage, today))
+        audit_table = audit_on_exploration(self.cascade, self.teacher, pl.concat(list(self._explored)), today)
+        self.audit_row = audit_table.row(
+            by_predicate=(pl.col("task") == TASK) & (pl.col("period") == "trailing"), named=True
+        )
 
     def train(self, served: SimulatedDay, judged: bool) -> None:
         """A day of both arms, and their predictions for its withheld requests."""
         rows = taught_rows(served, self.cascade, self.student, self.teacher.stage)
-        said, considered = rows["target"].to_numpy(), (rows["domain"] == "CD").to_numpy()
-        moved = np.where(considered, shifted(said, self.found["correction"]), said)
+        logged, considered = rows["target"].to_numpy(), (rows["domain"] == CD).to_numpy()
+        moved = np.where(considered, shifted(logged, self.audit_row["correction"]), logged)
         held = rows.filter("withheld")
-        for arm, target in zip(ARMS, (said, moved), strict=True):
+        for arm, target in zip(ARMS, (logged, moved), strict=True):
             train = rows.with_columns(target=pl.Series(target, dtype=pl.Float32)).filter(~pl.col("withheld"))
-            self.fitted[arm] = fit_student(self.cascade, self.student, "distilled", train, self.fitted[arm]).student
+            self.fitted[arm] = fit_student(
+                Training.of(self.cascade, self.student, "distilled", train, previous=self.fitted[arm])
+            ).student
             heads = predict_student(self.fitted[arm], held)  # type: ignore[arg-type]
-            held = held.with_columns(**{f"{arm}, {head}": pl.Series(each) for head, each in heads.items()})
+            held = held.with_columns(**{f"{arm}, {head}": pl.Series(prediction) for head, prediction in heads.items()})
         if judged:
             kept = ("domain", "target", "weight", "truth", *(name for name in held.columns if name.startswith(ARMS)))
-            self._held.append(held.select(kept).with_columns(shift=self.found["correction"]))
+            self._held.append(held.select(kept).with_columns(shift=self.audit_row["correction"]))
 
     def of_teacher(self) -> dict[str, Any]:
-        """What the audit said, and how right it made the teacher on all that it labels."""
-        rows = pl.concat(self._held).filter(domain="CD")
-        said, truth, weight = (rows[name].to_numpy() for name in ("target", "truth", "weight"))
-        moved = shifted(said, rows["shift"].to_numpy())
-        before, after = (calibration(each, truth, weight) for each in (said, moved))
+        """The audit's figures, and the teacher's calibration on all that it labels before and after the correction."""
+        rows = pl.concat(self._held).filter(domain=CD)
+        prediction, truth, weight = (rows[name].to_numpy() for name in ("target", "truth", "weight"))
+        moved = shifted(prediction, rows["shift"].to_numpy())
+        before, after = (calibration(labels, truth, weight) for labels in (prediction, moved))
         return {
             "teacher": self.teacher.name,
-            "audit": self.found["calibration"],
-            "shift": self.found["correction"],
+            "audit": self.audit_row["calibration"],
+            "shift": self.audit_row["correction"],
             "before": before,
             "after": after,
             "error before": abs(before - 1),
@@ -106,7 +112,7 @@ class Followed:
     def of_student(self) -> Iterator[dict[str, Any]]:
         """Both arms: CD by the head that serves, IMP by the head that labels train."""
         every = pl.concat(self._held)
-        rows, shown = every.filter(domain="CD"), every.filter(domain="IMP")
+        rows, shown = every.filter(domain=CD), every.filter(domain=IMP)
         truth, weight = rows["truth"].to_numpy(), rows["weight"].to_numpy()
         serving, labelled = self.student.heads[-1], self.student.heads[0]
         plain = normalized_entropy(rows[f"{ARMS[0]}, {serving}"].to_numpy(), truth, weight)
@@ -122,11 +128,11 @@ class Followed:
             }
 
 
-def explored_rows(served: SimulatedDay, cascade: Cascade, stage: str, today: date) -> pl.DataFrame:
+def explored_predictions(served: SimulatedDay, cascade: Cascade, stage: str, today: date) -> pl.DataFrame:
     """The day's explored rows of requests that are not withheld, with what `stage` predicted for their clicks."""
-    places, said = scored_by(served, stage)
+    places, prediction = scored_by(served, stage)
     every = np.zeros(served.slots.shape, dtype=np.float32)
-    np.put_along_axis(every, places, said, axis=1)
+    np.put_along_axis(every, places, prediction, axis=1)
     shown = np.take_along_axis(served.ranked, served.shown, axis=1)
     request = np.repeat(request_ids(served), shown.shape[1])
     rows = pl.DataFrame(
@@ -134,7 +140,7 @@ def explored_rows(served: SimulatedDay, cascade: Cascade, stage: str, today: dat
             "request_id": request,
             "propensity": np.full(len(request), PROPENSITY),
             TASK: served.outcomes.clicked.ravel().astype(np.float32),
-            f"{TASK}_prediction": np.take_along_axis(every, shown, axis=1).ravel(),
+            label_column(TASK): np.take_along_axis(every, shown, axis=1).ravel(),
             "explored": np.repeat(served.explored, shown.shape[1]),
         }
     ).with_columns(day=pl.lit(today), conversion=pl.lit(None, pl.Float32), conversion_prediction=pl.lit(None))
@@ -147,20 +153,20 @@ def taught_rows(served: SimulatedDay, cascade: Cascade, student: Student, stage:
     Of what got no deeper than pre-ranking the declared share is kept, weighted by its inverse.
     """
     assert served.true_click is not None
-    places, said = scored_by(served, stage)
+    places, prediction = scored_by(served, stage)
     deep = np.zeros(served.slots.shape, dtype=bool)
     np.put_along_axis(deep, served.ranked, True, axis=1)
     rate = np.where(np.take_along_axis(deep, places, axis=1), 1.0, cascade.stage("pre_ranking").consideration_rate)
     kept = np.random.default_rng(served.day).random(rate.shape) < rate
-    considered = frame_of(served, cascade, student, kept, places, said).with_columns(
-        domain=pl.lit("CD"), weight=pl.Series(1 / rate[kept], dtype=pl.Float32)
+    considered = frame_of(served, cascade, student, kept, places, prediction).with_columns(
+        domain=pl.lit(CD), weight=pl.Series(1 / rate[kept], dtype=pl.Float32)
     )
     shown = np.take_along_axis(served.ranked, served.shown, axis=1)
     clicked = served.outcomes.clicked.astype(np.float32)
     labelled = frame_of(served, cascade, student, np.ones(shown.shape, bool), shown, clicked).with_columns(
-        domain=pl.lit("IMP"), weight=pl.lit(1.0, pl.Float32)
+        domain=pl.lit(IMP), weight=pl.lit(1.0, pl.Float32)
     )
-    return pl.concat([considered, labelled]).sort("request_id", "candidate_id", "domain")
+    return pl.concat([considered, labelled]).sort(*KEYS, "domain")
 
 
 def frame_of(
@@ -195,8 +201,8 @@ def scored_by(served: SimulatedDay, stage: str) -> tuple[NDArray[np.int64], NDAr
         "pre_ranking": (served.pre_ranked, served.pre_ranking_click),
         "ranking": (served.ranked, served.ranking_click),
     }
-    places, said = of[stage]
-    return places, said
+    places, prediction = of[stage]
+    return places, prediction
 
 
 def request_ids(served: SimulatedDay) -> NDArray[np.int64]:

@@ -11,12 +11,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
 from ukdsl_assets.learning.metrics.platt import apply_platt, fit_platt, shift_to_mean
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import Arm, FittedStudent
+from ukdsl_assets.learning.students.training import Training
 
 # Production trains its own pre-ranking at this rate, one epoch a day.
 PRODUCTION_RATE = 1e-3
@@ -65,20 +67,22 @@ class Learner:
         """Learn from a day's rows of `augmented` that are not withheld."""
         started = time.process_time()
         if self.recipe.teacher_days > 1:
-            is_considered = pl.col("domain") == "CD"
+            is_considered = pl.col("domain") == CD
             rows = rows.with_columns(
                 target=pl.when(is_considered).then("averaged").otherwise("target"), teacher=pl.col("averaged")
             )
         if self.recipe.debias != "none":
-            self._shown.append(rows.filter(domain="IMP").select("teacher", "target"))
+            self._shown.append(rows.filter(domain=IMP).select("teacher", "target"))
             rows = debiased(rows, self._shown, self.recipe.debias)
         if self.recipe.kept_share < 1:
             rows = subsampled(rows, self.recipe.kept_share)
         self._window.append(rows)
         trained = pl.concat(list(self._window))
-        self.fitted = fit_student(self.cascade, self.student, self.recipe.arm, trained, self.fitted).student
+        self.fitted = fit_student(
+            Training.of(self.cascade, self.student, self.recipe.arm, trained, previous=self.fitted)
+        ).student
         if self.recipe.platt:
-            taught = rows.filter(domain="CD")
+            taught = rows.filter(domain=CD)
             own = predict_student(self.fitted, taught)[IMPRESSION]
             self.line = fit_platt(own, taught["target"].to_numpy())
         self.seconds += time.process_time() - started
@@ -110,13 +114,13 @@ def debiased(rows: pl.DataFrame, shown: Sequence[pl.DataFrame], how: Literal["sh
     straight = sigmoid(slope * logit(every["teacher"].to_numpy())).astype(np.float32)
     shift = shift_to_mean(straight, every["target"].to_numpy())
     moved = sigmoid(slope * logit(rows["teacher"].to_numpy()) + shift).astype(np.float32)
-    is_considered = pl.col("domain") == "CD"
+    is_considered = pl.col("domain") == CD
     return rows.with_columns(target=pl.when(is_considered).then(pl.Series(moved)).otherwise("target"))
 
 
 def subsampled(rows: pl.DataFrame, share: float, seed: int = 0) -> pl.DataFrame:
     """A share of the considered rows, likelier the higher their target, each weighted by 1 / its chance."""
-    considered = (rows["domain"] == "CD").to_numpy()
+    considered = (rows["domain"] == CD).to_numpy()
     target = rows["target"].to_numpy().astype(np.float64)
     # Half of the share is spread evenly, so that no weight exceeds 2 / share.
     chance = share * (0.5 + 0.5 * target / target[considered].mean())

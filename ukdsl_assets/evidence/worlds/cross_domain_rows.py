@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import truth_column
+from ukdsl_assets.declaration.columns import KEYS, truth_column
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.sources import KuaiRandSource, SimulatedSource
 from ukdsl_assets.logs.contract import candidate_log_dtypes
@@ -21,7 +21,6 @@ from ukdsl_assets.simulation.ads.production import ProductionModels
 from ukdsl_assets.simulation.ads.world import World
 from ukdsl_assets.simulation.scales import SCALES, WARM_UP_DAYS
 
-KEYS = ["request_id", "candidate_id"]
 # The last four days of KuaiRand-Pure are judged, those before are trained on.
 FIRST_JUDGED = date(2022, 5, 5)
 
@@ -54,10 +53,10 @@ def kuairand_candidates(cascade: Cascade, folder: Path, scratch: Path) -> pl.Dat
     kept = scratch / f"{cascade.name}-{declared}.parquet"
     if kept.is_file():
         return pl.read_parquet(kept)
-    source = kuairand.KuaiRandSource(cascade, folder)
+    source = kuairand.KuaiRandReader(cascade, folder)
     last = cascade.last_day or cascade.first_day
     days = [cascade.first_day + timedelta(days=index) for index in range((last - cascade.first_day).days + 1)]
-    rows = pl.concat([labelled(cascade, *source.read(day)).with_columns(day=pl.lit(day)) for day in days])
+    rows = pl.concat([labelled_candidates(cascade, *source.read(day)).with_columns(day=pl.lit(day)) for day in days])
     # Processes of other seeds may be at it too; a rename is all or nothing.
     unfinished = kept.with_suffix(f".{id(rows)}.unfinished")
     rows.write_parquet(unfinished)
@@ -65,15 +64,15 @@ def kuairand_candidates(cascade: Cascade, folder: Path, scratch: Path) -> pl.Dat
     return rows
 
 
-def labelled(cascade: Cascade, candidates: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def labelled_candidates(cascade: Cascade, candidates: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """A day's candidates with their labels, as the SQL model `impressions` attributes those of tasks without delay."""
     rows = candidates
     for task in cascade.tasks:
         happened = events.filter(event=task.event).select(*KEYS, pl.lit(1.0, pl.Float32).alias(task.name)).unique()
         rows = rows.join(happened, on=KEYS, how="left", maintain_order="left")
     for task in cascade.tasks:
-        labelled = pl.col("shown") if task.given is None else pl.col("shown") & (pl.col(task.given) == 1)
-        rows = rows.with_columns(pl.when(labelled).then(pl.col(task.name).fill_null(0)).alias(task.name))
+        has_label = pl.col("shown") if task.given is None else pl.col("shown") & (pl.col(task.given) == 1)
+        rows = rows.with_columns(pl.when(has_label).then(pl.col(task.name).fill_null(0)).alias(task.name))
     features = [feature.name for feature in cascade.features]
     truth = [pl.col(truth_column(cascade.tasks[0].name)).alias("truth")] if cascade.has_truth else []
     kept = rows.select(*KEYS, "shown", "deepest_stage", *(task.name for task in cascade.tasks), *features, *truth)
@@ -105,7 +104,7 @@ def simulated_source(seed: int, days: int) -> tuple[Cascade, pl.DataFrame]:
     """The shipped ads cascade in another world, and the shown rows of its days with labels and all features."""
     cascade = read_cascade(SHIPPED / "simulated_ads.yaml")
     scale = SCALES["default"]
-    return cascade, pl.concat([shown_rows(each) for each in _served(World(seed), [scale.requests] * days)])
+    return cascade, pl.concat([shown_rows(served) for served in _served(World(seed), [scale.requests] * days)])
 
 
 def _served(world: World, requests: Sequence[int], truths: bool = False) -> Iterator[SimulatedDay]:
@@ -151,7 +150,8 @@ def simulated_surface(seed: int, days: int, judged: int) -> Surface:
     A day with more requests only adds some, so that what is judged is a larger sample of what would have been served.
     """
     cascade = read_cascade(SHIPPED / "simulated_small_surface.yaml")
-    assert isinstance(cascade.source, SimulatedSource) and cascade.source.surface is not None
+    assert isinstance(cascade.source, SimulatedSource)
+    assert cascade.source.surface is not None
     surface = cascade.source.surface
     counts = [round(SCALES["default"].requests * surface.traffic)] * days
     parts = []
@@ -160,6 +160,6 @@ def simulated_surface(seed: int, days: int, judged: int) -> Surface:
         names = {name: surface.columns.get(name, name) for name in candidate_log_dtypes(cascade)}
         log = candidate_log(served, midnight, names.values()).rename({there: here for here, there in names.items()})
         # A week later all conversions are known.
-        rows = labelled(cascade, log, event_log(served, midnight, midnight + timedelta(days=8)))
+        rows = labelled_candidates(cascade, log, event_log(served, midnight, midnight + timedelta(days=8)))
         parts.append(rows.filter(deepest_stage="ranking"))
     return Surface(cascade, pl.concat(parts[:-1]), parts[-1])

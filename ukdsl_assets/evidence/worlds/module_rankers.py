@@ -9,25 +9,27 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS, label_column
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.frames.served_as import as_scored
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import Arm, FittedStudent
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.teachers import trained as teacher_models
 from ukdsl_assets.logs.sources.simulated_item_page import candidate_rows
 from ukdsl_assets.simulation.item_page import PageViews, ServedPages
 
 TASKS = ("click", "purchase")
 # (keys and features of the modules of page views, those page views, task) -> float [R, 12].
-Ranker = Callable[[pl.DataFrame, PageViews, str], np.ndarray]
+ModuleRanker = Callable[[pl.DataFrame, PageViews, str], np.ndarray]
 # A click rate of fewer expected clicks is pulled to the module's own.
 PRIOR_CLICKS = 5.0
 
 
 @dataclass
-class Learner:
+class StudentRanker:
     """One arm: a student for each task, trained day by day as in the graph."""
 
     cascade: Cascade
@@ -38,7 +40,9 @@ class Learner:
     def train(self, rows: Mapping[str, pl.DataFrame]) -> None:
         """One more day; rows: of `augmented`."""
         for task, student in self.students.items():
-            self.fitted[task] = fit_student(self.cascade, student, self.arm, rows[task], self.fitted.get(task)).student
+            self.fitted[task] = fit_student(
+                Training.of(self.cascade, student, self.arm, rows[task], previous=self.fitted.get(task))
+            ).student
 
     def __call__(self, rows: pl.DataFrame, views: PageViews, task: str) -> np.ndarray:
         """The predictions of the head that serves."""
@@ -47,14 +51,14 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Teaching:
+class TeacherRanker:
     """The foundation teacher as a ranker, which it is too large to be."""
 
     fitted: teacher_models.Fitted
 
     def __call__(self, rows: pl.DataFrame, views: PageViews, task: str) -> np.ndarray:
         labels = teacher_models.predict(self.fitted, rows, 1)
-        return labels[f"{task}_prediction"].to_numpy().reshape(views.modules.shape)
+        return labels[label_column(task)].to_numpy().reshape(views.modules.shape)
 
 
 def students_of(cascade: Cascade, with_slot: bool) -> dict[str, Student]:
@@ -63,7 +67,7 @@ def students_of(cascade: Cascade, with_slot: bool) -> dict[str, Student]:
     return {student.task: student.model_copy(update={"features": names}) for student in cascade.students}
 
 
-def labelled(served: ServedPages, day: int) -> pl.DataFrame:
+def labelled_modules(served: ServedPages, day: int) -> pl.DataFrame:
     """A day's candidate log with both labels, null where there is none: [R * 12] rows by key."""
     columns = {}
     purchased = np.where(served.clicked, served.purchased, np.nan)
@@ -75,31 +79,33 @@ def labelled(served: ServedPages, day: int) -> pl.DataFrame:
     return candidate_rows(served, day, midnight).with_columns(**columns)
 
 
-def taught(cascade: Cascade, impressions: Sequence[pl.DataFrame]) -> Teaching:
+def trained_teacher(cascade: Cascade, impressions: Sequence[pl.DataFrame]) -> TeacherRanker:
     """The foundation teacher, trained on the impressions of all days so far."""
     teacher = cascade.teacher("foundation")
     assert isinstance(teacher, FoundationTeacher)
-    return Teaching(teacher_models.fit(cascade, teacher, [partial(_itself, each) for each in impressions], threads=1))
+    return TeacherRanker(
+        teacher_models.fit(cascade, teacher, [partial(_itself, rows) for rows in impressions], threads=1)
+    )
 
 
 def _itself(rows: pl.DataFrame) -> pl.DataFrame:
     return rows
 
 
-def augmented(cascade: Cascade, candidates: pl.DataFrame, teaching: Teaching) -> dict[str, pl.DataFrame]:
+def augmented(cascade: Cascade, candidates: pl.DataFrame, teacher: TeacherRanker) -> dict[str, pl.DataFrame]:
     """Rows of `teacher_augmented` by task: labels of what was shown, the teacher's of everything."""
     scored = candidates.with_columns(as_scored(cascade.features))
-    labels = teacher_models.predict(teaching.fitted, scored, 1)
-    found = {}
+    labels = teacher_models.predict(teacher.fitted, scored, 1)
+    by_task = {}
     for task in TASKS:
         shown = candidates.filter(pl.col(task).is_not_null())
         parts = [
-            shown.with_columns(domain=pl.lit("IMP"), target=pl.col(task)),
-            scored.with_columns(domain=pl.lit("CD"), target=labels[f"{task}_prediction"]),
+            shown.with_columns(domain=pl.lit(IMP), target=pl.col(task)),
+            scored.with_columns(domain=pl.lit(CD), target=labels[label_column(task)]),
         ]
         rows = pl.concat(parts).with_columns(weight=pl.lit(1.0, pl.Float32))
-        found[task] = rows.sort("request_id", "candidate_id", "domain")
-    return found
+        by_task[task] = rows.sort(*KEYS, "domain")
+    return by_task
 
 
 def click_rates(impressions: pl.DataFrame) -> np.ndarray:

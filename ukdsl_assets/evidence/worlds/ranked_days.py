@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import truth_column
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS, label_column, truth_column
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.evidence.worlds.simulated_days import scale_of, warmed_up
 from ukdsl_assets.frames.splits import withheld
@@ -16,8 +16,6 @@ from ukdsl_assets.logs.contract import candidate_log_dtypes
 from ukdsl_assets.simulation.ads.day import CLOCK, SimulatedDay, simulate_day
 from ukdsl_assets.simulation.ads.logs import candidate_log, event_log, midnight_of
 from ukdsl_assets.simulation.ads.world import World
-
-KEYS = ["request_id", "candidate_id"]
 
 
 def ranked_days(settings: Mapping[str, Any], scratch: Path, cascade: Cascade) -> Iterator[pl.DataFrame]:
@@ -64,8 +62,8 @@ def augmented(rows: pl.DataFrame, labels: pl.DataFrame, student: Student) -> pl.
     taught = rows.join(labels, on=KEYS, how="left", maintain_order="left")
     label = pl.col(student.task)
     return taught.with_columns(
-        domain=pl.when(label.is_null()).then(pl.lit("CD")).otherwise(pl.lit("IMP")),
-        target=label.fill_null(pl.col(f"{student.task}_prediction")),
+        domain=pl.when(label.is_null()).then(pl.lit(CD)).otherwise(pl.lit(IMP)),
+        target=label.fill_null(pl.col(label_column(student.task))),
         weight=pl.lit(1.0, pl.Float32),
         truth=pl.col(truth_column(student.task)),
     )

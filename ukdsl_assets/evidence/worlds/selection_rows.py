@@ -9,11 +9,13 @@ import polars as pl
 
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP, KEYS
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.evidence.worlds.selection_world import SelectionWorld
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import FittedStudent
+from ukdsl_assets.learning.students.training import Training
 
 # Considered rows of each request that are kept, of 60.
 KEPT = 15
@@ -56,7 +58,9 @@ def declared(world: SelectionWorld, selection: Mapping[str, Any]) -> tuple[Casca
     return cascade, cascade.students[0]
 
 
-def taught(cascade: Cascade, student: Student, world: SelectionWorld, requests: int, explored: float) -> FittedStudent:
+def trained_teacher(
+    cascade: Cascade, student: Student, world: SelectionWorld, requests: int, explored: float
+) -> FittedStudent:
     """The teacher: a larger network on the labels of shown rows and of some that a randomised policy showed.
 
     Args:
@@ -69,7 +73,7 @@ def taught(cascade: Cascade, student: Student, world: SelectionWorld, requests: 
             "features": "all",
         }
     )
-    return fit_student(cascade, teacher, "baseline", _labelled(rows)).student
+    return fit_student(Training.of(cascade, teacher, "baseline", _labelled(rows))).student
 
 
 def augmented(teacher: FittedStudent, world: SelectionWorld, part: int, requests: int) -> pl.DataFrame:
@@ -78,12 +82,12 @@ def augmented(teacher: FittedStudent, world: SelectionWorld, part: int, requests
     shown = _labelled(rows.filter("shown"))
     considered = rows.filter("considered")
     target = predict_student(teacher, considered)["impression"]
-    considered = considered.with_columns(domain=pl.lit("CD"), target=pl.Series(np.asarray(target, np.float32)))
+    considered = considered.with_columns(domain=pl.lit(CD), target=pl.Series(np.asarray(target, np.float32)))
     columns = [*shown.columns]
     weighted = considered.with_columns(weight=pl.lit(1.0, pl.Float32)).select(columns)
-    return pl.concat([shown, weighted]).sort("request_id", "candidate_id", "domain")
+    return pl.concat([shown, weighted]).sort(*KEYS, "domain")
 
 
 def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
-    named = rows.with_columns(domain=pl.lit("IMP"), target=pl.col("label"), weight=pl.lit(1.0, pl.Float32))
+    named = rows.with_columns(domain=pl.lit(IMP), target=pl.col("label"), weight=pl.lit(1.0, pl.Float32))
     return named.drop("label", "shown", "considered")

@@ -8,18 +8,20 @@ from typing import Any
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.evidence.study import Rows, TableOf
 from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.selection.choice import choices
 from ukdsl_assets.selection.comparison import compare_rules
 from ukdsl_assets.selection.rules.scores import Budget, Scores
 from ukdsl_assets.selection.simplified import selection_of, simplified
 from ukdsl_assets.selection.tables import importance_tables, scores_from
 
-KEYS = ("data", "rule", "size")
+RULE_KEYS = ("data", "rule", "size")
 # Data and what predictions on it are compared with.
-PLACES = (("IMP", "label"), ("IMP", "truth"), ("CD", "teacher"), ("CD", "truth"))
+PLACES = ((IMP, "label"), (IMP, "truth"), (CD, "teacher"), (CD, "truth"))
 FIGURES = {"features": ".1f", **{f"{domain}, {reference}": "+.2%" for domain, reference in PLACES}}
 _PAPER = {
     "impression": ("0", "0"),
@@ -38,14 +40,14 @@ def tables_of_rules() -> tuple[TableOf, TableOf]:
             "rules",
             "NE relative to impression importance alone at equal size (below 0 is better); size union: as many as the "
             "natural union has",
-            KEYS,
+            RULE_KEYS,
             FIGURES,
             beside=[
                 {"data": "paper, production", "rule": rule, "IMP, label": shown, "CD, teacher": considered}
                 for rule, (shown, considered) in _PAPER.items()
             ],
         ),
-        TableOf("union", "NE relative to the equal-size union", KEYS, FIGURES),
+        TableOf("union", "NE relative to the equal-size union", RULE_KEYS, FIGURES),
     )
 
 
@@ -65,7 +67,7 @@ def measured_scores(cascade: Cascade, student: Student, parts: Parts) -> Scores:
     """Importance of the student's candidates, averaged over the declared number of trainings."""
     selection = selection_of(student)
     trained = [
-        fit_student(cascade, simplified(cascade, student, training), "distilled", parts.train).student
+        fit_student(Training.of(cascade, simplified(cascade, student, training), "distilled", parts.train)).student
         for training in range(selection.trainings)
     ]
     features = cascade.candidates_of(student)

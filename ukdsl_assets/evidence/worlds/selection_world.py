@@ -112,7 +112,7 @@ class SelectionWorld:
         return logged
 
     def _of(self, kind: str) -> NDArray[np.int64]:
-        return np.flatnonzero([each == kind for each in self.kinds])
+        return np.flatnonzero([feature_kind == kind for feature_kind in self.kinds])
 
     def _score(self, early: NDArray[np.float32]) -> NDArray[np.float64]:
         """What serves, of the gated features and those that matter on both sets: these count half; standardised."""

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.frames.splits import withheld
@@ -76,7 +77,7 @@ def augmented(
     columns = {
         "request_id": request_id.gather(request),
         "candidate_id": ads.ad[slot],
-        "domain": pl.Series(["CD", "IMP"]).gather(labelled.astype(np.uint32)),
+        "domain": pl.Series([CD, IMP]).gather(labelled.astype(np.uint32)),
         "explored": shown.ravel()[row].astype(bool) & served.explored[request],
         "target": np.where(labelled, clicked.ravel()[row], served.ranking_click.ravel()[row]),
         "weight": np.ones(len(row), dtype=np.float32),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-# In place of a column the JSON says {ARRAY: its name}.
+# In place of a column the JSON has {ARRAY: its name}.
 ARRAY = "array in arrays.safetensors"
 # A string column is its bytes in UTF-8, one string after the other, and where each ends.
 BYTES, ENDS = "bytes", "ends"
@@ -34,8 +34,8 @@ def taken_out(metadata: Any, path: str = "") -> tuple[Any, dict[str, np.ndarray]
     for key, value in items:
         # As in a JSON pointer, so that no two places have one name.
         part = str(key).replace("~", "~0").replace("/", "~1")
-        left[key], found = taken_out(value, f"{path}/{part}" if path else part)
-        arrays |= found
+        left[key], taken = taken_out(value, f"{path}/{part}" if path else part)
+        arrays |= taken
     return (left if isinstance(metadata, Mapping) else list(left.values())), arrays
 
 

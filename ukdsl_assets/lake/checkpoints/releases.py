@@ -85,9 +85,14 @@ class ReleaseStore:
         paths = self._storage.glob(self._path(key, HISTORY, "*.json"))
         return [json.loads(content) for content in self._storage.read_all(paths if last is None else paths[-last:])]
 
-    def _newest_release(self, key: Key) -> dict[str, Any] | None:
-        """The entry of the latest day and, among its releases, of the last decision."""
+    def _newest_release(self, key: Key, before: dt.date | None = None) -> dict[str, Any] | None:
+        """The entry of the latest day, of those strictly before `before`, and among its releases of the last decision.
+
+        None where there is none.
+        """
         paths = self._storage.glob(self._path(key, HISTORY, "*-released-*.json"))
+        if before is not None:
+            paths = [path for path in paths if _day_and_time(path)[0] < before.isoformat()]
         if not paths:
             return None
         newest = max(paths, key=_day_and_time)

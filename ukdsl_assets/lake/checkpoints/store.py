@@ -122,9 +122,9 @@ class CheckpointStore(ReleaseStore):
                 f"{self._name(key, day)}: there is no version {version} below {self.root}. Leave the version out to "
                 "load the published one."
             )
-        if (seen := _version_of(files)) != version:
+        if (actual := _version_of(files)) != version:
             raise LakeError(
-                f"{self._name(key, day)}: the files {sorted(files)} hash to {seen}, expected {version}: they are not "
+                f"{self._name(key, day)}: the files {sorted(files)} hash to {actual}, expected {version}: they are not "
                 f"what was saved. Remove {self._day_path(key, day, version)} and materialize the day again."
             )
         return Checkpoint(
@@ -136,11 +136,31 @@ class CheckpointStore(ReleaseStore):
             files[TEXT].decode() if TEXT in files else None,
         )
 
+    def load_newest(self, key: Key, before: dt.date) -> Checkpoint | None:
+        """The checkpoint that is published for the newest day strictly before one; None when there is none."""
+        day = self.newest_before(key, before)
+        return None if day is None else self.load(key, day)
+
+    def load_released(self, key: Key, before: dt.date | None = None) -> Checkpoint | None:
+        """What is released of a model, or what the newest release strictly before a day was; None without such.
+
+        Args:
+            key: of the model, to which a release's entry adds the arm.
+            before: with it a rerun of a day finds the release that its first run found, whatever came later.
+
+        Raises:
+            LakeError: the checkpoint that the release names is gone, or is not what was saved.
+        """
+        entry = self.released(key) if before is None else self._newest_release(key, before)
+        if entry is None:
+            return None
+        return self.load((*key, entry["arm"]), dt.date.fromisoformat(entry["day"]), entry["checkpoint"])
+
     def facts(self, key: Key, day: dt.date) -> dict[str, Any]:
         """What the published checkpoint's JSON says, without its model and columns; not verified, {} if none is."""
         pointer = self._read_json(self._day_path(key, day, CURRENT))
-        found = None if pointer is None else self._read_json(self._day_path(key, day, str(pointer["version"]), FACTS))
-        return found or {}
+        facts = None if pointer is None else self._read_json(self._day_path(key, day, str(pointer["version"]), FACTS))
+        return facts or {}
 
     def days(self, key: Key) -> list[dt.date]:
         """The days with a published checkpoint, in order; empty when there are none."""

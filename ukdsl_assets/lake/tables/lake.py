@@ -1,10 +1,10 @@
-"""Tables by day: write files, have them audited, publish them in one commit."""
+"""Tables by day: write files, have them judged, publish them in one commit."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -176,12 +176,10 @@ class Lake(LakeReader):
         opened = self._open(table)
         if opened is None:
             return []
-        options: dict[str, Any] = dict(
-            retention_hours=retention_hours, enforce_retention_duration=False, full=True, dry_run=True
-        )
+        vacuum = partial(opened.vacuum, retention_hours, enforce_retention_duration=False, full=True)
         # Delta also names the files that earlier vacuums removed, for as long as its log remembers them.
         there = set(self._storage.find(*table))
-        unused = [path for path in opened.vacuum(**options) if self._storage.path(*table, path) in there]
+        unused = [path for path in vacuum(dry_run=True) if self._storage.path(*table, path) in there]
         # Delta itself names the files of a table without days.
         own = f"{DAY}=" if opened.metadata().partition_columns else "part-"
         if foreign := [path for path in unused if not path.startswith(own)]:
@@ -190,7 +188,7 @@ class Lake(LakeReader):
                 "Nothing was removed. Keep tables and checkpoints in separate folders; move these away."
             )
         if unused:
-            opened.vacuum(**options | {"dry_run": False})
+            vacuum(dry_run=False)
         return unused
 
     def sweep(self, older_than_hours: int = 24) -> dict[str, int]:

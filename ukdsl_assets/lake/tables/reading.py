@@ -146,10 +146,10 @@ class LakeReader:
         Raises:
             LakeError: the day is not published.
         """
-        found = self.partition(table, day)
-        if found is None:
+        published = self.partition(table, day)
+        if published is None:
             raise self._absent(table, [day])
-        return pl.scan_parquet(found.files[0], glob=False, hive_partitioning=False).collect_schema().names()
+        return pl.scan_parquet(published.files[0], glob=False, hive_partitioning=False).collect_schema().names()
 
     def history(self, table: Table, day: dt.date) -> list[Publication]:
         """The publications of a day, newest first, as far as the table's log goes back (Delta keeps 30 days)."""

@@ -74,13 +74,13 @@ def to_polars(schema: Schema) -> pl.Schema:
     )
 
 
-def merged(seen: pl.Schema, expected: pl.Schema, where: str) -> pl.Schema:
+def merged(written: pl.Schema, expected: pl.Schema, where: str) -> pl.Schema:
     """The schema of the table once files are published: their columns in order, then those that only the table has.
 
     Columns may come, go and change places; a partition reads as null in the columns that its files lack.
 
     Args:
-        seen: schema of the files to publish.
+        written: schema of the files to publish.
         expected: schema of the table.
         where: table and day, for the message.
 
@@ -88,10 +88,10 @@ def merged(seen: pl.Schema, expected: pl.Schema, where: str) -> pl.Schema:
         LakeError: a column has another dtype than in the table.
     """
     for name, dtype in expected.items():
-        if name in seen and seen[name] != dtype:
+        if name in written and written[name] != dtype:
             raise LakeError(
-                f"{where}: column {name!r} is {seen[name]}, expected {dtype} as in the table. Nothing was published. "
-                "Cast the column or give it another name, or, if the change is wanted, remove the table's folder and "
-                "materialize all its days again."
+                f"{where}: column {name!r} is {written[name]}, expected {dtype} as in the table. Nothing was "
+                "published. Cast the column or give it another name, or, if the change is wanted, remove the table's "
+                "folder and materialize all its days again."
             )
-    return pl.Schema({**seen, **expected})
+    return pl.Schema({**written, **expected})

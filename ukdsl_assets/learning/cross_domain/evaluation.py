@@ -6,10 +6,12 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.metrics.auc import auc_with_influence
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_numbers, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy, row_entropy
+from ukdsl_assets.learning.metrics.least_positives import TO_JUDGE_A_FOREIGN_TEACHER
 from ukdsl_assets.learning.metrics.sums import replicate_totals
 
 MEANINGS = {
@@ -25,8 +27,6 @@ MEANINGS = {
     "auc": "chance that a positive is predicted above a negative",
     "auc_error": "its standard error",
 }
-# Below so few positive labels the bootstrap says little.
-POSITIVES_NEEDED = 20
 
 
 def evaluate_teacher(labels: pl.DataFrame, impressions: pl.DataFrame, tasks: list[str], seed: int = 0) -> pl.DataFrame:
@@ -39,11 +39,11 @@ def evaluate_teacher(labels: pl.DataFrame, impressions: pl.DataFrame, tasks: lis
     """
     from scipy.special import xlog1py, xlogy
 
-    joined = impressions.join(labels, on=["request_id", "candidate_id"], how="inner").sort("request_id", "candidate_id")
+    joined = impressions.join(labels, on=KEYS, how="inner").sort(KEYS)
     table = []
     for task in tasks:
         rows = joined.filter(pl.col(task).is_not_null())
-        p, y = (rows[name].to_numpy().astype(np.float64) for name in (f"{task}_prediction", task))
+        p, y = (rows[name].to_numpy().astype(np.float64) for name in (label_column(task), task))
         area, influence = auc_with_influence(p, y)
         draws = draws_of(rows, seed)
         sums = request_sums(request_numbers(rows), draws.shape[1], p, y, np.ones_like(y), row_entropy(p, y), influence)
@@ -89,10 +89,10 @@ def judge_against_constant(cascade: Cascade, evaluation: pl.DataFrame, allowed: 
     for row in evaluation.iter_rows(named=True):
         task, ne, error = row["task"], row["ne"], row["ne_error"]
         judged = math.isfinite(ne) and math.isfinite(error)
-        enough = row["positives"] >= POSITIVES_NEEDED
+        enough = row["positives"] >= TO_JUDGE_A_FOREIGN_TEACHER
         reasons = {
             "the declaration allows it (allow_worse_than_constant)": allowed,
-            f"fewer than {POSITIVES_NEEDED} positive labels cannot block": not enough,
+            f"fewer than {TO_JUDGE_A_FOREIGN_TEACHER} positive labels cannot block": not enough,
             "labels of this task are delayed and cannot block": cascade.task(task).delayed,
         }
         leave = "".join(f"; {reason}" for reason, holds in reasons.items() if holds)

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.cross_domain import wrong_features
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher
@@ -21,8 +22,6 @@ from ukdsl_assets.learning.students.predict import predictor, student_hidden_lay
 from ukdsl_assets.learning.teachers import foundation
 from ukdsl_assets.learning.teachers import trained as teacher_models
 from ukdsl_assets.learning.teachers.foundation import FittedFoundation
-
-KEYS = ["request_id", "candidate_id"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def foreign_model(
 
     def predict(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
         labels = teacher_models.predict(teacher, rows, threads)
-        return {task: labels[f"{task}_prediction"].to_numpy() for task in teacher_models.tasks_of(teacher)}
+        return {task: labels[label_column(task)].to_numpy() for task in teacher_models.tasks_of(teacher)}
 
     layer = partial(foundation.tower_hidden_layer, teacher) if isinstance(teacher, FittedFoundation) else None
     return ForeignModel(teacher_models.features_of(teacher), predict, layer)
@@ -109,7 +108,7 @@ def asked_of(cascade: Cascade, teacher: CrossDomainTeacher, model: ForeignModel,
 def predicted_columns(teacher: CrossDomainTeacher, model: ForeignModel, asked: pl.DataFrame) -> list[pl.Series]:
     """Float32 `<task>_prediction` of every mapped task for rows of `asked_of`."""
     predicted = model.predict(asked)
-    return [pl.Series(f"{ours}_prediction", predicted[theirs], pl.Float32) for ours, theirs in teacher.tasks.items()]
+    return [pl.Series(label_column(ours), predicted[theirs], pl.Float32) for ours, theirs in teacher.tasks.items()]
 
 
 def translated(teacher: CrossDomainTeacher, features: tuple[Feature, ...], rows: pl.DataFrame) -> pl.DataFrame:

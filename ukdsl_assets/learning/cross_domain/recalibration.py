@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.columns import label_column
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.cross_domain.evaluation import POSITIVES_NEEDED
+from ukdsl_assets.learning.metrics.least_positives import TO_JUDGE_A_FOREIGN_TEACHER
 from ukdsl_assets.learning.metrics.platt import apply_platt, fit_platt
 
 
@@ -38,13 +39,13 @@ class Line:
         return not self.why_not
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """What became of the predictions, for people."""
-        seen = f"{self.rows} impressions that are not withheld, with {self.positives} positive labels"
+        fitted_rows = f"{self.rows} impressions that are not withheld, with {self.positives} positive labels"
         if not self.fitted:
-            return f"as it is, since {self.why_not} ({seen})"
+            return f"as it is, since {self.why_not} ({fitted_rows})"
         reversed_order = "; below 0, so the teacher's order is reversed" if self.slope < 0 else ""
-        return f"slope {self.slope:.6g}{reversed_order}, intercept {self.intercept:.6g}, fitted to {seen}"
+        return f"slope {self.slope:.6g}{reversed_order}, intercept {self.intercept:.6g}, fitted to {fitted_rows}"
 
     def moved(self, prediction: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predictions on the line, float32 [rows]; the same array where nothing was fitted."""
@@ -59,9 +60,11 @@ def fit_line(prediction: NDArray[np.float32], label: NDArray[np.float32]) -> Lin
     """
     rows, positives = len(label), int(label.sum())
     fewer = min(positives, rows - positives)
-    if fewer < POSITIVES_NEEDED:
+    if fewer < TO_JUDGE_A_FOREIGN_TEACHER:
         kind = "positive" if positives == fewer else "negative"
-        return Line(rows, positives, why_not=f"{fewer} {kind} labels are fewer than the {POSITIVES_NEEDED} it takes")
+        return Line(
+            rows, positives, why_not=f"{fewer} {kind} labels are fewer than the {TO_JUDGE_A_FOREIGN_TEACHER} it takes"
+        )
     try:
         slope, intercept = fit_platt(prediction, label)
     except TrainingError:
@@ -73,5 +76,5 @@ def recalibrated(labels: pl.DataFrame, lines: Mapping[str, Line]) -> pl.DataFram
     """The frame with `<task>_prediction` (Float32) of each of the tasks moved along its line; all else as it was."""
     return labels.with_columns(
         pl.Series(name, line.moved(labels[name].to_numpy()), pl.Float32)
-        for name, line in ((f"{task}_prediction", line) for task, line in lines.items())
+        for name, line in ((label_column(task), line) for task, line in lines.items())
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
 from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
-from ukdsl_assets.learning.evaluation.totals import Key, Totals, totals_of
+from ukdsl_assets.learning.evaluation.totals import ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.auc_bins import bins_of
 from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, draws_of, standard_error
 from ukdsl_assets.learning.metrics.sums import replicate_totals
@@ -53,7 +53,7 @@ def calibration_by_group(
 
 
 def calibration_by_group_of_shards(
-    shards: PredictedShards, totals: dict[Key, Totals], segments: Sequence[str] = (), seed: int = 0
+    shards: PredictedShards, totals: dict[ComparisonKey, Totals], segments: Sequence[str] = (), seed: int = 0
 ) -> pl.DataFrame:
     """Calibration of each arm and head within deciles of its predictions and within segments.
 
@@ -70,7 +70,7 @@ def calibration_by_group_of_shards(
     values = {name: common_values(shards, name) for name in segments}
     names = {DECILE: _DECILES, **{name: sorted({*each, OTHER}) for name, each in values.items()}}
     tenths = {key: of_rows.outcomes.parts(len(_DECILES)) for key, of_rows in totals.items()}
-    found = {(key, by): _Groups.empty(len(each)) for key in totals for by, each in names.items()}
+    groups = {(key, by): _Groups.empty(len(each)) for key in totals for by, each in names.items()}
     for read in shards:
         rows, predictions = read()
         draws = draws_of(rows, seed)
@@ -78,11 +78,11 @@ def calibration_by_group_of_shards(
         for compared in comparisons(rows):
             for (arm, head), every in predictions.items():
                 key, p = (compared.domain, compared.reference, arm, head), every[compared.chosen]
-                found[key, DECILE].add(draws, compared, p, tenths[key][bins_of(p)])
+                groups[key, DECILE].add(draws, compared, p, tenths[key][bins_of(p)])
                 for name, position in of_segment.items():
-                    found[key, name].add(draws, compared, p, position[compared.chosen])
+                    groups[key, name].add(draws, compared, p, position[compared.chosen])
     table: list[dict[str, Any]] = []
-    for ((domain, reference, arm, head), by), group in found.items():
+    for ((domain, reference, arm, head), by), group in groups.items():
         who = {"arm": arm, "head": head, "domain": domain, "reference": reference, "by": by}
         table += group.table(names[by], who)
     return pl.DataFrame(table, schema=COLUMNS)

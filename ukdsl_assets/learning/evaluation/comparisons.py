@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.learning.metrics.bootstrap import request_numbers
 
 
@@ -25,7 +26,7 @@ class Comparison:
     request: NDArray[np.int64]
 
     @property
-    def seen(self) -> NDArray[np.float64]:
+    def observed(self) -> NDArray[np.float64]:
         """The reference as a share of a positive: a corrected label exceeds 1, orders are judged by labels as seen."""
         return np.minimum(self.y, 1)
 
@@ -36,9 +37,9 @@ def comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
     Args:
         rows: columns request_id, domain, target, weight and, if the source knows it, truth.
     """
-    references = [("IMP", "label", "target"), ("CD", "teacher", "target")]
+    references = [(IMP, "label", "target"), (CD, "teacher", "target")]
     if "truth" in rows.columns and rows["truth"].is_not_null().any():
-        references += [("IMP", "truth", "truth"), ("CD", "truth", "truth")]
+        references += [(IMP, "truth", "truth"), (CD, "truth", "truth")]
     request = request_numbers(rows)
     for domain, reference, column in references:
         # A row of an earlier day, waited for, may have no published truth.

@@ -6,12 +6,19 @@ from dataclasses import replace
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult, finite
 from ukdsl_assets.learning.evaluation.table import figure
+from ukdsl_assets.learning.metrics.least_positives import TO_RELEASE
 
-# With fewer positive labels neither a figure nor its standard error means anything.
-LEAST_POSITIVES = 10
+# Name of each gate -> what it demands.
+RULES = {
+    "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
+    "calibrated_on_impression": "It agrees with the labels of withheld impressions, at two standard errors.",
+    "normalized_entropy_on_impression_kept": "Its NE on impressions exceeds the baseline's by at most the bound.",
+    "normalized_entropy_on_consideration_kept": "Its NE on considered rows exceeds it by at most the bound.",
+}
 
 
 def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> list[GateResult]:
@@ -26,19 +33,19 @@ def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> li
     """
     serving = student.served_heads[-1]
     needed = not cascade.task(student.task).delayed
-    foreign = cascade.teacher(student.teacher).kind == "cross_domain" and bool(student.teacher_tasks)
+    foreign = cascade.teacher(student.teacher).foreign and bool(student.teacher_tasks)
     results = [
         _calibrated_on_consideration(cascade, table, serving),
         _too_few_labels("calibrated_on_impression", table) or _calibrated_on_impression(cascade, student, table),
         _too_few_labels("normalized_entropy_on_impression_kept", table, needed, alone=foreign)
-        or _entropy_kept(cascade, table, "impression", "IMP", "impression", "label"),
-        _entropy_kept(cascade, table, "consideration", "CD", serving, "teacher"),
+        or _entropy_kept(cascade, table, "impression", IMP, "impression", "label"),
+        _entropy_kept(cascade, table, "consideration", CD, serving, "teacher"),
     ]
-    told = ("calibrated_on_consideration", "normalized_entropy_on_consideration_kept")
-    if not figure(table, "rows", arm="distilled", head=serving, domain="CD", reference="teacher"):
+    on_consideration = ("calibrated_on_consideration", "normalized_entropy_on_consideration_kept")
+    if not figure(table, "rows", arm="distilled", head=serving, domain=CD, reference="teacher"):
         nothing = "no withheld considered row to judge by; materialize a day with more requests"
-        return [GateResult(each.name, False, nothing) if each.name in told else each for each in results]
-    return [replace(each, severity="WARN") if foreign and each.name in told else each for each in results]
+        return [GateResult(each.name, False, nothing) if each.name in on_consideration else each for each in results]
+    return [replace(each, severity="WARN") if foreign and each.name in on_consideration else each for each in results]
 
 
 def refusals(results: Sequence[GateResult]) -> list[str]:
@@ -53,16 +60,15 @@ def _too_few_labels(gate: str, table: pl.DataFrame, needed: bool = False, alone:
         needed: whether without any positive label nothing tells what the student does to shown rows; with
             `alone`, whether no other gate can refuse it. It then blocks.
     """
-    where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
+    where = {"arm": "distilled", "head": "impression", "domain": IMP, "reference": "label"}
     rows, mean = (figure(table, column, **where) for column in ("rows", "mean_reference"))
     positives = rows * mean if rows else 0.0
-    if positives >= LEAST_POSITIVES:
+    if positives >= TO_RELEASE:
         return None
     message = (
-        f"not judged: {positives:.0f} positive labels among {rows:.0f} withheld impressions, fewer than "
-        f"{LEAST_POSITIVES}"
+        f"not judged: {positives:.0f} positive labels among {rows:.0f} withheld impressions, fewer than {TO_RELEASE}"
     )
-    seen = {"positive": positives, "rows": int(rows)}
+    counts = {"positive": positives, "rows": int(rows)}
     blocks = alone or (needed and positives == 0)
     if alone:
         message += "; agreement with another cascade's teacher only tells, so nothing judges this student"
@@ -71,7 +77,7 @@ def _too_few_labels(gate: str, table: pl.DataFrame, needed: bool = False, alone:
             "; see whether events arrive and the attribution window is right, or judge by more requests: materialize "
             "more days with a larger evaluation_days, or raise withheld_share"
         )
-    return GateResult(gate, not blocks, message, "ERROR" if blocks else "WARN", seen)
+    return GateResult(gate, not blocks, message, "ERROR" if blocks else "WARN", counts)
 
 
 def _entropy_kept(
@@ -91,29 +97,29 @@ def _entropy_kept(
 
 def _calibrated_on_impression(cascade: Cascade, student: Student, table: pl.DataFrame) -> GateResult:
     """Agreement with a teacher is no evidence of calibration; labels of withheld impressions are."""
-    where = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label"}
-    seen, error = (figure(table, column, **where) for column in ("calibration", "calibration_error"))
+    where = {"arm": "distilled", "head": "impression", "domain": IMP, "reference": "label"}
+    calibration, error = (figure(table, column, **where) for column in ("calibration", "calibration_error"))
     lowest, highest = cascade.gates.student_calibration
     return GateResult(
         name="calibrated_on_impression",
-        passed=seen + 2 * error >= lowest and seen - 2 * error <= highest,
+        passed=calibration + 2 * error >= lowest and calibration - 2 * error <= highest,
         severity="WARN" if cascade.task(student.task).delayed else "ERROR",
-        message=f"calibration {seen:.3f} +- {error:.3f} against labels; expected {lowest} to {highest} "
+        message=f"calibration {calibration:.3f} +- {error:.3f} against labels; expected {lowest} to {highest} "
         "(gates.student_calibration) at two standard errors"
         + ("; labels of this task are delayed and cannot block" if cascade.task(student.task).delayed else ""),
-        seen={"calibration": finite(seen), "standard_error": finite(error)},
+        seen={"calibration": finite(calibration), "standard_error": finite(error)},
     )
 
 
 def _calibrated_on_consideration(cascade: Cascade, table: pl.DataFrame, serving: str) -> GateResult:
     """The bounds hold without leave: a teacher's predictions vary little, unlike labels."""
-    where = {"arm": "distilled", "head": serving, "domain": "CD", "reference": "teacher"}
-    seen, error = (figure(table, column, **where) for column in ("calibration", "calibration_error"))
+    where = {"arm": "distilled", "head": serving, "domain": CD, "reference": "teacher"}
+    calibration, error = (figure(table, column, **where) for column in ("calibration", "calibration_error"))
     lowest, highest = cascade.gates.student_calibration
     return GateResult(
         name="calibrated_on_consideration",
-        passed=lowest <= seen <= highest,
-        message=f"calibration {seen:.3f} +- {error:.3f} against the teacher; expected {lowest} to {highest} "
+        passed=lowest <= calibration <= highest,
+        message=f"calibration {calibration:.3f} +- {error:.3f} against the teacher; expected {lowest} to {highest} "
         "(gates.student_calibration)",
-        seen={"calibration": finite(seen), "standard_error": finite(error)},
+        seen={"calibration": finite(calibration), "standard_error": finite(error)},
     )

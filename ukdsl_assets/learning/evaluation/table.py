@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
 from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
-from ukdsl_assets.learning.evaluation.totals import Key, Totals, totals_of
+from ukdsl_assets.learning.evaluation.totals import ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import row_entropy
 from ukdsl_assets.learning.metrics.sums import replicate_totals
@@ -66,7 +66,7 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.
     return evaluate_shards(shards, totals_of(shards), seed)
 
 
-def evaluate_shards(shards: PredictedShards, totals: dict[Key, Totals], seed: int = 0) -> pl.DataFrame:
+def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals], seed: int = 0) -> pl.DataFrame:
     """Judge predictions on the rows of `teacher_augmented` that are withheld; in memory is one shard at a time.
 
     IMP is judged against labels, CD against the teacher, weighted by `weight`; both also against the truth where
@@ -110,9 +110,11 @@ def evaluate_shards(shards: PredictedShards, totals: dict[Key, Totals], seed: in
     return pl.DataFrame(table, schema={**texts, "rows": pl.Int64, **dict.fromkeys(figures, pl.Float64)})
 
 
-def _drawn(shards: PredictedShards, totals: dict[Key, Totals], seed: int) -> dict[Key, NDArray[np.float64]]:
+def _drawn(
+    shards: PredictedShards, totals: dict[ComparisonKey, Totals], seed: int
+) -> dict[ComparisonKey, NDArray[np.float64]]:
     """What figures are made of in each replicate, float64 [replicates, 5], see `_sums`."""
-    drawn: dict[Key, NDArray[np.float64]] = {}
+    drawn: dict[ComparisonKey, NDArray[np.float64]] = {}
     for read in shards:
         rows, predictions = read()
         draws = draws_of(rows, seed)
@@ -135,7 +137,7 @@ def _sums(
 ) -> NDArray[np.float64]:
     """Of each request: prediction, reference, entropy, the baseline's, influence on the AUC; float64 [requests, 5]."""
     y, w, p = compared.y, compared.w, prediction.astype(np.float64)
-    influence = totals.outcomes.influence(prediction, compared.seen, w)
+    influence = totals.outcomes.influence(prediction, compared.observed, w)
     return request_sums(compared.request, requests, w * p, w * y, w * row_entropy(p, y), base_entropy, influence)
 
 
@@ -145,7 +147,7 @@ def figure(table: pl.DataFrame, column: str, **where: str) -> float:
     Raises:
         KeyError: when not exactly one row matches.
     """
-    found = table.filter(**where)[column]
-    if len(found) != 1:
-        raise KeyError(f"{len(found)} rows match {where}, expected one")
-    return float("nan") if found[0] is None else float(found[0])
+    values = table.filter(**where)[column]
+    if len(values) != 1:
+        raise KeyError(f"{len(values)} rows match {where}, expected one")
+    return float("nan") if values[0] is None else float(values[0])

@@ -13,7 +13,7 @@ from ukdsl_assets.learning.metrics.calibration import constant_entropy, row_entr
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 
 # Domain, reference, arm, head.
-Key = tuple[str, str, str, str]
+ComparisonKey = tuple[str, str, str, str]
 
 
 @dataclass
@@ -39,9 +39,9 @@ class Totals:
         self.reference += weighted_sum(w, y)
         self.prediction += weighted_sum(w, p)
         self.entropy += weighted_sum(w, row_entropy(p, y))
-        inside, share = request_auc_sums(p, compared.seen, compared.request, w)
+        inside, share = request_auc_sums(p, compared.observed, compared.request, w)
         self.ordered = (self.ordered[0] + inside, self.ordered[1] + share)
-        self.outcomes.add(prediction, compared.seen, w)
+        self.outcomes.add(prediction, compared.observed, w)
 
     @property
     def mean_reference(self) -> float:
@@ -66,13 +66,13 @@ class Totals:
         return inside / share if share != 0 else float("nan")
 
 
-def totals_of(shards: PredictedShards) -> dict[Key, Totals]:
+def totals_of(shards: PredictedShards) -> dict[ComparisonKey, Totals]:
     """One pass over the shards, in their order."""
-    found: dict[Key, Totals] = {}
+    totals: dict[ComparisonKey, Totals] = {}
     for read in shards:
         rows, predictions = read()
         for compared in comparisons(rows):
             for (arm, head), every in predictions.items():
-                of_rows = found.setdefault((compared.domain, compared.reference, arm, head), Totals())
+                of_rows = totals.setdefault((compared.domain, compared.reference, arm, head), Totals())
                 of_rows.add(compared, every[compared.chosen])
-    return found
+    return totals

@@ -15,6 +15,8 @@ from ukdsl_assets.frames.splits import shard_of
 
 # Standardised numbers are cut here, so that one outlier of a skewed column cannot throw a tower off.
 CUT = 6.0
+# Name of the table of embedding rows among a checkpoint's tensors.
+EMBEDDING = "embedding.weight"
 # Of each feature of ids its columns of ids, and whether they are averaged or summed. A categorical feature has one
 # column, a multi-valued one as many as its longest list: -1 where a list is shorter.
 ListsOfIds = tuple[tuple[int, bool], ...]
@@ -91,12 +93,12 @@ class Encoder:
         next_row = self.size
         for feature in (feature for feature in self.of_ids if feature.hash_buckets is None):
             name = feature.name
-            seen = _ids(values_of(filled(frame[name], feature)), least)
+            ids_of_frame = _ids(values_of(filled(frame[name], feature)), least)
             if name in vocabularies:
                 ids, rows = vocabularies[name]
-                new = seen.filter(~seen.is_in(ids.implode()))
+                new = ids_of_frame.filter(~ids_of_frame.is_in(ids.implode()))
             else:
-                ids, rows, new = seen.clear(), np.empty(0, np.int32), seen
+                ids, rows, new = ids_of_frame.clear(), np.empty(0, np.int32), ids_of_frame
             if len(new):
                 added = np.arange(next_row, next_row + len(new), dtype=np.int32)
                 next_row += len(new)
@@ -155,15 +157,15 @@ class Encoder:
         ids, rows = self.vocabularies[feature.name]
         if not len(ids):
             return np.full(len(column), unknown, np.int32)
-        found = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
-        return found.to_numpy()
+        embedding_rows = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
+        return embedding_rows.to_numpy()
 
     def _standardised(self, frame: pl.DataFrame, feature: Feature) -> NDArray[np.float32]:
         mean, deviation = (np.asarray(part, np.float32) for part in self.scales[feature.name])
         return ((_numbers(frame, feature) - mean) / deviation).clip(-CUT, CUT)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything needed to rebuild it, as JSON values and, of vocabularies, columns (see `lake.arrays`)."""
+        """Everything that rebuilds it: JSON values and, of vocabularies, columns (see `lake.checkpoints.arrays`)."""
         return {
             "features": [feature.model_dump(mode="json") for feature in self.features],
             "vocabularies": {
@@ -207,7 +209,7 @@ def _ids(column: pl.Series, least: int) -> pl.Series:
     return counts.filter(pl.col("rows") >= least)[column.name].sort()
 
 
-def requests_of(frame: pl.DataFrame) -> int:
+def request_count(frame: pl.DataFrame) -> int:
     """How many requests a frame has; an id that comes again on another `day` is another request."""
     return _first_rows(frame)[1].n_unique() if len(frame) else 0
 

@@ -29,7 +29,8 @@ def bins_of(prediction: NDArray[np.float32]) -> NDArray[np.int32]:
     smaller = np.minimum(prediction, np.float32(1) - prediction)
     kept = np.clip(np.nan_to_num(smaller, nan=0.0), _LOWEST, 0.5).astype(np.float32)
     place = (kept.view(np.int32) >> _SHIFT) - np.int32(_FIRST)
-    return np.where(prediction > 0.5, np.int32(BINS - 1) - place, place)
+    bins: NDArray[np.int32] = np.where(prediction > 0.5, np.int32(BINS - 1) - place, place)
+    return bins
 
 
 @dataclass
@@ -75,7 +76,8 @@ class BinnedOutcomes:
         """The part, 0 to count - 1, of the whole weight in which the middle of each bin's weight lies, int64 [BINS]."""
         weight = self.positive + self.negative
         middle = _below(weight) / max(weight.sum(), np.finfo(float).tiny)
-        return np.clip(middle * count, 0, count - 1).astype(np.int64)
+        part: NDArray[np.int64] = np.clip(middle * count, 0, count - 1).astype(np.int64)
+        return part
 
 
 def _below(weight: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,10 +10,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ukdsl_assets.learning.metrics.logits import logit, sigmoid
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 
-# Predictions are kept this far from 0 and 1, where no shift of the logit moves them.
-CLIP = 1e-7
 # A shift beyond this is no correction of a model but another model.
 MOST_SHIFT = 10.0
 
@@ -54,18 +53,17 @@ def logit_shift(
         The shift, at most 10 either way.
     """
     from scipy.optimize import brentq
-    from scipy.special import expit, logit
 
-    logits = logit(prediction.clip(CLIP, 1 - CLIP))
+    logits = logit(prediction)
 
     def excess(shift: float) -> float:
-        return weighted_sum(weight, expit(logits + shift) - label)
+        return weighted_sum(weight, sigmoid(logits + shift) - label)
 
     if excess(-MOST_SHIFT) >= 0 or excess(MOST_SHIFT) <= 0:
         shift = -MOST_SHIFT if excess(-MOST_SHIFT) >= 0 else MOST_SHIFT
     else:
         shift = float(brentq(excess, -MOST_SHIFT, MOST_SHIFT, xtol=1e-12))
-    moved = expit(logits + shift)
+    moved = sigmoid(logits + shift)
     residuals = _by_request(weight * (moved - label), request)
     return shift, math.sqrt(weighted_sum(residuals, residuals)) / weighted_sum(weight, moved * (1 - moved))
 

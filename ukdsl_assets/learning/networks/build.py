@@ -1,21 +1,22 @@
 """From a declared architecture to its network."""
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
 
 from ukdsl_assets.declaration.architectures import NeuralArchitecture
 from ukdsl_assets.learning.networks.dcn_v2 import DcnV2
 from ukdsl_assets.learning.networks.deepfm import DeepFm
-from ukdsl_assets.learning.networks.inputs import Shape, Side
+from ukdsl_assets.learning.networks.inputs import HasHeads, Shape, Side
 from ukdsl_assets.learning.networks.mlp import Mlp
 from ukdsl_assets.learning.networks.two_tower import TwoTower
 
-NETWORKS = {"two_tower": TwoTower, "mlp": Mlp, "dcn_v2": DcnV2, "deepfm": DeepFm}
+NETWORKS: dict[str, Callable[..., HasHeads]] = {"two_tower": TwoTower, "mlp": Mlp, "dcn_v2": DcnV2, "deepfm": DeepFm}
 
 
 def build_network(
     architecture: NeuralArchitecture, request: Side, candidate: Side, heads: int, base_rate: float, seed: int
-) -> nn.Module:
+) -> HasHeads:
     """A network with random weights, which maps `Inputs` to logits float32 [rows, heads].
 
     Args:

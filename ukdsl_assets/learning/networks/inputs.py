@@ -94,7 +94,7 @@ class Heads(nn.Module):
         self.weight, self.bias = longer(self.weight), longer(self.bias)
 
     def zero_heads(self, count: int) -> None:
-        """The last `count` heads say 0, until they learn."""
+        """The logits of the last `count` heads are 0, until they learn."""
         with torch.no_grad():
             self.weight[-count:] = 0
             self.bias[-count:] = 0
@@ -112,7 +112,27 @@ class Heads(nn.Module):
         return nn.functional.linear(rows, self.weight, self.bias)
 
 
-class WithHeads(nn.Module):
+class HasHeads(nn.Module):
+    """A network of `build_network`: logits [rows, heads], to which training may add outputs and take them away."""
+
+    def add_head(self) -> None:
+        """One more head, last, equal to the first."""
+        raise NotImplementedError
+
+    def zero_heads(self, count: int) -> None:
+        """The logits of the last `count` heads are 0, until they learn."""
+        raise NotImplementedError
+
+    def shift_head(self, head: int, by: float) -> None:
+        """Add to the logit of a head, the first being 0."""
+        raise NotImplementedError
+
+    def drop_head(self) -> None:
+        """The inverse of `add_head`."""
+        raise NotImplementedError
+
+
+class WithHeads(HasHeads):
     """A network whose output layer is `heads`."""
 
     heads: Heads
@@ -122,7 +142,7 @@ class WithHeads(nn.Module):
         self.heads.add_head()
 
     def zero_heads(self, count: int) -> None:
-        """The last `count` heads say 0, until they learn."""
+        """The logits of the last `count` heads are 0, until they learn."""
         self.heads.zero_heads(count)
 
     def shift_head(self, head: int, by: float) -> None:

@@ -30,7 +30,7 @@ class Model:
         return pooled(look_up(self.table, ids, numbers), ids, lists, self.table.shape[1])
 
 
-def predict(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
+def predict_network(model: Model, rows: EncodedRows, heads: int) -> NDArray[np.float32]:
     """Probabilities [rows, heads] in the order of the rows; empty input gives shape [0, heads]."""
     parts = _applied(model, rows, lambda inputs: torch.sigmoid(model.network(inputs)))
     return torch.cat(parts).cpu().numpy() if parts else np.empty((0, heads), np.float32)
@@ -42,14 +42,14 @@ def hidden_layer(model: Model, rows: EncodedRows, output: str) -> NDArray[np.flo
     Args:
         output: name of that layer, a module of the network with a `weight`; AttributeError if it has none.
     """
-    seen: list[Tensor] = []
+    batches: list[Tensor] = []
     layer: Any = model.network.get_submodule(output)
-    hook = layer.register_forward_pre_hook(lambda _, read: seen.append(read[0]))
+    hook = layer.register_forward_pre_hook(lambda _, read: batches.append(read[0]))
     try:
         _applied(model, rows, model.network)
     finally:
         hook.remove()
-    return torch.cat(seen).cpu().numpy() if seen else np.empty((0, layer.weight.shape[1]), np.float32)
+    return torch.cat(batches).cpu().numpy() if batches else np.empty((0, layer.weight.shape[1]), np.float32)
 
 
 @torch.inference_mode()
@@ -77,10 +77,10 @@ def device_of(name: str) -> torch.device:
     Raises:
         TrainingError: for a GPU that PyTorch does not find.
     """
-    found = torch.cuda.is_available()
-    if name == "cuda" and not found:
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
         raise TrainingError("device: expected a GPU for `cuda`, PyTorch finds none; set UKDSL_DEVICE=auto or cpu")
-    return torch.device("cuda" if found and name != "cpu" else "cpu")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 @dataclass(frozen=True)

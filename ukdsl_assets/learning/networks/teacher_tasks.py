@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ukdsl_assets.learning.networks.inputs import Inputs
+from ukdsl_assets.learning.networks.inputs import HasHeads, Inputs
 
 
 class WithTeacherTasks(nn.Module):
@@ -33,22 +33,22 @@ class WithTeacherTasks(nn.Module):
         levels: of each task, what its logits have more than the main task's on average; 0 where left out.
     """
 
-    def __init__(self, network: nn.Module, tasks: Sequence[str], heads: int = 1, levels: Sequence[float] = ()) -> None:
+    def __init__(self, network: HasHeads, tasks: Sequence[str], heads: int = 1, levels: Sequence[float] = ()) -> None:
         super().__init__()
         self.network = network
         self.tasks = tuple(tasks)
         self.heads = heads
         self.added = sum(task != "dependent" for task in tasks)
         for _ in range(self.added):
-            network.add_head()  # type: ignore[operator]
+            network.add_head()
         if places := self.tasks.count("representation"):
-            network.zero_heads(places)  # type: ignore[operator]
+            network.zero_heads(places)
         if "dependent" in tasks:
             shift = levels[self.tasks.index("dependent")] if levels else 0.0
             self.slope, self.shift = nn.Parameter(torch.ones(1)), nn.Parameter(torch.full((1,), shift))
         own = [level for task, level in zip(tasks, levels, strict=False) if task != "dependent"]
         for place, level in enumerate(own):
-            network.shift_head(heads + place, level)  # type: ignore[operator]
+            network.shift_head(heads + place, level)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Outputs [rows, heads + tasks]."""
@@ -59,8 +59,8 @@ class WithTeacherTasks(nn.Module):
         dependent = self.slope * outputs[:, :1] + self.shift
         return torch.cat([outputs[:, :before], dependent, outputs[:, before:]], dim=1)
 
-    def served(self) -> nn.Module:
+    def served(self) -> HasHeads:
         """The network with its heads alone; this module is of no use afterwards."""
         for _ in range(self.added):
-            self.network.drop_head()  # type: ignore[operator]
+            self.network.drop_head()
         return self.network

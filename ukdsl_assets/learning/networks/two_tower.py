@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.declaration.architectures import TwoTowerArchitecture
-from ukdsl_assets.learning.networks.inputs import Inputs, Shape, linear, longer, shorter
+from ukdsl_assets.learning.networks.inputs import HasHeads, Inputs, Shape, linear, longer, shorter
 
 
 class Tower(nn.Module):
@@ -29,7 +29,7 @@ class Tower(nn.Module):
         return torch.stack([head(hidden) for head in self.heads], dim=1)
 
 
-class TwoTower(nn.Module):
+class TwoTower(HasHeads):
     """logit[row, head] = <request vector, candidate vector> / sqrt(output) + both sides' biases + the head's bias."""
 
     def __init__(self, architecture: TwoTowerArchitecture, shape: Shape, generator: torch.Generator) -> None:

@@ -1,9 +1,8 @@
 """Training of a student: both arms, networks and trees."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +10,22 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.architectures import LightGbmArchitecture, NeuralArchitecture
-from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.features.encoding import EncodedRows, Encoder, grow
+from ukdsl_assets.learning.features.encoding import EMBEDDING, EncodedRows, Encoder, grow
+from ukdsl_assets.learning.metrics.logits import inner_mean, log_odds
 from ukdsl_assets.learning.students.predict import new_network
-from ukdsl_assets.learning.students.student import EMBEDDING, Arm, FittedStudent, heads_of
-from ukdsl_assets.learning.students.trees import BETWEEN_HEADS, feature_matrix
+from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of
+from ukdsl_assets.learning.students.training import Training
+from ukdsl_assets.learning.students.trees import BETWEEN_HEADS, encoded_matrix
 from ukdsl_assets.learning.training.outputs import Output, outputs_of
-from ukdsl_assets.learning.training.rows import Reader, Survey, encoded, planned_shards, survey
+from ukdsl_assets.learning.training.rows import Reader, Survey, encoded, planned_shards, surveyed
 
 if TYPE_CHECKING:
-    from ukdsl_assets.learning.training.shards import PlannedShard, Targets
-    from ukdsl_assets.learning.training.state import Keeper
-    from ukdsl_assets.learning.training.trainer import Progress
+    from ukdsl_assets.learning.networks.inputs import HasHeads
+    from ukdsl_assets.learning.networks.teacher_tasks import WithTeacherTasks
+    from ukdsl_assets.learning.training.shards import Targets
 
 
 @dataclass(frozen=True)
@@ -35,103 +36,51 @@ class Fit:
     figures: Mapping[str, Any]
 
 
-def tasks_of(student: Student, arm: Arm) -> tuple[str, ...]:
+def training_only_tasks(student: Student, arm: Arm) -> tuple[str, ...]:
     """Tasks that the arm is trained on beside its heads and that its checkpoint lacks."""
     return student.label_tasks if arm == "baseline" else (*student.label_tasks, *student.teacher_tasks)
 
 
-def fit_student(
-    cascade: Cascade,
-    student: Student,
-    arm: Arm,
-    rows: pl.DataFrame | Sequence[Reader],
-    previous: FittedStudent | None = None,
-    threads: int = 1,
-    device: str = "cpu",
-    progress: "Progress | None" = None,
-    keeper: "Keeper | None" = None,
-) -> Fit:
-    """Train one arm on rows of `teacher_augmented`, warm-started from `previous` where there is one.
+def fit_student(training: Training) -> Fit:
+    """Train one arm, warm-started from `training.previous` where there is one.
 
     The baseline sees the rows of domain IMP alone, with the same epochs, learning rate and number of steps (or the
     same trees): it is the equal-effort control (paper, table 1). Steps are fewer only where there are fewer requests
     than steps.
 
-    Args:
-        rows: sorted by request_id, none withheld, columns of the SQL model `teacher_augmented`; or what reads one
-            shard of them each: then one shard is in memory at a time (trees need all).
-        threads: networks are small, so a second thread gains little and loses much on a busy machine.
-        device: cpu, cuda or auto; trees are grown on the CPU.
-        keeper: keeps the state of a network's training, so that an interrupted one goes on.
-
     Raises:
         TrainingError: without rows of domain IMP, or (distilled) of CD; with targets that are not in [0, 1]; when
             the loss diverges; with a null in a numeric feature.
     """
-    domains = ("IMP",) if arm == "baseline" else ("IMP", "CD")
-    readers: Sequence[Reader] = [partial(_itself, rows)] if isinstance(rows, pl.DataFrame) else rows
-    encoder = previous.encoder if previous else Encoder(cascade.features_of(student))
-    heads = heads_of(student, arm)
-    if student.architecture.kind == "lightgbm":
-        least = student.architecture.minimum_leaf_rows
-        whole = [partial(_together, readers)]
-        found = survey(cascade, student, domains, Encoder(cascade.features_of(student)), whole, least)
-        outputs = outputs_of(student, heads, arm == "baseline")
-        fitted, figures = _fit_trees(student, student.architecture, heads, domains, outputs, found, whole, threads)
+    architecture = training.student.architecture
+    if not architecture.is_network:
+        fitted, figures, survey = _fit_boosted(training, architecture)
     else:
-        found = survey(cascade, student, domains, encoder, readers, least=1)
-        outputs = outputs_of(student, heads, arm == "baseline", found.width)
-        planned = planned_shards(student, domains, outputs, found, readers)
-        # Outputs of training that the checkpoint lacks.
-        tasks = [output for output in outputs if output.kind != "head"]
-        fitted, figures = _fit_network(
-            student, student.architecture, heads, tasks, found, planned, previous, threads, device, progress, keeper
-        )
-    counts = {"rows_imp": found.rows["IMP"], "rows_cd": found.rows.get("CD", 0)}
+        fitted, figures, survey = _fit_network(training, architecture)
+    counts = {"rows_imp": survey.rows[IMP], "rows_cd": survey.rows.get(CD, 0)}
     return Fit(fitted, figures | counts)
 
 
-def _itself(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows
-
-
-def _together(readers: Sequence[Reader]) -> pl.DataFrame:
-    parts = [read() for read in readers]
-    return pl.concat(parts) if len(parts) > 1 else parts[0]
-
-
-def _fit_network(
-    student: Student,
-    architecture: NeuralArchitecture,
-    heads: tuple[str, ...],
-    tasks: Sequence[Output],
-    found: Survey,
-    planned: "Sequence[PlannedShard]",
-    previous: FittedStudent | None,
-    threads: int,
-    device: str,
-    progress: "Progress | None",
-    keeper: "Keeper | None",
-) -> tuple[FittedStudent, dict[str, Any]]:
+def _fit_network(training: Training, architecture: NeuralArchitecture) -> tuple[FittedStudent, dict[str, Any], Survey]:
     import torch
 
     from ukdsl_assets.learning.networks.build import table_width
     from ukdsl_assets.learning.networks.model import Model, device_of
-    from ukdsl_assets.learning.networks.teacher_tasks import WithTeacherTasks
     from ukdsl_assets.learning.training.trainer import train
 
-    torch.set_num_threads(threads)
-    on = device_of(device)
+    student, rows, previous = training.student, training.rows, training.previous
+    survey = surveyed(rows, previous.encoder if previous else Encoder(training.features), least=1)
+    heads = heads_of(student, training.arm)
+    outputs = outputs_of(student, heads, training.arm == "baseline", survey.width)
+    planned = planned_shards(rows, outputs, survey)
+    torch.set_num_threads(training.threads)
+    on = device_of(training.device)
     before = previous.tensors[EMBEDDING] if previous else np.empty((0, table_width(architecture)), np.float32)
-    # Where labels alone train the main head, it starts at their mean, whatever level a teacher has.
-    mean = found.mean_target if student.served_heads == student.heads else found.mean_label
-    base_rate = min(max(mean, 1e-6), 1 - 1e-6)
-    network = new_network(architecture, found.encoder, heads, base_rate, student.seed)
-    if previous:
-        layers = {name: value for name, value in previous.tensors.items() if name != EMBEDDING}
-        network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in layers.items()})
-    taught = _with_tasks(network, tasks, len(heads), mean, found) if tasks else network
-    model = Model(torch.from_numpy(grow(before, found.encoder.size, student.seed)).to(on), taught.to(on))
+    network = _started(training, architecture, survey, heads)
+    # Outputs of training that the checkpoint lacks.
+    tasks = [output for output in outputs if output.kind != "head"]
+    taught = _with_tasks(network, tasks, len(heads), survey, _mean(student, survey))
+    model = Model(torch.from_numpy(grow(before, survey.encoder.size, student.seed)).to(on), taught.to(on))
     loss = train(
         model,
         planned,
@@ -139,47 +88,58 @@ def _fit_network(
         learning_rate=student.learning_rate,
         seed=student.seed,
         precision=student.precision,
-        progress=progress,
-        keeper=keeper,
+        progress=training.progress,
+        keeper=training.keeper,
     )
-    served = taught.served() if isinstance(taught, WithTeacherTasks) else taught
-    tensors = {name: value.detach().cpu().numpy().copy() for name, value in served.state_dict().items()}
+    tensors = {name: value.detach().cpu().numpy().copy() for name, value in taught.served().state_dict().items()}
     tensors[EMBEDDING] = model.table.cpu().numpy()
     steps = student.epochs * sum(shard.batches for shard in planned)
-    return FittedStudent(tensors, found.encoder, architecture, heads), {"loss": loss, "steps": steps}
+    return FittedStudent(tensors, survey.encoder, architecture, heads), {"loss": loss, "steps": steps}, survey
 
 
-def _with_tasks(network: Any, tasks: Sequence[Output], heads: int, mean: float, found: Survey) -> Any:
+def _started(
+    training: Training, architecture: NeuralArchitecture, survey: Survey, heads: tuple[str, ...]
+) -> "HasHeads":
+    """The network as the training finds it: new, at the mean target's level, or with yesterday's layers."""
+    import torch
+
+    base_rate = inner_mean(_mean(training.student, survey))
+    network = new_network(architecture, survey.encoder, heads, base_rate, training.student.seed)
+    if training.previous:
+        layers = {name: value for name, value in training.previous.tensors.items() if name != EMBEDDING}
+        network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in layers.items()})
+    return network
+
+
+def _mean(student: Student, survey: Survey) -> float:
+    # Where labels alone train the main head, it starts at their mean, whatever level a teacher has.
+    return survey.mean_target if student.served_heads == student.heads else survey.mean_label
+
+
+def _with_tasks(
+    network: "HasHeads", tasks: Sequence[Output], heads: int, survey: Survey, mean: float
+) -> "WithTeacherTasks":
     """The network with the tasks of training, each at the level of its own targets."""
     from ukdsl_assets.learning.networks.teacher_tasks import WithTeacherTasks
 
     kinds, levels = [], []
-    main = _log_odds(mean)
+    main = log_odds(mean)
     for task in tasks:
         kinds += [task.kind] * task.width
-        own = 0.0 if task.kind == "representation" else _log_odds(found.means[task.domains[0], task.column]) - main
+        own = 0.0 if task.kind == "representation" else log_odds(survey.means[task.domains[0], task.column]) - main
         levels += [own] * task.width
     return WithTeacherTasks(network, kinds, heads, levels)
 
 
-def _log_odds(mean: float) -> float:
-    p = min(max(mean, 1e-6), 1 - 1e-6)
-    return math.log(p / (1 - p))
-
-
-def _fit_trees(
-    student: Student,
-    architecture: LightGbmArchitecture,
-    heads: tuple[str, ...],
-    domains: Sequence[str],
-    outputs: Sequence[Output],
-    found: Survey,
-    readers: Sequence[Reader],
-    threads: int,
-) -> tuple[FittedStudent, dict[str, Any]]:
-    from ukdsl_assets.learning.students.fit import fit_trees
-
-    shard = encoded(student, domains, outputs, found, readers[0])
+def _fit_boosted(
+    training: Training, architecture: LightGbmArchitecture
+) -> tuple[FittedStudent, dict[str, Any], Survey]:
+    """Boosted trees, which need all rows in memory together."""
+    student, arm = training.student, training.arm
+    heads = heads_of(student, arm)
+    rows = replace(training.rows, readers=[partial(_together, training.readers)])
+    survey = surveyed(rows, Encoder(training.features), architecture.minimum_leaf_rows)
+    shard = encoded(rows, outputs_of(student, heads, arm == "baseline"), survey, rows.readers[0])
     text = fit_trees(
         architecture,
         shard.rows,
@@ -187,9 +147,15 @@ def _fit_trees(
         heads=len(heads),
         learning_rate=student.learning_rate,
         seed=student.seed,
-        threads=threads,
+        threads=training.threads,
     )
-    return FittedStudent({}, found.encoder, architecture, heads, text), {"trees": architecture.trees * len(heads)}
+    fitted = FittedStudent({}, survey.encoder, architecture, heads, text)
+    return fitted, {"trees": architecture.trees * len(heads)}, survey
+
+
+def _together(readers: Sequence[Reader]) -> pl.DataFrame:
+    parts = [read() for read in readers]
+    return pl.concat(parts) if len(parts) > 1 else parts[0]
 
 
 def fit_trees(
@@ -212,7 +178,7 @@ def fit_trees(
     """
     import lightgbm
 
-    matrix, categorical = feature_matrix(rows)
+    matrix, categorical = encoded_matrix(rows)
     parameters = {
         "objective": "cross_entropy",
         "num_leaves": architecture.leaves,

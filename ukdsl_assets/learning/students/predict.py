@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.architectures import WITH_HIDDEN_LAYER, NeuralArchitecture
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.features.encoding import EncodedRows, Encoder
-from ukdsl_assets.learning.students.student import EMBEDDING, FittedStudent
+from ukdsl_assets.learning.features.encoding import EMBEDDING, EncodedRows, Encoder
+from ukdsl_assets.learning.students.student import FittedStudent
 
 if TYPE_CHECKING:
+    from ukdsl_assets.learning.networks.inputs import HasHeads
     from ukdsl_assets.learning.networks.model import Model
 
 
@@ -34,7 +35,7 @@ def predictor(fitted: FittedStudent, threads: int = 1) -> Callable[[pl.DataFrame
         from ukdsl_assets.learning.networks import model
 
         torch.set_num_threads(threads)
-        predict = partial(model.predict, load_model(fitted), heads=len(fitted.heads))
+        predict = partial(model.predict_network, load_model(fitted), heads=len(fitted.heads))
 
     def predicted(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
         probabilities = predict(fitted.encoder.encode(rows))
@@ -86,14 +87,15 @@ def baseline_shapes(fitted: FittedStudent) -> dict[str, tuple[int, ...]]:
 
 
 def _neural(fitted: FittedStudent) -> NeuralArchitecture:
-    if fitted.architecture.kind == "lightgbm":
+    if not fitted.architecture.is_network:
         raise TrainingError("the student's architecture is lightgbm, which has no network; expected another")
     return fitted.architecture
 
 
 def new_network(
     architecture: NeuralArchitecture, encoder: Encoder, heads: tuple[str, ...], base_rate: float, seed: int
-) -> Any:
+) -> "HasHeads":
+    """The network of an architecture with random weights; arguments as `build_network`'s."""
     from ukdsl_assets.learning.networks.build import build_network
     from ukdsl_assets.learning.networks.inputs import Side
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Arm = Literal["baseline", "distilled"]
 ARMS: tuple[Arm, ...] = ("baseline", "distilled")
-EMBEDDING = "embedding.weight"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from ukdsl_assets.learning.features.encoding import EncodedRows
 if TYPE_CHECKING:
     import lightgbm
 
-
 # Stands between the boosters of two heads; LightGBM's format has no such line.
 BETWEEN_HEADS = "\n=== next head ===\n"
 
@@ -22,15 +21,15 @@ def predict_trees(text: str, rows: EncodedRows, threads: int) -> NDArray[np.floa
     import lightgbm
 
     texts = text.split(BETWEEN_HEADS)
-    matrix, _ = feature_matrix(rows)
+    matrix, _ = encoded_matrix(rows)
     if not len(matrix):
         return np.empty((0, len(texts)), np.float32)
     boosters = [lightgbm.Booster(model_str=each) for each in texts]
     return np.stack([np.asarray(b.predict(matrix, num_threads=threads), np.float32) for b in boosters], axis=1)
 
 
-def booster_of(text: str, head: int) -> "lightgbm.Booster":
-    """The booster of one head, counted from 0; it reads `feature_matrix`."""
+def booster_of_head(text: str, head: int) -> "lightgbm.Booster":
+    """The booster of one head, counted from 0; it reads `encoded_matrix`."""
     import lightgbm
 
     return lightgbm.Booster(model_str=text.split(BETWEEN_HEADS)[head])
@@ -42,7 +41,7 @@ def leaf_values(text: str) -> NDArray[np.float32]:
     return np.array(" ".join(lines).split(), np.float32)
 
 
-def feature_matrix(rows: EncodedRows) -> tuple[NDArray[np.float32], list[int]]:
+def encoded_matrix(rows: EncodedRows) -> tuple[NDArray[np.float32], list[int]]:
     """Float32 [rows, columns] and which columns are categorical: ids are their embedding row, unknown ids NaN."""
     request_of_row = np.repeat(np.arange(len(rows.offsets) - 1), np.diff(rows.offsets))
     ids = np.concatenate([rows.request.ids[request_of_row], rows.candidate.ids], axis=1)

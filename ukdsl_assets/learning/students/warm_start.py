@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.learning.features.encoding import Encoder, grow
-from ukdsl_assets.learning.students.student import EMBEDDING, Arm, FittedStudent, heads_of
+from ukdsl_assets.learning.features.encoding import EMBEDDING, Encoder, grow
+from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of
 
 # Kind of network -> side -> the layer that reads the side's columns; others read them in more than one place.
 INPUT_LAYERS = {
@@ -90,12 +90,12 @@ def carried_encoder(before: Encoder, features: tuple[Feature, ...]) -> tuple[Enc
 def _columns(features: tuple[Feature, ...], side: str, width: int) -> dict[str, list[int]]:
     """Columns of each feature in what a side's first layer reads: embeddings side by side, then numbers."""
     mine: list[Any] = [f for f in features if f.side == side]
-    found, first = {}, 0
+    columns, first = {}, 0
     for feature in sorted(mine, key=lambda f: not f.of_ids):
         count = width if feature.of_ids else feature.width or 1
-        found[feature.name] = list(range(first, first + count))
+        columns[feature.name] = list(range(first, first + count))
         first += count
-    return found
+    return columns
 
 
 def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, arm: Arm) -> bool:
@@ -105,5 +105,5 @@ def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, ar
         [feature.model_copy(update={"cost": 0.0}) for feature in features]
         for features in (previous.encoder.features, cascade.features_of(student))
     )
-    same = previous.architecture == student.architecture and student.architecture.kind != "lightgbm"
+    same = previous.architecture == student.architecture and student.architecture.is_network
     return same and before == now and previous.heads == heads_of(student, arm)

@@ -1,4 +1,4 @@
-"""The table `teacher_audit`: what a teacher says on rows that were shown by exploration against what happened there."""
+"""The table `teacher_audit`: a teacher's predictions on rows shown by exploration against the labels of these rows."""
 
 import math
 from datetime import date
@@ -7,13 +7,14 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import label_column
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.metrics.weighted import calibration_on_log_scale, logit_shift, shrunken
 
 # Half the width of a 95% interval, in standard errors.
-WIDTH = 1.96
+INTERVAL_ERRORS = 1.96
 PERIODS = ("day", "trailing")
 MEANINGS = {
     "teacher": "the teacher",
@@ -60,7 +61,7 @@ def audit_on_exploration(cascade: Cascade, teacher: Teacher, explored: pl.DataFr
 
 
 def _figures(rows: pl.DataFrame, task: str) -> dict[str, float | int | None]:
-    prediction, label = (rows[name].to_numpy().astype(np.float64) for name in (f"{task}_prediction", task))
+    prediction, label = (rows[name].to_numpy().astype(np.float64) for name in (label_column(task), task))
     weight = 1 / rows["propensity"].to_numpy().astype(np.float64)
     request = rows.select(pl.struct("day", "request_id").rank("dense")).to_series().to_numpy().astype(np.int64)
     counts: dict[str, float | int | None] = {
@@ -76,12 +77,12 @@ def _figures(rows: pl.DataFrame, task: str) -> dict[str, float | int | None]:
     counts |= {"mean_label": weighted_sum(weight, label) / float(weight.sum())}
     if not 0 < label.sum() < len(label):
         return counts
-    seen, error = calibration_on_log_scale(prediction, label, weight, request)
+    log_calibration, error = calibration_on_log_scale(prediction, label, weight, request)
     shift, shift_error = logit_shift(prediction, label, weight, request)
     return counts | {
-        "calibration": math.exp(seen),
-        "calibration_low": math.exp(seen - WIDTH * error),
-        "calibration_high": math.exp(seen + WIDTH * error),
+        "calibration": math.exp(log_calibration),
+        "calibration_low": math.exp(log_calibration - INTERVAL_ERRORS * error),
+        "calibration_high": math.exp(log_calibration + INTERVAL_ERRORS * error),
         "logit_shift": shift,
         "logit_shift_error": shift_error,
         "correction": shrunken(shift, shift_error),
@@ -90,10 +91,11 @@ def _figures(rows: pl.DataFrame, task: str) -> dict[str, float | int | None]:
 
 def correction_of(audit: pl.DataFrame, task: str) -> float:
     """The correction of a task's logits from the table `teacher_audit`; KeyError unless it has one row of it."""
-    found = audit.filter(task=task, period="trailing")["correction"]
-    if len(found) != 1:
-        raise KeyError(f"{len(found)} rows of teacher_audit are of task {task!r} and period 'trailing', expected one")
-    return float(found[0])
+    corrections = audit.filter(task=task, period="trailing")["correction"]
+    if len(corrections) != 1:
+        rows = f"{len(corrections)} rows of teacher_audit"
+        raise KeyError(f"{rows} are of task {task!r} and period 'trailing', expected one")
+    return float(corrections[0])
 
 
 def audit_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:
@@ -109,10 +111,10 @@ def judge_exploration(cascade: Cascade, audit: pl.DataFrame) -> list[GateResult]
     lowest, highest = cascade.gates.teacher_exploration
     results = []
     for row in audit.filter(period="trailing").iter_rows(named=True):
-        name, seen = f"{row['task']}_agrees_on_exploration", {key: row[key] for key in tuple(MEANINGS)[3:]}
+        name, figures = f"{row['task']}_agrees_on_exploration", {key: row[key] for key in tuple(MEANINGS)[3:]}
         if row["calibration"] is None:
             message = f"not judged: {row['positives']} positive labels in {row['rows']} explored rows"
-            results.append(GateResult(name, True, message, "WARN", seen))
+            results.append(GateResult(name, True, message, "WARN", figures))
             continue
         low, high, delayed = row["calibration_low"], row["calibration_high"], cascade.task(row["task"]).delayed
         message = (
@@ -121,5 +123,5 @@ def judge_exploration(cascade: Cascade, audit: pl.DataFrame) -> list[GateResult]
             "(gates.teacher_exploration)" + ("; labels of this task are delayed" if delayed else "")
         )
         passed = low <= highest and high >= lowest
-        results.append(GateResult(name, passed, message, "WARN" if delayed else "ERROR", seen))
+        results.append(GateResult(name, passed, message, "WARN" if delayed else "ERROR", figures))
     return results

@@ -12,24 +12,23 @@ from pydantic import TypeAdapter
 
 from ukdsl_assets.declaration.architectures import FoundationArchitecture, MultiTaskArchitecture
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.parts import Task
 from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.features.encoding import EncodedRows, Encoder, grow
+from ukdsl_assets.learning.features.encoding import EMBEDDING, EncodedRows, Encoder, grow
 from ukdsl_assets.learning.features.matrix import held_out
 from ukdsl_assets.learning.metrics.calibration import row_entropy
+from ukdsl_assets.learning.metrics.least_positives import TO_CALIBRATE_A_NETWORK
 from ukdsl_assets.learning.metrics.platt import apply_platt, fit_platt
 from ukdsl_assets.learning.training.rows import Reader
 
 if TYPE_CHECKING:
+    from ukdsl_assets.learning.networks.foundation import Foundation
     from ukdsl_assets.learning.networks.model import Model
     from ukdsl_assets.learning.training.shards import Shard
     from ukdsl_assets.learning.training.state import Keeper
     from ukdsl_assets.learning.training.trainer import Progress
-
-EMBEDDING = "embedding.weight"
-# With fewer labels of either kind a calibration line is chance, and the network's own predictions stay as they are.
-LABELS_NEEDED = 30
 
 
 @dataclass(frozen=True)
@@ -85,32 +84,32 @@ def fit_foundation(
     from ukdsl_assets.learning.training.trainer import train
 
     torch.set_num_threads(threads)
-    found = _survey(cascade, teacher, readers)
+    survey = _survey(cascade, teacher, readers)
     on = device_of(device)
-    network = _network(teacher.architecture, found.encoder, found.base_rates, teacher.seed)
+    network = _network(teacher.architecture, survey.encoder, survey.base_rates, teacher.seed)
     names = [task.name for task in cascade.tasks]
     whole = WholeSpace(network, [names.index(task.given) if task.given else None for task in cascade.tasks])
     width = teacher.architecture.embedding
-    table = grow(np.empty((0, width), np.float32), found.encoder.size, teacher.seed)
+    table = grow(np.empty((0, width), np.float32), survey.encoder.size, teacher.seed)
     model = Model(torch.from_numpy(table).to(on), whole.to(on))
     planned = [
-        PlannedShard(partial(_shard, cascade, teacher, found, read), -(-requests // teacher.requests_per_batch))
-        for read, requests in zip(readers, found.shards, strict=True)
+        PlannedShard(partial(_shard, cascade, teacher, survey, read), -(-requests // teacher.requests_per_batch))
+        for read, requests in zip(readers, survey.shards, strict=True)
     ]
     loss = train(model, planned, teacher.epochs, teacher.learning_rate, teacher.seed, "float32", progress, keeper)
     tensors = {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
     tensors[EMBEDDING] = model.table.cpu().numpy()
-    fitted = FittedFoundation(tensors, found.encoder, teacher.architecture, tuple(names), {})
+    fitted = FittedFoundation(tensors, survey.encoder, teacher.architecture, tuple(names), {})
     lines, entropies = _calibrated(fitted, cascade.tasks, teacher, readers, threads)
     figures = {
-        "rows": found.rows,
+        "rows": survey.rows,
         "parameters": sum(value.size for value in tensors.values()),
         "loss": loss,
         **{f"{task}_held_out_log_loss": entropy for task, entropy in entropies.items()},
         **{f"{task}_calibration_slope": slope for task, (slope, _) in lines.items()},
         **{f"{task}_calibration_shift": shift for task, (_, shift) in lines.items()},
     }
-    return FittedFoundation(tensors, found.encoder, teacher.architecture, tuple(names), lines, figures)
+    return FittedFoundation(tensors, survey.encoder, teacher.architecture, tuple(names), lines, figures)
 
 
 def predict_foundation(fitted: FittedFoundation, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
@@ -121,10 +120,10 @@ def predict_foundation(fitted: FittedFoundation, rows: pl.DataFrame, threads: in
     """
     predictions = _scorer(fitted, threads)(rows)
     labels = {
-        f"{task}_prediction": pl.Series(apply_platt(predictions[:, index], *fitted.lines[task]))
+        label_column(task): pl.Series(apply_platt(predictions[:, index], *fitted.lines[task]))
         for index, task in enumerate(fitted.tasks)
     }
-    return rows.select("request_id", "candidate_id").with_columns(**labels)
+    return rows.select(KEYS).with_columns(**labels)
 
 
 def tower_hidden_layer(fitted: FittedFoundation, rows: pl.DataFrame, task: str) -> NDArray[np.float32]:
@@ -184,15 +183,15 @@ def _taught(teacher: FoundationTeacher, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(~held_out(rows["request_id"], teacher.seed))
 
 
-def _shard(cascade: Cascade, teacher: FoundationTeacher, found: _Survey, read: Reader) -> "Shard":
+def _shard(cascade: Cascade, teacher: FoundationTeacher, survey: _Survey, read: Reader) -> "Shard":
     """Whole-space labels: a task has happened only if all that it is given has, so no label there is a 0."""
     from ukdsl_assets.learning.training.shards import Shard, Targets
 
     frame = _taught(teacher, read())
     labels = frame.select(pl.col(task.name).fill_null(0).cast(pl.Float32) for task in cascade.tasks)
     target = np.array(labels.to_numpy(), order="C")
-    weight = np.full(target.shape, 1 / found.rows, np.float32)
-    return Shard(found.encoder.encode(frame), Targets(target, weight, np.ones(len(frame), np.float32)))
+    weight = np.full(target.shape, 1 / survey.rows, np.float32)
+    return Shard(survey.encoder.encode(frame), Targets(target, weight, np.ones(len(frame), np.float32)))
 
 
 def _calibrated(
@@ -212,7 +211,7 @@ def _calibrated(
         labelled = held[task].is_not_null().to_numpy()
         p, y = predictions[labelled, index], held[task].drop_nulls().to_numpy()
         rarer = min(y.sum(), len(y) - y.sum())
-        lines[task] = fit_platt(p, y) if rarer >= LABELS_NEEDED else (1.0, 0.0)
+        lines[task] = fit_platt(p, y) if rarer >= TO_CALIBRATE_A_NETWORK else (1.0, 0.0)
         if len(y):
             entropies[task] = float(row_entropy(p.astype(np.float64), y.astype(np.float64)).mean())
     return lines, entropies
@@ -222,14 +221,14 @@ def _scorer(fitted: FittedFoundation, threads: int) -> Callable[[pl.DataFrame], 
     """Probabilities [rows, tasks] before calibration, for many frames: the model is put together once."""
     import torch
 
-    from ukdsl_assets.learning.networks.model import predict
+    from ukdsl_assets.learning.networks.model import predict_network
 
     torch.set_num_threads(threads)
     model = load_foundation(fitted)
 
     def score(rows: pl.DataFrame) -> NDArray[np.float32]:
         encoded: EncodedRows = fitted.encoder.encode(rows)
-        return predict(model, encoded, heads=len(fitted.tasks))
+        return predict_network(model, encoded, heads=len(fitted.tasks))
 
     return score
 
@@ -245,7 +244,9 @@ def load_foundation(fitted: FittedFoundation) -> "Model":
     return Model(torch.from_numpy(np.array(fitted.tensors[EMBEDDING])), network)
 
 
-def _network(architecture: MultiTaskArchitecture, encoder: Encoder, base_rates: Sequence[float], seed: int) -> Any:
+def _network(
+    architecture: MultiTaskArchitecture, encoder: Encoder, base_rates: Sequence[float], seed: int
+) -> "Foundation":
     import torch
 
     from ukdsl_assets.learning.networks.foundation import Foundation

@@ -1,4 +1,4 @@
-"""What a teacher says on shown rows against what happened there: on withheld impressions and on exploration."""
+"""A teacher's predictions on shown rows against their labels: on withheld impressions and on exploration."""
 
 import math
 from collections.abc import Mapping
@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.gates import GateResult, finite
-from ukdsl_assets.learning.teachers.sums import KEYS, Agreement, LabelCounts
+from ukdsl_assets.learning.metrics.least_positives import TO_BLOCK_A_TEACHER
+from ukdsl_assets.learning.teachers.sums import Agreement, LabelCounts
 
 # Which rows of a task a gate is about, and the cascade's bounds for them.
 BOUNDS = {"withheld_impressions": "teacher_calibration", "exploration": "teacher_exploration"}
@@ -29,7 +31,7 @@ class TeacherSums:
 
 
 def teacher_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:
-    """Names of the gates of `audit_teacher` and what they demand."""
+    """Names of the gates of `judge_teacher_labels` and what they demand."""
     rules = {"labels_valid": "Labels are in [0, 1], one a row, and none is missing for what its stage scored."}
     for task in cascade.tasks_taught(teacher):
         rules[f"{task}_calibrated_on_withheld_impressions"] = f"{task}: the teacher agrees with withheld labels."
@@ -56,76 +58,73 @@ def teacher_sums(
     agreement = {}
     for task in cascade.tasks_taught(teacher):
         labelled = rows.filter(pl.col(task).is_not_null())
-        explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | (teacher.kind == "logged")))
+        explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | teacher.logged))
         for where, chosen in (("withheld_impressions", labelled.filter("withheld")), ("exploration", explored)):
-            prediction, label = chosen[f"{task}_prediction"].to_numpy(), chosen[task].to_numpy()
+            prediction, label = chosen[label_column(task)].to_numpy(), chosen[task].to_numpy()
             agreement[task, where] = Agreement.of(prediction, label)
     return TeacherSums(LabelCounts.of(labels, shown.select(KEYS)), agreement)
 
 
-def audit_teacher(cascade: Cascade, teacher: Teacher, seen: TeacherSums) -> list[GateResult]:
+def judge_teacher_labels(cascade: Cascade, teacher: Teacher, sums: TeacherSums) -> list[GateResult]:
     """Judge a teacher's labels of a day, in the order of `teacher_rules`.
 
     The calibration of a teacher from another cascade, whose rates are its own, only tells: whether it may teach is for
     `teacher_evaluation.judge_against_constant`.
     """
-    results = [labels_valid(seen.labels)]
-    for (task, where), agreement in seen.agreement.items():
-        found = judge_teacher(cascade, task, f"{task}_calibrated_on_{where}", agreement, BOUNDS[where])
-        only_tells = teacher.kind == "cross_domain" and not agreement.not_finite
-        results.append(replace(found, severity="WARN") if only_tells else found)
+    results = [labels_valid(sums.labels)]
+    for (task, where), agreement in sums.agreement.items():
+        result = judge_teacher(cascade, task, f"{task}_calibrated_on_{where}", agreement, BOUNDS[where])
+        only_warns = teacher.foreign and not agreement.not_finite
+        results.append(replace(result, severity="WARN") if only_warns else result)
     return results
 
 
-# Below so few positive labels a calibration says little.
-POSITIVES_NEEDED = 100
-
-
-def judge_teacher(cascade: Cascade, task: str, gate: str, seen: Agreement, bounds: str) -> GateResult:
+def judge_teacher(cascade: Cascade, task: str, gate: str, agreement: Agreement, bounds: str) -> GateResult:
     """Calibration of a teacher against labels, within the cascade's `gates.<bounds>`.
 
     It fails only outside the bounds by more than two standard errors (of a Poisson count of positive labels), and
     blocks only from 100 positives on: with fewer, chance alone would stop the day. It only tells, too, for a task
     that is `delayed`. Predictions that are not all finite fail and block.
     """
-    if not seen.rows:
+    if not agreement.rows:
         return GateResult(gate, True, "not judged: the day has no such rows with a label", "WARN", {"rows": 0})
-    if seen.not_finite:
-        wrong = f"{seen.not_finite} of {seen.rows} predictions are not finite; retrain the teacher"
+    if agreement.not_finite:
+        wrong = f"{agreement.not_finite} of {agreement.rows} predictions are not finite; retrain the teacher"
         return GateResult(gate, False, wrong)
     lowest, highest = getattr(cascade.gates, bounds)
     delayed = cascade.task(task).delayed
-    error = math.sqrt(max(seen.positives, 1))
-    enough = max(seen.positives, seen.predicted) >= POSITIVES_NEEDED
+    positives, predicted = agreement.positives, agreement.predicted
+    error = math.sqrt(max(positives, 1))
+    enough = max(positives, predicted) >= TO_BLOCK_A_TEACHER
     return GateResult(
         name=gate,
-        passed=lowest * (seen.positives - 2 * error) <= seen.predicted <= highest * (seen.positives + 2 * error),
+        passed=lowest * (positives - 2 * error) <= predicted <= highest * (positives + 2 * error),
         severity="ERROR" if enough and not delayed else "WARN",
-        message=f"calibration {seen.calibration:.3f} on {seen.rows} rows: {seen.predicted:.1f} positive labels "
-        f"predicted, {seen.positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} "
+        message=f"calibration {agreement.calibration:.3f} on {agreement.rows} rows: {predicted:.1f} positive labels "
+        f"predicted, {positives:.0f} +- {error:.1f} seen; expected a calibration of {lowest} to {highest} "
         f"(gates.{bounds}) within two standard errors"
-        + ("" if enough else f"; fewer than {POSITIVES_NEEDED} cannot block")
+        + ("" if enough else f"; fewer than {TO_BLOCK_A_TEACHER} cannot block")
         + ("; labels of this task are delayed and cannot block" if delayed else ""),
         seen={
-            "calibration": finite(seen.calibration),
-            "predicted": seen.predicted,
-            "positive": seen.positives,
-            "rows": seen.rows,
+            "calibration": finite(agreement.calibration),
+            "predicted": predicted,
+            "positive": positives,
+            "rows": agreement.rows,
         },
     )
 
 
-def labels_valid(seen: LabelCounts) -> GateResult:
+def labels_valid(counts: LabelCounts) -> GateResult:
     """That a teacher's labels are finite, in [0, 1], one a row, and there for every shown row its stage scored."""
     return GateResult(
         name="labels_valid",
-        passed=not (seen.wrong or seen.repeated or seen.missing),
-        message=f"{seen.rows} rows: {seen.wrong} with a label that is not in [0, 1], {seen.repeated} repeated, "
-        f"{seen.missing} of {seen.scored} shown rows without one; expected 0 of each",
+        passed=not (counts.wrong or counts.repeated or counts.missing),
+        message=f"{counts.rows} rows: {counts.wrong} with a label that is not in [0, 1], {counts.repeated} repeated, "
+        f"{counts.missing} of {counts.scored} shown rows without one; expected 0 of each",
         seen={
-            "rows": seen.rows,
-            "not_in_unit_interval": seen.wrong,
-            "repeated": seen.repeated,
-            "missing": seen.missing,
+            "rows": counts.rows,
+            "not_in_unit_interval": counts.wrong,
+            "repeated": counts.repeated,
+            "missing": counts.missing,
         },
     )

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from ukdsl_assets.declaration.columns import CD, label_column
 from ukdsl_assets.learning.teachers.trained import Fitted, predict
 from ukdsl_assets.learning.training.rows import Reader
 
@@ -19,11 +20,11 @@ def labelled_on_the_fly(read: Reader, teacher: Fitted, task: str, threads: int) 
 
     def labelled() -> pl.DataFrame:
         rows = read()
-        considered = (rows["domain"] == "CD").to_numpy()
+        considered = (rows["domain"] == CD).to_numpy()
         target = rows["target"].to_numpy().copy()
         if considered.any():
-            said = predict(teacher, rows.filter(considered), threads)
-            target[considered] = said[f"{task}_prediction"].to_numpy()
+            predictions = predict(teacher, rows.filter(considered), threads)
+            target[considered] = predictions[label_column(task)].to_numpy()
         return rows.with_columns(target=pl.Series(target))
 
     return labelled

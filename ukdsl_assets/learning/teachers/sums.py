@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-KEYS = ["request_id", "candidate_id"]
+from ukdsl_assets.declaration.columns import KEYS
 
 
 @dataclass(frozen=True)

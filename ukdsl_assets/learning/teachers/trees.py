@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
@@ -94,14 +95,14 @@ def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> 
     """Labels of every task: request_id, candidate_id and Float32 `<task>_prediction` in (0, 1), in the rows' order."""
     matrix, _, _ = feature_matrix(fitted.features, fitted.codes, rows)
     predictions = {
-        f"{task}_prediction": np.asarray(booster_of(text).predict(matrix, num_threads=threads), np.float32)
+        label_column(task): np.asarray(booster_of(text).predict(matrix, num_threads=threads), np.float32)
         for task, text in fitted.models.items()
     }
-    return rows.select("request_id", "candidate_id").with_columns(**{k: pl.Series(v) for k, v in predictions.items()})
+    return rows.select(KEYS).with_columns(**{k: pl.Series(v) for k, v in predictions.items()})
 
 
 def as_checkpoint(fitted: FittedTeacher) -> dict[str, Any]:
-    """Everything but the models' text, as JSON values and columns of ids (see `lake.arrays`)."""
+    """Everything but the models' text, as JSON values and columns of ids (see `lake.checkpoints.arrays`)."""
     return {
         "codes": dict(fitted.codes),
         "features": [feature.model_dump(mode="json") for feature in fitted.features],

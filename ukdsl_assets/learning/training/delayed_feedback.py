@@ -16,13 +16,13 @@ from ukdsl_assets.declaration.cascade import Cascade
 DELAY_DAYS = 28
 
 
-def told_as_seen(cascade: Cascade, tasks: Iterable[str]) -> dict[str, str]:
+def labels_as_seen_messages(cascade: Cascade, tasks: Iterable[str]) -> dict[str, str]:
     """What to know of a model that learns fresh labels of delayed tasks as they are, under `labels`; empty if none."""
     delayed = [name for name in tasks if cascade.task(name).delayed]
     if not delayed:
         return {}
-    told = "as seen, not corrected: labels that are yet to come count as 0, so what it predicts for them is too low"
-    return {"labels": f"{', '.join(delayed)}: {told}"}
+    message = "as seen, not corrected: labels that are yet to come count as 0, so what it predicts for them is too low"
+    return {"labels": f"{', '.join(delayed)}: {message}"}
 
 
 def newest_closed_day(known_until: datetime, day: date, window: timedelta) -> date:
@@ -30,7 +30,7 @@ def newest_closed_day(known_until: datetime, day: date, window: timedelta) -> da
     return min(day, (known_until - window).date() - timedelta(days=1))
 
 
-def share_seen(delays: NDArray[np.float64], elapsed: NDArray[np.float64], window: timedelta) -> NDArray[np.float64]:
+def share_observed(delays: NDArray[np.float64], elapsed: NDArray[np.float64], window: timedelta) -> NDArray[np.float64]:
     """Estimated probability F(elapsed), float64 [rows] in (0, 1], that a label that will be positive already is.
 
     (1 + delays <= elapsed) / (1 + delays), never 0; 1 once the window has closed, and everywhere without any delays.
@@ -40,12 +40,12 @@ def share_seen(delays: NDArray[np.float64], elapsed: NDArray[np.float64], window
             whose windows are open are too short, since the long ones are yet to come.
         elapsed: seconds from request to the moment at which labels were read, float [rows].
     """
-    seen = (1 + np.searchsorted(np.sort(delays), elapsed, side="right")) / (1 + len(delays))
-    return np.where(elapsed >= window.total_seconds(), 1.0, seen)
+    share = (1 + np.searchsorted(np.sort(delays), elapsed, side="right")) / (1 + len(delays))
+    return np.where(elapsed >= window.total_seconds(), 1.0, share)
 
 
 def with_label_factor(rows: pl.DataFrame, delays: NDArray[np.float64], window: timedelta) -> pl.DataFrame:
-    """The rows with Float32 `label_factor`: 1 / share_seen for labels (`known_until` is not null), 1 for others.
+    """The rows with Float32 `label_factor`: 1 / share_observed for labels (`known_until` is not null), 1 for others.
 
     Let y be the final label, s whether it was seen by now, F(e) = P(s = 1 | y = 1), which depends on the elapsed time e
     alone if delays do not depend on the features. Then E[y s / F(e) | x] = E[y | x]: an importance weight of 1 / F(e)
@@ -55,10 +55,10 @@ def with_label_factor(rows: pl.DataFrame, delays: NDArray[np.float64], window: t
     Shift Correction in Predicting Conversion Rates under Delayed Feedback, WWW 2020, weight both sides by models.)
 
     Args:
-        rows: requested_at and known_until; delays, window: as in `share_seen`.
+        rows: requested_at and known_until; delays, window: as in `share_observed`.
     """
     elapsed = (rows["known_until"] - rows["requested_at"]).dt.total_microseconds().fill_null(0).to_numpy() / 1e6
-    factor = pl.Series((1 / share_seen(delays, elapsed, window)).astype(np.float32))
+    factor = pl.Series((1 / share_observed(delays, elapsed, window)).astype(np.float32))
     return rows.with_columns(
         label_factor=pl.when(pl.col("known_until").is_null()).then(1.0).otherwise(factor).cast(pl.Float32)
     )

@@ -7,12 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.gates import GateResult
+from ukdsl_assets.learning.features.encoding import EMBEDDING
 from ukdsl_assets.learning.training.requests_read import RequestsRead
 
+# Rows that a reloaded checkpoint is compared on: enough for every head, id and pooling, few enough to cost nothing.
+COMPARED_ROWS = 4096
+# Name of each gate -> what it demands.
+RULES = {
+    "parameters_finite": "Every parameter is a finite number.",
+    "reloads_to_the_same_predictions": "The checkpoint read back predicts the same, bit by bit.",
+    "no_withheld_request_in_training": "None of the requests trained on is withheld.",
+    "serves_the_main_task_alone": "The checkpoint's layers are the baseline's, no more.",
+}
 
-def no_withheld_request(seen: Iterable[RequestsRead]) -> GateResult:
+
+def no_withheld_request(read_of_shards: Iterable[RequestsRead]) -> GateResult:
     """That none of the requests of the shards that a trainer read is withheld."""
-    read = sum(seen, RequestsRead())
+    read = sum(read_of_shards, RequestsRead())
     return GateResult(
         name="no_withheld_request_in_training",
         passed=not read.withheld,
@@ -44,14 +55,14 @@ def serves_the_main_task_alone(
         tensors: of the checkpoint; `embedding.weight`, a row for each id seen in training, has no bound.
         baseline: name -> shape of every layer.
     """
-    seen = {name: value.shape for name, value in tensors.items() if name != "embedding.weight"}
-    wrong = sorted(name for name in seen.keys() | baseline.keys() if seen.get(name) != baseline.get(name))
-    size = sum(math.prod(shape) for shape in seen.values())
+    shapes = {name: value.shape for name, value in tensors.items() if name != EMBEDDING}
+    wrong = sorted(name for name in shapes.keys() | baseline.keys() if shapes.get(name) != baseline.get(name))
+    size = sum(math.prod(shape) for shape in shapes.values())
     expected = sum(math.prod(shape) for shape in baseline.values())
     return GateResult(
         name="serves_the_main_task_alone",
         passed=not wrong,
-        message=f"{size} parameters in {len(seen)} layers; expected the baseline's {expected} in {len(baseline)}; "
+        message=f"{size} parameters in {len(shapes)} layers; expected the baseline's {expected} in {len(baseline)}; "
         f"different: {', '.join(wrong) or 'none'}",
         seen={"parameters": size, "baseline": expected},
     )

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ukdsl_assets.declaration.columns import CD, IMP, REPRESENTATION, TARGET, label_column
 from ukdsl_assets.declaration.students import Student
-
-# Columns of teacher_augmented.
-TARGET, REPRESENTATION = "target", "representation"
 
 
 @dataclass(frozen=True)
@@ -37,20 +35,20 @@ def outputs_of(student: Student, heads: Sequence[str], baseline: bool, width: in
     """
     tasks = () if baseline else student.teacher_tasks
     both = len(heads) == 1 and not tasks
-    served = [Output("head", TARGET, ("IMP", "CD") if both else ("IMP",))]
-    served += [Output("head", TARGET, ("CD",)) for _ in heads[1:]]
-    labels = [Output("label", task, ("IMP",)) for task in student.label_tasks]
+    served = [Output("head", TARGET, (IMP, CD) if both else (IMP,))]
+    served += [Output("head", TARGET, (CD,)) for _ in heads[1:]]
+    labels = [Output("label", task, (IMP,)) for task in student.label_tasks]
     taught = []
     for task in tasks:
         if task == "dependent":
-            taught.append(Output("dependent", TARGET, ("CD",)))
+            taught.append(Output("dependent", TARGET, (CD,)))
         elif task == "auxiliary":
-            taught += [Output("auxiliary", taught_column(student, name), ("CD",)) for name in student.taught_tasks]
+            taught += [Output("auxiliary", taught_column(student, name), (CD,)) for name in student.taught_tasks]
         else:
-            taught.append(Output("representation", REPRESENTATION, ("CD",), width))
+            taught.append(Output("representation", REPRESENTATION, (CD,), width))
     return (*served, *labels, *taught)
 
 
 def taught_column(student: Student, task: str) -> str:
     """Column of teacher_augmented with the teacher's label for a task: `target` for the student's own."""
-    return TARGET if task == student.task else f"{task}_prediction"
+    return TARGET if task == student.task else label_column(task)

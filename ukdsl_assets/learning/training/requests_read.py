@@ -32,15 +32,15 @@ class RequestsRead:
         return RequestsRead(self.requests + other.requests, self.withheld + other.withheld, examples)
 
 
-def recorded(readers: Sequence[Reader], share: float, seen: MutableMapping[int, RequestsRead]) -> list[Reader]:
-    """The readers, which note under their place in `seen` what they found when they were first read."""
+def recorded(readers: Sequence[Reader], share: float, records: MutableMapping[int, RequestsRead]) -> list[Reader]:
+    """The readers, which note the requests they read under their place in `records`, when they are first read."""
 
     def recording(place: int, read: Reader) -> Reader:
         def rows() -> pl.DataFrame:
-            found = read()
-            if place not in seen:
-                seen[place] = RequestsRead.of(found["request_id"], share)
-            return found
+            frame = read()
+            if place not in records:
+                records[place] = RequestsRead.of(frame["request_id"], share)
+            return frame
 
         return rows
 

@@ -13,12 +13,16 @@ from ukdsl_assets.gates import GateResult
 from ukdsl_assets.logs.by_shard import by_shard
 from ukdsl_assets.logs.contract import DayOfLogs, LogName
 from ukdsl_assets.logs.gates.drift import volume
-from ukdsl_assets.logs.gates.rows import CANDIDATE_LOG_GATES, EVENT_LOG_GATES, CandidateLogAudit, EventLogAudit
-from ukdsl_assets.logs.source import FileSource, Source
+from ukdsl_assets.logs.gates.rows import CANDIDATE_LOG_RULES, EVENT_LOG_RULES, CandidateLogGates, EventLogGates
+from ukdsl_assets.logs.source import FileSource, LogSource
 
-GATES: dict[LogName, tuple[str, ...]] = {
-    "candidate_log": (*CANDIDATE_LOG_GATES, "volume_near_trailing_median"),
-    "event_log": EVENT_LOG_GATES,
+# Name of each gate of a log -> what it demands.
+RULES: dict[LogName, dict[str, str]] = {
+    "candidate_log": {
+        **CANDIDATE_LOG_RULES,
+        "volume_near_trailing_median": "The day has about as many rows as the days of the week before.",
+    },
+    "event_log": EVENT_LOG_RULES,
 }
 Keep = Callable[[DayOfLogs], None]
 
@@ -38,7 +42,7 @@ class Judged:
 
 
 def read_and_judge(
-    source: Source,
+    source: LogSource,
     cascade: Cascade,
     day: date,
     trailing_rows: Sequence[int],
@@ -73,7 +77,7 @@ def judge_shards(
     shards: Iterable[DayOfLogs],
     trailing_rows: Sequence[int],
     keep: Keep | None = None,
-    source: Source | None = None,
+    source: LogSource | None = None,
 ) -> Judged:
     """Verdicts on logs that come in shards: whole requests, in the contract's order.
 
@@ -82,7 +86,7 @@ def judge_shards(
         keep: is given each shard.
         source: where the logs came from; if it has files, messages name those of the rows that they show.
     """
-    candidates, events = CandidateLogAudit(cascade, day), EventLogAudit(cascade, day)
+    candidates, events = CandidateLogGates(cascade, day), EventLogGates(cascade, day)
     rows: dict[str, int] = {"candidate_log": 0, "event_log": 0}
     for logs in shards:
         candidates.add(logs.candidate_log)
@@ -106,5 +110,5 @@ def _unread(log: LogName, error: LogsError) -> list[GateResult]:
     wrong = error.log
     reason = f"{log}: not judged, because {wrong} could not be read; mend that first"
     return [
-        GateResult(gate, False, str(error) if (log, gate) == (wrong, "contract") else reason) for gate in GATES[log]
+        GateResult(gate, False, str(error) if (log, gate) == (wrong, "contract") else reason) for gate in RULES[log]
     ]

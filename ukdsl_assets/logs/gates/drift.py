@@ -28,8 +28,8 @@ def volume(cascade: Cascade, rows_today: int, trailing_rows: Sequence[int]) -> G
         f"{cascade.name}: rows {rows_today:,} is {ratio:.3g} of the median {middle:,.6g} of {len(trailing_rows)} "
         f"earlier day(s), expected {lowest:g} to {highest:g}"
     )
-    seen = {"today": rows_today, "median": middle, "trailing_days": len(trailing_rows)}
-    return GateResult(gate, passed, message + ("" if passed else FIX), seen=seen)
+    figures = {"today": rows_today, "median": middle, "trailing_days": len(trailing_rows)}
+    return GateResult(gate, passed, message + ("" if passed else FIX), seen=figures)
 
 
 def label_rate(
@@ -65,9 +65,9 @@ def label_rate(
         f"{cascade.name}: {what} against the median {middle:.4g} of {len(known)} earlier day(s); expected "
         f"{fewest:,.0f} to {most:,.0f} positive labels ({lowest:g} to {highest:g} times), at two standard errors"
     )
-    seen = {"today": rate, "median": middle, "trailing_days": len(known)}
+    figures = {"today": rate, "median": middle, "trailing_days": len(known)}
     severity: Literal["ERROR", "WARN"] = "WARN" if cascade.task(task).delayed else "ERROR"
-    return GateResult(gate, passed, message + ("" if passed else FIX), severity, seen)
+    return GateResult(gate, passed, message + ("" if passed else FIX), severity, figures)
 
 
 def _without_comparison(cascade: Cascade, gate: str, what: str, today: float) -> GateResult:

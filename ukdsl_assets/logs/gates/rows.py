@@ -1,6 +1,6 @@
 """The gates that one day of logs must pass before it is published. All are ERROR: a log that fails is not used.
 
-Every rule is about rows of one request, so that a day is judged shard by shard: an audit is given one after the other.
+Every rule is about rows of one request, so that a day is judged shard by shard, one after the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import prediction_column
+from ukdsl_assets.declaration.columns import KEYS, prediction_column
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.logs.by_shard import in_order
 from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.logs.gates.tally import Locate, Tally
 from ukdsl_assets.logs.rules import (
-    CANDIDATE_KEYS,
     Rule,
     candidate_log_rules,
     constant_columns,
@@ -26,11 +25,20 @@ from ukdsl_assets.logs.rules import (
     varies_in_sorted,
 )
 
-CANDIDATE_LOG_GATES = ("contract", "keys_unique", "probabilities_valid", "late_stage_present")
-EVENT_LOG_GATES = ("contract", "events_have_candidates")
+# Name of each gate -> what it demands, in the order of the verdicts.
+CANDIDATE_LOG_RULES = {
+    "contract": "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
+    "keys_unique": "One row per request and candidate.",
+    "probabilities_valid": "Predictions and audit columns are finite and in [0, 1].",
+    "late_stage_present": "The deepest stage that logs predictions has scored candidates of most requests.",
+}
+EVENT_LOG_RULES = {
+    "contract": "Columns, types and event names are those of the contract; no event comes before its request.",
+    "events_have_candidates": "Every event belongs to a candidate that was shown.",
+}
 
 
-def audit_candidate_log(
+def judge_candidate_log(
     cascade: Cascade, day: date, frame: pl.DataFrame, locate: Locate | None = None
 ) -> list[GateResult]:
     """Judge a day's candidate log that is in memory as a whole.
@@ -43,15 +51,15 @@ def audit_candidate_log(
             candidate_id) that messages show.
 
     Returns:
-        The CANDIDATE_LOG_GATES in their order. An empty day fails `contract`. If columns are missing or of a wrong
-        type, the other gates fail as not judged.
+        The gates of CANDIDATE_LOG_RULES in their order. An empty day fails `contract`. If columns are missing or of a
+        wrong type, the other gates fail as not judged.
     """
-    audit = CandidateLogAudit(cascade, day)
-    audit.add(in_order(frame, CANDIDATE_ORDER))
-    return audit.results(locate)
+    gates = CandidateLogGates(cascade, day)
+    gates.add(in_order(frame, CANDIDATE_ORDER))
+    return gates.results(locate)
 
 
-def audit_event_log(
+def judge_event_log(
     cascade: Cascade,
     day: date,
     event_log: pl.DataFrame,
@@ -61,18 +69,18 @@ def audit_event_log(
     """Judge a day's event log against the candidate log of the same day, both in memory and in any order.
 
     Args:
-        locate: as for `audit_candidate_log`; the keys are (request_id, candidate_id, event).
+        locate: as for `judge_candidate_log`; the keys are (request_id, candidate_id, event).
 
     Returns:
-        The EVENT_LOG_GATES in their order. An empty event log passes. If columns of either log that are needed are
+        The gates of EVENT_LOG_RULES in their order. An empty event log passes. If needed columns of either log are
         missing or of a wrong type, gates fail as not judged.
     """
-    audit = EventLogAudit(cascade, day)
-    audit.add(event_log, candidate_log)
-    return audit.results(locate)
+    gates = EventLogGates(cascade, day)
+    gates.add(event_log, candidate_log)
+    return gates.results(locate)
 
 
-class CandidateLogAudit:
+class CandidateLogGates:
     """Judges a candidate log that is given in shards: whole requests, in the contract's order."""
 
     def __init__(self, cascade: Cascade, day: date) -> None:
@@ -102,13 +110,13 @@ class CandidateLogAudit:
         self._requests, self._late = self._requests + requests, self._late + late
 
     def results(self, locate: Locate | None = None) -> list[GateResult]:
-        """The verdicts on all shards; as `audit_candidate_log`."""
+        """The verdicts on all shards; as `judge_candidate_log`."""
         problem = self._problem
         if not problem and not self._tally.rows:
             problem = "0 rows, expected at least one; see whether the day's logging ran"
         if problem:
-            return _not_judged(self._where, problem, CANDIDATE_LOG_GATES)
-        judged = self._tally.verdicts(self._where, CANDIDATE_LOG_GATES[:-1], CANDIDATE_KEYS, locate)
+            return _not_judged(self._where, problem, [*CANDIDATE_LOG_RULES])
+        judged = self._tally.verdicts(self._where, [*CANDIDATE_LOG_RULES][:-1], KEYS, locate)
         return [*judged, self._late_stage_present()]
 
     @property
@@ -133,19 +141,17 @@ class CandidateLogAudit:
         )
         if share < least:
             message += f"; see whether {', '.join(self._late_columns)} are logged for every request that {stage} ranks"
-        seen = {"share": share, "requests": self._requests, "expected": least}
-        return GateResult(gate, share >= least, message, seen=seen)
+        figures = {"share": share, "requests": self._requests, "expected": least}
+        return GateResult(gate, share >= least, message, seen=figures)
 
 
-class EventLogAudit:
+class EventLogGates:
     """Judges an event log that is given in shards, each beside the same requests' candidates."""
 
     def __init__(self, cascade: Cascade, day: date) -> None:
         self._where = f"event_log of {cascade.name}, {day}"
         self._dtypes = event_log_dtypes(cascade)
-        self._needed = {
-            name: candidate_log_dtypes(cascade)[name] for name in (*CANDIDATE_KEYS, "requested_at", "shown")
-        }
+        self._needed = {name: candidate_log_dtypes(cascade)[name] for name in (*KEYS, "requested_at", "shown")}
         rules = [
             *no_nulls([column for column in self._dtypes if column not in nullable_columns(cascade)]),
             *event_log_rules(cascade),
@@ -175,25 +181,25 @@ class EventLogAudit:
             self._problem = f"its candidate_log: {problem}"
         if self._problem or event_log.is_empty():
             return
-        shown = candidates.lazy().filter("shown").drop("shown").unique(CANDIDATE_KEYS)
-        joined = event_log.lazy().join(shown, on=CANDIDATE_KEYS, how="left", maintain_order="left")
+        shown = candidates.lazy().filter("shown").drop("shown").unique(KEYS)
+        joined = event_log.lazy().join(shown, on=KEYS, how="left", maintain_order="left")
         self._tally.add(joined.collect())
 
     def results(self, locate: Locate | None = None) -> list[GateResult]:
-        """The verdicts on all shards; as `audit_event_log`."""
+        """The verdicts on all shards; as `judge_event_log`."""
         if self._problem:
-            return _not_judged(self._where, self._problem, EVENT_LOG_GATES)
-        return self._tally.verdicts(self._where, EVENT_LOG_GATES, (*CANDIDATE_KEYS, "event"), locate)
+            return _not_judged(self._where, self._problem, [*EVENT_LOG_RULES])
+        return self._tally.verdicts(self._where, [*EVENT_LOG_RULES], (*KEYS, "event"), locate)
 
 
 def _wrong_columns(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType]) -> str:
     """What is wrong with a frame's columns, empty if nothing."""
     problems = [f"column `{name}` ({dtype}) is missing" for name, dtype in dtypes.items() if name not in frame.columns]
-    for name, seen in frame.schema.items():
+    for name, dtype in frame.schema.items():
         if name not in dtypes:
             problems.append(f"column `{name}` is not declared")
-        elif seen != dtypes[name]:
-            problems.append(f"column `{name}` is {seen}, expected {dtypes[name]}")
+        elif dtype != dtypes[name]:
+            problems.append(f"column `{name}` is {dtype}, expected {dtypes[name]}")
     return "; ".join(problems) + "; bring the frame to the declared columns with `conform`" if problems else ""
 
 

@@ -32,11 +32,11 @@ class Tally:
         self.rows += frame.height
         counted = pl.collect_all(_about(rule, frame).select(rule.bad.sum()) for rule in self._rules)
         broken = {place: count.item() for place, count in enumerate(counted) if count.item()}
-        found = pl.collect_all(
+        examples = pl.collect_all(
             _about(self._rules[place], frame).filter(self._rules[place].bad).select(self._order).head(SHOWN_KEYS)
             for place in broken
         )
-        for (place, count), example in zip(broken.items(), found, strict=True):
+        for (place, count), example in zip(broken.items(), examples, strict=True):
             self._counts[place] += count
             self._examples[place] = self._first(self._examples.get(place), example)
 
@@ -55,29 +55,29 @@ class Tally:
         files = locate(pl.concat([example for _, example in broken]).unique()) if locate and broken else {}
         results = []
         for gate in gates:
-            seen: dict[str, Any] = {"rows": self.rows}
+            figures: dict[str, Any] = {"rows": self.rows}
             messages = []
             for place, example in broken:
                 rule = self._rules[place]
                 if rule.gate == gate:
-                    seen[f"{rule.column}: {rule.expected}"] = self._counts[place]
-                    messages.append(_told(rule, self._counts[place], self.rows, example, files))
+                    figures[f"{rule.column}: {rule.expected}"] = self._counts[place]
+                    messages.append(_message(rule, self._counts[place], self.rows, example, files))
             kept = f"every rule holds on {self.rows:,} rows"
-            results.append(GateResult(gate, not messages, f"{where}: {'; '.join(messages) or kept}", seen=seen))
+            results.append(GateResult(gate, not messages, f"{where}: {'; '.join(messages) or kept}", seen=figures))
         return results
 
-    def _first(self, before: pl.DataFrame | None, found: pl.DataFrame) -> pl.DataFrame:
+    def _first(self, before: pl.DataFrame | None, added: pl.DataFrame) -> pl.DataFrame:
         """The first rows of both, in the log's order: that of all parts together."""
         if before is None:
-            return found
-        return pl.concat([before, found]).sort(self._order, maintain_order=True).head(SHOWN_KEYS)
+            return added
+        return pl.concat([before, added]).sort(self._order, maintain_order=True).head(SHOWN_KEYS)
 
 
 def _about(rule: Rule, frame: pl.DataFrame) -> pl.LazyFrame:
     return frame.lazy() if rule.among is None else frame.lazy().filter(rule.among)
 
 
-def _told(
+def _message(
     rule: Rule, count: int, rows: int, example: pl.DataFrame, files: Mapping[tuple[Any, ...], Sequence[str]]
 ) -> str:
     keys = example.rows()

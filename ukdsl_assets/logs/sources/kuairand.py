@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.sources import KuaiRandSource as Declaration
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.frames.conform import TIMESTAMP, conform
@@ -28,7 +29,7 @@ VIDEOS = "video_features_basic_pure.csv"
 KEYS_AT_ONCE = 4_000_000
 
 
-class KuaiRandSource:
+class KuaiRandReader:
     """Reads a day of KuaiRand-Pure; the same declaration and day give the same rows, whatever was read before."""
 
     def __init__(self, cascade: Cascade, folder: Path) -> None:
@@ -144,15 +145,15 @@ def draw_unshown(shown: pl.DataFrame, per_impression: int, seed: list[int]) -> p
     requests = shown.group_by("tab", "request_id", "user_id").agg(count=pl.len())
     for (tab,), in_tab in sorted(shown.partition_by("tab", as_dict=True).items()):
         videos, users = (np.unique(in_tab[column].to_numpy()) for column in ("video_id", "user_id"))
-        seen = np.zeros((len(users), len(videos)), dtype=bool)
-        seen[np.searchsorted(users, in_tab["user_id"]), np.searchsorted(videos, in_tab["video_id"])] = True
+        was_shown = np.zeros((len(users), len(videos)), dtype=bool)
+        was_shown[np.searchsorted(users, in_tab["user_id"]), np.searchsorted(videos, in_tab["video_id"])] = True
         alike = requests.filter(pl.col("tab") == tab).partition_by("count", as_dict=True)
         for (count,), group in sorted(alike.items()):
             wanted = min(count * per_impression, len(videos))
             for chunk in group.sort("request_id").iter_slices(max(1, KEYS_AT_ONCE // len(videos))):
                 # The videos with the smallest of independent random keys are a draw without replacement.
                 keys = random.random((chunk.height, len(videos)), dtype=np.float32)
-                keys[seen[np.searchsorted(users, chunk["user_id"])]] = 2.0
+                keys[was_shown[np.searchsorted(users, chunk["user_id"])]] = 2.0
                 chosen = np.argpartition(keys, wanted - 1, axis=1)[:, :wanted]
                 row, column = np.nonzero(np.take_along_axis(keys, chosen, axis=1) < 1.0)
                 parts.append(np.column_stack([chunk["request_id"].to_numpy()[row], videos[chosen[row, column]]]))
@@ -171,4 +172,4 @@ def _events(shown: pl.DataFrame) -> pl.DataFrame:
         )
         for event, mask in happened.items()
     )
-    return events.sort("request_id", "candidate_id", "occurred_at", "event")
+    return events.sort(*KEYS, "occurred_at", "event")

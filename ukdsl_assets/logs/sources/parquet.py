@@ -23,7 +23,7 @@ from ukdsl_assets.logs.by_shard import whole_day
 from ukdsl_assets.logs.contract import ROWS_AT_ONCE, DayOfLogs, LogName, candidate_log_dtypes, event_log_dtypes, reading
 
 
-class ParquetSource:
+class ParquetReader:
     """Reads `candidate_log/day=YYYY-MM-DD/*.parquet` and `event_log/day=YYYY-MM-DD/*.parquet` under `source.path`."""
 
     def __init__(self, cascade: Cascade) -> None:
@@ -55,7 +55,7 @@ class ParquetSource:
     def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
         """Slices of the candidate log's files, then of the event log's, in the contract's types.
 
-        Files come by name, rows in their order in the file. Values are for the audit to judge.
+        Files come by name, rows in their order in the file. Values are for the gates to judge.
 
         Raises:
             SourceError: the store cannot be reached, a folder or day is missing or holds no Parquet file, or a file
@@ -82,11 +82,11 @@ class ParquetSource:
         Raises:
             SourceError, ContractError: as `read`.
         """
-        found: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
+        files_of: dict[tuple[Any, ...], dict[str, None]] = defaultdict(dict)
         for where, held in self._slices(log, day, keys.columns):
             for key in keys.join(held, on=keys.columns, how="semi", nulls_equal=True).rows():
-                found[key][where] = None
-        return {key: list(files) for key, files in found.items()}
+                files_of[key][where] = None
+        return {key: list(files) for key, files in files_of.items()}
 
     def _slices(
         self, log: LogName, day: date, columns: Sequence[str] | None = None
@@ -157,7 +157,7 @@ def _on_disk(files: fsspec.AbstractFileSystem, name: str, where: str) -> Iterato
 
 @contextmanager
 def _readable(where: str) -> Iterator[None]:
-    """Turn what polars says against a file into SourceError."""
+    """Turn what polars raises on a file into SourceError."""
     try:
         with _reaching(where, "the store"):
             yield

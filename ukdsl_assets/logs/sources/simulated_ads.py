@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TASKS = {"click": ("click", None), "conversion": ("conversion", "click")}  # name: (event, given)
 
 
-class SimulatedSource:
+class SimulatedAdsReader:
     """Simulates the days of a cascade whose declaration asks for `source: {kind: simulated}`.
 
     A day's logs are a function of (seed, scale, day, as_of) alone, whatever other days were read before: the event log
@@ -181,8 +181,8 @@ def _differences(cascade: Cascade) -> list[str]:
             problems.append(f"features: unknown feature `{feature.name}`, expected some of {', '.join(FEATURES)}")
         elif feature.model_copy(update={"name": known.name, "cost": known.cost, "hash_buckets": None}) != known:
             expected = known.model_dump(exclude_none=True, exclude={"name", "cost"})
-            seen = feature.model_dump(exclude_none=True, exclude={"name", "cost"})
-            problems.append(f"features.{feature.name}: saw {seen}, expected {expected}")
+            actual = feature.model_dump(exclude_none=True, exclude={"name", "cost"})
+            problems.append(f"features.{feature.name}: saw {actual}, expected {expected}")
     return problems
 
 

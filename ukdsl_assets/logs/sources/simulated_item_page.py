@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.sources import SimulatedItemPageSource as Declaration
 from ukdsl_assets.errors import SourceError
@@ -40,7 +41,7 @@ FEATURES: dict[str, Feature] = {
 _STAGES, _TASKS = ("module_ranking",), {"click": ("click", None), "purchase": ("purchase", "click")}
 
 
-class SimulatedItemPageSource:
+class SimulatedItemPageReader:
     """Simulates the days of a cascade whose declaration asks for `source: {kind: simulated_item_page}`.
 
     Production shows a static configuration, but for a share of pages in random order. A day's logs are a function of
@@ -113,7 +114,7 @@ def candidate_rows(served: "ServedPages", day: int, midnight: datetime) -> pl.Da
     shown = slot.ravel() > 0
     explored = shown & np.repeat(served.explored, views.modules.shape[1])
     moments = np.repeat(views.microsecond, views.modules.shape[1])
-    return features_of(views, day).with_columns(
+    return view_features(views, day).with_columns(
         requested_at=_moments(midnight, moments),
         deepest_stage=pl.lit(_STAGES[0]),
         shown=pl.Series(shown),
@@ -123,7 +124,7 @@ def candidate_rows(served: "ServedPages", day: int, midnight: datetime) -> pl.Da
     )
 
 
-def features_of(views: "PageViews", day: int) -> pl.DataFrame:
+def view_features(views: "PageViews", day: int) -> pl.DataFrame:
     """Keys and features of every module of page views, [R * 12] rows; the slot, which nobody knows yet, is null."""
     count = views.modules.shape[1]
     of_page = {
@@ -173,7 +174,7 @@ def _events(served: "ServedPages", day: int, midnight: datetime, until: datetime
         )
     ]
     events = pl.concat(frames).filter(pl.col("occurred_at") < until)
-    return events.sort("request_id", "candidate_id", "occurred_at", "event")
+    return events.sort(*KEYS, "occurred_at", "event")
 
 
 def _moments(midnight: datetime, microsecond: np.ndarray) -> pl.Series:
@@ -196,6 +197,6 @@ def _differences(cascade: Cascade) -> list[str]:
         if known is None:
             problems.append(f"features: unknown feature `{feature.name}`, expected some of {', '.join(FEATURES)}")
         elif feature.model_copy(update={"cost": known.cost}) != known:
-            seen, expected = (f.model_dump(exclude_defaults=True, exclude={"name", "cost"}) for f in (feature, known))
-            problems.append(f"features.{feature.name}: saw {seen}, expected {expected}")
+            actual, expected = (f.model_dump(exclude_defaults=True, exclude={"name", "cost"}) for f in (feature, known))
+            problems.append(f"features.{feature.name}: saw {actual}, expected {expected}")
     return problems

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.learning.metrics.calibration import row_entropy
-from ukdsl_assets.selection.importance.in_threads import EVERY_SECONDS, Tell
+from ukdsl_assets.selection.importance.in_threads import Log
 from ukdsl_assets.selection.importance.sample import Changes, Sample
+from ukdsl_assets.settings import PROGRESS_EVERY_SECONDS
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -19,27 +20,27 @@ def permuted_one_by_one(
     columns: Columns,
     groups: Mapping[str, Sequence[str]],
     sample: Sample,
-    tell: Tell | None = None,
+    log: Log | None = None,
 ) -> tuple[Changes, NDArray[np.float64]]:
     """What each group's permutation changes, and each row's cross entropy without one, float64 [rows].
 
     Args:
-        predict: columns as given -> probabilities [rows]. tell: gets a line of progress now and then.
+        predict: columns as given -> probabilities [rows]. log: gets a line of progress now and then.
     """
     changes = Changes.none(len(groups), sample)
     if not len(sample.target):
         return changes, np.zeros(0)
     entropy = row_entropy(np.asarray(predict(columns), np.float64), sample.target)
-    started = last_told = time.monotonic()
+    started = last_logged = time.monotonic()
     for group, (name, names) in enumerate(groups.items()):
         for repeat, donors in enumerate(sample.donors):
             permuted = {name: column[donors] if name in names else column for name, column in columns.items()}
             after = row_entropy(np.asarray(predict(permuted), np.float64), sample.target)
             changes.count(group, repeat, sample, sample.weight * (after - entropy))
         now = time.monotonic()
-        if tell is not None and now - last_told >= EVERY_SECONDS:
-            last_told = now
+        if log is not None and now - last_logged >= PROGRESS_EVERY_SECONDS:
+            last_logged = now
             rate = (group + 1) / (now - started)
             left = (len(groups) - group - 1) / rate
-            tell(f"importance of {name}: {group + 1} of {len(groups)} groups, {rate:.2f} a second, {left:.0f} s left")
+            log(f"importance of {name}: {group + 1} of {len(groups)} groups, {rate:.2f} a second, {left:.0f} s left")
     return changes, entropy

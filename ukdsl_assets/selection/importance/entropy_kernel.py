@@ -14,7 +14,7 @@ LIMIT = math.log((1 - CLIP) / CLIP)
 
 @njit(cache=True, nogil=True)
 def entropy_of(logit: float, target: float) -> float:
-    """Cross entropy of one row in nats; as `learning.metrics.row_entropy` of the logit's sigmoid."""
+    """Cross entropy of one row in nats; as `learning.metrics.calibration.row_entropy` of the logit's sigmoid."""
     if logit > LIMIT:
         logit = LIMIT
     elif logit < -LIMIT:

@@ -43,12 +43,12 @@ def expected_changes(
     for value, donor in enumerate(first):
         having = np.bincount(sample.cluster[number == value], minlength=sample.clusters)
         share = having.sum() / rows
-        found = changes_of(replace(sample, donors=np.full((1, rows), donor, np.int32)))
-        total = found.of_repeat[0, 0]
+        changes = changes_of(replace(sample, donors=np.full((1, rows), donor, np.int32)))
+        total = changes.of_repeat[0, 0]
         # All rows took from the one donor; its role as a giver is shared by all rows that have its value.
-        found.of_cluster[0, sample.cluster[donor]] -= total
+        changes.of_cluster[0, sample.cluster[donor]] -= total
         expected.of_repeat += share * total
-        expected.of_cluster[0] += share * found.of_cluster[0] + total * having / rows
+        expected.of_cluster[0] += share * changes.of_cluster[0] + total * having / rows
     # What is summed over repeats elsewhere is divided by their number later.
     expected.of_cluster *= len(sample.donors)
     return expected

@@ -17,7 +17,7 @@ from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.any_predictor import Columns, permuted_one_by_one
 from ukdsl_assets.selection.importance.expectation import distinct_rows, expected_changes
-from ukdsl_assets.selection.importance.in_threads import Tell
+from ukdsl_assets.selection.importance.in_threads import Log
 from ukdsl_assets.selection.importance.sample import Changes, Sample, sample_of, standard_errors
 from ukdsl_assets.selection.importance.student_backends import student_changes
 from ukdsl_assets.selection.importance.student_columns import row_features
@@ -29,7 +29,7 @@ class Importance:
 
     names: of the groups, in the order given. per_repeat: float64 [groups, repeats], NE(permuted) - NE(base).
     base: NE without permutation. rows: how many were used.
-    standard_error: float64 [groups], of `score`; see `selection.sample.standard_errors` for what it covers.
+    standard_error: float64 [groups], of `score`; see `sample.standard_errors` for what it covers.
     """
 
     names: tuple[str, ...]
@@ -87,7 +87,7 @@ def student_importance(
     seed: int = 0,
     threads: int = 1,
     exact_values: int = 0,
-    tell: Tell | None = None,
+    log: Log | None = None,
 ) -> Importance:
     """Importance of a student's features on rows of `teacher_augmented`, by the fastest exact way.
 
@@ -99,7 +99,7 @@ def student_importance(
         threads: the result is the same, bit by bit, whatever their number.
         exact_values: groups of at most so many distinct (combinations of) values get the exact mean over all donors,
             in one pass a value, as the figure of every repeat.
-        tell: gets a line of progress now and then, and one when a kernel is compiled (once a machine).
+        log: gets a line of progress now and then, and one when a kernel is compiled (once a machine).
 
     Returns:
         NaN as in `importance_of`.
@@ -107,6 +107,21 @@ def student_importance(
     Raises:
         SelectionError: for an unknown head or feature, or an empty group.
         TrainingError: if a request's rows are scattered over the frame.
+
+    Example, where `lake` has a released student and `rows` are withheld rows of its teacher_augmented:
+
+        >>> from pathlib import Path
+        >>> import ukdsl_assets
+        >>> shipped = Path(ukdsl_assets.__file__).parent / "cascades"
+        >>> cascade = ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml")
+        >>> student = ukdsl_assets.load_student(cascade, "pre_ranking_click", lake=lake)
+        >>> groups = {"ad": ["ad"], "hour": ["hour"], "both": ["ad", "hour"]}
+        >>> importance = ukdsl_assets.student_importance(student, rows, groups, head="consideration", repeats=2)
+        >>> importance.names, importance.per_repeat.shape
+        (('ad', 'hour', 'both'), (3, 2))
+        >>> ad, hour, both = importance.score
+        >>> bool(ad > 10 * abs(hour))
+        True
     """
     if head not in fitted.heads:
         raise SelectionError(f"head: the student has {' and '.join(fitted.heads)}, saw {head!r}; name one of them")
@@ -114,10 +129,10 @@ def student_importance(
     check_groups(groups, features.columns)
     target, weight = (rows[name].to_numpy() for name in ("target", "weight"))
     sample = sample_of(target, weight, features.request, repeats, seed)
-    changes, entropy = student_changes(fitted, features, groups, head, sample, threads, tell)
+    changes, entropy = student_changes(fitted, features, groups, head, sample, threads, log)
 
     def alone(name: str, single: Sample) -> Changes:
-        return student_changes(fitted, features, {name: groups[name]}, head, single, threads, tell)[0]
+        return student_changes(fitted, features, {name: groups[name]}, head, single, threads, log)[0]
 
     for place, (name, members) in enumerate(groups.items()):
         few = distinct_rows([features.columns[member] for member in members], exact_values) if exact_values else None

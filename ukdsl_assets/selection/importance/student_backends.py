@@ -7,22 +7,22 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.any_predictor import permuted_one_by_one
-from ukdsl_assets.selection.importance.in_threads import Tell
+from ukdsl_assets.selection.importance.in_threads import Log
 from ukdsl_assets.selection.importance.sample import Changes, Sample
 from ukdsl_assets.selection.importance.student_columns import RowFeatures, row_predictor
 from ukdsl_assets.selection.importance.trees.layout import UnsupportedTreesError
 
-Groups = Mapping[str, Sequence[str]]
+FeatureGroups = Mapping[str, Sequence[str]]
 
 
 def student_changes(
     fitted: FittedStudent,
     features: RowFeatures,
-    groups: Groups,
+    groups: FeatureGroups,
     head: str,
     sample: Sample,
     threads: int,
-    tell: Tell | None,
+    log: Log | None,
 ) -> tuple[Changes, NDArray[np.float64]]:
     """What each group's permutation changes, and each row's cross entropy without one, float64 [rows]."""
     if not len(sample.target):
@@ -31,13 +31,13 @@ def student_changes(
     try:
         for batch in without_overlap(list(groups.values())):
             members = [list(groups.values())[group] for group in batch]
-            found, entropy = _compiled(fitted, features, members, head, sample, threads, tell)
-            changes.of_repeat[batch], changes.of_cluster[batch] = found.of_repeat, found.of_cluster
+            of_batch, entropy = _compiled(fitted, features, members, head, sample, threads, log)
+            changes.of_repeat[batch], changes.of_cluster[batch] = of_batch.of_repeat, of_batch.of_cluster
         return changes, entropy
     except (UnsupportedTreesError, NotImplementedError) as reason:
-        if tell is not None:
-            tell(f"importance: no kernel for {fitted.architecture.kind} ({reason}); predicting once a group and repeat")
-        return permuted_one_by_one(row_predictor(fitted, head, threads), features.columns, groups, sample, tell)
+        if log is not None:
+            log(f"importance: no kernel for {fitted.architecture.kind} ({reason}); predicting once a group and repeat")
+        return permuted_one_by_one(row_predictor(fitted, head, threads), features.columns, groups, sample, log)
 
 
 def without_overlap(groups: Sequence[Sequence[str]]) -> list[list[int]]:
@@ -61,7 +61,7 @@ def _compiled(
     head: str,
     sample: Sample,
     threads: int,
-    tell: Tell | None,
+    log: Log | None,
 ) -> tuple[Changes, NDArray[np.float64]]:
     ids, numbers = features.ids, features.numbers
     index = fitted.heads.index(head)
@@ -70,14 +70,14 @@ def _compiled(
         from ukdsl_assets.selection.importance.network.importance import network_importance
 
         split = [(_columns(group, "ids"), _columns(group, "numbers")) for group in places]
-        return network_importance(fitted, index, ids, numbers, split, sample, threads, tell)
-    from ukdsl_assets.learning.students.trees import booster_of, matrix_columns
+        return network_importance(fitted, index, ids, numbers, split, sample, threads, log)
+    from ukdsl_assets.learning.students.trees import booster_of_head, matrix_columns
     from ukdsl_assets.selection.importance.trees.importance import tree_importance
 
     # Numbers stand behind ids.
     columns = [[*_columns(group, "ids"), *(ids.shape[1] + c for c in _columns(group, "numbers"))] for group in places]
-    booster = booster_of(fitted.text, index)
-    return tree_importance(booster, matrix_columns(ids, numbers), columns, sample, threads, tell)
+    booster = booster_of_head(fitted.text, index)
+    return tree_importance(booster, matrix_columns(ids, numbers), columns, sample, threads, log)
 
 
 def _columns(places: Sequence[tuple[str, int, int]], of: str) -> list[int]:

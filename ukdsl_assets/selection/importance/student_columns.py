@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ukdsl_assets.learning.features.encoding import EncodedRows, EncodedSide, Encoder
 from ukdsl_assets.learning.students.predict import load_model
 from ukdsl_assets.learning.students.student import FittedStudent
-
-Columns = Mapping[str, NDArray[Any]]
+from ukdsl_assets.selection.importance.any_predictor import Columns
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,21 @@ def row_predictor(fitted: FittedStudent, head: str, threads: int) -> Callable[[C
     """Columns of `RowFeatures`, permuted or not -> probabilities [rows] of one head."""
     index = fitted.heads.index(head)
     if fitted.text is not None:
-        from ukdsl_assets.learning.students.trees import booster_of, feature_matrix
+        from ukdsl_assets.learning.students.trees import booster_of_head, encoded_matrix
 
-        booster = booster_of(fitted.text, index)
+        booster = booster_of_head(fitted.text, index)
 
         def of_trees(columns: Columns) -> NDArray[np.float64]:
-            matrix, _ = feature_matrix(_single_requests(fitted.encoder, columns))
+            matrix, _ = encoded_matrix(_single_requests(fitted.encoder, columns))
             return np.asarray(booster.predict(matrix, num_threads=threads), np.float64)
 
         return of_trees
     import torch
 
-    from ukdsl_assets.learning.networks.model import predict
+    from ukdsl_assets.learning.networks.model import predict_network
 
     torch.set_num_threads(threads)
-    network = partial(predict, load_model(fitted), heads=len(fitted.heads))
+    network = partial(predict_network, load_model(fitted), heads=len(fitted.heads))
     return lambda columns: network(_single_requests(fitted.encoder, columns))[:, index]
 
 

@@ -1,6 +1,8 @@
-"""Rules that choose features from importance on both sets, one a module; all have the signature of `Rule`.
+"""Rules that choose features from importance on both sets, one a module; all have the signature of `SelectionRule`.
 
-Ties are broken by name. A feature whose score is NaN comes after all others.
+A rule is a pure function of `Scores` and `Budget`, and what several of them need stands beside them (clusters, the
+knapsack). Measuring importance belongs to `selection/importance`, seeing to both sides of two towers and writing the
+table to `selection/choice.py`. Ties are broken by name. A feature whose score is NaN comes after all others.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,10 +19,10 @@ from ukdsl_assets.selection.rules.scores import Budget, Scores
 from ukdsl_assets.selection.rules.union import natural_union, union
 
 # Names of the chosen features, first choice first.
-Rule = Callable[[Scores, Budget], tuple[str, ...]]
+SelectionRule = Callable[[Scores, Budget], tuple[str, ...]]
 
 # In the order of the paper's table 2, then what is beyond it. All keep to the budget.
-RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, SelectionRule] = MappingProxyType(
     {
         "impression": impression,
         "consideration": consideration,
@@ -33,4 +35,4 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 # Those whose size follows from the scores: fewer features than the budget allows, or more. All others fill it.
-NATURAL: Mapping[str, Rule] = MappingProxyType({"intersection": natural_intersection, "union": natural_union})
+NATURAL: Mapping[str, SelectionRule] = MappingProxyType({"intersection": natural_intersection, "union": natural_union})

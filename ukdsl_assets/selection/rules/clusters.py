@@ -28,13 +28,13 @@ def likeness(rows: pl.DataFrame, features: tuple[Feature, ...], seed: int = 0) -
     Returns:
         0 between a constant feature and any other, and without rows.
     """
-    found = np.eye(len(features))
+    matrix = np.eye(len(features))
     for kind_is_id, alike in ((False, _alike_numbers), (True, _alike_ids)):
         of_kind = [at for at, feature in enumerate(features) if (feature.kind == "categorical") == kind_is_id]
         if of_kind and len(rows):
-            found[np.ix_(of_kind, of_kind)] = alike(rows, [features[at] for at in of_kind], seed)
-    np.fill_diagonal(found, 1.0)
-    return found
+            matrix[np.ix_(of_kind, of_kind)] = alike(rows, [features[at] for at in of_kind], seed)
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
 
 
 def clusters(alike: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.int64]:
@@ -82,7 +82,7 @@ def _alike_ids(rows: pl.DataFrame, features: list[Feature], seed: int) -> NDArra
     codes = [rows[feature.name].rank("dense").fill_null(0).to_numpy().astype(np.int64) for feature in features]
     entropies = [_entropy(each) for each in codes]
     shuffled = np.random.default_rng(seed).permutation(len(rows))
-    found = np.eye(len(features))
+    matrix = np.eye(len(features))
     for i in range(len(features)):
         for j in range(i):
             most = max(entropies[i], entropies[j])
@@ -91,8 +91,8 @@ def _alike_ids(rows: pl.DataFrame, features: list[Feature], seed: int) -> NDArra
                 for other in (codes[j], codes[j][shuffled])
             )
             if most - by_chance > 1e-9:
-                found[i, j] = found[j, i] = min(max((together - by_chance) / (most - by_chance), 0.0), 1.0)
-    return found
+                matrix[i, j] = matrix[j, i] = min(max((together - by_chance) / (most - by_chance), 0.0), 1.0)
+    return matrix
 
 
 def _entropy(codes: NDArray[np.int64]) -> float:

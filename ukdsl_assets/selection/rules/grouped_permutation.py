@@ -45,5 +45,5 @@ def representatives(scores: Scores) -> NDArray[np.int64]:
 
 def further_values(scores: Scores) -> NDArray[np.float64]:
     """Own importance times the share of variance that the cluster's representative does not explain, [features]."""
-    told = scores.likeness[np.arange(len(scores.names)), representatives(scores)[scores.cluster]]
-    return own_values(scores) * (1 - told**2)
+    likeness = scores.likeness[np.arange(len(scores.names)), representatives(scores)[scores.cluster]]
+    return own_values(scores) * (1 - likeness**2)

@@ -44,14 +44,14 @@ def knapsack(
     scale = limit if limit > 0 else 1.0
     # The solver allows a sum to exceed its bound by a little; where it does, the bound is drawn in.
     for bound in (1.0, 1 - 1e-6, 1 - 1e-4):
-        found = milp(
+        solution = milp(
             -values[able] / values[able].max(),
             integrality=np.ones(len(able)),
             bounds=Bounds(0, 1),
             constraints=[LinearConstraint(costs[able] / scale, ub=bound), LinearConstraint(once, ub=1)],
             options={"mip_rel_gap": gap},
         )
-        chosen = np.sort(able[found.x > 0.5])
+        chosen = np.sort(able[solution.x > 0.5])
         if costs[chosen].sum() <= limit:
             return chosen
     raise ValueError(f"no items within the cost {limit} found among costs {costs[able].tolist()}")

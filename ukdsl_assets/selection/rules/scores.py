@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Three times 0.1 is more than 0.3.
-ROUNDING = 1e-9
+COST_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Importance of candidate features; see `learning.metrics.normalized_entropy` for NE.
+    """Importance of candidate features; see `learning.metrics.calibration.normalized_entropy` for NE.
 
     A score is the NE with the feature permuted less the NE as it is; NaN: not measured, which comes last in every
     ranking and counts as 0 where scores are added. All rules break ties by name, so that the order in which features
@@ -80,7 +80,7 @@ class Budget:
     @property
     def reach(self) -> float:
         """The cost that a selection may have, with room for the rounding of a sum; infinite without `cost`."""
-        return float("inf") if self.cost is None else self.cost * (1 + ROUNDING)
+        return float("inf") if self.cost is None else self.cost * (1 + COST_ROUNDING)
 
     def taken(self, scores: Scores, order: Iterable[int]) -> tuple[str, ...]:
         """Names in the given order as far as the budget reaches; what does not fit any more is passed over."""

@@ -97,28 +97,28 @@ def simulate_day(world: World, models: ServingModels, day: int, requests: int, t
     Returns:
         The day; a pure function of the arguments.
     """
-    asked, ads = world.requests(day, requests), world.ads(day)
-    slots = candidates(world, ads, day, asked)
-    retrieval_click = models.retrieval(asked, ads, slots)
+    day_requests, ads = world.requests(day, requests), world.ads(day)
+    slots = candidates(world, ads, day, day_requests)
+    retrieval_click = models.retrieval(day_requests, ads, slots)
     pre_ranked = keep_top(ads.bid[slots] * retrieval_click, PRE_RANKED)
     slots_80 = np.take_along_axis(slots, pre_ranked, axis=1)
-    pre_ranking_click = models.pre_ranking(asked, ads, slots_80)
+    pre_ranking_click = models.pre_ranking(day_requests, ads, slots_80)
     among_80 = keep_top(ads.bid[slots_80] * pre_ranking_click, RANKED)
     ranked = np.take_along_axis(pre_ranked, among_80, axis=1)
     slots_24 = np.take_along_axis(slots, ranked, axis=1)
-    signals = pair_signals(asked, ads, slots_24)
-    ranking_click, ranking_conversion = models.ranking(asked, ads, slots_24, signals)
+    signals = pair_signals(day_requests, ads, slots_24)
+    ranking_click, ranking_conversion = models.ranking(day_requests, ads, slots_24, signals)
 
-    explored = uniforms(world.stream, "explored", day, asked.number) < EXPLORED_SHARE
-    pair = (day, asked.number[:, None], ads.ad[slots_24])
-    score = ads.bid[slots_24] * known_to_auction(world, day, asked, ads, slots_24) * ranking_click
+    explored = uniforms(world.stream, "explored", day, day_requests.number) < EXPLORED_SHARE
+    pair = (day, day_requests.number[:, None], ads.ad[slots_24])
+    score = ads.bid[slots_24] * known_to_auction(world, day, day_requests, ads, slots_24) * ranking_click
     score[explored] = uniforms(world.stream, "exploration order", *pair)[explored]
     shown = keep_top(score, SHOWN)
     shown_slots = np.take_along_axis(slots_24, shown, axis=1)
-    true_click, true_conversion = true_probabilities(world, asked, ads, slots) if truths else (None, None)
+    true_click, true_conversion = true_probabilities(world, day_requests, ads, slots) if truths else (None, None)
     return SimulatedDay(
         day=day,
-        requests=asked,
+        requests=day_requests,
         ads=ads,
         slots=slots,
         pre_ranked=pre_ranked,
@@ -133,7 +133,7 @@ def simulate_day(world: World, models: ServingModels, day: int, requests: int, t
         explored=explored,
         true_click=true_click,
         true_conversion=true_conversion,
-        outcomes=_outcomes(world, day, asked, ads, shown_slots),
+        outcomes=_outcomes(world, day, day_requests, ads, shown_slots),
     )
 
 

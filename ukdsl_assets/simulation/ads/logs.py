@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time
 import numpy as np
 import polars as pl
 
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.simulation.ads.day import PROPENSITY, SimulatedDay
 from ukdsl_assets.simulation.ads.truth import CANDIDATES
@@ -120,7 +121,7 @@ def event_log(served: SimulatedDay, midnight: datetime, as_of: datetime) -> pl.D
         )
     ]
     events = pl.concat(frames).filter(pl.col("occurred_at") < as_of)
-    return events.sort("request_id", "candidate_id", "occurred_at", "event")
+    return events.sort(*KEYS, "occurred_at", "event")
 
 
 def midnight_of(day: date) -> datetime:

@@ -39,7 +39,7 @@ class Embedding(nn.Module):
         return self.table(stacked + self.starts).flatten(-2)
 
 
-class TwoTower(nn.Module):
+class EarlyStageNetwork(nn.Module):
     """Click logit = dot product of a request vector and an ad vector, plus a bias.
 
     profile: how many numbers of the user's profile the request tower sees.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ukdsl_assets.simulation.ads.day import CLOCK, MEAN_CONVERSION_DELAY, Outcomes, SimulatedDay
-from ukdsl_assets.simulation.ads.networks import Ranker, TwoTower
+from ukdsl_assets.simulation.ads.networks import EarlyStageNetwork, Ranker
 from ukdsl_assets.simulation.ads.truth import dot_probabilities
 from ukdsl_assets.simulation.ads.world import ACTIVE_ADS, FIRST_DAYS_OLDEST_AD, NEW_ADS_A_DAY, Ads, Requests
 from ukdsl_assets.simulation.scales import Scale
@@ -31,8 +31,8 @@ class ProductionModels:
         self.trained_to = trained_to
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self._retrieval = TwoTower(profile=0, embedding=4, hidden=16, output=8, bias=_CLICK_BIAS)
-            self._pre_ranking = TwoTower(profile=4, embedding=8, hidden=48, output=16, bias=_CLICK_BIAS)
+            self._retrieval = EarlyStageNetwork(profile=0, embedding=4, hidden=16, output=8, bias=_CLICK_BIAS)
+            self._pre_ranking = EarlyStageNetwork(profile=4, embedding=8, hidden=48, output=16, bias=_CLICK_BIAS)
             self._ranking = Ranker(embedding=8, click_bias=_CLICK_BIAS, conversion_bias=_CONVERSION_BIAS)
         self._networks = nn.ModuleDict(
             {"retrieval": self._retrieval, "pre_ranking": self._pre_ranking, "ranking": self._ranking}
@@ -118,11 +118,11 @@ def conversion_targets(outcomes: Outcomes) -> np.ndarray:
     estimates the final conversion rate without looking ahead.
     """
     elapsed = np.maximum(CLOCK - outcomes.click_at, 1)
-    seen = outcomes.converted & (outcomes.conversion_at < CLOCK)
-    return np.where(seen, 1 / -np.expm1(-elapsed / MEAN_CONVERSION_DELAY), 0).astype(np.float32)
+    converted_by_now = outcomes.converted & (outcomes.conversion_at < CLOCK)
+    return np.where(converted_by_now, 1 / -np.expm1(-elapsed / MEAN_CONVERSION_DELAY), 0).astype(np.float32)
 
 
-def _two_tower_probabilities(network: TwoTower, requests: Requests, ads: Ads, slots: np.ndarray) -> np.ndarray:
+def _two_tower_probabilities(network: EarlyStageNetwork, requests: Requests, ads: Ads, slots: np.ndarray) -> np.ndarray:
     with torch.no_grad(), _one_thread():
         request = network.request_vectors(requests).numpy()
         ad = network.ad_vectors(ads, np.arange(len(ads.ad))).numpy()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ukdsl_assets.declaration.sources import SimulatedSurface
-from ukdsl_assets.simulation.hashing import choices, hashed, normals, uniforms
+from ukdsl_assets.simulation.hashing import hashed, integers, normals, uniforms
 
 USERS = 50_000
 ACTIVE_ADS = 3_000
@@ -99,7 +99,7 @@ class World:
         self._difference = 0.0 if surface is None else surface.difference
         users = np.arange(USERS)
         self._user = {
-            name: choices(CATEGORIES_OF[name], seed, name, users)
+            name: integers(CATEGORIES_OF[name], seed, name, users)
             for name in ("user_segment", "country", "age_group", "device")
         }
         centroids = self._vectors("segment centroid", np.arange(CATEGORIES_OF["user_segment"]))
@@ -129,7 +129,7 @@ class World:
         chosen = np.searchsorted(self._reached, uniforms(self.stream, "request user", day, number))
         user = np.minimum(chosen, USERS - 1)
         hour = _hours(uniforms(self.stream, "request hour", day, number))
-        placement = choices(CATEGORIES_OF["placement"], self.stream, "request placement", day, number)
+        placement = integers(CATEGORIES_OF["placement"], self.stream, "request placement", day, number)
         within = uniforms(self.stream, "request moment", day, number) * _MICROSECONDS_AN_HOUR
         moment = 0.15 * self._by_category["hour"][hour] + 0.3 * self._by_category["placement"][placement]
         wave = 0.08 * np.sin(2 * np.pi * day / 7)
@@ -151,7 +151,7 @@ class World:
         """The 3,000 active ads of a day: yesterday's but the 90 oldest, and 90 new ones."""
         ad = FIRST_DAYS_OLDEST_AD + NEW_ADS_A_DAY * day + np.arange(ACTIVE_ADS)
         advertiser, category, form = (
-            choices(CATEGORIES_OF[name], self.seed, name, ad) for name in ("advertiser", "category", "format")
+            integers(CATEGORIES_OF[name], self.seed, name, ad) for name in ("advertiser", "category", "format")
         )
         effect = (
             0.7 * normals(self.seed, "ad effect", ad)

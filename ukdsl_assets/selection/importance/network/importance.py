@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.learning.students.student import FittedStudent
-from ukdsl_assets.selection.importance.in_threads import Tell, in_parts, tell_of_compilation
+from ukdsl_assets.selection.importance.in_threads import Log, in_parts, log_compilation
 from ukdsl_assets.selection.importance.network.layout import Bilinear, Dense, groups_of, network_of
 from ukdsl_assets.selection.importance.sample import Changes, Sample
 
@@ -19,7 +19,7 @@ def network_importance(
     groups: Sequence[tuple[Sequence[int], Sequence[int]]],
     sample: Sample,
     threads: int = 1,
-    tell: Tell | None = None,
+    log: Log | None = None,
 ) -> tuple[Changes, NDArray[np.float64]]:
     """What each group's permutation changes, and each row's cross entropy without one, float64 [rows].
 
@@ -40,11 +40,11 @@ def network_importance(
         columns = groups_of(layer, 2 if isinstance(behind, Bilinear) else 1, groups)
         dense = behind if isinstance(behind, Dense) else Dense(np.ones(1, np.int64), *[np.zeros(0, np.float32)] * 2)
         form = behind.form if isinstance(behind, Bilinear) else np.zeros((0, 0), np.float32)
-        tell_of_compilation(network_changes, tell)
+        log_compilation(network_changes, log)
 
         def part(first: int, last: int, changes: Changes, entropy: NDArray[np.float64]) -> None:
             of = (sample.donors, sample.target, sample.weight, sample.cluster)
             out = (changes.of_repeat, changes.of_cluster, entropy)
             network_changes(layer, dense, form, columns, *of, first, last, *out)
 
-        return in_parts(part, len(groups), sample, threads, tell)
+        return in_parts(part, len(groups), sample, threads, log)

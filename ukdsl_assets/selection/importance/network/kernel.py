@@ -1,4 +1,4 @@
-"""The compiled loops of exact importance for networks; the layout that they read is in `network_layout`.
+"""The compiled loops of exact importance for networks; the layout that they read is in `layout`.
 
 A block of rows keeps the first layer's sums in the cache. Each group and repeat adds to them its difference of inputs
 times its slice of the weights, for the rows whose value changes; only the layers behind the first are computed anew.
@@ -147,7 +147,7 @@ def network_changes(  # type: ignore[no-untyped-def]
     """Add the changes of rows first to last; write their cross entropy without permutation to `entropy`.
 
     Args:
-        layer, groups: of `network_layout`. Behind the first layer is `dense`, or a bilinear `form` if that has rows.
+        layer, groups: of `layout`. Behind the first layer is `dense`, or a bilinear `form` if that has rows.
         donors, target, weight, cluster, of_repeat, of_cluster, entropy: as in `tree_kernel.tree_changes`.
     """
     bilinear, (columns, width) = len(form) > 0, layer.weight.shape

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.architectures import MlpArchitecture, TwoTowerArchitecture
-from ukdsl_assets.learning.students.student import EMBEDDING, FittedStudent
+from ukdsl_assets.learning.features.encoding import EMBEDDING
+from ukdsl_assets.learning.students.student import FittedStudent
 
 Tensors = Mapping[str, NDArray[np.float32]]
 # Units are padded to whole vector registers.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ukdsl_assets.selection.importance.in_threads import Tell, in_parts, tell_of_compilation
+from ukdsl_assets.selection.importance.in_threads import Log, in_parts, log_compilation
 from ukdsl_assets.selection.importance.sample import Changes, Sample
 from ukdsl_assets.selection.importance.trees.layout import codings, masks_of, trees_of
 
@@ -20,7 +20,7 @@ def tree_importance(
     groups: Sequence[Sequence[int]],
     sample: Sample,
     threads: int = 1,
-    tell: Tell | None = None,
+    log: Log | None = None,
 ) -> tuple[Changes, NDArray[np.float64]]:
     """What each group's permutation changes, and each row's cross entropy without one, float64 [rows].
 
@@ -43,7 +43,7 @@ def tree_importance(
         for feature in members:
             group_of[feature] = group
     masks = masks_of(trees, coding, group_of)
-    tell_of_compilation(tree_changes, tell)
+    log_compilation(tree_changes, log)
     # Row by row, so that a donor's codes stand together.
     codes = np.empty((len(sample.target), features), np.uint16)
     for feature, (each, column) in enumerate(zip(coding, columns, strict=True)):
@@ -53,4 +53,4 @@ def tree_importance(
         of = (sample.target, sample.weight, sample.cluster)
         tree_changes(masks, codes, sample.donors, *of, first, last, changes.of_repeat, changes.of_cluster, entropy)
 
-    return in_parts(part, len(groups), sample, threads, tell)
+    return in_parts(part, len(groups), sample, threads, log)

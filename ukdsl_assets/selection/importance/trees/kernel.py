@@ -1,4 +1,4 @@
-"""The compiled loops of exact importance for boosted trees; the layout that they read is in `tree_layout`.
+"""The compiled loops of exact importance for boosted trees; the layout that they read is in `layout`.
 
 For a block of rows and each tree, the AND of all slots' masks gives the leaf that a row reaches. With the ANDs of the
 slots before and after it, a slot's mask is exchanged for the donor's in two operations, so that a tree costs all its

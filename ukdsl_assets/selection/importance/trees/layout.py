@@ -87,15 +87,15 @@ def trees_of(model: Mapping[str, Any]) -> list[tuple[list[Node], list[float]]]:
         raise UnsupportedTreesError(f"objective {objective}, average_output {model['average_output']}")
     if model["num_tree_per_iteration"] != 1:
         raise UnsupportedTreesError(f"{model['num_tree_per_iteration']} trees an iteration")
-    found = []
+    trees = []
     for tree in model["tree_info"]:
         nodes: list[Node] = []
         values: list[float] = []
         _walk(tree["tree_structure"], nodes, values)
         if len(values) > MOST_LEAVES:
             raise UnsupportedTreesError(f"a tree of {len(values)} leaves, at most {MOST_LEAVES} can be told apart")
-        found.append((nodes, values))
-    return found
+        trees.append((nodes, values))
+    return trees
 
 
 def _walk(node: Mapping[str, Any], nodes: list[Node], values: list[float]) -> None:
