@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, label_column
@@ -14,6 +15,10 @@ from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.features.matrix import booster_of, feature_matrix, frequent_ids, held_out
+from ukdsl_assets.learning.metrics.calibration import cross_entropy
+
+if TYPE_CHECKING:
+    import lightgbm
 
 PATIENCE = 20
 # Stands between the boosters of two tasks in the checkpoint's text; LightGBM's format has no such line.
@@ -75,11 +80,12 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
             data,
             num_boost_round=teacher.trees,
             valid_sets=[data.create_valid(matrix[validation], label[validation])],
+            feval=_log_loss,
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
         # The number of threads is not part of the model: its bytes must not depend on the machine.
         models[task.name] = re.sub(r"\[num_threads: \d+\]\n", "", booster.model_to_string())
-        loss = booster.best_score["valid_0"]["binary_logloss"]
+        loss = booster.best_score["valid_0"]["log_loss"]
         figures |= {f"{task.name}_rows": len(rows), f"{task.name}_trees": booster.best_iteration}
         figures |= {f"{task.name}_validation_log_loss": float(loss)}
     return FittedTeacher(models, codes, features, figures)
@@ -115,9 +121,15 @@ def from_checkpoint(content: Mapping[str, Any], text: str) -> FittedTeacher:
     )
 
 
+def _log_loss(prediction: NDArray[np.float64], data: "lightgbm.Dataset") -> tuple[str, float, bool]:
+    """Where to stop; LightGBM's own adds in an order that depends on the number of threads."""
+    return "log_loss", cross_entropy(prediction, np.asarray(data.get_label())), False
+
+
 def _parameters(teacher: TrainedTeacher, threads: int) -> dict[str, Any]:
     return {
         "objective": "binary",
+        "metric": "None",
         "num_leaves": teacher.leaves,
         "learning_rate": teacher.learning_rate,
         "min_data_in_leaf": teacher.minimum_leaf_rows,
