@@ -9,13 +9,13 @@ import pytest
 from tests.fixtures.graph import checks, failures, run_day, shipped, small
 from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.evaluation.gates import RULES
 from ukdsl_assets.settings import Settings
 
 pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 CASCADE = shipped("simulated_item_page")
 STUDENT = ("simulated_item_page", "module_click")
-STUDENT_GATES = ("calibrated_on_consideration", "normalized_entropy_on_impression_kept")
 Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
 
@@ -32,7 +32,7 @@ def test_a_day_succeeds_and_its_log_and_tables_pass_their_checks(ran: Ran) -> No
     may_fail = {
         (f"simulated_item_page/{student.name}/{asset}", check)
         for student in CASCADE.students
-        for asset, names in {"evaluation": STUDENT_GATES, "release": ("all_gates_passed",)}.items()
+        for asset, names in {"evaluation": RULES, "release": ("all_gates_passed",)}.items()
         for check in names
     }
     assert may_fail <= verdicts.keys()
@@ -43,7 +43,7 @@ def test_a_student_is_released_exactly_where_its_gates_passed(ran: Ran) -> None:
     verdicts = checks(ran[1])
     for student in CASCADE.students:
         asset = f"simulated_item_page/{student.name}"
-        passed = all(verdicts[f"{asset}/evaluation", gate] for gate in STUDENT_GATES)
+        passed = all(verdicts[f"{asset}/evaluation", gate] for gate in RULES)
         assert verdicts[f"{asset}/release", "all_gates_passed"] == passed
 
 

@@ -57,7 +57,8 @@ def test_vacuum_spares_what_is_live(shop: Path, ran: Path, ukdsl: Command) -> No
     assert tables > 5
     assert f"Removed {tables} file(s) of {tables} table(s)" in done.stdout
     assert ukdsl("report", "shop", "--day", str(DAY), **at(shop)).returncode == 0
-    files = ("--input", str(shop / "logs" / "candidate_log"), "--output", str(shop / "scores.parquet"))
+    candidates = shop / "logs" / "candidate_log" / f"day={DAY}"
+    files = ("--input", str(candidates), "--output", str(shop / "scores.parquet"))
     assert ukdsl("score", "shop", "pre_ranking_click", *files, **at(shop)).returncode == 0
 
 

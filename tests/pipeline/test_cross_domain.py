@@ -17,6 +17,7 @@ from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 LABELS, EVALUATION = ((HERE.name, BY_TEACHER.name, name) for name in ("teacher_labels", "teacher_evaluation"))
 

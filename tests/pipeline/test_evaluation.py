@@ -20,6 +20,7 @@ from ukdsl_assets.pipeline.students import facts
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 ROWS = training_rows(requests=150, seed=1)
 MOMENT = pl.lit(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).cast(pl.Datetime("us", "UTC"))
 

@@ -17,6 +17,7 @@ from ukdsl_assets.pipeline.exploration import audited
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 DAYS = [date(2026, 1, 1) + timedelta(days=number) for number in range(3)]
 TEACHERS = [
     CASCADE.teacher("ranking_logged"),

@@ -20,6 +20,7 @@ from ukdsl_assets.pipeline.logs import judge_and_stage
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 NIGHT = datetime.fromisoformat("2026-03-02T05:00:00+00:00")
 
 

@@ -25,6 +25,7 @@ from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 DAYS = [date(2026, 1, day) for day in (1, 2, 3, 4)]
 # The line of this day is looked at; the next day has come already.
 DAY = DAYS[2]

@@ -22,6 +22,7 @@ from ukdsl_assets.pipeline.teacher_labels import judge_labels, rows_scored_by, w
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.settings import Settings
 
+pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 TEACHER = TrainedTeacher(name="foundation", kind="trained", stage="ranking", trees=10, minimum_leaf_rows=5)
 (LOGGED,) = (each for each in CASCADE.teachers if isinstance(each, LoggedTeacher) and each.stage == "ranking")

@@ -82,6 +82,7 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_the_page_is_well_formed_needs_no_network_and_is_the_same_again() -> None:
     text = render_report(report(student(), student()))
     page = Elements(text)

@@ -13,6 +13,7 @@ from ukdsl_assets.frames.splits import split
 from ukdsl_assets.sql.run import run_model, run_sharded
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_in_a_second_run_and_for_any_number_of_threads(tmp_path: Path) -> None:
     # Many row groups, so that threads share the work.
     files = written(tmp_path, make_logs(ADS, DAY, 200, candidates=300)._asdict(), row_group_size=3000)

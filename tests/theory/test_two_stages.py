@@ -61,6 +61,7 @@ def test_drawing_agrees_with_the_closed_form_to_a_thousandth(law: str) -> None:
     agree(closed, drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize(("k1", "k2"), [(40, 10), (199, 20), (30, 29), (50, 50), (200, 10)])
 def test_drawing_agrees_with_the_quadrature(law: str, k1: int, k2: int) -> None:

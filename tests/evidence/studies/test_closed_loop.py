@@ -17,6 +17,7 @@ from ukdsl_assets.simulation.ads.day import SimulatedDay, simulate_day
 from ukdsl_assets.simulation.ads.production import ProductionModels
 from ukdsl_assets.simulation.hashing import normals
 
+pytestmark = pytest.mark.slow
 CASCADE, STUDENT = declared()
 
 

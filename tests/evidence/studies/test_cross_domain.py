@@ -26,6 +26,7 @@ from ukdsl_assets.simulation.ads.logs import candidate_log, event_log, midnight_
 from ukdsl_assets.simulation.ads.production import ProductionModels
 from ukdsl_assets.simulation.ads.world import World
 
+pytestmark = pytest.mark.slow
 ADS = read_cascade(SHIPPED / "simulated_ads.yaml")
 SMALL = read_cascade(SHIPPED / "simulated_small_surface.yaml")
 MIDNIGHT = midnight_of(ADS.first_day)

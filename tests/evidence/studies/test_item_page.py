@@ -11,6 +11,7 @@ from ukdsl_assets.evidence.units import settings_of
 from ukdsl_assets.evidence.worlds.module_rankers import PRIOR_CLICKS, click_rates, labelled_modules
 from ukdsl_assets.simulation.item_page import ItemPageWorld, probabilities
 
+pytestmark = pytest.mark.slow
 WORLD = ItemPageWorld(100)
 
 

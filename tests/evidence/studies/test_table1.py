@@ -10,6 +10,7 @@ from ukdsl_assets.evidence.studies.table1 import PLACES, STUDY, measure
 from ukdsl_assets.evidence.summary import result_of, text_rows
 from ukdsl_assets.evidence.units import Unit, settings_of
 
+pytestmark = pytest.mark.slow
 GIVEN: dict[str, Any] = {
     "requests": 300,
     "days": 3,

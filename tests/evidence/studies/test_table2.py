@@ -20,6 +20,7 @@ from ukdsl_assets.evidence.worlds.simulated_days import declared
 from ukdsl_assets.logs.contract import DayOfLogs
 from ukdsl_assets.selection.choice import RULE_SIZES
 
+pytestmark = pytest.mark.slow
 KEYS = {"request_id": [1, 1, 2], "candidate_id": [7, 8, 7]}
 
 

@@ -17,6 +17,7 @@ from ukdsl_assets.simulation.ads.day import simulate_day
 from ukdsl_assets.simulation.ads.production import ProductionModels
 from ukdsl_assets.simulation.ads.world import World
 
+pytestmark = pytest.mark.slow
 CASCADE = read_cascade(SHIPPED / "simulated_last_stage.yaml")
 STUDENT = CASCADE.student("ranking_click")
 

@@ -20,6 +20,7 @@ from ukdsl_assets.simulation.ads.day import SimulatedDay, simulate_day
 from ukdsl_assets.simulation.ads.logs import candidate_log, midnight_of
 from ukdsl_assets.simulation.ads.world import World
 
+pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 
 

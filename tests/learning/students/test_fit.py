@@ -40,6 +40,7 @@ def fitted(arm: str = "distilled", rows: pl.DataFrame | None = None, **changes: 
     return fit_student(Training.of(CASCADE, student, arm, training_rows() if rows is None else rows)).student  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_distilled_arm_learns_the_teachers_signal_on_requests_it_has_not_seen() -> None:
     held = training_rows(seed=1).filter(domain="CD")
     rows = training_rows(600)
@@ -51,6 +52,7 @@ def test_the_distilled_arm_learns_the_teachers_signal_on_requests_it_has_not_see
     assert calibration(serving, teacher) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "architecture",
     [

@@ -14,6 +14,7 @@ from ukdsl_assets.learning.students.fit import Fit, fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.training import Training
 
+pytestmark = pytest.mark.slow
 DECLARED = STUDENT.model_copy(update={"epochs": 3, "requests_per_batch": 16, "learning_rate": 0.01})
 KEY = ("cascade", "student", "distilled")
 

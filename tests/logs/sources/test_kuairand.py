@@ -1,8 +1,10 @@
 """KuaiRand-Pure: requests, drawn candidates and features that know nothing of their own day's outcomes."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import pytest
@@ -20,7 +22,13 @@ from ukdsl_assets.settings import Settings
 
 FOLDER = Settings().kuairand
 DAY = date(2022, 4, 27)
-needs_data = pytest.mark.skipif(not FOLDER.is_dir(), reason="no KuaiRand-Pure logs; set UKDSL_KUAIRAND to their folder")
+Test = TypeVar("Test", bound=Callable[..., None])
+NO_DATA = "no KuaiRand-Pure logs; set UKDSL_KUAIRAND to their folder"
+
+
+def needs_data(test: Test) -> Test:
+    """Reads the whole logs, which takes seconds."""
+    return pytest.mark.slow(pytest.mark.skipif(not FOLDER.is_dir(), reason=NO_DATA)(test))
 
 
 @pytest.fixture(scope="module")

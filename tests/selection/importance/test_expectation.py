@@ -46,6 +46,7 @@ def test_combinations_are_counted_and_too_many_are_refused() -> None:
     assert distinct_rows([COLUMN, other], most=5) is None
 
 
+@pytest.mark.slow
 def test_many_repeats_of_a_student_come_near_the_expectation_which_few_values_get() -> None:
     student = fitted(LightGbmArchitecture(kind="lightgbm", trees=20, minimum_leaf_rows=20))
     groups = {"user_segment": ["user_segment"], "ad": ["ad"]}

@@ -23,6 +23,7 @@ from ukdsl_assets.selection.importance.student_columns import row_features, row_
 SINGLY = {feature.name: [feature.name] for feature in CASCADE.features_of(STUDENT)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "architecture",
     [
@@ -45,6 +46,7 @@ def test_the_features_that_the_truth_depends_on_are_told_from_those_it_does_not(
     assert score[second] > 4 * error[second]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "architecture",
     [

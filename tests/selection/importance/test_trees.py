@@ -76,6 +76,7 @@ def compiled(
     return as_importance(named, sample, *tree_importance(trees, list(values.T), groups, sample, threads))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters",
     [
