@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -10,6 +11,9 @@ from hypothesis import settings
 from tests.fixtures.once import once
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 
+# Processes of tests share the cores: a thread that waits for others shall sleep, not count. OpenMP reads it once, when
+# torch or LightGBM is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # A busy machine is no failure.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")

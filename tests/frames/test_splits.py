@@ -1,6 +1,7 @@
 """One MD5 number for every split: what it is, what it must never change, and that its uses are independent."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -13,6 +14,7 @@ from ukdsl_assets.frames import splits
 from ukdsl_assets.frames.splits import BUCKETS, SALT, halves, md5_numbers, shard_of, withheld
 from ukdsl_assets.learning.metrics.bootstrap import replicate_weights
 
+BySql = Callable[..., list[Any]]
 integers = st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30)
 texts = st.lists(st.none() | st.text(st.characters(codec="utf-8"), max_size=12), min_size=1, max_size=30)
 # As in teacher_augmented.
@@ -23,16 +25,25 @@ NUMBERS = pl.Series([0, 1, 7, -1, 2**63 - 1, -(2**63), 123456789012, 42])
 TEXTS = pl.Series(["", "0", "7", "request-1", "ü", "日本", "a b", "\n"])
 
 
-@given(st.one_of(integers, texts), st.sampled_from(["", "withheld", "ü/3"]))
-def test_it_is_the_number_of_sql(ids: list[int | None] | list[str | None], salt: str) -> None:
-    series = pl.Series("id", ids, pl.String if any(isinstance(each, str) for each in ids) else pl.Int64)
+@pytest.fixture(scope="module")
+def by_sql() -> Iterator[BySql]:
+    """What a query makes of a table `ids`; a test is not handed the connection, which Hypothesis would keep."""
     with duckdb.connect(config={"threads": 1}) as connection:
-        connection.register("ids", series.to_frame())
-        query = "select coalesce(md5_number_lower(id::varchar || $salt), 0) from ids"
-        expected = connection.execute(query, {"salt": salt}).fetchall()
-    found = md5_numbers(series, salt)
-    assert found.to_list() == [row[0] for row in expected]
-    assert (found.name, found.dtype) == ("id", pl.UInt64)
+
+        def values(query: str, ids: pl.Series, **parameters: object) -> list[Any]:
+            connection.register("ids", ids.to_frame())
+            return [row[0] for row in connection.execute(query, parameters).fetchall()]
+
+        yield values
+
+
+@given(st.one_of(integers, texts), st.sampled_from(["", "withheld", "ü/3"]))
+def test_it_is_the_number_of_sql(by_sql: BySql, ids: list[int | None] | list[str | None], salt: str) -> None:
+    series = pl.Series("id", ids, pl.String if any(isinstance(each, str) for each in ids) else pl.Int64)
+    numbers = md5_numbers(series, salt)
+    query = "select coalesce(md5_number_lower(id::varchar || $salt), 0) from ids"
+    assert numbers.to_list() == by_sql(query, series, salt=salt)
+    assert (numbers.name, numbers.dtype) == ("id", pl.UInt64)
 
 
 def test_many_ids_are_hashed_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,21 +92,11 @@ def test_one_use_says_nothing_about_another() -> None:
     assert np.abs(correlations[np.triu_indices(len(uses), 1)]).max() < 0.03
 
 
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(config={"threads": 1}) as connection:
-        yield connection
-
-
 @given(st.one_of(known_integers, known_texts), st.floats(0, 1))
-def test_python_and_sql_withhold_the_same_requests(
-    connection: duckdb.DuckDBPyConnection, ids: list[int] | list[str], share: float
-) -> None:
+def test_python_and_sql_withhold_the_same_requests(by_sql: BySql, ids: list[int] | list[str], share: float) -> None:
     series = pl.Series("id", ids)
-    connection.register("ids", series.to_frame())
-    expected = connection.execute(QUERY, {"salt": SALT, "buckets": share * BUCKETS}).fetchall()
     flags = withheld(series, share)
-    assert flags.to_list() == [row[0] for row in expected]
+    assert flags.to_list() == by_sql(QUERY, series, salt=SALT, buckets=share * BUCKETS)
     assert (flags.name, flags.dtype) == ("withheld", pl.Boolean)
 
 

@@ -83,6 +83,7 @@ def test_rows_shown_from_an_early_stage_count_only_for_the_stages_that_scored_th
     assert rows.filter(stage="ranking")["rows"].item() < rows.filter(stage="retrieval")["rows"].item()
 
 
+@pytest.mark.slow
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(probability, probability), min_size=24, max_size=24))
 def test_figures_equal_numpys_for_extreme_probabilities(tmp_path: Path, pairs: Sequence[tuple[float, float]]) -> None:
