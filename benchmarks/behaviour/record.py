@@ -1,7 +1,7 @@
 """What small days of the shipped cascades make, written down so that two states of the code can be compared.
 
     python benchmarks/behaviour/record.py CHECKOUT FILE
-    python -m benchmarks.behaviour.compare BEFORE AFTER
+    python -m benchmarks.behaviour.compare BEFORE AFTER [--expected PATTERN ...]
 
 Runs CHECKOUT's own code, of this state or another, by nothing but its code location `ukdsl_assets.definitions` and
 Dagster; so this file is a script that imports nothing of the package. FILE is JSON: the graph (keys, groups,
