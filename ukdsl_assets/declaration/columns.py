@@ -2,12 +2,15 @@
 
 # What identifies a row of every table of candidates.
 KEYS = ("request_id", "candidate_id")
+# Table of impressions whose attribution windows have closed.
+CLOSED_IMPRESSIONS = "closed_impressions"
 # Domains of `teacher_augmented`: shown rows, whose reference is the label, and what the next stage scored (the paper's
 # consideration data), whose reference is the teacher.
 IMP, CD = "IMP", "CD"
 # Column of `teacher_augmented` that a student's output learns, and that of a teacher's hidden layer.
 TARGET, REPRESENTATION = "target", "representation"
-_PREDICTION, _AUDIT = "_prediction", "audit_"
+# The logs' contract calls what no trainer may read by this prefix.
+_PREDICTION, _NOT_TO_TRAIN_ON = "_prediction", "audit_"
 
 
 def label_column(task: str) -> str:
@@ -26,13 +29,13 @@ def delay_column(task: str) -> str:
 
 
 def truth_column(task: str) -> str:
-    """Audit column of the candidate log that holds a task's true probability; trainers never read it."""
-    return f"{_AUDIT}true_{task}"
+    """Column of the candidate log that holds a task's true probability; trainers never read it."""
+    return f"{_NOT_TO_TRAIN_ON}true_{task}"
 
 
 def is_reserved(name: str) -> bool:
     """Whether tables have such a column for themselves, so that no stage, task or feature may have the name."""
-    return name in RESERVED or name.startswith(_AUDIT) or name.endswith(_PREDICTION)
+    return name in RESERVED or name.startswith(_NOT_TO_TRAIN_ON) or name.endswith(_PREDICTION)
 
 
 # Columns that the tables have for themselves, by the table that has them first.
@@ -65,7 +68,7 @@ TABLES = frozenset(
     # SQL models over them.
     | {"impressions", "considerations", "stage_calibration"}
     # The model of impressions once more, over an earlier day's logs, where a task is delayed.
-    | {"closed_impressions"}
+    | {CLOSED_IMPRESSIONS}
     # No table: what a simulated world remembers, in a folder of the lake.
     | {"simulated_state"}
 )

@@ -13,7 +13,7 @@ from ukdsl_assets.errors import DeclarationError
 SHIPPED = Path(__file__).parents[1] / "cascades"
 
 
-def read_cascade(path: Path) -> Cascade:
+def read_cascade(path: Path | str) -> Cascade:
     """Read and check one YAML declaration; `extends: OTHER.yaml` (beside it) gives the keys that it leaves out.
 
     Raises:
@@ -30,6 +30,7 @@ def read_cascade(path: Path) -> Cascade:
         >>> cascade.student("pre_ranking_click").teacher
         'ranking_logged'
     """
+    path = Path(path)
     files = _files(path)
     content = {key: value for _, each in reversed(files) for key, value in each.items()}
     try:

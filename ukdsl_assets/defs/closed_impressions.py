@@ -3,12 +3,13 @@
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TABLES, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS
-from ukdsl_assets.pipeline.closed_impressions import CLOSED_IMPRESSIONS, RULES, stage_closed
+from ukdsl_assets.pipeline.closed_impressions import RULES, stage_closed
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS
 from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.lake.tables.staging import removed_on_error
 from ukdsl_assets.learning.training.delayed_feedback import newest_closed_day
@@ -22,7 +23,6 @@ from ukdsl_assets.sql.gates import judge_model
 from ukdsl_assets.sql.render import render
 from ukdsl_assets.sql.run import run_sharded
 
-CLOSED_IMPRESSIONS = "closed_impressions"
 # Name of each gate of the table -> what it demands.
 RULES = {"logs_valid": "The logs of the closed day, read again, keep the contract.", **SQL_RULES}
 

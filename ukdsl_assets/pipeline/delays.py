@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import KEYS, delay_column
+from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS, KEYS, delay_column
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS, labels_as_seen_messages, with_label_factor
 from ukdsl_assets.learning.training.rows import Reader
-from ukdsl_assets.pipeline.closed_impressions import CLOSED_IMPRESSIONS, first_closing
+from ukdsl_assets.pipeline.closed_impressions import first_closing
 from ukdsl_assets.pipeline.day import Day
 
 
@@ -95,4 +96,8 @@ def corrected_readers(
     cascade: Cascade, student: Student, delays: KnownDelays | None, readers: Sequence[Reader]
 ) -> list[Reader]:
     """The readers with `corrected` rows."""
-    return [lambda read=read: corrected(cascade, student, delays, read()) for read in readers]  # type: ignore[misc]
+    return [partial(_corrected_rows, cascade, student, delays, read) for read in readers]
+
+
+def _corrected_rows(cascade: Cascade, student: Student, delays: KnownDelays | None, read: Reader) -> pl.DataFrame:
+    return corrected(cascade, student, delays, read())

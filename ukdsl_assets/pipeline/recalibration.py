@@ -1,4 +1,4 @@
-"""Group 3: what another cascade's teacher predicts for impressions here, and lines that put it on their level."""
+"""A day of recalibration: what another cascade's teacher predicts for impressions here, and lines to their level."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

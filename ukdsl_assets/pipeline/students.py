@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -36,6 +36,9 @@ from ukdsl_assets.pipeline.workspace import Table
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.selection.simplified import with_features
 
+if TYPE_CHECKING:
+    from ukdsl_assets.learning.training.trainer import Progress
+
 
 @dataclass(frozen=True)
 class TrainedArm:
@@ -65,7 +68,9 @@ class TrainingInput:
     messages: dict[str, str]
 
 
-def train_arm(day: Day, student: Student, arm: Arm, progress: Any = None, name: str | None = None) -> TrainedArm:
+def train_arm(
+    day: Day, student: Student, arm: Arm, progress: "Progress | None" = None, name: str | None = None
+) -> TrainedArm:
     """Train on the window's rows that are not withheld, save, and judge what was saved.
 
     Args:

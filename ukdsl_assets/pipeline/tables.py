@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import LoggedTeacher
 from ukdsl_assets.errors import LakeError, SqlModelError
@@ -45,8 +46,7 @@ def check_models(cascade: Cascade, workspace: Workspace) -> None:
             rendered.append(render(model, template_context(cascade, student)))
     in_dependency_order(
         rendered,
-        {"candidate_log", "event_log", "teacher_labels", "closed_impressions"}
-        - {each.model.table for each in rendered},
+        {"candidate_log", "event_log", "teacher_labels", CLOSED_IMPRESSIONS} - {each.model.table for each in rendered},
     )
 
 

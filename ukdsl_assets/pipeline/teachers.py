@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,9 @@ from ukdsl_assets.learning.training.rows import Reader
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.fingerprint import training_fingerprint
 
+if TYPE_CHECKING:
+    from ukdsl_assets.learning.training.trainer import Progress
+
 # The declarations of teachers that are trained here.
 TrainedHere = TrainedTeacher | FoundationTeacher
 
@@ -37,7 +40,7 @@ class TrainedTeacherOfDay:
     figures: dict[str, Any]
 
 
-def train_teacher(day: Day, teacher: TrainedHere, progress: Any = None) -> TrainedTeacherOfDay:
+def train_teacher(day: Day, teacher: TrainedHere, progress: "Progress | None" = None) -> TrainedTeacherOfDay:
     """Train on the window's rows that are not withheld, save, and judge what was saved."""
     cascade, settings, impressions = day.cascade, day.settings, day.table("impressions")
     key, days = day.table(teacher.name), day.window(impressions, teacher.window_days)

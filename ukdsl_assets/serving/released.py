@@ -1,6 +1,6 @@
 """The student that is released, or a day's distilled one, found below a lake: the one place where serving looks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
@@ -36,8 +36,9 @@ def load_student(
         lake: folder or fsspec URI of the lake; None for that of the settings (UKDSL_LAKE).
 
     Raises:
-        DeclarationError: the cascade declares no such student; names those that it does.
-        ScoringError: nothing of the student is released.
+        DeclarationError: the cascade is none, or declares no such student; names those that it does.
+        ScoringError: nothing of the student is released, or the day is no date.
+        ValueError: fsspec knows no protocol of the lake's URI.
         LakeError: the day has no published checkpoint, or a file of it is not what was saved.
 
     Example, where `lake` is a lake in which `ukdsl run simulated_ads` has released a day:
@@ -55,11 +56,15 @@ def load_student(
         >>> print(first.day)
         2026-01-01
     """
+    if not isinstance(cascade, Cascade):
+        raise DeclarationError(f"cascade: saw {cascade!r}, expected a Cascade; read its file by read_cascade")
+    if day is not None and type(day) is not date:
+        raise ScoringError(f"day: saw {day!r}, expected a datetime.date such as {cascade.first_day!r}")
     names = [declared.name for declared in cascade.students]
     if student not in names:
         raise DeclarationError(
             f"{cascade.name} has no student `{student}`; declared are {', '.join(names) or '(none)'}"
-            f"{did_you_mean(student, names)}"
+            f"{did_you_mean(str(student), names)}"
         )
     settings = Settings() if lake is None else Settings(lake=str(lake))
     store, key = CheckpointStore(settings.checkpoints), (cascade.name, student)
@@ -67,15 +72,8 @@ def load_student(
     if checkpoint is None:
         raise ScoringError(
             f"{cascade.name}/{student}: nothing is released below {settings.lake}; run `ukdsl run {cascade.name} "
-            "--days ...`, or name the day whose checkpoint to take (--day)"
+            "--days ...`, or name the day whose checkpoint to take"
         )
     fitted = from_checkpoint(checkpoint.metadata, checkpoint.tensors or {}, checkpoint.text)
-    return LoadedStudent(
-        fitted.tensors,
-        fitted.encoder,
-        fitted.architecture,
-        fitted.heads,
-        fitted.text,
-        day=checkpoint.day,
-        version=checkpoint.version,
-    )
+    parts = {part.name: getattr(fitted, part.name) for part in fields(fitted)}
+    return LoadedStudent(**parts, day=checkpoint.day, version=checkpoint.version)

@@ -7,7 +7,13 @@ from math import exp
 from typing import Any
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import delay_column, label_column, prediction_column, truth_column
+from ukdsl_assets.declaration.columns import (
+    CLOSED_IMPRESSIONS,
+    delay_column,
+    label_column,
+    prediction_column,
+    truth_column,
+)
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.frames.splits import BUCKETS, SALT
@@ -112,7 +118,7 @@ def template_context(
             features=features,
             features_of_shown=tuple(each.name for each in cascade.columns_of(student) if each.served_as is not None),
             unlabeled_only=bool(student.teacher_tasks) and not foreign,
-            labels="closed_impressions" if student.delayed_feedback == "wait" else "impressions",
+            labels=CLOSED_IMPRESSIONS if student.delayed_feedback == "wait" else "impressions",
             labels_corrected=student.delayed_feedback == "correct",
             corrected=student.correction == "exploration",
             label_tasks=student.label_tasks,

@@ -31,6 +31,7 @@ def fit_platt(probability: NDArray[np.float32], target: NDArray[np.float32]) -> 
 
     Raises:
         TrainingError: there is no one minimum, as without rows, with NaN, or with predictions that do not differ.
+            Targets that one threshold separates have none either: then the line is a steep one, of next to no loss.
     """
     x, y = logit(probability), target.astype(np.float64)
     if not (len(x) and np.isfinite(x).all() and np.ptp(x) > 0 and 0 < y.mean() < 1):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,13 +42,17 @@ def hidden_layer(model: Model, rows: EncodedRows, output: str) -> NDArray[np.flo
         output: name of that layer, a module of the network with a `weight`; AttributeError if it has none.
     """
     batches: list[Tensor] = []
-    layer: Any = model.network.get_submodule(output)
+    layer = model.network.get_submodule(output)
     hook = layer.register_forward_pre_hook(lambda _, read: batches.append(read[0]))
     try:
         _applied(model, rows, model.network)
     finally:
         hook.remove()
-    return torch.cat(batches).cpu().numpy() if batches else np.empty((0, layer.weight.shape[1]), np.float32)
+    return (
+        torch.cat(batches).cpu().numpy()
+        if batches
+        else np.empty((0, layer.get_parameter("weight").shape[1]), np.float32)
+    )
 
 
 @torch.inference_mode()

@@ -68,10 +68,18 @@ class Training:
             rows: in memory as one shard, or what reads each shard.
         """
         readers = [partial(_itself, rows)] if isinstance(rows, pl.DataFrame) else rows
-        features = cascade.features_of(student)
         return cls(
-            student, arm, features, cascade.has_bid, readers, previous, threads, device, progress, keeper
-        )  # fmt: skip
+            student=student,
+            arm=arm,
+            features=cascade.features_of(student),
+            has_bid=cascade.has_bid,
+            readers=readers,
+            previous=previous,
+            threads=threads,
+            device=device,
+            progress=progress,
+            keeper=keeper,
+        )
 
     @property
     def rows(self) -> ArmRows:

@@ -1,7 +1,6 @@
 """A student whose features have changed goes on from what it has learnt of those that it keeps."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -89,7 +88,7 @@ def carried_encoder(before: Encoder, features: tuple[Feature, ...]) -> tuple[Enc
 
 def _columns(features: tuple[Feature, ...], side: str, width: int) -> dict[str, list[int]]:
     """Columns of each feature in what a side's first layer reads: embeddings side by side, then numbers."""
-    mine: list[Any] = [f for f in features if f.side == side]
+    mine = [f for f in features if f.side == side]
     columns, first = {}, 0
     for feature in sorted(mine, key=lambda f: not f.of_ids):
         count = width if feature.of_ids else feature.width or 1

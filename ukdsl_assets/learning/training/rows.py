@@ -22,7 +22,8 @@ class ArmRows:
     """The rows of `teacher_augmented` that an arm learns from.
 
     Attributes:
-        student: the declaration; features: its own, in declared order.
+        student: the declaration.
+        features: its own, in declared order.
         has_bid: whether the log has bids, which the listwise term reads.
         domains: IMP, or IMP and CD: the rows that are used.
         readers: of each shard.
@@ -66,8 +67,13 @@ def _missing_bids(rows: pl.DataFrame) -> int:
 
 
 def check_values(arm: ArmRows, rows: pl.DataFrame) -> None:
+    """Refuse rows of `teacher_augmented` that cannot be trained on; empty ones pass.
+
+    Raises:
+        TrainingError: a target is not in [0, 1], a bid that the listwise term reads or a number is null; says how many.
+    """
     student = arm.student
-    wrong = rows.filter(~pl.col("target").is_between(0, 1) | pl.col("target").is_nan() | pl.col("target").is_null())
+    wrong = rows.filter(~pl.col(TARGET).is_between(0, 1) | pl.col(TARGET).is_nan() | pl.col(TARGET).is_null())
     if len(wrong):
         raise TrainingError(f"{student.name}: {len(wrong)} rows of teacher_augmented.target are not in [0, 1]")
     if student.loss.listwise and arm.has_bid and (nulls := _missing_bids(rows)):

@@ -104,4 +104,4 @@ def _lists(
     value = rows["weight"].to_numpy().astype(np.float64)
     if "bid" in rows.columns:
         value *= rows["bid"].to_numpy().astype(np.float64)
-    return lists_of(rows["target"].to_numpy(), value, considered, offsets, student.loss.listwise / survey.lists)
+    return lists_of(rows[TARGET].to_numpy(), value, considered, offsets, student.loss.listwise / survey.lists)

@@ -29,7 +29,7 @@ from ukdsl_assets.logs.rules import (
 CANDIDATE_LOG_RULES = {
     "contract": "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
     "keys_unique": "One row per request and candidate.",
-    "probabilities_valid": "Predictions and audit columns are finite and in [0, 1].",
+    "probabilities_valid": "Predictions and true probabilities are finite and in [0, 1].",
     "late_stage_present": "The deepest stage that logs predictions has scored candidates of most requests.",
 }
 EVENT_LOG_RULES = {

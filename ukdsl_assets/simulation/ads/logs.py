@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.declaration.columns import KEYS
+from ukdsl_assets.declaration.columns import KEYS, truth_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.simulation.ads.day import PROPENSITY, SimulatedDay
 from ukdsl_assets.simulation.ads.truth import CANDIDATES
@@ -82,8 +82,8 @@ def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]
     places = np.arange(ranked.size).reshape(ranked.shape)
     columns["pair_signals"] = _vectors(served.signals.reshape(ranked.size, -1)).gather(_index(ranked, places, rows))
     if served.true_click is not None and served.true_conversion is not None:
-        columns["audit_true_click"] = served.true_click.ravel()
-        columns["audit_true_conversion"] = served.true_conversion.ravel()
+        columns[truth_column("click")] = served.true_click.ravel()
+        columns[truth_column("conversion")] = served.true_conversion.ravel()
     return pl.DataFrame({name: columns[name] for name in names})
 
 
