@@ -18,7 +18,7 @@ import pytest
 
 from tests.fixtures.recorded_day import NAME, NETWORK, write_logs
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 # How far figures of a network may be apart where its matrix products add in another order; seen: 1e-8.
 CLOSE = 1e-4
 OF_NETWORK = {
