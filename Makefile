@@ -1,5 +1,5 @@
 # `make run` installs and materializes a week of the simulated cascade; `make test` installs and checks everything,
-# `make test-fast` in a minute what needs neither a whole graph nor a process of its own.
+# `make test-fast` in a minute and a half what needs neither a whole graph nor a process of its own.
 PYTHON ?= python3
 BIN := .venv/bin
 # A module stays in one process, so that what it has run once is not run again; the first ones are those that take long.

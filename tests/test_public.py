@@ -44,7 +44,7 @@ def test_the_example_of_each_public_name_runs_as_it_is_printed(name: str, given:
 
 def test_the_public_names_are_these_and_each_leads_to_its_own_function() -> None:
     assert ukdsl_assets.__all__ == PUBLIC
-    assert set(PUBLIC) <= set(dir(ukdsl_assets))
+    assert {name for name in dir(ukdsl_assets) if not name.startswith("__")} == set(PUBLIC)
     for name in PUBLIC:
         door = getattr(ukdsl_assets, name)
         assert inspect.isfunction(door)

@@ -300,3 +300,8 @@ def test_declarations_that_extend_nothing_or_each_other_are_refused(tmp_path: Pa
     two.write_text("extends: one.yaml\nname: two\n")
     with pytest.raises(DeclarationError, match=r"two.yaml: extends: `one.yaml` leads back to itself"):
         read_cascade(one)
+
+
+def test_a_file_may_be_named_by_a_text() -> None:
+    path = SHIPPED / "simulated_ads.yaml"
+    assert read_cascade(str(path)) == read_cascade(path)

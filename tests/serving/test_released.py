@@ -1,7 +1,8 @@
 """The student that is released is found below a lake, and scores a frame as `ukdsl score` scores a file."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -108,3 +109,14 @@ def test_what_is_not_there_is_told_with_what_is(lake: Path, tmp_path: Path) -> N
         load_student(CASCADE, STUDENT.name, lake=tmp_path / "empty")
     with pytest.raises(LakeError, match="no checkpoint is published"):
         load_student(CASCADE, STUDENT.name, THIRD + timedelta(days=1), lake)
+
+
+@pytest.mark.parametrize("day", ["2026-01-01", datetime(2026, 1, 1)])
+def test_a_day_that_is_no_date_is_refused(lake: Path, day: Any) -> None:
+    with pytest.raises(ScoringError, match=r"day: saw .*2026.*, expected a datetime.date"):
+        load_student(CASCADE, STUDENT.name, day, lake)
+
+
+def test_the_name_of_a_cascade_is_no_cascade(lake: Path) -> None:
+    with pytest.raises(DeclarationError, match=r"saw 'ads', expected a Cascade; read its file by read_cascade"):
+        load_student("ads", STUDENT.name, lake=lake)  # type: ignore[arg-type]

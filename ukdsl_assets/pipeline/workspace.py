@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.lake.tables.reading import Table as Table
 from ukdsl_assets.settings import Settings
 from ukdsl_assets.sql.model import SqlModel, read_models
-
-Table = tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def test_one_sided_predictions_stop_at_the_largest_shift() -> None:
 def test_what_is_within_one_error_of_nothing_is_shrunken_to_nothing() -> None:
     assert shrunken(-0.2, 0.2) == shrunken(0.1, 0.2) == shrunken(0.0, 0.0) == 0
     assert shrunken(-0.4, 0.2) == pytest.approx(-0.3)
+    # Exact: times 1.
     assert shrunken(0.4, 0.0) == 0.4
 
 
