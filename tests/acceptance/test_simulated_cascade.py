@@ -47,7 +47,7 @@ def week(tmp_path_factory: pytest.TempPathFactory, warm_state: Path) -> Week:
     )
     students = (*CASCADE.students, selecting)
     cascade = CASCADE.model_copy(update={"teachers": (*CASCADE.teachers, foundation), "students": students})
-    done = [run_day(settings, cascade, day) for day in DAYS]
+    done = [run_day(settings, cascade, day, report=day == DAYS[-1]) for day in DAYS]
     return Week(settings, cascade, Lake(settings.tables), CheckpointStore(settings.checkpoints), done)
 
 
