@@ -129,7 +129,7 @@ def show_scoring(cascade: Cascade, rows: pl.DataFrame, repeats: int) -> None:
     network = trained_teacher(cascade, shipped.model_copy(update={"epochs": 1}), rows)
     declared = TrainedTeacher(name="trees", kind="trained", stage="ranking")
     trees = teachers.fit_teacher(cascade, declared, rows, threads=1)
-    matrix, _, _ = feature_matrix(trees.features, trees.codes, rows)
+    matrix, _, _ = feature_matrix(trees.features, trees.codes, rows, trees.means)
     boosters = [booster_of(text) for text in trees.models.values()]
     products = matrix_products(network)
     sides: dict[str, Callable[[], object]] = {

@@ -1,14 +1,18 @@
 """Fixtures that several folders of tests share."""
 
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from hypothesis import settings
 
+from tests.fixtures.command_line import at, in_own_process, shop_in
 from tests.fixtures.once import once
+from tests.fixtures.shop import DAY
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 
 # Processes of tests share the cores: a thread that waits for others shall sleep, not count. OpenMP reads it once, when
@@ -29,6 +33,21 @@ def warm_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
         SimulatedAdsReader(cascade, str(folder), "small").read(cascade.first_day)
 
     return once(tmp_path_factory, "warm_state", warm_up)
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop whose day was run from a terminal, to be read: its evaluation is in out.json, what was said in said.json.
+
+    Its report alone may be made again.
+    """
+
+    def run(folder: Path) -> None:
+        arguments = ("run", "shop", "--days", str(DAY), "--json", str(folder / "out.json"))
+        done = in_own_process(*arguments, **at(shop_in(folder)))
+        (folder / "said.json").write_text(json.dumps(asdict(done)))
+
+    return once(tmp_path_factory, "ran_shop", run)
 
 
 @pytest.fixture(scope="module")

@@ -74,3 +74,12 @@ def test_a_corrected_student_is_taught_by_the_labels_and_the_audit(ran: Ran) -> 
     ]
     rows = lake.scan(("simulated_ads", "corrected", "teacher_augmented"), [DAY]).collect()
     assert rows["teacher_version"].unique().to_list() == ["+".join(versions)]
+    # A small day explores too little to correct by, and both assets say so.
+    (reason,) = audit.filter(task="click", period="trailing")["not_corrected"]
+    assert "effective explored requests of 100 needed" in reason
+    for asset, key, told in (
+        ("corrected__teacher_augmented", "correction", "ranking_logged, click: "),
+        ("ranking_logged__teacher_audit", "correction of click", ""),
+    ):
+        (event,) = done.asset_materializations_for_node(f"simulated_ads__{asset}")
+        assert event.metadata[key].value == f"{told}not corrected, because of {reason}"

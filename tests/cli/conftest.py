@@ -1,15 +1,11 @@
 """A folder to run commands in, and the command line without the seconds in which a process imports everything."""
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.command_line import Command, Ended, at, in_own_process, shop_in
-from tests.fixtures.once import once
-from tests.fixtures.shop import DAY
+from tests.fixtures.command_line import Command, Ended, shop_in
 from ukdsl_assets.cli.app import main
 from ukdsl_assets.settings import PROJECT
 
@@ -18,21 +14,6 @@ from ukdsl_assets.settings import PROJECT
 def shop(tmp_path: Path) -> Path:
     """A folder with a declared cascade and a day of its logs."""
     return shop_in(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shop whose day was run from a terminal, to be read: its evaluation is in out.json, what was said in said.json.
-
-    Its report alone may be made again.
-    """
-
-    def run(folder: Path) -> None:
-        arguments = ("run", "shop", "--days", str(DAY), "--json", str(folder / "out.json"))
-        done = in_own_process(*arguments, **at(shop_in(folder)))
-        (folder / "said.json").write_text(json.dumps(asdict(done)))
-
-    return once(tmp_path_factory, "ran_shop", run)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,11 @@ import yaml
 from tests.fixtures.command_line import Command, Ended, at
 from tests.fixtures.logs import make_logs
 from tests.fixtures.shop import DAY, DECLARATION
+from ukdsl_assets.cli.app import main
+from ukdsl_assets.cli.common import PlainConsole
 from ukdsl_assets.declaration.read import read_cascade
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.reports.printed import gate_table
 
 KEYS = [
     *("cascade", "day", "student", "arm", "head", "domain", "reference", "rows", "calibration", "calibration_error"),
@@ -140,8 +145,66 @@ def test_wrong_arguments_exit_with_two_and_say_what_was_expected(
     assert "Traceback" not in done.stderr
 
 
+def test_a_wrong_declaration_beside_a_sound_one_is_told_and_does_not_stop_it(shop: Path, ukdsl: Command) -> None:
+    text = (shop / "cascades" / "shop.yaml").read_text()
+    (shop / "cascades" / "wrong.yaml").write_text(text.replace("name: shop", "name: wrong") + "has_bit: true\n")
+    done = ukdsl("check-logs", "shop", "--day", str(DAY), **at(shop))
+    assert done.returncode == 0, done.stderr
+    assert "wrong.yaml: 1 wrong key(s)" in done.stderr
+    assert "did you mean `has_bid`?" in done.stderr
+    done = ukdsl("check-logs", "wrong", "--day", str(DAY), **at(shop))
+    assert done.returncode == 2
+    assert "has_bit" in done.stderr
+
+
+def test_what_looks_like_markup_is_printed_as_it_is(tmp_path: Path, ukdsl: Command) -> None:
+    there = at(tmp_path) | {"UKDSL_CASCADES": str(tmp_path / "absent [/b]")}
+    done = ukdsl("check-logs", "shop", "--day", str(DAY), **there)
+    assert f"{tmp_path}/absent [/b]: no such folder" in done.stderr
+
+
+def test_consoles_print_paths_that_look_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    for printed in (PlainConsole(width=80), PlainConsole(stderr=True, width=80)):
+        printed.print("Lake: /data/[prod]/[/red]", highlight=False)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == "Lake: /data/[prod]/[/red]\n"
+
+
+def test_consoles_print_tables_in_colours_and_not_their_marks(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [GateResult("keys_unique", True, "fine"), GateResult("contract", False, "file /a[1]/[/b]")]
+    PlainConsole(width=80).print(gate_table("candidate_log of [/b]", results))
+    printed = capsys.readouterr().out
+    assert "candidate_log of [/b]" in printed
+    assert "file /a[1]/[/b]" in printed
+    assert "[red]" not in printed
+    assert "[green]" not in printed
+
+
 @pytest.mark.parametrize("arguments", [(), ("run",), ("check-logs",)])
 def test_help_tells_what_there_is(arguments: tuple[str, ...], ukdsl: Command) -> None:
     done = ukdsl(*arguments, "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout
+
+
+def test_the_ui_says_that_its_port_is_taken(tmp_path: Path, ukdsl: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = ukdsl("ui", "--port", str(port), **at(tmp_path) | {"UKDSL_CASCADES": str(tmp_path)})
+    assert done.returncode == 2
+    assert f"--port {port}: cannot listen there" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_ctrl_c_in_any_command_says_that_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ukdsl_assets.cli.status.read_settings", interrupted)
+    monkeypatch.setattr("sys.argv", ["ukdsl", "status", "shop"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "Stopped as asked; what was published stays" in capsys.readouterr().err

@@ -126,7 +126,7 @@ def test_ids_of_another_space_are_told_with_what_that_may_mean(made: Made, tmp_p
     said = " ".join(done.stdout.split())
     assert "ad 100.00%" in said
     assert "country 10." in said
-    assert "Most ids of ad are unknown or null" in said
+    assert "Most ids of ad are unknown, so" in said
     assert all(each in said for each in told)
 
 

@@ -108,7 +108,7 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             changed("tasks", 0, attribution_window=86400),
             r"tasks.click.attribution_window: expected a duration with its unit, .* \(saw 86400\)",
         ),
-        ({"withheld_share": 1.5}, r"withheld_share: .*less than 1 \(saw 1.5\)"),
+        ({"withheld_share": 1.5}, r"withheld_share: .*at most 0.9999 \(saw 1.5\)"),
         (
             {"source": {"kind": "oracle"}},
             r"source.kind: expected one of simulated, simulated_item_page, parquet, kuairand \(saw 'oracle'\)",

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.cross_domain import check_cross_domain, models_of
+from ukdsl_assets.declaration.cross_domain import check_cross_domain, models_of, wrong_features
+from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.read import SHIPPED, read_cascades
+from ukdsl_assets.declaration.teachers import CrossDomainTeacher
 from ukdsl_assets.errors import DeclarationError
 
 CASCADES = read_cascades(SHIPPED)
@@ -101,3 +103,23 @@ def test_a_hidden_layer_is_matched_only_where_the_model_has_one() -> None:
     with pytest.raises(DeclarationError, match=r"simulated_ads/pre_ranking_click has no hidden layer") as told:
         check_cross_domain(cascades)
     assert "teachers.ads_click.model" in str(told.value)
+
+
+def test_numbers_that_may_be_missing_here_need_a_model_that_knows_it() -> None:
+    ours = {"name": "x", "kind": "numeric", "side": "candidate"}
+    cascade = TARGET.model_copy(update={"features": (Feature.model_validate(ours | {"missing": "allowed"}),)})
+    plain = CrossDomainTeacher.model_validate({**MAPPING, "features": {}, "defaults": {}})
+    knows, not_knows = (Feature.model_validate(ours | {"missing": missing}) for missing in ("allowed", "refused"))
+    assert [*wrong_features(plain, cascade, [knows])] == []
+    (problem,) = wrong_features(plain, cascade, [not_knows])
+    assert "features.x: `x` of simulated_small_surface may be missing" in problem
+    assert "`missing: allowed`" in problem
+    absent = CrossDomainTeacher.model_validate({**MAPPING, "features": {}, "defaults": {"x": None}})
+    assert [*wrong_features(absent, cascade, [knows])] == []
+    assert len([*wrong_features(absent, cascade, [not_knows])]) == 1
+
+
+def test_null_has_one_meaning() -> None:
+    slot = {"name": "slot", "kind": "categorical", "side": "candidate", "served_as": 1, "missing": "allowed"}
+    with pytest.raises(ValueError, match="without `served_as`"):
+        Feature.model_validate(slot)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from tests.fixtures.shop import DECLARATION
 from ukdsl_assets.cli.common import read_settings
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.sources import Source
@@ -112,7 +113,7 @@ CASES = {
     ),
     "a bound": (
         lambda content: content.update(withheld_share=1.5),
-        "withheld_share: expected less than 1 (saw 1.5)",
+        "withheld_share: expected at most 0.9999 (saw 1.5)",
     ),
     "a duration": (
         of("tasks", 0, attribution_window="one day"),
@@ -137,6 +138,21 @@ CASES = {
 def test_a_wrong_key_is_told_in_plain_words(tmp_path: Path, case: str) -> None:
     change, expected = CASES[case]
     assert told(tmp_path, change) == [expected]
+
+
+def test_a_list_of_which_every_item_is_wrong_is_not_told_to_be_too_short(tmp_path: Path) -> None:
+    task = {"name": "click", "event": "click"}
+    for window, bound in (("PT0S", "more than P0D"), ("P4000D", "at most P3650D")):
+        content = DECLARATION | {
+            "tasks": [task | {"attribution_window": window}],
+            "source": {"kind": "parquet", "path": "x"},
+        }
+        path = tmp_path / "shop.yaml"
+        path.write_text(yaml.safe_dump(content))
+        with pytest.raises(DeclarationError) as error:
+            read_cascade(path)
+        line = f"  tasks.click.attribution_window: expected {bound} (saw '{window}')"
+        assert str(error.value).splitlines()[1:] == [line]
 
 
 def test_a_key_that_nothing_is_near_lists_what_is_known(tmp_path: Path) -> None:
@@ -178,7 +194,7 @@ def test_a_wrong_key_of_an_extended_file_names_that_file(tmp_path: Path) -> None
         read_cascade(mine)
     first, *lines = str(error.value).splitlines()
     assert first == f"{mine}: 2 wrong key(s)"
-    assert f"  withheld_share: expected less than 1 (saw 2) (in {other})" in lines
+    assert f"  withheld_share: expected at most 0.9999 (saw 2) (in {other})" in lines
     assert "  has_bit: unknown key; did you mean `has_bid`?" in lines
 
 

@@ -10,9 +10,10 @@ from polars.testing import assert_frame_equal
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.selection import Selection
+from ukdsl_assets.frames.conform import feature_dtype
 from ukdsl_assets.frames.splits import halves, withheld
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.selection import judged_rows, measured_rows
+from ukdsl_assets.pipeline.selection import judged_rows, measured_rows, readers_elsewhere
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.selection.sampled_rows import SAMPLED_DOMAINS, sample
 from ukdsl_assets.settings import Settings
@@ -57,3 +58,20 @@ def test_a_selection_is_judged_on_requests_with_their_rows_of_both_domains(works
     assert_frame_equal(found.select(rows.columns), sample(rows, 200, SELECTING.seed))
     assert len(found) < len(rows)
     assert set(found["domain"]) == set(SAMPLED_DOMAINS)
+
+
+@pytest.mark.parametrize(("missing", "there"), [("allowed", True), ("refused", False)])
+def test_a_feature_that_may_be_missing_is_in_the_rows_though_it_is_missing_in_all(
+    workspace: Workspace, missing: str, there: bool
+) -> None:
+    lost = next(feature for feature in CASCADE.features_of(STUDENT) if feature.kind == "categorical")
+    features = [
+        feature.model_copy(update={"missing": missing}) if feature == lost else feature for feature in CASCADE.features
+    ]
+    cascade = CASCADE.model_copy(update={"features": tuple(features), "students": (STUDENT,)})
+    rows = training_rows(200).with_columns(pl.lit(None).cast(feature_dtype(lost)).alias(lost.name))
+    workspace.lake.commit(workspace.lake.stage_frame(TABLE, DAYS[1], rows), {})
+    readers = readers_elsewhere(Day(workspace, cascade, DAYS[1]), STUDENT.model_copy(update={"name": "another"}))
+    read, columns = readers[STUDENT.name]
+    assert lost.name in read
+    assert (lost.name in columns) is there

@@ -1,8 +1,11 @@
 """Tables for people say what they show, and nothing that was not measured."""
 
 import math
+import re
+from collections import Counter
 
 import polars as pl
+import pytest
 from rich.console import Console
 
 from ukdsl_assets.gates import GateResult
@@ -137,3 +140,40 @@ def test_a_failed_gate_shows_its_severity_and_what_was_seen() -> None:
     assert "passed" in text
     assert "WARN" in text
     assert "seen [1, 2]" in text
+
+
+def narrow(renderable: object, width: int) -> str:
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 90, 100, 120])
+def test_no_figure_is_cut_off_on_a_narrow_terminal(width: int) -> None:
+    released = EVALUATION.with_columns(arm=pl.lit("released"), calibration=pl.lit(12.3456), ne_change=pl.lit(3.21))
+    text = narrow(evaluation_table("title", pl.concat([EVALUATION, released]), width), width)
+    assert "…" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    if width >= 80:
+        assert {"1.004 +- .012", "12.346 +- .030", "-1.98 +- .17%", "+321.00 +- .17%"} <= set(
+            re.findall(r"[-+\d.]+ \+- \.\d+%?", text)
+        )
+    else:
+        # Broken, but all there.
+        digits = Counter(filter(str.isdigit, text.partition("Not shown")[0]))
+        of_eighty = narrow(evaluation_table("title", pl.concat([EVALUATION, released]), 80), 80)
+        assert digits == Counter(filter(str.isdigit, of_eighty.partition("Not shown")[0]))
+
+
+def test_eighty_characters_show_whole_figures_and_say_what_is_left_out() -> None:
+    lines = narrow(evaluation_table("title", EVALUATION, 80), 80).splitlines()
+    assert any("1.004 +- .012" in line and "-1.98 +- .17%" in line for line in lines)
+    assert lines[-1].strip() == "Not shown on 80 characters: NE, AUC, rows; the report has all."
+    assert "Not shown" not in narrow(evaluation_table("title", EVALUATION, 120), 120)
+
+
+def test_a_gates_name_is_whole_on_a_narrow_terminal() -> None:
+    results = [GateResult("a_gate_of_a_long_name_that_fills_a_line", False, "file /a/b/" + "c" * 90)]
+    text = narrow(gate_table("title", results), 50)
+    assert "…" not in text

@@ -58,6 +58,7 @@ def test_a_selection_beyond_the_budget_is_blocked() -> None:
     assert budget_kept(CHOOSING, chosen).passed
     assert budget_kept(dearer, chosen).blocks
     assert "3 of 11 candidates at a cost of 3" in budget_kept(dearer, chosen).message
+    assert budget_kept(dearer, chosen).seen == {"features": 3, "cost": 3.0}
     assert budget_kept(CHOOSING, chosen.with_columns(place=pl.lit(None, pl.Int32))).blocks
 
 
@@ -95,6 +96,16 @@ def test_a_number_that_is_the_label_is_taken_for_an_outcome() -> None:
     assert "`hour`: it is the label (correlation 1.000)" in result.message
 
 
+def test_a_vector_of_which_one_component_is_the_label_is_taken_for_an_outcome() -> None:
+    vector = next(f for f in FEATURES if f.kind == "vector")
+    rows = training_rows(60)
+    values = rows[vector.name].to_numpy().copy()
+    values[:, 0] = rows["target"].to_numpy()
+    result = leak({vector.name: pl.lit(pl.Series(values, dtype=rows.schema[vector.name]))})
+    assert result.blocks
+    assert f"`{vector.name}`: it is the label (correlation 1.000)" in result.message
+
+
 def test_a_feature_known_only_of_shown_rows_is_taken_for_an_outcome() -> None:
     # Rows of both domains that were shown have 3 places each; all others are constant.
     result = leak({"format": pl.when(pl.col("candidate_id") < 3).then("candidate_id").otherwise(-1)})
@@ -116,9 +127,18 @@ def test_a_few_unshown_rows_of_one_value_are_no_sign_of_a_leak() -> None:
 @pytest.mark.parametrize(("columns", "passed"), [({"country", "ad"}, True), ({"ad"}, False)])
 def test_a_dropped_feature_must_stay_where_another_student_reads_it(columns: set[str], passed: bool) -> None:
     chosen = table("ad", "user_segment", "hour")
-    result = needed_features_kept(chosen, {"other": ({"country", "ad"}, columns)})
+    result = needed_features_kept(chosen, {"other": ({"country", "ad", "weekday"}, columns)})
     assert result.passed is passed
-    assert ("other needs country" in result.message) is not passed
+    # `ad` was chosen and `weekday` is no candidate: neither was dropped.
+    assert result.message.startswith("8 features dropped; read elsewhere: 1 by other; by nobody: ")
+    assert result.seen == {"dropped": 8, "by_nobody": 7}
+    assert ("other needs country;" in result.message) is not passed
+
+
+def test_whoever_reads_nothing_that_was_dropped_is_not_named() -> None:
+    result = needed_features_kept(table("ad", "user_segment", "hour"), {"other": ({"ad"}, {"ad"})})
+    assert result.passed
+    assert "read elsewhere: none; by nobody: " in result.message
 
 
 def test_scores_of_the_test_are_of_the_declared_features() -> None:

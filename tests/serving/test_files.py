@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.serving.files import score_files
 
+MAP = pa.map_(pa.string(), pa.int64())
 ROWS = training_rows(60).filter(domain="CD").drop("domain", "target", "weight")
 
 
@@ -71,10 +73,10 @@ def test_a_folder_is_scored_in_order_of_names_and_told_as_it_goes(tmp_path: Path
 
 def test_unknown_ids_are_scored_and_counted(tmp_path: Path) -> None:
     half = pl.int_range(pl.len()) % 2 == 0
-    ads = pl.when(half).then(pl.lit(10**12)).otherwise(pl.lit(None, pl.Int64)).alias("ad")
+    ads = pl.when(half).then(pl.lit(10**12)).otherwise("ad").alias("ad")
     ROWS.with_columns(ads).write_parquet(tmp_path / "in.parquet")
     done = score_files(fitted(), tmp_path / "in.parquet", tmp_path / "out.parquet", "consideration")
-    assert done.unknown["ad"] == 1
+    assert done.unknown["ad"] == 0.5
     assert done.unknown["category"] == 0
 
 
@@ -98,6 +100,7 @@ def test_wrong_input_is_refused_by_name_and_nothing_is_written(tmp_path: Path) -
         (ROWS.drop("ad", "hour"), ScoringError, r"2 feature\(s\) of the student are missing: hour, ad"),
         (ROWS.with_columns(pl.col("ad").cast(pl.String)), ContractError, "column `ad` is String, expected Int64"),
         (ROWS.with_columns(user_profile=pl.when(~first).then("user_profile")), ScoringError, "1 row.*first in row 1 "),
+        (ROWS.with_columns(ad=pl.when(~first).then("ad")), ScoringError, "`ad` in 1 row.*`missing: allowed`"),
         (ROWS.with_columns(user_profile=pl.when(first).then(vector).otherwise("user_profile")), ScoringError, "1 row"),
     ]
     student = fitted()
@@ -180,3 +183,38 @@ def test_trees_score_shuffled_rows_bit_by_bit_and_networks_to_the_last_places(tm
     trees = fitted(LightGbmArchitecture(kind="lightgbm", trees=5, minimum_leaf_rows=20))
     exact = predict_student(trees, shuffled.sort("request_id", maintain_order=True))["consideration"]
     assert np.array_equal(scores(tmp_path, shuffled, trees, batch_rows=64)["prediction"].to_numpy()[order], exact)
+
+
+def test_a_folder_is_scored_by_the_rule_of_the_logs_so_that_no_file_is_left_out(tmp_path: Path) -> None:
+    folder, student = tmp_path / "in", fitted()
+    (folder / "hour=01").mkdir(parents=True)
+    ROWS[:100].write_parquet(folder / "hour=01" / "part-0.PARQUET")
+    ROWS[100:].write_parquet(folder / "part-0.parq")
+    (folder / "_SUCCESS").touch()
+    (folder / ".part-1.parquet").write_bytes(b"half")
+    assert score_files(student, folder, tmp_path / "out.parquet", "consideration").rows == len(ROWS)
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    assert np.allclose(found["prediction"], predict_student(student, ROWS)["consideration"], atol=1e-6)
+    with pytest.raises(ScoringError, match="is in the input's folder"):
+        score_files(student, folder, folder / "hour=01" / "out.parquet", "consideration")
+    ROWS[:1].write_parquet(folder / "part-1.snappy")
+    with pytest.raises(ScoringError, match=r"--input: .*/in: 1 file\(s\) that would not be read: part-1\.snappy;"):
+        score_files(student, folder, tmp_path / "out.parquet", "consideration")
+
+
+def test_columns_that_are_not_read_may_hold_anything_and_types_follow_the_rule_of_the_logs(tmp_path: Path) -> None:
+    student, file = fitted(), tmp_path / "in.parquet"
+    rows = ROWS.with_columns(pl.col("ad").cast(pl.Float64), pl.col("hour").cast(pl.Decimal(10, 0)))
+    table = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+    moments = pa.array([0] * len(rows), pa.timestamp("us", "+05:30"))
+    table = table.append_column("received_at", moments).append_column("m", pa.array([[("a", 1)]] * len(rows), MAP))
+    codes = table["category"].combine_chunks().dictionary_encode()
+    pq.write_table(table.set_column(table.schema.get_field_index("category"), "category", codes), file)
+    score_files(student, file, tmp_path / "out.parquet", "consideration")
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    assert np.allclose(found["prediction"], predict_student(student, ROWS)["consideration"], atol=1e-6)
+    pq.write_table(table.append_column("ad", table["ad"]), file)
+    with pytest.raises(ScoringError, match=r"in\.parquet: there more than once: ad;"):
+        score_files(student, file, tmp_path / "out.parquet", "consideration")
+    with pytest.raises(ContractError, match=r"column `ad` is String, expected Int64; write it as Int64$"):
+        scores(tmp_path, ROWS.with_columns(pl.col("ad").cast(pl.String)), student)

@@ -5,21 +5,40 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.read import SHIPPED, read_cascades
+from ukdsl_assets.declaration.sound import sound_cascades
 from ukdsl_assets.declaration.wrong_keys import wrong_keys
 from ukdsl_assets.errors import DeclarationError, did_you_mean
 from ukdsl_assets.settings import Settings
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# Characters of a line from which there is room for a bar.
+WIDE = 140
+
+
+class PlainConsole(Console):
+    """Prints texts as they are, since a path or a note may hold `[/b]`, which rich would take for markup or refuse.
+
+    Tables keep the markup of their own cells.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if all(isinstance(each, str) for each in objects):
+            options.setdefault("markup", False)
+        super().print(*objects, **options)
+
+
 # Wide enough for every table where the output is no terminal, such as a file.
-console = Console(width=None if sys.stdout.isatty() else 120)
-complaints = Console(stderr=True)
+console = PlainConsole(width=None if sys.stdout.isatty() else 120)
+complaints = PlainConsole(stderr=True)
 
 CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Name of a declared cascade, e.g. simulated_ads.")]
 
@@ -28,7 +47,32 @@ CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Name of a d
 def own_terminal() -> Iterator[Console]:
     """Standard error as it is now: Dagster sends this process's output to the run's own log while steps run."""
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as file:
-        yield Console(file=file)
+        yield PlainConsole(file=file)
+
+
+def day_progress(terminal: Console) -> "Progress":
+    """A bar over the steps of days, with as much beside it as the terminal has room for; none where it is a file."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: list[ProgressColumn] = [TextColumn("{task.fields[day]}"), MofNCompleteColumn(), TextColumn("steps")]
+    if terminal.width >= WIDE:
+        columns[1:1] = [BarColumn()]
+        columns += [TimeElapsedColumn(), TextColumn("elapsed,")]
+    columns += [TimeRemainingColumn(), TextColumn("left  {task.description}", markup=False)]
+    return Progress(*columns, console=terminal, disable=not terminal.is_terminal)
+
+
+def beside_progress(terminal: Console, step: str) -> str:
+    """As much of a step's name or line as there is room for beside the figures of `day_progress`."""
+    return step[: max(terminal.width - (102 if terminal.width >= WIDE else 42), 0)]
 
 
 def read_settings(**options: str | None) -> Settings:
@@ -45,17 +89,22 @@ def read_settings(**options: str | None) -> Settings:
 
 
 def find_cascade(settings: Settings, name: str) -> tuple[dict[str, Cascade], Cascade]:
-    """All declared cascades, and the one of this name.
+    """All sound cascades, and the one of this name; wrong declarations beside it are told on standard error.
 
     Raises:
-        DeclarationError: for an unknown name; lists the known ones.
+        DeclarationError: for an unknown name; lists the known ones, and the declarations that are wrong.
     """
-    cascades = read_cascades(SHIPPED, settings.cascades)
+    cascades, wrong = sound_cascades(settings.cascades)
+    told = "\n".join(str(each) for each in wrong)
     if name not in cascades:
         raise DeclarationError(
             f"no cascade `{name}`; declared are {', '.join(cascades)}{did_you_mean(name, cascades)}. Set "
             "UKDSL_CASCADES to a folder of your own YAML"
+            + (f". Left out, because what they declare is wrong:\n{told}" if wrong else "")
         )
+    if wrong:
+        complaints.print("Left out, because what they declare is wrong:", style="yellow")
+        complaints.print(told, highlight=False, soft_wrap=True)
     return cascades, cascades[name]
 
 

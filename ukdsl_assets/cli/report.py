@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ukdsl_assets.cli.common import CascadeName, console, find_cascade, parse_day, read_settings
-from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.errors import DeclarationError, redacted
 
 
 def report(
@@ -28,4 +28,4 @@ def report(
     else:
         output.write_text(render_report(read_report(settings, declared, wanted)), encoding="utf-8")
         where = str(output)
-    console.print(f"{declared.name}, {wanted}: {where}", highlight=False, soft_wrap=True)
+    console.print(redacted(f"{declared.name}, {wanted}: {where}"), highlight=False, soft_wrap=True)

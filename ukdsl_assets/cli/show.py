@@ -10,6 +10,7 @@ from typing import Any
 
 from ukdsl_assets.cli.common import console
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.errors import redacted
 from ukdsl_assets.settings import Settings
 
 
@@ -35,7 +36,7 @@ def show_run(settings: Settings, cascade: Cascade, days: list[date], json_file: 
     for student in cascade.students:
         key, last = (cascade.name, student.name), evaluation.filter(student=student.name, day=days[-1])
         title = f"{cascade.name}{note}, {student.name}: {withheld_requests(cascade, days[-1])}, seed {student.seed}"
-        console.print(evaluation_table(title, last))
+        console.print(evaluation_table(title, last, console.width))
         console.print(headline(student.served_heads[-1], last), highlight=False)
         if student.selection is not None:
             union = Lake(settings.tables, settings.shards).scan((*key, "feature_union"), days[-1:]).collect()
@@ -54,9 +55,8 @@ def show_run(settings: Settings, cascade: Cascade, days: list[date], json_file: 
         f"{name}={shlex.quote(value)} " for name, value in sorted(os.environ.items()) if name.startswith("UKDSL_")
     )
     report = Storage(settings.lake).uri(*report_place(cascade.name, days[-1]))
-    console.print(
-        f"Lake: {settings.lake}\nReport: {report}\nOpen the UI: {own}make ui", highlight=False, soft_wrap=True
-    )
+    places = f"Lake: {settings.lake}\nReport: {report}\nOpen the UI: {own}make ui"
+    console.print(redacted(places), highlight=False, soft_wrap=True)
     return refused
 
 

@@ -4,10 +4,14 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from ukdsl_assets.declaration.block import Declared
+from ukdsl_assets.declaration.block import Count, Declared
 
-Width = Annotated[int, Field(ge=1)]
-Layers = Annotated[tuple[Width, ...], Field(min_length=1)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Layers = Annotated[tuple[Width, ...], Field(min_length=1, max_length=64)]
+# Layers or stacks that stand behind or beside each other.
+Few = Annotated[int, Field(ge=1, le=64)]
+# As many as LightGBM takes.
+Leaves = Annotated[int, Field(ge=2, le=131_072)]
 
 
 class _Network(Declared):
@@ -48,7 +52,7 @@ class DcnV2Architecture(_Network):
     """Crosses beside fully connected layers."""
     embedding: Width = 8
     """Width of an id's embedding."""
-    crosses: Width = 2
+    crosses: Few = 2
     """Number of cross layers; each raises the degree of the crosses by one."""
     hidden: Layers = (64, 32)
     """Widths of the fully connected layers."""
@@ -75,11 +79,11 @@ class LightGbmArchitecture(Declared):
 
     kind: Literal["lightgbm"]
     """Boosted trees."""
-    trees: Width = 200
+    trees: Count = 200
     """Number of trees of a head."""
-    leaves: Annotated[int, Field(ge=2)] = 15
+    leaves: Leaves = 15
     """Most leaves of a tree."""
-    minimum_leaf_rows: Width = 50
+    minimum_leaf_rows: Count = 50
     """Fewest rows of a leaf, and fewest rows that an id must have; rarer ids are one unknown id."""
 
 
@@ -113,7 +117,7 @@ class SharedBottomArchitecture(_Network):
     """Layers that all tasks share."""
     embedding: Width = 16
     """Width of an id's embedding."""
-    crosses: Width = 2
+    crosses: Few = 2
     """Number of cross layers."""
     hidden: Layers = (128, 64)
     """Widths of the fully connected layers that tasks share."""
@@ -128,9 +132,9 @@ class MmoeArchitecture(_Network):
     """Experts that each task mixes its own way."""
     embedding: Width = 16
     """Width of an id's embedding."""
-    crosses: Width = 2
+    crosses: Few = 2
     """Number of cross layers, which all tasks share."""
-    experts: Annotated[int, Field(ge=2)] = 4
+    experts: Annotated[Few, Field(ge=2)] = 4
     """Number of stacks of layers that are mixed."""
     hidden: Layers = (64, 32)
     """Widths of the layers of an expert."""

@@ -61,6 +61,10 @@ RESERVED = frozenset(
     # stage_calibration and evaluation say what predictions are compared with; label is one of the answers.
     | {"reference", "label"}
 )
+# What comes before the first `/` of keys that are of no cascade.
+OF_NO_CASCADE = frozenset({"evidence", "theory"})
+# Dagster calls a step by the parts of its key with this between them.
+BETWEEN_PARTS = "__"
 # Tables of a cascade, whose folders in the lake stand beside those of its teachers and students.
 TABLES = frozenset(
     # The logs, as read.

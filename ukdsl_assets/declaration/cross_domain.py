@@ -1,6 +1,6 @@
 """A teacher from another cascade: whether its mappings hold between the two declarations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ukdsl_assets.declaration.architectures import WITH_HIDDEN_LAYER
@@ -18,13 +18,16 @@ class SourceModel(NamedTuple):
     has_hidden_layer: bool
 
 
-def check_cross_domain(cascades: Mapping[str, Cascade]) -> None:
+def check_cross_domain(cascades: Mapping[str, Cascade], of: Iterable[Cascade] | None = None) -> None:
     """Refuse a cross-domain teacher whose mappings do not hold between its cascade and the other one.
+
+    Args:
+        cascades: all, by name; of: those whose teachers are judged, all if left out.
 
     Raises:
         DeclarationError: names both cascades, each wrong key, what was seen and what was expected.
     """
-    for cascade in cascades.values():
+    for cascade in cascades.values() if of is None else of:
         for teacher in cascade.teachers:
             if teacher.foreign and (problems := wrong_teacher(teacher, cascade, cascades)):
                 lines = [f"  teachers.{teacher.name}.{problem}" for problem in problems]
@@ -132,6 +135,11 @@ def _wrong_type(feature: Feature, ours: Feature, there: str, here: str) -> Itera
     expected, seen = _type_of(feature), _type_of(ours)
     if seen != expected:
         yield f"features.{feature.name}: `{ours.name}` of {here} is {seen}, {there} expects {expected}"
+    elif ours.may_be_missing and not feature.may_be_missing and not feature.of_ids:
+        yield (
+            f"features.{feature.name}: `{ours.name}` of {here} may be missing, {there} expects {expected} in every "
+            "row; give a default, or declare `missing: allowed` there and train it again"
+        )
     elif feature.side == "request" and ours.side == "candidate":
         yield (
             f"features.{feature.name}: `{ours.name}` of {here} differs between the candidates of a request, {there} "
@@ -144,10 +152,11 @@ def _wrong_default(feature: Feature, value: Default, there: str) -> Iterator[str
     fits = {
         "integer": value is None or type(value) is int,
         "string": value is None or isinstance(value, str),
-        "numeric": type(value) in (int, float),
+        "numeric": type(value) in (int, float) or (value is None and feature.may_be_missing),
         # Without a value there is the empty list.
         "multi_valued": value is None,
-        "vector": isinstance(value, tuple) and len(value) == feature.width,
+        "vector": (isinstance(value, tuple) and len(value) == feature.width)
+        or (value is None and feature.may_be_missing),
     }
     if not fits[feature.values if feature.kind == "categorical" else feature.kind]:
         yield f"defaults.{feature.name}: saw {value!r}, {there} expects {_type_of(feature)}"

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from ukdsl_assets.declaration.columns import TABLES, delay_column, is_reserved, prediction_column
+from ukdsl_assets.declaration.columns import (
+    BETWEEN_PARTS,
+    OF_NO_CASCADE,
+    TABLES,
+    delay_column,
+    is_reserved,
+    prediction_column,
+)
 from ukdsl_assets.declaration.unchecked import UncheckedCascade
 from ukdsl_assets.errors import did_you_mean
 
@@ -15,8 +22,9 @@ def unknown_name(key: str, name: str | None, known: Sequence[str]) -> Iterator[s
 
 
 def repeated_names(cascade: UncheckedCascade) -> Iterator[str]:
-    """Names that stand twice, or that a table or a column has already."""
+    """Names that stand twice, or that a table, a column or a step has already."""
     yield from _declared_twice(cascade)
+    yield from _names_of_steps(cascade)
     yield from _names_of_folders(cascade)
     yield from _names_of_columns(cascade)
     yield from _shared_columns(cascade)
@@ -27,6 +35,16 @@ def _declared_twice(cascade: UncheckedCascade) -> Iterator[str]:
     for key, names in (_columns(cascade) | _folders(cascade)).items():
         for name in sorted({each for each in names if names.count(each) > 1}):
             yield f"{key}: `{name}` is declared twice"
+
+
+def _names_of_steps(cascade: UncheckedCascade) -> Iterator[str]:
+    """Cascades, teachers and students whose steps could have one name: those of `a__b` and of `a` with student `b`."""
+    if cascade.name in OF_NO_CASCADE:
+        yield f"name: `{cascade.name}` is the name of assets that are of no cascade; choose another"
+    for key, names in ({"name": [cascade.name]} | _folders(cascade)).items():
+        for name in names:
+            if BETWEEN_PARTS in name:
+                yield f"{key}: `{name}` has two `_` side by side, which join the parts of a step's name; write one"
 
 
 def _names_of_folders(cascade: UncheckedCascade) -> Iterator[str]:

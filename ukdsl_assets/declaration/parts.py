@@ -1,14 +1,11 @@
 """The blocks of a declaration that are neither source, teacher nor student."""
 
-from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ukdsl_assets.declaration.block import Declared, Duration, Name
+from ukdsl_assets.declaration.block import Declared, Duration, Id, Name, PositiveWeight, Weight
 
-# What Dagster takes for an owner: a team or an address.
-OWNER = r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$"
 Share = Annotated[float, Field(gt=0, le=1)]
 Bounds = Annotated[tuple[float, float], AfterValidator(lambda pair: _ordered(pair))]
 
@@ -20,7 +17,7 @@ class Stage(Declared):
     """Its name in the log: a value of `deepest_stage` and the first word of the columns of its predictions."""
     predicts: tuple[Name, ...] | None = None
     """Tasks whose prediction it logs; all of the cascade's if left out, [] if it logs none."""
-    consideration_rate: Share = 1.0
+    consideration_rate: Share = Field(1.0, ge=1e-6)
     """Share of the unshown candidates that got no deeper than this stage which `considerations` keeps.
 
     Each kept row carries the weight 1 / rate.
@@ -34,7 +31,7 @@ class Task(Declared):
     """Its name, and that of the column of its labels."""
     event: Name
     """The `event` of the event log that makes its label positive."""
-    attribution_window: Duration = Field(gt=timedelta(0))
+    attribution_window: Duration
     """How long after its request an event counts, such as PT30M, P1D or P7D; the end counts too."""
     given: Name | None = None
     """Another task that must be positive for this one to have a label (a post-click conversion: given click)."""
@@ -64,18 +61,25 @@ class Feature(Declared):
     """
     pooling: Literal["mean", "sum"] = "mean"
     """How the embeddings of a multi-valued feature become one."""
-    most_values: int = Field(64, ge=1)
+    most_values: int = Field(64, ge=1, le=65_536)
     """The longest list of a multi-valued feature that the log may have."""
-    width: int | None = Field(None, ge=1)
+    width: int | None = Field(None, ge=1, le=65_536)
     """Length of a vector feature, which must have one."""
     known_from: Name | None = None
     """First stage that has the feature, all if left out; it is null on candidates that did not get there."""
-    served_as: int | str | None = None
+    served_as: Id | str | None = None
     """Of a feature that only what was shown has, such as its slot on the page: the value to score candidates with.
 
     A teacher labels them for it too. In the log it is null exactly on candidates that were not shown.
     """
-    cost: float = Field(1.0, ge=0)
+    missing: Literal["refused", "allowed"] = Field("refused", exclude_if=lambda value: value == "refused")
+    """Whether logs may lack its value: null, or NaN for a number or for all places of a vector.
+
+    Where allowed, missing is a value of its own in training, scoring and importance: an id of its own, or the mean of
+    the numbers with one more input that says so. To a model that saw none missing, a missing id is an unknown one, and
+    a missing number is the mean.
+    """
+    cost: Weight = 1.0
     """Relative cost of serving it, for cost-aware selection."""
 
     @model_validator(mode="after")
@@ -94,6 +98,22 @@ class Feature(Declared):
             if isinstance(self.served_as, str) != (self.values == "string"):
                 raise ValueError(f"`served_as` is {self.served_as!r}; expected a value of type {self.values}")
         return self
+
+    @model_validator(mode="after")
+    def _null_means_one_thing(self) -> "Feature":
+        if self.may_be_missing and self.served_as is not None:
+            raise ValueError("`missing` is for features without `served_as`, which are null where nothing was shown")
+        return self
+
+    @property
+    def may_be_missing(self) -> bool:
+        """Whether rows may lack its value."""
+        return self.missing == "allowed"
+
+    @property
+    def number_columns(self) -> int:
+        """Columns of numbers that models read of it: none of ids, and one more where it may be missing."""
+        return 0 if self.of_ids else (self.width or 1) + self.may_be_missing
 
     @property
     def of_ids(self) -> bool:
@@ -126,7 +146,7 @@ class Gates(Declared):
     """Most that the distilled student's NE may exceed the baseline's, as a fraction, per domain."""
     selection_stability: Share = 0.5
     """Least Jaccard index of a day's selected features with those of the day before; it only tells."""
-    implausible_importance: float = Field(0.5, gt=0)
+    implausible_importance: PositiveWeight = 0.5
     """A candidate feature that NE depends on more than this is taken for a leak of the outcome."""
 
 

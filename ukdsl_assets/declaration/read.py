@@ -1,13 +1,14 @@
 """Reads declarations from YAML files."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.wrong_keys import wrong_keys
+from ukdsl_assets.declaration.yaml_text import read_yaml
 from ukdsl_assets.errors import DeclarationError
 
 SHIPPED = Path(__file__).parents[1] / "cascades"
@@ -43,39 +44,55 @@ def read_cascade(path: Path | str) -> Cascade:
         raise DeclarationError(f"{path}: {len(lines)} wrong key(s)\n" + "\n".join(lines)) from None
 
 
-def read_cascades(*folders: Path | None) -> dict[str, Cascade]:
-    """Every `*.yaml` of the folders (None is skipped) by cascade name.
+def read_cascades(*folders: Path | None, wrong: list[DeclarationError] | None = None) -> dict[str, Cascade]:
+    """Every `*.yaml` and `*.yml` of the folders, in any case, by cascade name; None and hidden files are skipped.
+
+    Args:
+        wrong: gets the error of each wrong file, and of files that declare the same name, which are left out; None:
+            the first such error is raised.
 
     Raises:
-        DeclarationError: for a wrong file, a missing folder, or two files that declare the same name.
+        DeclarationError: for a missing folder, or as above.
     """
-    cascades: dict[str, Cascade] = {}
+    found: dict[str, list[Cascade]] = {}
+    errors: list[DeclarationError] = []
     for folder in folders:
         if folder is None:
             continue
         if not folder.is_dir():
             raise DeclarationError(f"{folder}: no such folder of cascade declarations; set UKDSL_CASCADES to one")
-        for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            cascade = read_cascade(path)
-            if cascade.name in cascades:
-                raise DeclarationError(
-                    f"{path}: `name: {cascade.name}` is taken by {cascades[cascade.name].origin}; choose another"
-                )
-            cascades[cascade.name] = cascade
-    return cascades
+        for path in sorted(folder.iterdir()):
+            # Editors lock and keep copies under hidden names.
+            if path.suffix.lower() not in (".yaml", ".yml") or path.name.startswith("."):
+                continue
+            try:
+                cascade = read_cascade(path)
+            except DeclarationError as error:
+                errors.append(error)
+            else:
+                found.setdefault(cascade.name, []).append(cascade)
+    for name, (first, *others) in found.items():
+        errors += [
+            DeclarationError(f"{other.origin}: `name: {name}` is taken by {first.origin}; choose another")
+            for other in others
+        ]
+    if errors and wrong is None:
+        raise errors[0]
+    if wrong is not None:
+        wrong += errors
+    return {name: same[0] for name, same in found.items() if len(same) == 1}
 
 
 def _files(path: Path, above: tuple[Path, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
     """The keys of a file, then those of the file that it extends and so on; whole keys, nothing is merged."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise DeclarationError(f"{path}: not readable as YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise DeclarationError(f"{path}: expected a mapping of keys such as `name` and `stages`, saw {content!r:.80}")
     if (extended := content.pop("extends", None)) is None:
         return [(path, content)]
-    other = path.parent / str(extended)
-    if other in (path, *above):
+    if not isinstance(extended, str) or "\0" in extended:
+        raise DeclarationError(f"{path}: extends: expected the name of a file beside it, saw {extended!r:.80}")
+    other = path.parent / extended
+    if os.path.realpath(other) in map(os.path.realpath, (path, *above)):
         raise DeclarationError(f"{path}: extends: `{extended}` leads back to itself; expected another file")
     return [(path, content), *_files(other, (path, *above))]

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ukdsl_assets.declaration.architectures import Architecture
-from ukdsl_assets.declaration.block import Declared, Name
+from ukdsl_assets.declaration.block import Count, Days, Declared, Name, PositiveWeight
 
 # The names of `selection.rules.RULES`, which imports more than a declaration needs.
 RuleName = Literal[
@@ -28,22 +28,22 @@ class Selection(Declared):
 
     rule: RuleName = "grouped_permutation"
     """By what features are chosen; `selection.rules` says what each does. Every day compares them all."""
-    budget: int | None = Field(None, ge=1)
+    budget: Count | None = None
     """How many features."""
-    cost_budget: float | None = Field(None, gt=0)
+    cost_budget: PositiveWeight | None = None
     """What the features may cost in all, by the `cost` that each declares."""
     candidates: tuple[Name, ...] | Literal["all"] = "all"
     """Names to choose from, or all that are known at the student's stage."""
-    window_days: int = Field(1, ge=1)
+    window_days: Days = 1
     """Rolling window of training days of the simplified student, ending with the partition's day."""
-    trainings: int = Field(2, ge=1)
+    trainings: int = Field(2, ge=1, le=1000)
     """Trainings of the simplified student, with seeds of their own.
 
     Importance is their mean, since two trainings disagree more than two sets of rows do.
     """
-    repeats: int = Field(2, ge=1)
+    repeats: int = Field(2, ge=1, le=1000)
     """Permutations of each feature."""
-    rows: int = Field(20_000, ge=100)
+    rows: Count = Field(20_000, ge=100)
     """Most withheld rows of each set; more rows tell more than more repeats."""
     architecture: Architecture | None = None
     """Of the simplified student and of those that the rules are compared by; the student's own if left out."""

@@ -5,7 +5,16 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ukdsl_assets.declaration.architectures import Architecture, TwoTowerArchitecture
-from ukdsl_assets.declaration.block import Declared, Name
+from ukdsl_assets.declaration.block import (
+    Count,
+    Days,
+    Declared,
+    LearningRate,
+    Name,
+    PositiveWeight,
+    Seed,
+    Weight,
+)
 from ukdsl_assets.declaration.selection import Selection
 
 # Heads that the teacher trains and nobody serves.
@@ -17,22 +26,22 @@ class LossWeights(Declared):
     requests of the cross entropy between the teacher's and the student's shares in a request's considered candidates.
     """
 
-    impression: float = Field(1.0, gt=0)
+    impression: PositiveWeight = 1.0
     """Weight of the mean loss against labels of shown rows."""
-    consideration: float = Field(10.0, ge=0)
+    consideration: Weight = 10.0
     """Weight of the mean loss against the teacher on considered rows; 0 trains by labels alone."""
-    representation: float = Field(1.0, gt=0)
+    representation: PositiveWeight = 1.0
     """Weight of head representation: of the mean squared difference to the teacher's hidden layer.
 
     The mean is over considered rows and places; the layer is scaled to a mean square of 1.
     """
-    listwise: float = Field(0.0, ge=0)
+    listwise: Weight = 0.0
     """Weight of the term that learns the order in which a stage keeps candidates.
 
     A candidate's share is its bid * p over the request's sum of it (of p alone where the log has no bid); see
     `losses.listwise_cross_entropy`.
     """
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(1.0, ge=0.01, le=100)
     """T > 1 softens the teacher: sigmoid(its logit / T) against the student's logit / T, times T^2.
 
     The student is then not fitted to agree with its teacher's level, so watch its calibration.
@@ -102,17 +111,17 @@ class Student(Declared):
 
     They are those of the trailing days; what the teacher labels beyond the reach of exploration is shifted alike.
     """
-    window_days: int = Field(1, ge=1)
+    window_days: Days = 1
     """Rolling window of training days, ending with the partition's day."""
-    epochs: int = Field(1, ge=1)
+    epochs: Count = 1
     """How often a day's training reads its window."""
-    requests_per_batch: int = Field(64, ge=1)
+    requests_per_batch: Count = 64
     """Batch size in whole requests, so that both arms take the same number of steps."""
-    learning_rate: float = Field(4e-3, gt=0)
+    learning_rate: LearningRate = 4e-3
     """Of each training's first step; it falls linearly to 0."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the matrix products of training; bfloat16 is faster on processors that have it (benchmarks/trainer)."""
-    seed: int = 0
+    seed: Seed = 0
     """Draws first parameters and batches."""
 
     @property

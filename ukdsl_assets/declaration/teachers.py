@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ukdsl_assets.declaration.architectures import FoundationArchitecture, SharedBottomArchitecture
-from ukdsl_assets.declaration.block import Declared, Name
+from ukdsl_assets.declaration.architectures import FoundationArchitecture, Leaves, SharedBottomArchitecture
+from ukdsl_assets.declaration.block import Count, Days, Declared, Id, LearningRate, Name, Seed
 
 
 class _Teacher(Declared):
@@ -50,17 +50,17 @@ class TrainedTeacher(_Teacher):
     """Boosted trees of this cascade."""
     stage: Name
     """The stage whose features it reads and whose rows it labels."""
-    window_days: int = Field(7, ge=1)
+    window_days: Days = 7
     """Rolling window of training days, ending with the partition's day."""
-    trees: int = Field(400, ge=1)
+    trees: Count = 400
     """Most trees of a task; a tenth of the requests decides where to stop."""
-    leaves: int = Field(15, ge=2)
+    leaves: Leaves = 15
     """Most leaves of a tree."""
-    learning_rate: float = Field(0.03, gt=0)
+    learning_rate: LearningRate = 0.03
     """Shrinkage of each tree."""
-    minimum_leaf_rows: int = Field(100, ge=1)
+    minimum_leaf_rows: Count = 100
     """Fewest rows of a leaf, and fewest rows that an id must have; rarer ids are one unknown id."""
-    seed: int = 0
+    seed: Seed = 0
     """Draws the rows that decide where to stop, and the trees."""
 
 
@@ -84,24 +84,24 @@ class FoundationTeacher(_Teacher):
     """The stage whose features it reads and whose rows it labels."""
     architecture: FoundationArchitecture = SharedBottomArchitecture()
     """Its network: a name, or a mapping of `kind` and widths."""
-    window_days: int = Field(14, ge=1)
+    window_days: Days = 14
     """Rolling window of training days, ending with the partition's day."""
-    epochs: int = Field(2, ge=1)
+    epochs: Count = 2
     """How often a training reads its window."""
-    requests_per_batch: int = Field(256, ge=1)
+    requests_per_batch: Count = 256
     """Batch size in whole requests."""
-    learning_rate: float = Field(4e-3, gt=0)
+    learning_rate: LearningRate = 4e-3
     """Of each training's first step; it falls linearly to 0."""
-    minimum_id_rows: int = Field(5, ge=1)
+    minimum_id_rows: Count = 5
     """Rows of the window that an id must have.
 
     Rarer ones share one row of the embeddings, which so learns what to say of ids that the teacher has never seen.
     """
-    seed: int = 0
+    seed: Seed = 0
     """Draws first parameters and batches."""
 
 
-Default = int | float | str | tuple[float, ...] | None
+Default = Id | float | str | tuple[float, ...] | None
 
 
 class CrossDomainTeacher(_Teacher):
@@ -130,14 +130,15 @@ class CrossDomainTeacher(_Teacher):
     features: dict[Name, Name] = Field({})
     """Feature there: the feature here that means the same; left out where both have one name."""
     defaults: dict[Name, Default] = Field({})
-    """Feature there: its value on every row, for what is absent here; null is the unknown id."""
+    """Feature there: its value on every row, for what is absent here; null is the unknown id, or missing where the
+    feature there may be missing."""
     recalibration: Literal["none", "labels"] = "none"
     """With labels the model's logits become slope * logit + intercept before they are labels, a line a task.
 
     It is fitted to this cascade's own impressions that are not withheld (Platt, 1999): the model's order, at this
     surface's level. A task with fewer than 20 positive labels, or whose labels are delayed, stays as it is and says so.
     """
-    window_days: int = Field(7, ge=1)
+    window_days: Days = 7
     """Rolling window of those impressions, ending with the partition's day."""
     allow_worse_than_constant: bool = False
     """Publish labels even if they explain this cascade's labels worse than a constant."""

@@ -4,14 +4,13 @@ Everything downstream is built from this: log contract, SQL, teachers, students,
 """
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Literal, Protocol, TypeVar
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from ukdsl_assets.declaration.block import Declared, Name
-from ukdsl_assets.declaration.parts import OWNER, Feature, Gates, Stage, Task
+from ukdsl_assets.declaration.block import OWNER, Day, Days, Declared, Name
+from ukdsl_assets.declaration.parts import Feature, Gates, Stage, Task
 from ukdsl_assets.declaration.sources import Source
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher, Teacher
@@ -36,9 +35,9 @@ class UncheckedCascade(Declared):
     """Shown wherever results are, such as semi-real."""
     owner: str = Field("team:ranking", pattern=OWNER)
     """Who answers for its assets in Dagster: team:NAME or an address."""
-    first_day: date
+    first_day: Day
     """First UTC day of its logs."""
-    last_day: date | None = None
+    last_day: Day | None = None
     """Last day of logs that have ended; such a cascade has no schedule."""
     identifiers: Literal["integer", "string"] = "integer"
     """Type of request_id and candidate_id."""
@@ -46,14 +45,14 @@ class UncheckedCascade(Declared):
     """Whether the candidate log has a column `bid`."""
     has_truth: bool = False
     """Whether the source knows true probabilities and logs them, in columns `audit_true_TASK` that no trainer reads."""
-    withheld_share: float = Field(0.2, gt=0, lt=1)
+    withheld_share: float = Field(0.2, ge=0.0001, le=0.9999)
     """Share of requests, by hash, that no model is trained on."""
-    evaluation_days: int = Field(1, ge=1)
+    evaluation_days: Days = 1
     """Trailing days, the day's own last, whose withheld requests students are judged by.
 
     More than one where a day has too few positive labels to judge by. Days of before a student's features are left out.
     """
-    exploration_days: int = Field(28, ge=1)
+    exploration_days: Days = 28
     """Trailing days whose explored rows are pooled to audit the teachers, and to correct them."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     """Its ranking models, in the order in which candidates pass them."""

@@ -6,12 +6,13 @@ Pydantic knows what is wrong and where, by place and in its own words; both are 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ukdsl_assets.declaration.block import NAME
+from ukdsl_assets.declaration.block import NAME, OWNER
 from ukdsl_assets.declaration.places import Place, kinds_of, models_in, place_of
 from ukdsl_assets.errors import did_you_mean
 
@@ -38,7 +39,10 @@ def wrong_keys(model: type[BaseModel], content: Mapping[str, Any], error: Valida
     """
     lines: dict[str, str] = {}
     by_path: dict[str, list[_Problem]] = {}
-    for item in error.errors():
+    errors = error.errors()
+    for item in errors:
+        if item["type"] == "too_short" and any(_is_below(other, item) for other in errors):
+            continue  # What is wrong there was counted out.
         reason = item.get("ctx", {}).get("error")
         if isinstance(reason, WrongDeclarationError):
             lines |= {problem: re.split(r"[.:]", problem, maxsplit=1)[0] for problem in reason.problems}
@@ -47,6 +51,12 @@ def wrong_keys(model: type[BaseModel], content: Mapping[str, Any], error: Valida
         by_path.setdefault(problem.place.path, []).append(problem)
     lines |= {f"{path}: {_message(problems)}": problems[-1].top for path, problems in by_path.items()}
     return [(top, line) for line, top in lines.items()]
+
+
+def _is_below(item: ErrorDetails, other: ErrorDetails) -> bool:
+    """Whether an error is inside of what another one is about."""
+    depth = len(other["loc"])
+    return len(item["loc"]) > depth and item["loc"][:depth] == other["loc"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,8 @@ def _expected(item: ErrorDetails, place: Place) -> tuple[str, str]:
         return f"expected {_one_of(known)}", did_you_mean(str(word), known)
     if kind == "string_pattern_mismatch" and context["pattern"] == NAME:
         return "expected a name of small letters, digits and _ that starts with a letter", ""
+    if kind == "string_pattern_mismatch" and context["pattern"] == OWNER:
+        return "expected team:NAME or an address such as ranking@example.com", ""
     if kind == "string_pattern_mismatch":
         return f"expected a text of the form {context['pattern']}", ""
     if kind == "value_error":
@@ -152,13 +164,18 @@ def _seen(item: ErrorDetails) -> str:
 
 
 def _plain(bound: Any) -> str:
+    if isinstance(bound, timedelta):
+        return f"P{bound.days}D"
+    if isinstance(bound, str) and (days := re.fullmatch(r"datetime\.timedelta\((?:days=)?(\d+)\)", bound)):
+        return f"P{days[1]}D"  # where a validator of ours runs before the bound, Pydantic tells it as Python's text
     return f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 _Words = Callable[[Mapping[str, Any]], str]
 _WORDS: dict[tuple[str, ...], _Words] = {
     ("int_type", "int_parsing", "int_from_float"): lambda _: "expected a whole number",
-    ("float_type", "float_parsing", "finite_number"): lambda _: "expected a number",
+    ("float_type", "float_parsing"): lambda _: "expected a number",
+    ("finite_number",): lambda _: "expected a finite number",
     ("bool_type", "bool_parsing"): lambda _: "expected true or false",
     ("string_type",): lambda _: "expected a text",
     ("tuple_type",): lambda _: "expected a list, such as [one, other]",

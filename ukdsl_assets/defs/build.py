@@ -6,11 +6,13 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.cross_domain import check_cross_domain
-from ukdsl_assets.declaration.read import SHIPPED, read_cascades
+from ukdsl_assets.declaration.sound import sound_cascades
 from ukdsl_assets.defs.closed_impressions import closed_impression_assets
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
 from ukdsl_assets.defs.evidence import evidence_assets, evidence_job
+from ukdsl_assets.defs.home import dead_runs_sensor
+from ukdsl_assets.defs.late_data import late_data_sensors
 from ukdsl_assets.defs.logs import log_assets
 from ukdsl_assets.defs.release import release_assets
 from ukdsl_assets.defs.report import report_assets
@@ -20,6 +22,8 @@ from ukdsl_assets.defs.students import student_assets
 from ukdsl_assets.defs.tables import table_assets
 from ukdsl_assets.defs.teachers import teacher_assets
 from ukdsl_assets.defs.theory import theory_assets, theory_job
+from ukdsl_assets.defs.wrong_declarations import wrong_declarations
+from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
@@ -43,21 +47,30 @@ def build_defs(
 ) -> dg.Definitions:
     """Definitions for the given cascades, or for the shipped ones and those of the folder UKDSL_CASCADES.
 
+    Where none are given, a wrong declaration is left out, logged, and shown as an asset that says what is wrong.
+
     Raises:
-        DeclarationError, SqlModelError: when a YAML or SQL file is wrong; nothing is read from lake or logs.
+        DeclarationError: a given cascade is wrong, or the folder is missing; SqlModelError: a SQL file is wrong.
+            Nothing is read from lake or logs.
     """
     workspace = Workspace.open(settings)
+    wrong: list[DeclarationError] = []
     if cascades is None:
-        cascades = read_cascades(SHIPPED, settings.cascades)
-    check_cross_domain(cascades)
+        cascades, wrong = sound_cascades(settings.cascades)
+    else:
+        check_cross_domain(cascades)
     assets = [asset for cascade in cascades.values() for make in FLOW for asset in make(cascade, workspace)]
     for cascade in cascades.values():
         assets += cross_domain_assets(cascade, cascades, workspace)
     jobs = {name: daily_job(cascade) for name, cascade in cascades.items()}
     return dg.Definitions(
-        assets=[*assets, *evidence_assets(workspace), *theory_assets(workspace)],
+        assets=[*wrong_declarations(wrong), *assets, *evidence_assets(workspace), *theory_assets(workspace)],
         jobs=[*jobs.values(), evidence_job(), theory_job()],
         schedules=[schedule for name, cascade in cascades.items() for schedule in schedules(cascade, jobs[name])],
+        sensors=[
+            dead_runs_sensor(),
+            *(s for name, cascade in cascades.items() for s in late_data_sensors(cascade, workspace, jobs[name])),
+        ],
         # A process for each step would cost two seconds a step; see the reference on Dagster.
         executor=dg.in_process_executor,
         loggers=loggers,

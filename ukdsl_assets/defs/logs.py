@@ -8,7 +8,7 @@ from ukdsl_assets.defs.graph.keys import LOGS, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
 from ukdsl_assets.logs.clock import known_until
 from ukdsl_assets.logs.gates.day import RULES
-from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
+from ukdsl_assets.pipeline.logs import files_now, judge_and_stage, reading_of
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 
@@ -16,13 +16,13 @@ def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefiniti
     """candidate_log and event_log, read from the source in one step."""
     candidates: Table = (cascade.name, "candidate_log")
     events: Table = (cascade.name, "event_log")
-    source = cascade.source.kind
+    kind = cascade.source.kind
     of_candidates, of_events = RULES["candidate_log"], RULES["event_log"]
 
     @dg.multi_asset(
         name=f"{cascade.name}__logs",
         specs=[
-            spec(cascade, candidates, LOGS, f"What each stage scored, predicted and showed ({source} source)."),
+            spec(cascade, candidates, LOGS, f"What each stage scored, predicted and showed ({kind} source)."),
             spec(cascade, events, LOGS, "Outcomes of the day's requests, late ones too once they are known."),
         ],
         check_specs=[*check_specs(cascade, candidates, of_candidates), *check_specs(cascade, events, of_events)],
@@ -33,11 +33,14 @@ def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefiniti
             rows = day.lake.row_counts(candidates, day.trailing(candidates))
             # Taken before reading: what comes meanwhile may be missed.
             clock = known_until(cascade, day.settings, day.date)
-            judged, staged = judge_and_stage(day, day.source(context.log.info), list(rows.values()), clock)
+            source = day.source(context.log.info)
+            files = files_now(source, day.date)
+            judged, staged = judge_and_stage(day, source, list(rows.values()), clock)
             yield from check_results(candidates, judged.candidate_log)
             yield from check_results(events, judged.event_log)
             refuse_if_blocked({candidates: judged.candidate_log, events: judged.event_log})
+            record = reading_of(staged, clock, files, cut=day.settings.as_of is not None)
             for part in staged:
-                yield committed(context, workspace, part, {}, {"source": source}, record=reading_of(staged, clock))
+                yield committed(context, workspace, part, {}, {"source": kind}, record=record)
 
     return [logs]

@@ -14,6 +14,7 @@ from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.pipeline.tables import (
     TableModel,
     check_models,
+    correction_message,
     correction_tables,
     judge_label_rates,
     label_rate_rules,
@@ -66,7 +67,7 @@ def sql_asset(
         with errors_as_failures():
             day = day_of(context, workspace, cascade)
             staged = stage_table(day, model)
-            metadata = lineage_metadata(day, model)
+            metadata = {**lineage_metadata(day, model), **correction_message(day, model.student)}
             columns = {name: column.description for name, column in rendered.columns.items()}
             yield from publish_staged(
                 context, workspace, staged.staged, staged.results, staged.inputs, metadata, columns

@@ -7,7 +7,7 @@ from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
-from ukdsl_assets.learning.teachers.exploration import MEANINGS, audit_rules, judge_exploration
+from ukdsl_assets.learning.teachers.exploration import MEANINGS, audit_rules, corrections_told, judge_exploration
 from ukdsl_assets.pipeline.exploration import audited
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
@@ -35,6 +35,7 @@ def audit_asset(cascade: Cascade, workspace: Workspace, teacher: Teacher) -> dg.
             frame = audited(day, teacher)
             yield from check_results(table, judge_exploration(cascade, frame))
             staged = day.lake.stage_frame(table, day.date, frame)
-            yield committed(context, workspace, staged, day.versions(*read), {}, MEANINGS)
+            told = {f"correction of {task}": text for task, text in corrections_told(frame).items()}
+            yield committed(context, workspace, staged, day.versions(*read), told, MEANINGS)
 
     return audit

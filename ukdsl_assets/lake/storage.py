@@ -18,11 +18,15 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from ukdsl_assets.errors import LakeError
+from ukdsl_assets.errors import LakeError, noted, redacted
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_UNFINISHED = re.compile(r"\..+-[0-9a-f]{32}|.+\.[0-9a-f]{32}\.unfinished")
 # Delta decodes `%`; DuckDB and fsspec expand the others in the paths of files.
 _UNSAFE_IN_ROOT = re.compile(r"[%*?\[\]]")
+
+# No file takes longer from its first byte to its name.
+LONGEST_WRITE_HOURS = 1
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,12 @@ class Storage:
     root: str
 
     def __post_init__(self) -> None:
+        if (shown := redacted(self.root)) != self.root:
+            # A store would take them for a part of its bucket's name, and tell that in its errors.
+            raise LakeError(
+                f"The root {shown} holds what lets its reader in. Expected an address without it (UKDSL_LAKE): "
+                "credentials come from the environment, e.g. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            )
         if unsafe := sorted(set(_UNSAFE_IN_ROOT.findall(self.root))):
             raise LakeError(
                 f"The root {self.root!r} contains {' '.join(unsafe)}, which readers of Delta tables expand or decode. "
@@ -41,7 +51,13 @@ class Storage:
     @cached_property
     def _opened(self) -> tuple[AbstractFileSystem, str]:
         # Listings are not cached: another process may publish at any time.
-        fs, path = url_to_fs(self.root, use_listings_cache=False)
+        try:
+            fs, path = url_to_fs(self.root, use_listings_cache=False)
+        except (ValueError, ImportError) as error:
+            raise LakeError(
+                f"The root {self.root} cannot be opened: {error}. Expected a folder or a URI such as s3://bucket/lake "
+                "whose client is installed (UKDSL_LAKE)."
+            ) from error
         return fs, path.rstrip("/")
 
     @property
@@ -70,11 +86,20 @@ class Storage:
             return None
 
     def read(self, path: str) -> bytes | None:
-        """Content of the file at `path`, None when there is none."""
+        """Content of the file at `path`, None when there is none.
+
+        Raises:
+            LakeError: it is there and cannot be read.
+        """
         try:
             return bytes(self.fs.cat_file(path))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise LakeError(
+                f"{path} cannot be read ({error}). Expected a file that whoever runs this may read; mend its owner or "
+                "mode, or put it back as it was."
+            ) from error
 
     def read_all(self, paths: Sequence[str]) -> list[bytes]:
         """Contents of files that exist, in the order of `paths`; an object store is asked for many at a time."""
@@ -95,6 +120,31 @@ class Storage:
         """When the file at `path` was last written, UTC."""
         return self.fs.modified(path)
 
+    def older(self, path: str, hours: float) -> bool:
+        """Whether the file at `path` was last written longer ago than that; False where it is gone."""
+        try:
+            return dt.datetime.now(dt.UTC) - self.modified(path) > dt.timedelta(hours=hours)
+        except FileNotFoundError:
+            return False
+
+    def remove(self, path: str) -> bool:
+        """Removes a file; False where somebody else has removed it already."""
+        try:
+            self.fs.rm_file(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def sweep_unfinished(self, older_than_hours: int = 24) -> int:
+        """Removes what writers left that were killed before they gave a file its name, and says how many files.
+
+        Those are the temporary files of `write` and of the states of simulated worlds, anywhere below the root. The
+        youngest stay, whatever is asked: their writers may be at work.
+        """
+        older_than_hours = max(older_than_hours, LONGEST_WRITE_HOURS)
+        unfinished = [path for path in self.find() if _UNFINISHED.fullmatch(path.rpartition("/")[2])]
+        return sum(self.remove(path) for path in unfinished if self.older(path, older_than_hours))
+
     def write(self, path: str, content: bytes) -> None:
         """Replaces the file at `path` in one step: a reader sees the old content or the new one."""
         if not self.local:
@@ -104,7 +154,8 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}-{uuid4().hex}")
         try:
-            temporary.write_bytes(content)
+            with noted(f"while writing {path}"):
+                temporary.write_bytes(content)
             flush(temporary)
             temporary.replace(target)
         finally:
@@ -148,6 +199,24 @@ def to_json(value: Mapping[str, Any], where: str) -> bytes:
             f"{where}: JSON cannot hold the metadata ({error}). Expected str, int, float, bool, None, lists and dicts "
             "of these. Convert dates and NumPy numbers, and write None for NaN."
         ) from error
+
+
+def parsed(content: bytes, where: str, path: str, fix: str) -> dict[str, Any]:
+    """The JSON object that a small file holds.
+
+    Args:
+        where, fix: what the file is of and what to do, for the message.
+
+    Raises:
+        LakeError: it is cut or damaged.
+    """
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise LakeError(f"{where}: {path} is damaged ({error}), expected a JSON object. {fix}") from error
+    if not isinstance(value, dict):
+        raise LakeError(f"{where}: {path} is damaged: it holds {value!r:.40}, expected a JSON object. {fix}")
+    return value
 
 
 def folder_of(day: dt.date) -> str:

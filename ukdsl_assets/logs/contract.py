@@ -21,8 +21,16 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, prediction_column, truth_column
 from ukdsl_assets.errors import LogsError
-from ukdsl_assets.frames.conform import TIMESTAMP, feature_dtype
-from ukdsl_assets.logs.rules import Rule, candidate_log_rules, constant_columns, event_log_rules, nullable_columns
+from ukdsl_assets.frames.casts import TIMESTAMP
+from ukdsl_assets.frames.conform import feature_dtype
+from ukdsl_assets.logs.rules import (
+    Rule,
+    candidate_log_rules,
+    constant_columns,
+    constant_within_request,
+    event_log_rules,
+    nullable_columns,
+)
 
 LogName = Literal["candidate_log", "event_log"]
 CANDIDATE_ORDER = KEYS
@@ -92,11 +100,12 @@ def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
         {'bid': False, 'propensity': True}
     """
     constant = {
-        f"{column}|constant_within_request": pl.col(column).drop_nulls().n_unique().over("request_id") <= 1
+        f"{column}|constant_within_request": constant_within_request(cascade, column)
         for column in constant_columns(cascade)
     }
     kept = _kept(candidate_log_rules(cascade)) | constant
-    return _schema("CandidateLog", candidate_log_dtypes(cascade), nullable_columns(cascade), KEYS, kept)
+    with_nan = frozenset(feature.name for feature in cascade.features if feature.may_be_missing)
+    return _schema("CandidateLog", candidate_log_dtypes(cascade), nullable_columns(cascade), KEYS, kept, with_nan)
 
 
 def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
@@ -140,21 +149,26 @@ def _schema(
     nullable: frozenset[str],
     keys: tuple[str, ...],
     kept: Mapping[str, pl.Expr],
+    with_nan: frozenset[str] = frozenset(),
 ) -> type[dy.Schema]:
+    """with_nan: columns of numbers in which NaN is a missing value; what else must hold of them `kept` says."""
     # Members are numbered and aliased: a feature may be called like a method of Schema, e.g. `filter`.
     columns = {
-        f"column_{index}": _schema_column(dtype, alias=column, nullable=column in nullable, primary_key=column in keys)
+        f"column_{index}": _schema_column(
+            dtype, column in with_nan, alias=column, nullable=column in nullable, primary_key=column in keys
+        )
         for index, (column, dtype) in enumerate(dtypes.items())
     }
     rules = {rule: dy.rule()(_returns(expression)) for rule, expression in kept.items()}
     return type(name, (dy.Schema,), {"__module__": __name__, **columns, **rules})
 
 
-def _schema_column(dtype: pl.DataType, **options: Any) -> dy.Column:
+def _schema_column(dtype: pl.DataType, with_nan: bool, **options: Any) -> dy.Column:
     if isinstance(dtype, pl.Datetime):
         return dy.Datetime(time_unit="us", time_zone="UTC", **options)
     if isinstance(dtype, pl.Array):
-        return dy.Array(dy.Float32(), dtype.size, **options)
+        inner_number = dy.Float32(nullable=True, allow_nan=True) if with_nan else dy.Float32()
+        return dy.Array(inner_number, dtype.size, **options)
     if isinstance(dtype, pl.List):
         inner = dy.Int64(nullable=False) if dtype.inner == pl.Int64 else dy.String(nullable=False)
         return dy.List(inner, **options)
@@ -164,6 +178,8 @@ def _schema_column(dtype: pl.DataType, **options: Any) -> dy.Column:
         pl.Float32: dy.Float32,
         pl.Boolean: dy.Bool,
     }
+    if with_nan and dtype == pl.Float32:
+        options["allow_nan"] = True
     return simple[type(dtype)](**options)
 
 

@@ -1,5 +1,6 @@
 """What every row of the logs must satisfy, as polars expressions; the gates count them, the schemas carry them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
@@ -9,9 +10,11 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, prediction_column, truth_column
 from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.frames.missing import is_missing, or_null
 from ukdsl_assets.frames.stages import reached
 
 IMPRESSION = "impression"
+_ALLOW_MISSING = "fill it in where the log is written, or declare the feature with `missing: allowed`"
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,21 @@ def nullable_columns(cascade: Cascade) -> frozenset[str]:
     ]
     late_features = [feature.name for feature in cascade.features if _known_late(cascade, feature)]
     of_shown = [feature.name for feature in cascade.features_of_shown]
-    return frozenset(["propensity", "value", *late_predictions, *late_features, *of_shown])
+    missing = [feature.name for feature in cascade.features if feature.may_be_missing]
+    return frozenset(["propensity", "value", *late_predictions, *late_features, *of_shown, *missing])
 
 
-def no_nulls(columns: list[str]) -> list[Rule]:
-    """One rule for each column that must never be null."""
-    fix = "fill it in where the log is written, or leave the row out"
-    return [Rule("contract", column, "not null", fix, pl.col(column).is_null()) for column in columns]
+def no_nulls(cascade: Cascade, columns: Iterable[str]) -> list[Rule]:
+    """One rule for each of the columns that must never be null."""
+    features = {feature.name for feature in cascade.features}
+    nullable = nullable_columns(cascade)
+    # Rows without the value are considered all the same: to leave them out would bias what is considered.
+    fixes = {True: _ALLOW_MISSING, False: "fill it in where the log is written"}
+    return [
+        Rule("contract", column, "not null", fixes[column in features], pl.col(column).is_null())
+        for column in columns
+        if column not in nullable
+    ]
 
 
 def candidate_log_rules(cascade: Cascade) -> list[Rule]:
@@ -119,14 +130,36 @@ def constant_columns(cascade: Cascade) -> list[str]:
 def varies_in_sorted(cascade: Cascade, column: str) -> Rule:
     """The rule that a column is constant within its request, for a log sorted by request_id."""
     request, value = pl.col("request_id"), pl.col(column)
+    differs, among = value != value.shift(1), value.is_not_null() if column in nullable_columns(cascade) else None
+    for feature in cascade.features:
+        if feature.name == column and feature.may_be_missing:
+            # Missing is a value too, in the rows that could have another.
+            value, among = or_null(feature), could_have(cascade, feature)
+            differs = value.ne_missing(value.shift(1))
     return Rule(
         "contract",
         column,
         "one value per request",
         "log it once per request, or declare the feature with `side: candidate`",
-        (request == request.shift(1)) & (value != value.shift(1)),
-        among=value.is_not_null() if column in nullable_columns(cascade) else None,
+        (request == request.shift(1)) & differs,
+        among=among,
     )
+
+
+def constant_within_request(cascade: Cascade, column: str) -> pl.Expr:
+    """The same for a log in any order: true in the rows of requests in which the column is constant."""
+    values = pl.col(column).drop_nulls().n_unique().over("request_id")
+    for feature in cascade.features:
+        if feature.name == column and feature.may_be_missing:
+            among = could_have(cascade, feature)
+            missing = is_missing(feature) if among is None else is_missing(feature) & among
+            values = or_null(feature).drop_nulls().n_unique().over("request_id") + missing.any().over("request_id")
+    return values <= 1
+
+
+def could_have(cascade: Cascade, feature: Feature) -> pl.Expr | None:
+    """Rows of candidates that got to where the feature is known; None: all."""
+    return reached(cascade, feature.known_from) if feature.known_from and _known_late(cascade, feature) else None
 
 
 def repeats_in_sorted() -> Rule:
@@ -162,9 +195,9 @@ def _prediction_rules(cascade: Cascade, stage: str, column: str) -> list[Rule]:
 
 def _feature_rules(cascade: Cascade, feature: Feature) -> list[Rule]:
     column, rules = pl.col(feature.name), []
-    if feature.known_from is not None and _known_late(cascade, feature):
+    if feature.known_from is not None and _known_late(cascade, feature) and not feature.may_be_missing:
         expected = f"not null on candidates that reached stage {feature.known_from}"
-        fix = "fill it in where the log is written, or declare a later `known_from`"
+        fix = f"{_ALLOW_MISSING} or a later `known_from`"
         bad = column.is_null() & reached(cascade, feature.known_from)
         rules.append(Rule("contract", feature.name, expected, fix, bad))
     if feature.served_as is not None:
@@ -183,5 +216,14 @@ def _feature_rules(cascade: Cascade, feature: Feature) -> list[Rule]:
         if feature.kind == "vector":
             finite = column.arr.eval(pl.element().is_finite().fill_null(False)).arr.all()
         fix = "replace NaN and infinities by a number where the log is written"
-        rules.append(Rule("contract", feature.name, "finite, without NaN", fix, ~finite))
+        if feature.kind == "vector":
+            fix = "replace nulls, NaN and infinities in it by numbers where the log is written"
+        if feature.may_be_missing:
+            expected = "finite, or missing as a whole"
+            fix += ", or write null for all of it"
+            rules.append(Rule("contract", feature.name, expected, fix, ~finite & is_missing(feature).not_()))
+        else:
+            missing = "a vector of NaN alone" if feature.kind == "vector" else "NaN"
+            fix += f", or declare the feature with `missing: allowed`, by which {missing} is missing"
+            rules.append(Rule("contract", feature.name, "finite, without NaN", fix, ~finite))
     return rules

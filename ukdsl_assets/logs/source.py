@@ -30,3 +30,12 @@ class FileSource(LogSource, Protocol):
     def locate(self, log: LogName, day: date, keys: pl.DataFrame) -> Mapping[tuple[Any, ...], Sequence[str]]:
         """The files that hold rows of each key (a row of `keys`, whose columns are the contract's)."""
         ...
+
+
+@runtime_checkable
+class WatchedSource(LogSource, Protocol):
+    """A source that tells whether a day's logs are still those that were read, without reading them."""
+
+    def fingerprint(self, log: LogName, day: date) -> str:
+        """Changes when a file of the day is added, removed or written again; empty where the day has no files."""
+        ...

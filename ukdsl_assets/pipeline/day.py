@@ -84,11 +84,12 @@ class Day:
         """The published days among the `days` that end with this one, which must be published itself.
 
         Raises:
-            LakeError: when this day is not.
+            LakeError: when this day is not, or one was and the table's log has lost it.
         """
         self.partition(table)
         published = set(self.lake.partitions(table))
         window = [self.date - dt.timedelta(days=back) for back in range(days - 1, -1, -1)]
+        self.lake.refuse_lost(table, [each for each in window if each not in published])
         return [each for each in window if each in published]
 
     def newest_before(self, table: Table) -> dt.date | None:

@@ -46,7 +46,7 @@ def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, colu
 
     def same(feature: Feature) -> bool:
         now = today.get(feature.name)
-        parts = ("kind", "values", "hash_buckets", "pooling", "width", "side", "served_as")
+        parts = ("kind", "values", "hash_buckets", "pooling", "width", "side", "served_as", "missing")
         return now is not None and all(getattr(now, part) == getattr(feature, part) for part in parts)
 
     features = as_student(checkpoint).encoder.features

@@ -1,17 +1,21 @@
 """A day of logs: read, judged and staged."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
 
 from ukdsl_assets.gates import blocking
 from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
-from ukdsl_assets.logs.contract import DayOfLogs
+from ukdsl_assets.logs.contract import DayOfLogs, LogName
 from ukdsl_assets.logs.gates.day import Judged, read_and_judge
-from ukdsl_assets.logs.source import LogSource
+from ukdsl_assets.logs.source import LogSource, WatchedSource
 from ukdsl_assets.pipeline.day import Day
+
+LOGS: tuple[LogName, ...] = ("candidate_log", "event_log")
+# What a commit says of the reading: fingerprint of a log's files, and the clock that was asked for, if any.
+FILES, CUT_AT = "files:", "cut_at"
 
 
 def judge_and_stage(
@@ -48,6 +52,20 @@ def judge_and_stage(
     return judged, [lake.stage_files(day.table(name), day.date, written) for name, written in paths.items()]
 
 
-def reading_of(staged: Sequence[StagedPartition], clock: datetime) -> dict[str, str]:
-    """Tells whoever reads both logs whether they are of one reading, and until when it knows what happened."""
-    return {"reading": "-".join(part.data_version for part in staged), "known_until": clock.isoformat()}
+def files_now(source: LogSource, day: date) -> dict[str, str]:
+    """Fingerprint of a day's files by log, for a source that has files; taken before they are read."""
+    return {log: source.fingerprint(log, day) for log in LOGS} if isinstance(source, WatchedSource) else {}
+
+
+def reading_of(
+    staged: Sequence[StagedPartition], clock: datetime, files: Mapping[str, str] | None = None, cut: bool = False
+) -> dict[str, str]:
+    """Tells whoever reads both logs whether they are of one reading, until when it knows what happened, and of what.
+
+    Args:
+        files: of `files_now`.
+        cut: whether events from the clock on were left out, though the source may have held some.
+    """
+    record = {"reading": "-".join(part.data_version for part in staged), "known_until": clock.isoformat()}
+    record |= {f"{FILES}{log}": fingerprint for log, fingerprint in (files or {}).items()}
+    return record | ({CUT_AT: clock.isoformat()} if cut else {})

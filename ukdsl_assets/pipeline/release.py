@@ -39,7 +39,8 @@ def decide(day: Day, student: Student) -> Decision:
         *stale(current.version, judged.filter(arm="distilled")["checkpoint"][0]),
     ]
     entry = {"day": str(day.date), "arm": "distilled", "checkpoint": current.version, "note": day.cascade.note}
-    newer = (store.released(key) or {"day": ""})["day"]
+    # By the history, which is whole where the pointer is damaged: to release again mends it.
+    newer = (store.newest_release(key) or {"day": ""})["day"]
     if reasons:
         store.refuse(key, {**entry, "reasons": reasons})
         return Decision(current.version, reasons, "refused: " + "; ".join(reasons))

@@ -58,7 +58,10 @@ def readers_elsewhere(day: Day, student: Student) -> Mapping[str, tuple[set[str]
         rows = day.table(other.name, "teacher_augmented")
         names = [feature.name for feature in cascade.columns_of(other)]
         there = day.lake.scan(rows, [day.date]).select(pl.col(names).is_not_null().any()).collect()
-        columns = {name for name in names if there[name].item()}
+        # What may be missing may be so in all rows: it is there if the rows have the column.
+        written = {*day.lake.columns(rows, day.date)}
+        missing = {feature.name for feature in cascade.columns_of(other) if feature.may_be_missing} & written
+        columns = {name for name in names if there[name].item()} | missing
         if other.name != student.name:
             features = cascade.features_of(as_selected(day, other))
             readers[other.name] = ({feature.name for feature in features}, columns)

@@ -13,7 +13,7 @@ from ukdsl_assets.declaration.teachers import LoggedTeacher
 from ukdsl_assets.errors import LakeError, SqlModelError
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
-from ukdsl_assets.learning.teachers.exploration import correction_of
+from ukdsl_assets.learning.teachers.exploration import correction_of, corrections_told
 from ukdsl_assets.logs.gates.drift import label_rate
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Table, Workspace
@@ -98,6 +98,8 @@ def stage_table(day: Day, model: TableModel) -> StagedTable:
     """Run a model on the day's published inputs, judge the files, and stage them."""
     rendered, table, student, lake = model.rendered, model.table, model.student, day.lake
     inputs = {name: day.partition(key) for name, key in model.upstream.items()}
+    for partition in inputs.values():
+        lake.verify(partition)  # DuckDB opens the files themselves
     same_reading(day, [inputs[name].table for name in ("candidate_log", "event_log") if name in inputs])
     versions = {"/".join(partition.table): partition.data_version for partition in inputs.values()}
     corrected = day.versions(*correction_tables(day.cascade, student))
@@ -128,17 +130,26 @@ def teacher_shift(day: Day, student: Student) -> float | None:
     return correction_of(day.lake.scan(tables[0], [day.date]).collect(), student.task) if tables else None
 
 
+def correction_message(day: Day, student: Student | None) -> dict[str, str]:
+    """Metadata: what was added to the teacher's logits on a day, or why nothing; empty where nothing is declared."""
+    tables = correction_tables(day.cascade, student)
+    if student is None or not tables:
+        return {}
+    told = corrections_told(day.lake.scan(tables[0], [day.date]).collect())
+    return {"correction": f"{student.teacher}, {student.task}: {told[student.task]}"}
+
+
 def read_at(day: Day, events: Table) -> datetime:
     """Until when the published event log of a day knows what happened.
 
     Raises:
-        LakeError: when its commit does not say.
+        LakeError: when it is not published, or what is known of its making does not say.
     """
-    clock = day.lake.history(events, day.date)[0].metadata.get("known_until")
+    clock = day.lake.publication(events, day.date).metadata.get("known_until")
     if clock is None:
         raise LakeError(
-            f"{'/'.join(events)}, day {day.date}: its commit has no `known_until`. Make the day again: ukdsl run "
-            f"{events[0]} --days {day.date}"
+            f"{'/'.join(events)}, day {day.date}: what is known of it has no `known_until`. Make the day again: "
+            f"ukdsl run {events[0]} --days {day.date}"
         )
     return datetime.fromisoformat(clock)
 
@@ -147,9 +158,9 @@ def same_reading(day: Day, logs: Sequence[Table]) -> None:
     """Refuse logs of which a killed run has published one and not the other.
 
     Raises:
-        LakeError: when the logs' newest commits are not of one reading.
+        LakeError: when what is live of the logs is not of one reading, or one is not published.
     """
-    readings = {day.lake.history(table, day.date)[0].metadata["reading"] for table in logs}
+    readings = {day.lake.publication(table, day.date).metadata.get("reading") for table in logs}
     if len(readings) > 1:
         raise LakeError(
             f"{' and '.join('/'.join(table) for table in logs)}, day {day.date}: published from different readings of "
@@ -167,7 +178,7 @@ def label_rate_rules(cascade: Cascade) -> dict[str, str]:
 def judge_label_rates(day: Day, files: Sequence[str]) -> list[GateResult]:
     """The verdicts of `label_rate_rules` on the files of a day's impressions."""
     table, tasks = day.table("impressions"), [task.name for task in day.cascade.tasks]
-    today = _counts(pl.scan_parquet(list(files)), tasks)
+    today = _counts(pl.scan_parquet(list(files), glob=False, hive_partitioning=False), tasks)
     trailing = [_counts(day.lake.scan(table, [each]), tasks) for each in day.trailing(table)]
     return [label_rate(day.cascade, task, *today[task], [_rate(*each[task]) for each in trailing]) for task in tasks]
 

@@ -22,7 +22,7 @@ SHOWN_DECISIONS = 10
 # What each arm is judged by: shown rows by labels, considered rows by the teacher.
 VIEWS = ((IMP, "label"), (CD, "teacher"))
 # Tables that were published before these columns existed are read with nulls in them.
-_LATER = {"checkpoint": pl.String, "mean_reference": pl.Float64}
+_LATER = {"checkpoint": pl.String, "mean_reference": pl.Float64, "positives": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,9 @@ def figures_of(evaluation: pl.DataFrame, arm: str, domain: str, reference: str) 
 def gates_of(cascade: Cascade, student: Student, evaluation: pl.DataFrame) -> list[GateResult] | None:
     """The gates judged again from a day's evaluation, None for one without errors or of an earlier declaration."""
     judged = evaluation.filter(arm="distilled")
-    known = not judged.select("calibration_error", "ne_change_error").null_count().sum_horizontal().item()
+    known = (
+        not judged.select("mean_reference", "calibration_error", "ne_change_error").null_count().sum_horizontal().item()
+    )
     same_heads = set(judged["head"]) == set(student.served_heads)
     return judge_student(cascade, student, evaluation) if known and same_heads else None
 

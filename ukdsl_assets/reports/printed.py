@@ -1,9 +1,9 @@
 """The evaluation and the release history as tables for people: Markdown in the UI, rich in the terminal."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from rich.markup import escape
@@ -11,11 +11,14 @@ from rich.table import Table
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP
+from ukdsl_assets.errors import redacted
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation.table import figure
 
 UNDEFINED = "not measured"
 EVALUATION_HEADER = ("arm", "head", "domain", "against", "rows", "calibration", "NE", "NE vs baseline", "AUC")
+# On a narrow terminal; what distillation changed is what stays.
+LEFT_OUT_FIRST = ("NE", "AUC", "rows")
 
 LEGEND = (
     "IMP: shown rows, judged by head impression, which labels train. CD: all rows that the teacher scored, judged by "
@@ -54,14 +57,39 @@ def evaluation_markdown(evaluation: pl.DataFrame, data: str) -> str:
     return f"{data}\n\n{_markdown(EVALUATION_HEADER, evaluation_rows(evaluation))}"
 
 
-def evaluation_table(title: str, evaluation: pl.DataFrame) -> Table:
-    """The evaluation of one student and day for the terminal."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
-    for name in EVALUATION_HEADER:
-        table.add_column(name, justify="right" if name in EVALUATION_HEADER[4:] else "left", no_wrap=True)
-    for row in evaluation_rows(evaluation):
-        table.add_row(*row, style="dim" if row[0] == "baseline" else "")
+def evaluation_table(title: str, evaluation: pl.DataFrame, width: int | None = None) -> Table:
+    """The evaluation of one student and day for the terminal.
+
+    Args:
+        width: characters of a line. Of what does not fit, whole columns are left out and named below the table, so that
+            80 characters do; on fewer, words and figures are broken, never cut off. None for all columns.
+    """
+    rows, kept = evaluation_rows(evaluation), list(range(len(EVALUATION_HEADER)))
+    left_out: list[str] = []
+    for name in LEFT_OUT_FIRST:
+        if width is not None and _least_width(rows, kept) > width:
+            kept.remove(EVALUATION_HEADER.index(name))
+            left_out.append(name)
+    whole = width is None or _least_width(rows, kept) <= width
+    caption = f"Not shown on {width} characters: {', '.join(left_out)}; the report has all." if left_out else None
+    table = Table(
+        title=escape(title), title_justify="left", title_style="bold", caption=caption, caption_justify="left"
+    )
+    if width is not None:
+        table.show_edge = table.pad_edge = not left_out
+    for place in kept:
+        name = EVALUATION_HEADER[place]
+        justify: Literal["left", "right"] = "right" if name in EVALUATION_HEADER[4:] else "left"
+        table.add_column(name, justify=justify, no_wrap=whole, overflow="fold")
+    for row in rows:
+        table.add_row(*(row[place] for place in kept), style="dim" if row[0] == "baseline" else "")
     return table
+
+
+def _least_width(rows: Sequence[tuple[str, ...]], columns: Sequence[int]) -> int:
+    """Characters that a table of these columns takes, with what stands between and, if it has all, around them."""
+    widths = sum(max(len(row[column]) for row in [EVALUATION_HEADER, *rows]) for column in columns)
+    return widths + 3 * (len(columns) - 1) + (4 if len(columns) == len(EVALUATION_HEADER) else 0)
 
 
 def history_markdown(history: Iterable[Mapping[str, Any]]) -> str:
@@ -86,12 +114,25 @@ def _markdown(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def gate_table(title: str, results: Iterable[GateResult]) -> Table:
     """Verdicts of gates for the terminal."""
-    table = Table("gate", "verdict", title=title, title_justify="left", title_style="bold")
-    # Names of files are whole, however long.
-    table.add_column("what was seen", overflow="fold")
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    # Names of gates and files are whole, however long.
+    for name in ("gate", "verdict", "what was seen"):
+        table.add_column(name, overflow="fold")
     for result in results:
         verdict = "[green]passed[/]" if result.passed else f"[red]{result.severity}[/]"
         table.add_row(result.name, verdict, escape(result.message))
+    return table
+
+
+def stale_table(title: str, found: Iterable[tuple[date, tuple[str, ...], str]]) -> Table:
+    """Stale partitions for the terminal: day, table and why; each day is named once."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    for name in ("day", "table", "why"):
+        table.add_column(name, overflow="fold")
+    before = None
+    for day, key, why in found:
+        table.add_row("" if day == before else str(day), escape("/".join(key[1:])), escape(redacted(why)))
+        before = day
     return table
 
 

@@ -10,6 +10,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP, KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.frames.missing import missing_in
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.selection.choice import budget_of, chosen_of
 from ukdsl_assets.selection.rules.clusters import numeric_columns
@@ -153,11 +154,15 @@ def needed_features_kept(
 
 
 def _correlation(shown: pl.DataFrame, feature: Feature) -> float:
-    """Largest |correlation| of a number, or a vector's component, with the label; 0 for ids and without rows."""
-    if feature.kind == "categorical" or len(shown) < 2:
+    """Largest |correlation| with the label of a number, a vector's component, or whether a value is missing where it
+    may be; 0 for other ids and without rows."""
+    columns = [] if feature.of_ids else [numeric_columns(shown, feature)]
+    if feature.may_be_missing:
+        columns.append(missing_in(shown, feature).astype(np.float64)[:, None])
+    if not columns or len(shown) < 2:
         return 0.0
     label = shown["target"].to_numpy().astype(np.float64)
-    both = np.column_stack([numeric_columns(shown, feature), label])
+    both = np.column_stack([*columns, label])
     centred = both - both.mean(0)
     norms = np.sqrt((centred**2).sum(0))
     products = np.abs((centred[:, :-1] * centred[:, -1:]).sum(0))

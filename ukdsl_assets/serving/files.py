@@ -1,22 +1,32 @@
 """Scores for candidates in Parquet files, read and written batch by batch, whatever the files' size."""
 
+from __future__ import annotations
+
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
 import polars as pl
+from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import ScoringError
+from ukdsl_assets.frames.arrow import to_polars
 from ukdsl_assets.frames.conform import conform, feature_dtype
+from ukdsl_assets.frames.files import files_of_rows
+from ukdsl_assets.frames.missing import missing_in
 from ukdsl_assets.learning.features.encoding import values_of
 from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.students.student import FittedStudent
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 65_536
 # Above this share of unknown ids a feature says little, and something is likely to be wrong.
@@ -49,10 +59,10 @@ def unknown_id_messages(unknown: Mapping[str, float], trained: str) -> list[str]
     messages = [f"Rows with an id that the student was not trained on: {shares}"]
     if most := [name for name, share in unknown_shares.items() if share > MOSTLY_UNKNOWN]:
         messages.append(
-            f"Most ids of {', '.join(most)} are unknown or null, so the predictions hardly use them. That usually "
+            f"Most ids of {', '.join(most)} are unknown, so the predictions hardly use them. That usually "
             "means ids of another space than the training logs' (another identifier, a hash, another surface), a "
-            "renamed or shifted column under the feature's name, a checkpoint that is older than the candidates (it is "
-            f"of {trained}), or candidates that seldom get as far as the student's stage. Compare some values with "
+            "renamed or shifted column under the feature's name, or a checkpoint that is older than the candidates (it "
+            f"is of {trained}). Compare some values with "
             "that day's candidate log; if they are the same kind of id, run more or newer days and score again."
         )
     return messages
@@ -71,15 +81,17 @@ def score_files(
     """Write request_id and candidate_id, where the input has them, and float32 `prediction` in the input's order.
 
     Args:
-        source: a Parquet file, or a folder whose *.parquet are taken in order of name; it must have the student's
-            features, other columns are not read. Null and unknown ids take the feature's unknown row. A feature with
-            `served_as` is not read: all candidates are scored with that value.
+        source: a Parquet file, or a folder whose Parquet files are taken in order of their paths, as `files_of_rows`
+            finds them; it must have the student's features, other columns are not read, whatever is in them. Unknown
+            ids take the feature's unknown row; a value may be missing only where the feature was declared so. A feature
+            with `served_as` is not read: all candidates are scored with that value.
         target: Parquet file; it appears, or is replaced, once it is whole.
         head: which output; record: names and values for the file's metadata.
 
     Raises:
-        ScoringError: no input, an unknown head, an output that is the input, a folder, in the input's folder or has
-            none, identifiers that differ between files, a feature that is missing, null or not finite.
+        ScoringError: no input, a file in the folder that would not be read, an unknown head, an output that is the
+            input, a folder, in the input's folder or has none, identifiers that differ between files, a feature
+            without its column or without a value in some row.
         ContractError: a feature of another type. A wrong schema of any file is refused before anything is scored.
     """
     import pyarrow as pa
@@ -102,11 +114,11 @@ def score_files(
             for frame in _batches(file, columns, batch_rows):
                 where = f"{file}, rows {rows} to {rows + len(frame)}" if len(files) == 1 else str(file)
                 features = _features(fitted, frame, where)
-                if any(_not_finite(features[f.name]).any() for f in fitted.encoder.features if not f.of_ids):
+                if any(_without_value(features, feature).any() for feature in _read_features(fitted)):
                     raise _counted(fitted, file, batch_rows)
                 prediction = predict(features)[head]
                 for name, count in counts.items():
-                    count += _unknown_ids(fitted, features[name])
+                    count += _unknown_ids(fitted, name, features)
                 identifiers = [frame[name] for name in KEYS if name in frame.columns]
                 scored = pl.Series("prediction", prediction, dtype=pl.Float32)
                 table = pl.DataFrame([*identifiers, scored]).to_arrow()
@@ -127,7 +139,12 @@ def score_files(
 
 
 def _files(source: Path) -> list[Path]:
-    files = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
+    files = [source]
+    if source.is_dir():
+        found = files_of_rows(LocalFileSystem(), str(source.absolute()))
+        if found.refused:
+            raise ScoringError(f"--input: {source}: {found.refusal}")
+        files = [source / Path(file).relative_to(source.absolute()) for file in found.read]
     if not files or not files[0].is_file():
         raise ScoringError(f"--input: {source} is no Parquet file and no folder of them; name one that exists")
     return files
@@ -142,7 +159,7 @@ def _check_arguments(fitted: FittedStudent, source: Path, files: list[Path], tar
         raise ScoringError(f"--output: no folder {target.parent}; make it first")
     if target.resolve() in [file.resolve() for file in files]:
         raise ScoringError(f"--output: {target} is the input; choose another name")
-    if source.is_dir() and target.resolve().parent == source.resolve():
+    if source.is_dir() and source.resolve() in target.resolve().parents:
         raise ScoringError(f"--output: {target} is in the input's folder, where it would be input; choose another one")
 
 
@@ -163,9 +180,11 @@ def _check_schemas(fitted: FittedStudent, files: list[Path]) -> None:
                 f"{file}: {len(missing)} feature(s) of the student are missing: {', '.join(missing)}; "
                 f"saw {', '.join(sorted(schema.names))}; write every feature that the student was trained on"
             )
+        if twice := [name for name in (*KEYS, *(each.name for each in features)) if schema.names.count(name) > 1]:
+            raise ScoringError(f"{file}: there more than once: {', '.join(twice)}; write each column once")
         # Types alone, so that the last file's are refused before the first is scored.
-        nothing = pl.DataFrame(pl.from_arrow(schema.empty_table()))
-        conform(nothing, {feature.name: feature_dtype(feature) for feature in features}, str(file))
+        nothing = to_polars(_wanted(schema, [feature.name for feature in features]).empty_table(), str(file))
+        _conformed(nothing, features, str(file))
         identifiers.append({name: str(nothing.schema[name]) for name in KEYS if name in nothing.columns})
         if identifiers[-1] != identifiers[0]:
             raise ScoringError(
@@ -179,21 +198,32 @@ def _batches(file: Path, columns: list[str], batch_rows: int) -> Iterator[pl.Dat
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    opened = pq.ParquetFile(file)
-    wanted = [name for name in (*KEYS, *columns) if name in opened.schema_arrow.names]
+    opened = pq.ParquetFile(file, page_checksum_verification=True)
+    wanted = _wanted(opened.schema_arrow, columns)
     if opened.metadata.num_rows == 0:
-        yield pl.DataFrame(pl.from_arrow(opened.read(columns=wanted)))
+        yield to_polars(wanted.empty_table(), str(file))
     try:
-        for batch in opened.iter_batches(batch_size=batch_rows, columns=wanted):
-            yield pl.DataFrame(pl.from_arrow(batch))
+        for batch in opened.iter_batches(batch_size=batch_rows, columns=wanted.names):
+            yield to_polars(pa.Table.from_batches([batch]).select(wanted.names), str(file))
     except (pa.ArrowException, OSError) as error:
         raise ScoringError(f"{file}: damaged, not readable to its end: {error}; write it again") from error
+
+
+def _wanted(schema: pa.Schema, columns: list[str]) -> pa.Schema:
+    """Those of a file's columns that scoring reads: its keys, if it has them, and the student's features."""
+    import pyarrow as pa
+
+    return pa.schema([schema.field(name) for name in dict.fromkeys((*KEYS, *columns)) if name in schema.names])
+
+
+def _conformed(frame: pl.DataFrame, features: Iterable[Feature], where: str) -> pl.DataFrame:
+    return conform(frame, {feature.name: feature_dtype(feature) for feature in features}, where, trained=True)
 
 
 def _features(fitted: FittedStudent, frame: pl.DataFrame, where: str) -> pl.DataFrame:
     """The student's features with a request_id of their own for each run of rows that share the request's features."""
     features = _read_features(fitted)
-    conformed = conform(frame, {feature.name: feature_dtype(feature) for feature in features}, where)
+    conformed = _conformed(frame, features, where)
     served = [pl.lit(f.served_as, feature_dtype(f)).alias(f.name) for f in fitted.encoder.features if f not in features]
     of_request = [feature.name for feature in features if feature.side == "request"]
     changed = [pl.col(name).ne_missing(pl.col(name).shift(1)) for name in of_request]
@@ -206,30 +236,33 @@ def _read_features(fitted: FittedStudent) -> tuple[Feature, ...]:
     return tuple(feature for feature in fitted.encoder.features if feature.served_as is None)
 
 
-def _unknown_ids(fitted: FittedStudent, column: pl.Series) -> tuple[int, int]:
-    """Ids of a feature that the student was not trained on, and all ids; a hashed feature knows all but null."""
-    ids = values_of(column)
-    unknown = ids.null_count()
-    if column.name in fitted.encoder.vocabularies:
-        unknown += int((~ids.is_in(fitted.encoder.vocabularies[column.name][0].implode())).sum())
-    return unknown, len(ids)
+def _unknown_ids(fitted: FittedStudent, name: str, features: pl.DataFrame) -> tuple[int, int]:
+    """Ids of a feature that the student was not trained on, and all ids that are there; a hashed feature knows all."""
+    ids = values_of(features[name]).drop_nulls()
+    if name not in fitted.encoder.vocabularies:
+        return 0, len(ids)
+    return int((~ids.is_in(fitted.encoder.vocabularies[name][0].implode())).sum()), len(ids)
 
 
-def _not_finite(column: pl.Series) -> NDArray[np.bool_]:
-    """Which rows [rows] of a numeric or vector column are null, or hold a null, a NaN or an infinity."""
+def _without_value(frame: pl.DataFrame, feature: Feature) -> NDArray[np.bool_]:
+    """Which rows [rows] are missing where none may be, or hold a null, a NaN or an infinity."""
+    column = frame[feature.name]
     wrong = column.is_null().to_numpy().copy()
-    finite = np.isfinite(column.drop_nulls().to_numpy())
-    wrong[~wrong] = ~(finite.all(axis=1) if finite.ndim == 2 else finite)
-    return wrong
+    if not feature.of_ids:
+        finite = np.isfinite(column.drop_nulls().to_numpy())
+        wrong[~wrong] = ~(finite.all(axis=1) if finite.ndim == 2 else finite)
+    return wrong & ~missing_in(frame, feature) if feature.may_be_missing else wrong
 
 
 def _counted(fitted: FittedStudent, file: Path, batch_rows: int) -> ScoringError:
-    """The refusal of a file's rows that are not finite, counted over the whole file."""
-    dtypes = {f.name: feature_dtype(f) for f in fitted.encoder.features if not f.of_ids}
+    """The refusal of a file's rows that lack a value or hold one that is not finite, counted over the whole file."""
+    read = {feature.name: feature for feature in _read_features(fitted)}
+    dtypes = {name: feature_dtype(feature) for name, feature in read.items()}
     counts, firsts, before = dict.fromkeys(dtypes, 0), dict.fromkeys(dtypes, 0), 0
     for frame in _batches(file, list(dtypes), batch_rows):
-        for name, column in conform(frame, dtypes, str(file)).to_dict().items():
-            wrong = _not_finite(column)
+        conformed = conform(frame, dtypes, str(file), trained=True)
+        for name, feature in read.items():
+            wrong = _without_value(conformed, feature)
             if wrong.any():
                 firsts[name] = firsts[name] if counts[name] else before + int(wrong.argmax()) + 1
                 counts[name] += int(wrong.sum())
@@ -237,7 +270,15 @@ def _counted(fitted: FittedStudent, file: Path, batch_rows: int) -> ScoringError
     columns = [
         f"`{name}` in {count:,} row(s), first in row {firsts[name]:,}" for name, count in counts.items() if count
     ]
+    fixes = []
+    if any(count and not read[name].may_be_missing for name, count in counts.items()):
+        fixes.append(
+            "fill them as the logs that the student was trained on do, or declare the features with `missing: allowed` "
+            "and train it on such logs"
+        )
+    if broken := [name for name, count in counts.items() if count and read[name].may_be_missing]:
+        fixes.append(f"{', '.join(broken)} may be missing: write null in place of what is not finite as a whole")
     return ScoringError(
-        f"{file}, {before:,} rows: null, NaN or infinite: {'; '.join(columns)} (rows count from 1); expected numbers; "
-        "fill them as the logs that the student was trained on do"
+        f"{file}, {before:,} rows: null, NaN or infinite: {'; '.join(columns)} (rows count from 1); expected a value "
+        f"in every row; {'; '.join(fixes)}"
     )

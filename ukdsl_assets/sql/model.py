@@ -7,7 +7,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ukdsl_assets.declaration.parts import OWNER
+from ukdsl_assets.declaration.block import OWNER
+from ukdsl_assets.declaration.yaml_text import parse_yaml
 from ukdsl_assets.errors import SqlModelError
 
 # "identifier" is the type of the cascade's request_id and candidate_id, "declared" that of a feature's declaration.
@@ -96,7 +97,7 @@ def read_model(path: Path) -> SqlModel:
     Raises:
         SqlModelError: names the file, the line or key, what was seen and what was expected.
     """
-    template = path.read_text()
+    template = path.read_text(encoding="utf-8")
     header = _header(path, template)
     taken = sorted({"name", "path", "template"} & set(header))
     if taken:
@@ -118,7 +119,7 @@ def _header(path: Path, template: str) -> dict[str, Any]:
             break
         lines.append(line.removeprefix("--").removeprefix(" "))
     try:
-        header = yaml.safe_load("\n".join(lines))
+        header = parse_yaml("\n".join(lines))
     except yaml.YAMLError as error:
         # The header starts on the file's first line, so YAML's line is the file's.
         mark = getattr(error, "problem_mark", None)

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from traceback import walk_tb
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError, TokenError
@@ -43,7 +43,7 @@ def render(model: SqlModel, context: Mapping[str, Any]) -> RenderedModel:
             tables, or a header that names an unknown family or a column twice.
     """
     try:
-        sql = _environment().from_string(model.template).render(context)
+        sql = _template(model.template).render(context)
     except Exception as error:  # a template is a program, which may fail in any way
         problem = getattr(error, "message", None) or error
         raise SqlModelError(
@@ -101,6 +101,18 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return environment
 
 
+@lru_cache(maxsize=256)
+def _template(text: str) -> Template:
+    """A model's template, which every cascade renders, and most of them again when a day is made."""
+    return _environment().from_string(text)
+
+
+@lru_cache(maxsize=256)
+def _statements(sql: str) -> list[exp.Expr | None]:
+    """The statements of a rendered model, parsed once a process; nobody changes them."""
+    return parse(sql, dialect="duckdb")
+
+
 def _template_line(error: Exception) -> int:
     if isinstance(error, TemplateSyntaxError):
         return error.lineno
@@ -111,7 +123,7 @@ def _template_line(error: Exception) -> int:
 
 def _parse(model: SqlModel, sql: str) -> exp.Query:
     try:
-        statements = parse(sql, dialect="duckdb")
+        statements = _statements(sql)
     except (ParseError, TokenError) as error:
         raise SqlModelError(f"{model.path}: `{model.name}` is not DuckDB SQL once rendered: {error}") from None
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):

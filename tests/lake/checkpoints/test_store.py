@@ -206,7 +206,7 @@ def test_a_sweep_removes_old_versions_that_are_neither_current_nor_named_by_a_de
     assert publish(store, MONDAY, 3.0) == forgotten, "what was swept can be made again"
 
 
-def test_the_released_checkpoint_is_loaded_and_that_of_the_newest_release_before_a_day(store: CheckpointStore) -> None:
+def test_the_released_checkpoint_is_loaded_and_that_of_thenewest_release_before_a_day(store: CheckpointStore) -> None:
     student = KEY[:2]
     assert store.load_released(student) is None
     assert store.load_released(student, WEDNESDAY) is None

@@ -12,7 +12,9 @@ from polars.testing import assert_frame_equal
 from polars.testing.parametric import dataframes
 
 from ukdsl_assets.errors import LakeError
+from ukdsl_assets.lake.storage import Storage
 from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.lake.tables.staging import place
 
 MONDAY, TUESDAY, WEDNESDAY = (dt.date(2026, 1, day) for day in (5, 6, 7))
 TABLE = ("simulated_ads", "impressions")
@@ -108,7 +110,7 @@ def test_reading_no_day_an_unknown_table_or_an_unknown_version_is_refused(lake: 
     version = publish(lake, MONDAY, impressions(1))
     with pytest.raises(LakeError, match="simulated_ads/impressions: no day was asked for, expected at least one"):
         lake.scan(TABLE, [])
-    with pytest.raises(LakeError, match=f"version {version + 7} cannot be read"):
+    with pytest.raises(LakeError, match=rf"version {version + 7}: .* cannot be read"):
         lake.live_files(TABLE, [MONDAY], version=version + 7)
 
 
@@ -275,3 +277,9 @@ def test_a_root_that_readers_would_expand_is_refused(root: str) -> None:
 
 def test_a_file_uri_is_the_same_lake_as_its_path(tmp_path: Path) -> None:
     assert Lake(f"file://{tmp_path}").table_uri(TABLE) == Lake(str(tmp_path)).table_uri(TABLE)
+
+
+def test_a_file_that_a_vacuum_took_before_it_was_staged_is_named(lake: Lake) -> None:
+    path = lake.new_file(TABLE, MONDAY, 0, 1)
+    with pytest.raises(LakeError, match=r"shard-00000-of-00001.* was removed before it was staged.*older-than-hours"):
+        place(Storage(lake.root), TABLE, "", path, 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.tables.lake import Lake
@@ -21,7 +21,7 @@ def test_rows_come_back_in_their_order_and_a_second_publication_replaces_them(tm
     other = publish_whole(str(tmp_path), TABLE, ROWS.select("k").head(1), {})
     assert read_whole(str(tmp_path), TABLE).equals(ROWS.select("k").head(1))
     assert first.data_version == again.data_version != other.data_version
-    assert [first.version, again.version, other.version, other.rows] == [0, 1, 2, 1]
+    assert [first.version, again.version, other.version, other.rows] == [1, 2, 3, 1]
 
 
 def test_what_is_not_there_is_told_with_how_to_make_it(tmp_path: Path) -> None:
@@ -43,3 +43,21 @@ def test_a_sweep_takes_what_was_replaced_and_leaves_the_rows(tmp_path: Path) -> 
     assert lake.sweep(0) == {lake.table_uri(TABLE): 1}
     assert read_whole(str(tmp_path), TABLE).equals(ROWS)
     assert len(DeltaTable(lake.table_uri(TABLE)).file_uris()) == 1
+
+
+def test_a_file_that_is_not_what_was_published_is_refused(tmp_path: Path) -> None:
+    uri = publish_whole(str(tmp_path), TABLE, ROWS, {}).uri
+    [file] = Path(uri).glob("*.parquet")
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    with pytest.raises(LakeError, match=rf"{file.name} hashes to [0-9a-f]+, expected .* dg launch --assets theory/cu"):
+        read_whole(str(tmp_path), TABLE)
+    file.unlink()
+    with pytest.raises(LakeError, match=f"{file.name} is gone"):
+        read_whole(str(tmp_path), TABLE)
+
+
+def test_rows_that_delta_wrote_itself_are_read(tmp_path: Path) -> None:
+    write_deltalake(str(tmp_path / "theory/curves"), ROWS, mode="overwrite")
+    assert read_whole(str(tmp_path), TABLE).equals(ROWS)
+    publish_whole(str(tmp_path), TABLE, ROWS.head(1), {})
+    assert read_whole(str(tmp_path), TABLE).equals(ROWS.head(1))

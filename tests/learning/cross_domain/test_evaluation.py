@@ -14,6 +14,8 @@ from ukdsl_assets.learning.cross_domain.evaluation import (
     evaluate_teacher,
     judge_against_constant,
 )
+from ukdsl_assets.learning.metrics.bootstrap import draws_of
+from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
 
 
 def shown(rows: int = 4000, seed: int = 0) -> pl.DataFrame:
@@ -51,6 +53,17 @@ def test_the_standard_error_is_that_of_repeated_samples() -> None:
         spread = np.std([table[name] for table in tables], ddof=1)
         # The spread of 60 samples is known to about a tenth.
         assert np.mean([table[f"{name}_error"] for table in tables]) == pytest.approx(spread, rel=0.3)
+
+
+def test_errors_are_those_of_figures_on_rows_drawn_again() -> None:
+    """The bootstrap written out: a weight is how often a replicate draws the request."""
+    rows = shown(300)
+    table = evaluate_teacher(labelled(rows, pl.col("truth")), rows, ["click"], seed=4).row(0, named=True)
+    p, y = (rows[name].to_numpy().astype(float) for name in ("truth", "click"))
+    draws = draws_of(rows, 4)
+    for name, figure in (("calibration", calibration), ("ne", normalized_entropy)):
+        drawn = [figure(p, y, draw) for draw in draws]
+        assert table[f"{name}_error"] == pytest.approx(np.std(drawn, ddof=1), rel=1e-6)
 
 
 def test_figures_without_rows_or_positives_are_undefined() -> None:

@@ -46,6 +46,7 @@ def test_it_takes_as_many_labels_of_either_kind_and_else_nothing_is_moved(positi
     fewer = min(positives, negatives)
     assert line.fitted == (fewer >= TO_JUDGE_A_FOREIGN_TEACHER)
     if not line.fitted:
+        assert (line.slope, line.intercept) == (1, 0)
         assert line.moved(prediction) is prediction
         kind = "positive" if positives <= negatives else "negative"
         assert (

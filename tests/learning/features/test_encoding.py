@@ -14,7 +14,8 @@ from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.lake.checkpoints.arrays import put_back, taken_out
-from ukdsl_assets.learning.features.encoding import CUT, Encoder, grow, request_count
+from ukdsl_assets.learning.features.encoding import Encoder, grow, request_count
+from ukdsl_assets.learning.features.numbers import CUT
 
 AD = Feature(name="ad", kind="categorical", side="candidate")
 WORD = Feature(name="word", kind="categorical", side="request", values="string")

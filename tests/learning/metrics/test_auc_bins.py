@@ -37,6 +37,8 @@ def test_the_ends_and_the_middle_have_bins_of_their_own() -> None:
     assert bins_of(p).tolist() == sorted(set(bins_of(p).tolist()))
     assert bins_of(p)[[0, -1]].tolist() == [0, BINS - 1]
     assert bins_of(np.array([], np.float32)).shape == (0,)
+    beyond = np.array([-1, np.nan, 2, 1e30], np.float32)
+    assert bins_of(beyond).tolist() == [0, 0, BINS - 1, BINS - 1]
 
 
 @given(ROWS, st.integers(1, 4))

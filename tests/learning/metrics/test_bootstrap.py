@@ -17,6 +17,13 @@ def test_a_seed_fixes_the_draws_and_each_request_is_drawn_once_on_average() -> N
     assert draws.var() == pytest.approx(1, abs=0.04)
 
 
+def test_draws_are_what_they_were() -> None:
+    """Published standard errors follow from them."""
+    numbers = replicate_weights(pl.Series([7, 3, 11]), seed=5, replicates=6)
+    assert numbers.tolist() == [[0, 2, 1], [1, 0, 2], [0, 0, 2], [0, 4, 2], [0, 0, 1], [2, 0, 0]]
+    assert replicate_weights(pl.Series(["a", "b"]), seed=0, replicates=4).tolist() == [[0, 1], [4, 0], [0, 0], [1, 2]]
+
+
 @pytest.mark.parametrize("dtype", [pl.Int64, pl.String])
 def test_draws_are_poisson_and_those_of_two_replicates_or_requests_are_independent(dtype: type[pl.DataType]) -> None:
     draws = replicate_weights(pl.Series(range(2000)).cast(dtype), seed=3)

@@ -23,6 +23,12 @@ def test_weights_count_rows_several_times() -> None:
     )
 
 
+def test_weights_have_no_unit() -> None:
+    p, y, weight = [0.2, 0.4, 0.6], [0, 1, 0.5], np.array([3.0, 1, 2])
+    for figure in (calibration, cross_entropy, normalized_entropy):
+        assert figure(p, y, weight / 1024) == pytest.approx(figure(p, y, weight))
+
+
 @given(probabilities)
 def test_the_constant_base_rate_has_normalized_entropy_one(soft: list[float]) -> None:
     assert normalized_entropy([float(np.mean(soft))] * len(soft), soft) == pytest.approx(1)

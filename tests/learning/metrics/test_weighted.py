@@ -7,7 +7,37 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from tests.fixtures.shifted_predictions import drawn
-from ukdsl_assets.learning.metrics.weighted import calibration_on_log_scale, logit_shift, shifted, shrunken
+from ukdsl_assets.learning.metrics.weighted import (
+    calibration_on_log_scale,
+    effective_number,
+    logit_shift,
+    shifted,
+    shrunken,
+)
+
+
+def test_the_effective_number_counts_requests_of_equal_weight_and_sees_one_that_has_all_of_it() -> None:
+    request = np.array([7, 7, 7, 2, 2, 2, 5, 5, 5])
+    # Propensities of float32, whose inverses are no whole numbers.
+    assert effective_number(np.full(9, 1 / np.float64(np.float32(0.3))), request) == 3
+    # Three rows of one request go together; those of three requests do not.
+    assert effective_number(np.ones(3), np.zeros(3, np.int64)) == 1
+    assert effective_number(np.ones(3), np.arange(3)) == 3
+    assert effective_number(np.array([1.0, 2, 3]), np.arange(3)) == pytest.approx(36 / 14)
+    one_in_a_million = np.array([1e6, *np.full(999, 2.0)])
+    assert effective_number(one_in_a_million, np.arange(1000)) == pytest.approx(1, abs=0.01)
+    assert effective_number(np.zeros(4), np.arange(4)) == effective_number(np.zeros(0), np.zeros(0, np.int64)) == 0
+    # A float32 can be as small as this, and its square in float64 is a number.
+    assert effective_number(np.array([1 / 1.4e-45, 1.0]), np.arange(2)) == 1
+    assert np.isnan(effective_number(np.array([1.0, np.nan]), np.arange(2)))
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=20), st.floats(1e-3, 1e3))
+def test_the_effective_number_is_between_one_and_the_count_and_knows_no_unit(weights: list[float], unit: float) -> None:
+    weight, request = np.array(weights), np.arange(len(weights))
+    seen = effective_number(weight, request)
+    assert 1 <= seen <= len(weights)
+    assert effective_number(weight * unit, request) == pytest.approx(seen, abs=2e-6)
 
 
 def test_predictions_that_agree_have_no_shift_and_others_the_one_that_solves_for_it() -> None:
@@ -18,8 +48,11 @@ def test_predictions_that_agree_have_no_shift_and_others_the_one_that_solves_for
     assert shift == pytest.approx(logit(0.25))
     # A binomial share's logit has the error 1 / sqrt(n p (1 - p)).
     assert error == pytest.approx(1 / np.sqrt(4 * 0.25 * 0.75))
-    seen, _ = calibration_on_log_scale(np.full(4, 0.5), label, ones, request)
+    seen, error = calibration_on_log_scale(np.full(4, 0.5), label, ones, request)
     assert np.exp(seen) == pytest.approx(2)
+    # A binomial share's logarithm has the error sqrt((1 - p) / (n p)), whatever the predictions' level is.
+    assert error == pytest.approx(np.sqrt(0.75 / (4 * 0.25)))
+    assert calibration_on_log_scale(np.full(4, 0.1), label, ones, request)[1] == pytest.approx(error)
 
 
 def test_a_weight_counts_as_so_many_rows_of_the_same_request() -> None:

@@ -198,3 +198,26 @@ def test_a_day_without_events_passes_and_a_candidate_log_that_breaks_the_contrac
     assert not failed(judge_event_log(ads, DAY, event_log.clear(), candidate_log))
     results = failed(judge_event_log(ads, DAY, event_log, candidate_log.drop("shown")))
     assert "candidate_log: column `shown` (Boolean) is missing" in results["contract"].message
+    assert "column `shown`" in results["contract"].seen["problem"]
+
+
+def test_an_event_log_of_other_columns_is_refused_by_their_names(ads: Cascade) -> None:
+    candidate_log, event_log = make_logs(ads, DAY)
+    results = failed(judge_event_log(ads, DAY, event_log.drop("value"), candidate_log))
+    assert "column `value` (Float32) is missing" in results["contract"].message
+    assert list(results) == ["contract", "events_have_candidates"]
+
+
+def test_no_more_than_the_first_three_rows_are_shown(ads: Cascade) -> None:
+    log = make_logs(ads, DAY).candidate_log
+    message = failed(judge_candidate_log(ads, DAY, log.with_columns(bid=pl.lit(-1.0, pl.Float32))))["contract"].message
+    shown = [str(row) for row in log.select("request_id", "candidate_id").head(4).rows()]
+    assert f"e.g. (request_id, candidate_id) = {', '.join(shown[:3])};" in message
+
+
+@pytest.mark.parametrize("column", ["candidate_id", "requested_at", "bid", "shown", "ad"])
+def test_nobody_is_told_to_leave_rows_of_what_was_considered_out(ads: Cascade, column: str) -> None:
+    log = where(every(7), column, None)(make_logs(ads, DAY).candidate_log)
+    told = judge_candidate_log(ads, DAY, log)[0].message
+    assert "fill it in where the log is written" in told
+    assert "leave the row out" not in told

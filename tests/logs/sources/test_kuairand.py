@@ -17,7 +17,7 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import SourceError
 from ukdsl_assets.gates import blocking
 from ukdsl_assets.logs.gates.rows import judge_candidate_log, judge_event_log
-from ukdsl_assets.logs.sources.kuairand import KuaiRandReader, draw_unshown, requests_of
+from ukdsl_assets.logs.sources.kuairand import LOGS, USERS, VIDEOS, KuaiRandReader, draw_unshown, requests_of
 from ukdsl_assets.settings import Settings
 
 FOLDER = Settings().kuairand
@@ -51,6 +51,19 @@ def with_log(source: KuaiRandReader, impressions: pl.DataFrame) -> KuaiRandReade
 def test_an_absent_folder_names_the_setting(kuairand: Cascade, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"val\.parquet.*UKDSL_KUAIRAND"):
         KuaiRandReader(kuairand, tmp_path)
+
+
+def test_the_folder_is_a_path_and_no_pattern(kuairand: Cascade, tmp_path: Path) -> None:
+    for name, user in (("run[1]", 1), ("run1", 2)):
+        (tmp_path / name).mkdir()
+        times = pl.int_range(5, eager=True) + 1_650_000_000_000
+        rows = pl.select(user_id=user, video_id=times, tab=1, is_click=1, long_view=0, time_ms=times)
+        for log in LOGS:
+            rows.write_parquet(tmp_path / name / log)
+        for table in (USERS, VIDEOS):
+            pl.DataFrame({"user_id": [user]}).write_csv(tmp_path / name / table)
+    reader = KuaiRandReader(kuairand, tmp_path / "run[1]")
+    assert set(reader.impressions["user_id"]) == set(reader.users["user_id"]) == set(reader.videos["user_id"]) == {1}
 
 
 impressions = st.lists(

@@ -3,9 +3,12 @@
 import os
 import uuid
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fsspec.registry import known_implementations
 from polars.testing import assert_frame_equal
@@ -15,6 +18,7 @@ from tests.fixtures.logs import make_logs
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import ContractError, SourceError
 from ukdsl_assets.logs.contract import DayOfLogs
+from ukdsl_assets.logs.sources import parquet
 from ukdsl_assets.logs.sources.parquet import ParquetReader
 
 RENAMES = {"request_id": "auction", "price": "list_price", "occurred_at": "ts"}
@@ -90,14 +94,27 @@ def test_a_truncated_file_is_named(shop: Cascade, tmp_path: Path, kept_bytes: in
         ParquetReader(declared(shop, str(tmp_path))).read(DAY)
 
 
+def test_a_flipped_bit_is_seen_where_the_writer_left_checksums(shop: Cascade, tmp_path: Path) -> None:
+    write_day(make_logs(shop, DAY), str(tmp_path))
+    file = tmp_path / "candidate_log" / f"day={DAY}" / "part-1.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table, file, compression="none", use_dictionary=False, write_page_checksum=True)
+    prices = pq.read_metadata(file).row_group(0).column(table.column_names.index("price"))
+    content = bytearray(file.read_bytes())
+    content[prices.data_page_offset + prices.total_compressed_size - 1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(SourceError, match=r"part-1\.parquet: not readable as Parquet"):
+        ParquetReader(declared(shop, str(tmp_path))).read(DAY)
+
+
 def test_a_missing_or_mistyped_column_is_named_with_its_file(shop: Cascade, tmp_path: Path) -> None:
     logs = make_logs(shop, DAY)
     source = ParquetReader(declared(shop, str(tmp_path)))
     write_day(DayOfLogs(logs.candidate_log.drop("price"), logs.event_log), str(tmp_path))
     with pytest.raises(ContractError, match=r"part-0\.parquet: column `price` \(Float32\) is missing"):
         source.read(DAY)
-    write_day(DayOfLogs(logs.candidate_log.cast({"shown": pl.Int8}), logs.event_log), str(tmp_path))
-    with pytest.raises(ContractError, match=r"part-0\.parquet: column `shown` is Int8, expected Boolean"):
+    write_day(DayOfLogs(logs.candidate_log.cast({"shown": pl.String}), logs.event_log), str(tmp_path))
+    with pytest.raises(ContractError, match=r"part-0\.parquet: column `shown` is String, expected Boolean"):
         source.read(DAY)
 
 
@@ -169,3 +186,90 @@ def test_a_store_without_its_client_tells_what_to_install(shop: Cascade, monkeyp
     monkeypatch.setitem(known_implementations, "nowhere", missing)
     with pytest.raises(SourceError, match=r"^nowhere://logs: no client for this store is installed: Please install"):
         ParquetReader(declared(shop, "nowhere://logs")).read(DAY)
+
+
+def rewritten(root: Path, column: str, values: pa.Array, log: str = "candidate_log") -> None:
+    """Write another column into a log's file, or one more."""
+    path = root / log / f"day={DAY}" / "part-0.parquet"
+    table = pq.read_table(path)
+    if column in table.column_names:
+        table = table.drop_columns([column])
+    pq.write_table(table.append_column(column, values), path)
+
+
+UNREADABLE = {
+    "offset": pa.array([0], pa.timestamp("us", "+05:30")),
+    "map": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+    "decimal": pa.array([Decimal(10**40)], pa.decimal256(50, 0)),
+    "struct": pa.array([{"when": 0}], pa.struct([("when", pa.timestamp("us", "+05:30"))])),
+    "naive": pa.array([0], pa.timestamp("ns")),
+    "price.cents": pa.array([0], pa.timestamp("us", "+05:30")),
+}
+
+
+def test_columns_that_are_not_read_may_hold_anything(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    write_day(logs, str(tmp_path))
+    for name, value in UNREADABLE.items():
+        rewritten(tmp_path, name, pa.concat_arrays([value] * 100))
+    read = ParquetReader(declared(shop, str(tmp_path))).read(DAY)
+    assert_frame_equal(read.candidate_log, logs.candidate_log)
+
+
+@pytest.mark.parametrize("zone", ["+05:30", "-03:45", "Asia/Kathmandu"])
+def test_times_at_any_offset_are_moments(shop: Cascade, tmp_path: Path, zone: str) -> None:
+    logs = make_logs(shop, DAY)
+    write_day(logs, str(tmp_path))
+    moments = pq.read_table(tmp_path / "event_log" / f"day={DAY}" / "part-0.parquet")["occurred_at"]
+    rewritten(tmp_path, "occurred_at", moments.cast(pa.timestamp("us", zone)), "event_log")
+    assert_frame_equal(ParquetReader(declared(shop, str(tmp_path))).read(DAY).event_log, logs.event_log)
+
+
+def test_a_column_may_serve_for_several_and_a_key_have_its_own_name_in_one_log(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    candidates = logs.candidate_log.with_columns(price="income")
+    theirs = candidates.drop("price", "candidate_id").with_columns(item=candidates["candidate_id"])
+    write_day(DayOfLogs(theirs, logs.event_log), str(tmp_path))
+    columns = {"candidate_id": "item", "price": "income"}
+    read = ParquetReader(declared(shop, str(tmp_path), columns)).read(DAY)
+    assert_frame_equal(read.candidate_log, candidates)
+    assert_frame_equal(read.event_log, logs.event_log)
+
+
+def test_a_column_that_is_there_twice_is_refused(shop: Cascade, tmp_path: Path) -> None:
+    write_day(make_logs(shop, DAY), str(tmp_path))
+    path = tmp_path / "candidate_log" / f"day={DAY}" / "part-0.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("price", table["income"]), path)
+    with pytest.raises(SourceError, match=r"part-0\.parquet: column `price` is there 2 times, expected it once"):
+        ParquetReader(declared(shop, str(tmp_path))).read(DAY)
+
+
+def test_times_without_a_zone_are_in_the_one_that_the_source_declares(shop: Cascade, tmp_path: Path) -> None:
+    logs = make_logs(shop, DAY)
+    local = [
+        frame.with_columns(pl.col(column).dt.convert_time_zone("Asia/Kolkata").dt.replace_time_zone(None))
+        for frame, column in zip(logs, ("requested_at", "occurred_at"), strict=True)
+    ]
+    write_day(DayOfLogs(*local), str(tmp_path))
+    with pytest.raises(ContractError, match="or declare that zone as `time_zone` under `source`"):
+        ParquetReader(declared(shop, str(tmp_path))).read(DAY)
+    for zone in ("Asia/Kolkata", "+05:30"):
+        read = ParquetReader(declared(shop, str(tmp_path), time_zone=zone)).read(DAY)
+        assert_frame_equal(read.candidate_log, logs.candidate_log)
+        assert_frame_equal(read.event_log, logs.event_log)
+
+
+def test_a_file_in_many_row_groups_comes_in_parts_of_one_size(
+    shop: Cascade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = make_logs(shop, DAY)
+    write_day(logs, str(tmp_path))
+    folder = tmp_path / "candidate_log" / f"day={DAY}"
+    (folder / "part-1.parquet").unlink()
+    logs.candidate_log.write_parquet(folder / "part-0.parquet", row_group_size=70)
+    monkeypatch.setattr(parquet, "ROWS_AT_ONCE", 100)
+    parts = list(ParquetReader(declared(shop, str(tmp_path))).read_in_parts(DAY))
+    heights = [part.candidate_log.height for part in parts if not part.candidate_log.is_empty()]
+    assert heights == [100, 100, 100, 100, 80]
+    assert_frame_equal(pl.concat(part.candidate_log for part in parts), logs.candidate_log)

@@ -5,6 +5,8 @@ import polars as pl
 import pytest
 
 from tests.fixtures.fitted_students import HELD, fitted
+from tests.fixtures.missing import MODELS, NAMES, lost
+from tests.fixtures.missing import fitted as fitted_to_missing
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import (
     Architecture,
@@ -16,8 +18,10 @@ from ukdsl_assets.declaration.architectures import (
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
 from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.selection.importance.any_predictor import permuted_one_by_one
 from ukdsl_assets.selection.importance.importance import importance_of, student_importance
 from ukdsl_assets.selection.importance.in_threads import PART
+from ukdsl_assets.selection.importance.sample import sample_of
 from ukdsl_assets.selection.importance.student_columns import row_features, row_predictor
 
 SINGLY = {feature.name: [feature.name] for feature in CASCADE.features_of(STUDENT)}
@@ -123,3 +127,17 @@ def test_without_rows_scores_are_nan() -> None:
     )
     assert found.rows == 0
     assert np.isnan(found.score).all()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda each: each.kind)
+def test_a_permuted_value_brings_with_it_that_it_is_missing(model: Architecture) -> None:
+    student, held = fitted_to_missing(lost(training_rows(80)), model), lost(training_rows(40, seed=1))
+    held, groups = held.filter(domain="CD"), {name: [name] for name in NAMES}
+    found = student_importance(student, held, groups, head="consideration", repeats=2, seed=3)
+    features = row_features(student.encoder, held)
+    sample = sample_of(held["target"], held["weight"], features.request, 2, 3)
+    plain = permuted_one_by_one(row_predictor(student, "consideration", 1), features.columns, groups, sample)[0]
+    assert np.allclose(found.per_repeat * sample.scale, plain.of_repeat, rtol=1e-3, atol=1e-3)
+    # Both tell of the target by their absence alone.
+    assert found.score[NAMES.index("ad")] > 0.05
+    assert found.score[NAMES.index("user_profile")] > 0.05

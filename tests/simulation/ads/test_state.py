@@ -67,3 +67,25 @@ def test_a_state_of_another_version_is_refused(models: ProductionModels, tmp_pat
 
     with pytest.raises(SourceError, match=r"version 0 .*expected 1"):
         states.load(-2)
+
+
+def test_a_flipped_bit_and_a_file_of_no_day_are_refused(models: ProductionModels, tmp_path: Path) -> None:
+    states = StateFolder(str(tmp_path), seed=100, scale="small")
+    states.save(models)
+    path = tmp_path / "seed=100" / "scale=small" / "-2.safetensors"
+    good = path.read_bytes()
+    path.write_bytes(good[:-3] + bytes([good[-3] ^ 64]) + good[-2:])
+    with pytest.raises(SourceError, match=r"-2\.safetensors.*a digest that is not that of its numbers.*delete"):
+        states.load(-2)
+    path.write_bytes(good)
+    (path.parent / "notaday.safetensors").write_bytes(good)
+    with pytest.raises(SourceError, match=r"notaday\.safetensors: expected <number of a simulated day>.*move it"):
+        states.days()
+
+
+def test_a_state_of_before_they_were_verified_is_loaded(models: ProductionModels, tmp_path: Path) -> None:
+    states = StateFolder(str(tmp_path), seed=100, scale="small")
+    states.save(models)
+    path = tmp_path / "seed=100" / "scale=small" / "-2.safetensors"
+    path.write_bytes(safetensors.torch.save(safetensors.torch.load(path.read_bytes())))
+    assert states.load(-2).trained_to == -2

@@ -1,5 +1,6 @@
 """Names in the graph: asset keys, groups in the order of the flow, partitions."""
 
+import re
 import warnings
 from datetime import timedelta
 from typing import Any
@@ -41,10 +42,16 @@ def spec(cascade: Cascade, table: tuple[str, ...], group: str, description: str,
         description=description + note,
         owners=sorted({cascade.owner, more.pop("owner", cascade.owner)}),
         kinds=kinds,
-        tags={"cascade": cascade.name, **({"data": cascade.note} if cascade.note else {})},
+        tags={"cascade": cascade.name, **_note_tag(cascade.note)},
         partitions_def=daily(cascade),
         **more,
     )
+
+
+def _note_tag(note: str) -> dict[str, str]:
+    """The note as a tag to filter by: Dagster's tags know few characters, so that every other becomes `_`."""
+    value = re.sub(r"[^A-Za-z0-9_.-]+", "_", note).strip("_")[:63]
+    return {"data": value} if value else {}
 
 
 def since(table: tuple[str, ...], days: int) -> dg.AssetDep:

@@ -11,11 +11,14 @@ from ukdsl_assets.pipeline.day import Day
 
 
 def link_to_report(day: Day) -> dict[str, dg.MetadataValue]:
-    """Where the report of a day is, or will be once it is made."""
+    """The report of a day, which may be made later: a link that `ukdsl ui` serves, and the file itself."""
     from ukdsl_assets.reports.html import report_place
 
     uri = Storage(day.settings.lake).uri(*report_place(day.cascade.name, day.date))
-    return {"report": dg.MetadataValue.url(uri) if "://" in uri else dg.MetadataValue.path(uri)}
+    return {
+        "report": dg.MetadataValue.url(f"/reports/{day.cascade.name}/{day.date}"),
+        "report_file": dg.MetadataValue.path(uri),
+    }
 
 
 def overview(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]]) -> dict[str, dg.MetadataValue]:

@@ -3,6 +3,7 @@
 <root>/<key...>/training/<fingerprint>.safetensors, the position in its header
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.storage import Storage, checked_key
 
 # Numbers by name that say where the training stands, and its arrays by name.
@@ -33,14 +35,29 @@ class StateFile:
     _last: float = field(default_factory=time.monotonic, init=False)
 
     def kept(self) -> State | None:
-        """What an interrupted training left behind, None when there is none."""
+        """What an interrupted training left behind, None when there is none.
+
+        Raises:
+            LakeError: the file is cut or not what was kept.
+        """
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         content = self._storage.read(self._path)
         if content is None:
             return None
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return json.loads(header["__metadata__"]["position"]), load(content)
+        try:
+            tensors = load(content)
+            facts = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+            whole = facts["digest"] == _digest(facts["position"], tensors)
+        except (SafetensorError, ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            raise LakeError(
+                f"{'/'.join(self.key)}: the state of its interrupted training, {self._path}, is damaged: it is not "
+                "what was kept. Put it back as it was, or remove it, and the training starts anew."
+            )
+        return json.loads(facts["position"]), tensors
 
     def due(self) -> bool:
         """Whether `every_seconds` have passed since the last time."""
@@ -50,13 +67,14 @@ class StateFile:
         """Replace the file in one step."""
         from safetensors.numpy import save
 
-        self._storage.write(self._path, save(dict(tensors), metadata={"position": json.dumps(dict(position))}))
+        at = json.dumps(dict(position))
+        facts = {"position": at, "digest": _digest(at, tensors)}
+        self._storage.write(self._path, save(dict(tensors), metadata=facts))
         self._last = time.monotonic()
 
     def clear(self) -> None:
-        """Remove this training's file and those that earlier ones of the model left."""
-        for path in self._storage.find(*self.key, "training"):
-            self._storage.fs.rm_file(path)
+        """Remove this training's file; others of the model may be under way, and `sweep` takes what they abandon."""
+        self._storage.remove(self._path)
 
     @property
     def _storage(self) -> Storage:
@@ -65,3 +83,12 @@ class StateFile:
     @property
     def _path(self) -> str:
         return self._storage.path(*checked_key(self.key), "training", f"{self.fingerprint}.safetensors")
+
+
+def _digest(position: str, tensors: Mapping[str, NDArray[np.float32]]) -> str:
+    """Of all that a file says, whatever the order of the arrays."""
+    digest = hashlib.sha256(position.encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(f" {name} {array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,27 +1,34 @@
 """Which checkpoint of a model is released: a pointer, and every decision that was ever taken.
 
 <root>/<key...>/released.json                            the released entry
-<root>/<key...>/releases/<time>-released-<day>-<uuid>.json and <time>-refused-<uuid>.json, one a decision
+<root>/<key...>/releases/<time>-released-<day>-<id>.json and <time>-refused-<id>.json, one a decision; the id is eight
+    digits of chance and, since records are verified, sixteen of the hash of the record
 
 The history decides and the pointer follows it. The names of its files carry what orders them, so that a release lists
 the history and reads one record of it, however long it is.
 """
 
 import datetime as dt
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
 from ukdsl_assets.errors import LakeError
-from ukdsl_assets.lake.storage import Storage, checked_key, to_json
+from ukdsl_assets.lake.storage import Storage, checked_key, parsed, to_json
 
 Key = tuple[str, ...]
 
 POINTER = "released.json"
 HISTORY = "releases"
+
+_STAMP, _STAMP_LENGTH = "%Y%m%dT%H%M%S.%f", 22
+_DECISIONS = "[0-9]*T[0-9]*.[0-9]*-re*-*.json"  # as a pattern of names
+_ID = re.compile(r"-[0-9a-f]{8}([0-9a-f]{16})?\.json$")
 
 
 @dataclass(frozen=True)
@@ -40,14 +47,15 @@ class ReleaseStore:
         The newest is the one of the latest `day`, among these the one decided last. An older day is recorded and the
         pointer stays; what is the newest already is not recorded again. Each writer looks again after it has written
         the pointer, so that the pointer ends at the newest once the last of them is done. One killed between record
-        and pointer leaves the pointer behind until the next release.
+        and pointer leaves the pointer behind until the next release, which also mends a damaged one. A clock that was
+        set back changes nothing: what is decided later is later.
 
         Args:
             key: of the model.
             entry: JSON values, no NaN or infinity, with "day", the partition as YYYY-MM-DD; what `released` gives back.
 
         Raises:
-            LakeError: the entry has no such day, or JSON cannot hold it.
+            LakeError: the entry has no such day, JSON cannot hold it, or the record of the newest release is damaged.
         """
         where = f"release of {'/'.join(checked_key(key))}"
         plain = json.loads(to_json(entry, where))
@@ -55,10 +63,10 @@ class ReleaseStore:
             raise LakeError(
                 f'{where}: "day" of the entry is {day!r}, expected YYYY-MM-DD. Name the day of the checkpoint.'
             )
-        if self._newest_release(key) != plain:
+        if self.newest_release(key) != plain:
             self._record(key, "released", f"released-{day}", plain)
         pointer = self._path(key, POINTER)
-        while (newest := self._newest_release(key)) and self.released(key) != newest:
+        while (newest := self.newest_release(key)) and self._storage.read(pointer) != to_json(newest, where):
             self._storage.write(pointer, to_json(newest, where))
 
     def refuse(self, key: Key, entry: Mapping[str, Any]) -> None:
@@ -71,9 +79,26 @@ class ReleaseStore:
         self._record(key, "refused", "refused", plain)
 
     def released(self, key: Key) -> dict[str, Any] | None:
-        """The released entry, None when nothing was ever released."""
-        content = self._storage.read(self._path(key, POINTER))
-        return None if content is None else json.loads(content)
+        """The released entry, None when nothing was ever released.
+
+        Raises:
+            LakeError: the pointer or a decision of its day is damaged.
+        """
+        path = self._path(key, POINTER)
+        content = self._storage.read(path)
+        if content is None:
+            return None
+        name = "/".join(key)
+        fix = f"Put it back as it was, or release again: ukdsl run {key[0]} with --days the last day."
+        entry = parsed(content, f"release of {name}", path, fix)
+        if not _is_day(entry.get("day")):
+            raise LakeError(f"release of {name}: {path} is damaged: it names no day, saw {entry!s:.80}. {fix}")
+        # Where the history was removed there is nothing to compare with.
+        history = self._storage.glob(self._path(key, HISTORY, "*-released-*.json"))
+        of_day = [path for path in history if _day_and_time(path)[0] == entry["day"]]
+        if history and entry not in [record["entry"] for record in self._read_records(key, of_day)]:
+            raise LakeError(f"release of {name}: {path} is damaged: no decision of {entry['day']} says so. {fix}")
+        return entry
 
     def release_history(self, key: Key, last: int | None = None) -> list[dict[str, Any]]:
         """Every decision, oldest first: {"outcome": "released" or "refused", "decided_at": ISO UTC, "entry": ...}.
@@ -81,11 +106,14 @@ class ReleaseStore:
         Args:
             key: of the model.
             last: how many of the newest decisions to read, at least 1; None for all.
+
+        Raises:
+            LakeError: a record is damaged.
         """
         paths = self._storage.glob(self._path(key, HISTORY, "*.json"))
-        return [json.loads(content) for content in self._storage.read_all(paths if last is None else paths[-last:])]
+        return self._read_records(key, paths if last is None else paths[-last:])
 
-    def _newest_release(self, key: Key, before: dt.date | None = None) -> dict[str, Any] | None:
+    def newest_release(self, key: Key, before: dt.date | None = None) -> dict[str, Any] | None:
         """The entry of the latest day, of those strictly before `before`, and among its releases of the last decision.
 
         None where there is none.
@@ -96,14 +124,26 @@ class ReleaseStore:
         if not paths:
             return None
         newest = max(paths, key=_day_and_time)
-        return json.loads(self._storage.read_all([newest])[0])["entry"]
+        return dict(self._read_records(key, [newest])[0]["entry"])
+
+    def _read_records(self, key: Key, paths: Sequence[str]) -> list[dict[str, Any]]:
+        where, fix = f"a decision on {'/'.join(key)}", "Put it back as it was, or remove it: it is forgotten then."
+        read = zip(paths, self._storage.read_all(paths), strict=True)
+        return [verified_record(content, where, path, fix) for path, content in read]
 
     def _record(self, key: Key, outcome: str, label: str, entry: dict[str, Any]) -> None:
         """Adds one file to the history, under a name of its own: concurrent writers never replace one another."""
         now = dt.datetime.now(dt.UTC)
         record = {"outcome": outcome, "decided_at": now.isoformat(), "entry": entry}
-        name = f"{now:%Y%m%dT%H%M%S.%f}-{label}-{uuid4().hex[:8]}.json"
-        self._storage.write(self._path(key, HISTORY, name), json.dumps(record).encode())
+        content = json.dumps(record).encode()
+        # Names order the history: where the clock was set back, the next name is the newest one's and a microsecond.
+        names = (path.rpartition("/")[2] for path in self._storage.glob(self._path(key, HISTORY, _DECISIONS)))
+        newest = max(names, default="")
+        if (stamp := f"{now:{_STAMP}}") <= newest[:_STAMP_LENGTH]:
+            after = dt.datetime.strptime(newest[:_STAMP_LENGTH], _STAMP) + dt.timedelta(microseconds=1)
+            stamp = f"{after:{_STAMP}}"
+        name = f"{stamp}-{label}-{uuid4().hex[:8]}{_digest(content)}.json"
+        self._storage.write(self._path(key, HISTORY, name), content)
 
     def _path(self, key: Key, *parts: str) -> str:
         return self._storage.path(*checked_key(key), *parts)
@@ -120,3 +160,23 @@ def _day_and_time(path: str) -> tuple[str, str]:
     """What orders the releases: the ten characters of the day, then the time that the name begins with."""
     name = path.rpartition("/")[2]
     return name.partition("-released-")[2][:10], name
+
+
+def verified_record(content: bytes, where: str, path: str, fix: str) -> dict[str, Any]:
+    """A record of the history; where its name holds a digest it is what was recorded.
+
+    Args:
+        where, fix: whose decision it is and what to do, for the message.
+
+    Raises:
+        LakeError: it is damaged.
+    """
+    record = parsed(content, where, path, fix)
+    digest = _ID.search(path)
+    if (digest and digest[1] and digest[1] != _digest(content)) or not isinstance(record.get("entry"), dict):
+        raise LakeError(f"{where}: {path} is damaged: it is not what was recorded. {fix}")
+    return record
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -3,31 +3,45 @@
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction, Transaction
+from deltalake.transaction import AddAction, Transaction
 
 from ukdsl_assets.errors import LakeError
+from ukdsl_assets.lake.tables.damaged_log import unreadable
+from ukdsl_assets.lake.tables.publications import Publications
 from ukdsl_assets.lake.tables.schema import DAY, merged, to_delta, to_polars
-from ukdsl_assets.lake.tables.staging import StagedPartition
+from ukdsl_assets.lake.tables.staging import StagedFile, StagedPartition
 
 ATTEMPTS = 24
 _LONGEST_PAUSE = 2.0  # seconds
 
 
 def live_actions(table: DeltaTable) -> pl.DataFrame:
-    """The files of a table version, read from its log: columns day, path (relative), rows, bytes; by day and shard."""
+    """The files of a table version, read from its log: columns day, path (relative), rows, bytes; by day and shard.
+
+    Raises:
+        LakeError: a file is in the folder of another day than the log says.
+    """
     actions = pl.DataFrame(table.get_add_actions(flatten=True))
-    return actions.select(
+    files = actions.select(
         day=pl.col(f"partition.{DAY}").cast(pl.Date),
         path=pl.col("path"),
         rows=pl.col("num_records"),
         bytes=pl.col("size_bytes"),
     ).sort("day", "path")
+    elsewhere = ~pl.col("path").str.starts_with(pl.format(f"{DAY}={{}}/", pl.col("day").dt.to_string("iso")))
+    for day, path in files.filter(elsewhere.fill_null(True)).select("day", "path").head(1).iter_rows():
+        raise LakeError(
+            f"{table.table_uri}: its log says that {path} is of day {day}, expected the day of the file's folder: "
+            "the log is damaged. Nothing was read. Put back the commit that names the file as it was, or remove the "
+            "table's folder and make its days again with ukdsl run."
+        )
+    return files
 
 
 def live_paths(table: DeltaTable, day: date) -> list[str]:
@@ -35,11 +49,17 @@ def live_paths(table: DeltaTable, day: date) -> list[str]:
     return live_actions(table).filter(pl.col("day") == day)["path"].to_list()
 
 
-def publish(uri: str, staged: StagedPartition, metadata: Mapping[str, str]) -> int:
+def paths_by_day(actions: pl.DataFrame, days: Iterable[date] | None = None) -> dict[date, list[str]]:
+    """Of `live_actions`, the paths of each live day, or of those among `days`, in the order of the shards."""
+    wanted = actions if days is None else actions.filter(pl.col("day").is_in(list(days)))
+    return dict(wanted.group_by("day", maintain_order=True).agg("path").iter_rows())
+
+
+def publish(uri: str, staged: StagedPartition, metadata: Mapping[str, str], records: Publications) -> int:
     """Swaps the day's files for the staged ones and gives the version of the table that did it.
 
     Only the commit is tried again when other writers are in the way, never the writing of files. Of two writers of
-    the same day the later commit wins, whole.
+    the same day the later commit wins, whole, and settles the record of the earlier.
 
     Raises:
         LakeError: the columns do not fit the table, or no attempt got through.
@@ -49,7 +69,7 @@ def publish(uri: str, staged: StagedPartition, metadata: Mapping[str, str]) -> i
     for attempt in range(ATTEMPTS):
         time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.02 * 2**attempt)) if attempt else 0)
         try:
-            return _commit_once(uri, staged, metadata, where)
+            return _commit_once(uri, staged, metadata, records, where)
         except CommitFailedError as error:
             failure = error
         except DeltaError as error:
@@ -63,15 +83,20 @@ def publish(uri: str, staged: StagedPartition, metadata: Mapping[str, str]) -> i
     ) from failure
 
 
-def _commit_once(uri: str, staged: StagedPartition, metadata: Mapping[str, str], where: str) -> int:
-    table = _open_or_create(uri, staged, where)
-    if live_paths(table, staged.day) == [file.path for file in staged.files]:
+def _commit_once(
+    uri: str, staged: StagedPartition, metadata: Mapping[str, str], records: Publications, where: str
+) -> int:
+    recorded = records.of_day(staged.day)
+    table = _open_or_create(uri, staged, records, where)
+    live = live_paths(table, staged.day)
+    if live == [file.path for file in staged.files]:
         return table.version()  # an earlier attempt got through although it reported an error
     schema = merged(staged.schema, to_polars(table.schema()), where)
     before = table.version()
+    records.settle_before(staged.day, live, before, recorded)
     application = f"day={staged.day}"
     table.create_write_transaction(
-        _add_actions(staged),
+        [add_action(file, {DAY: staged.day.isoformat()}) for file in staged.files],
         mode="overwrite",
         schema=to_delta(schema, where),  # replaces the table's when columns were added
         partition_by=[DAY],
@@ -86,6 +111,8 @@ def _commit_once(uri: str, staged: StagedPartition, metadata: Mapping[str, str],
             # Without it, two first writers of a day both succeed and its rows are there twice.
             app_transactions=[Transaction(application, (table.transaction_version(application) or 0) + 1)],
         ),
+        # The log is cleaned by `vacuum`, once what it alone holds is kept elsewhere.
+        post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
     )
     table.update_incremental()
     return _version_with(table, staged, before, where)
@@ -104,23 +131,23 @@ def _version_with(table: DeltaTable, staged: StagedPartition, before: int, where
     )
 
 
-def _open_or_create(uri: str, staged: StagedPartition, where: str) -> DeltaTable:
+def _open_or_create(uri: str, staged: StagedPartition, records: Publications, where: str) -> DeltaTable:
     try:
         return DeltaTable(uri)
-    except TableNotFoundError:
+    except DeltaError as error:
+        if not isinstance(error, TableNotFoundError):
+            raise unreadable(records.storage, staged.table, error) from error
         # `ignore`: another first writer may have been faster.
         return DeltaTable.create(uri, to_delta(staged.schema, where), mode="ignore", partition_by=[DAY])
 
 
-def _add_actions(staged: StagedPartition) -> list[AddAction | RemoveAction]:
-    return [
-        AddAction(
-            path=file.path,
-            size=file.bytes,
-            partition_values={DAY: staged.day.isoformat()},
-            modification_time=int(time.time() * 1000),
-            data_change=True,
-            stats=json.dumps({"numRecords": file.rows}),
-        )
-        for file in staged.files
-    ]
+def add_action(file: StagedFile, partition: Mapping[str, str]) -> AddAction:
+    """What makes a file that was staged one of a table's, in the partition of these values."""
+    return AddAction(
+        path=file.path,
+        size=file.bytes,
+        partition_values=partition,
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=json.dumps({"numRecords": file.rows}),
+    )

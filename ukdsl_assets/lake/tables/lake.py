@@ -7,13 +7,16 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
-from ukdsl_assets.errors import LakeError
+from ukdsl_assets.errors import LakeError, noted
 from ukdsl_assets.frames.splits import SHARD_KEY, split
 from ukdsl_assets.lake.storage import checked_key, flush
 from ukdsl_assets.lake.tables import staging
-from ukdsl_assets.lake.tables.commit import live_paths, publish
-from ukdsl_assets.lake.tables.reading import LOG, LakeReader, PublishedPartition, Table
+from ukdsl_assets.lake.tables.commit import live_actions, live_paths, paths_by_day, publish
+from ukdsl_assets.lake.tables.publications import LOG, Publications, files_of
+from ukdsl_assets.lake.tables.reading import LakeReader, PublishedPartition, Table
 from ukdsl_assets.lake.tables.schema import DAY, to_delta
 from ukdsl_assets.lake.tables.staging import StagedPartition
 
@@ -62,7 +65,7 @@ class Lake(LakeReader):
     def write_shard(self, table: Table, day: dt.date, shard: int, shards: int, part: pl.DataFrame) -> str:
         """Writes one of a day's shards; as `write_shards`, where those of several tables are made in turn."""
         path = self.new_file(table, day, shard, shards)
-        with staging.removed_on_error([path]):
+        with staging.removed_on_error([path]), noted(f"while writing {path}"):
             # One chunk: the bytes must follow from the rows, not from how the frame was put together.
             part.rechunk().write_parquet(path, compression="zstd")
         return path
@@ -123,20 +126,25 @@ class Lake(LakeReader):
 
         Args:
             staged: from `stage_frame` or `stage_files`.
-            metadata: kept in the commit, such as the run id; see `history`.
+            metadata: kept in the commit and beside the table, such as the run id; see `history`.
 
         Raises:
-            LakeError: a staged file is gone or cut, a column has another dtype than in the table, or other writers
-                were in the way for all attempts. The old partition stays in each case.
+            LakeError: a staged file is gone or cut, or a vacuum is about to remove it, a column has another dtype than
+                in the table, or other writers were in the way for all attempts. The old partition stays in each case.
         """
-        for file in staged.files:
-            size = self._storage.size(self._storage.path(*staged.table, file.path))
-            if size != file.bytes:
-                raise LakeError(
-                    f"{'/'.join(staged.table)}, day {staged.day}: staged file {file.path} has {size} bytes, expected "
-                    f"{file.bytes}. It was discarded, vacuumed or cut. Stage the partition again."
-                )
-        version = publish(self.table_uri(staged.table), staged, metadata)
+        records = Publications(self._storage, checked_key(staged.table))
+        version = self._version_of(staged, records)
+        if version is None:
+            facts = {"data_version": staged.data_version, "rows": staged.rows, "metadata": dict(metadata)}
+            # The order matters beside a vacuum; `publications` says why.
+            claim = records.claim(staged.day, [file.path for file in staged.files], facts)
+            try:
+                self._refuse_unless_there(staged, records.being_swept())
+            except LakeError:
+                records.drop(claim)
+                raise
+            version = publish(self.table_uri(staged.table), staged, metadata, records)
+            records.settle(staged.day, claim, version)
         if self._storage.local:
             log = self._storage.path(*staged.table, LOG)
             flush(f"{log}/{version:020d}.json")
@@ -158,38 +166,97 @@ class Lake(LakeReader):
                 "removed. Do not discard a partition after its commit."
             )
         for file in staged.files:
-            path = self._storage.path(*staged.table, file.path)
-            if self._storage.size(path) is not None:
-                self._storage.fs.rm_file(path)
+            self._storage.remove(self._storage.path(*staged.table, file.path))
 
     def vacuum(self, table: Table, retention_hours: int = 24) -> list[str]:
         """Removes files that no version younger than `retention_hours` uses, orphans of killed writers included.
 
-        Versions older than that can no longer be read. Files younger than that are spared: they may be staged.
+        Versions older than that can no longer be read. Files younger than that are spared: they may be staged. So are
+        those of a commit under way, however old; a partition that is staged and not yet being committed loses its files
+        where it is older, and its commit is refused. Commits that Delta no longer needs (of 30 days ago and before) are
+        removed from the log, which gets a checkpoint of its own; what `history` knows stays.
 
         Returns:
             Relative paths of the removed files; empty when there is no such table.
 
         Raises:
-            LakeError: the table's folder holds files of something else, which would be removed too.
+            LakeError: the table's folder holds files of something else, which would be removed too, what is known of a
+                commit is damaged, or the log has lost one. Nothing is removed.
         """
         opened = self._open(table)
         if opened is None:
             return []
-        vacuum = partial(opened.vacuum, retention_hours, enforce_retention_duration=False, full=True)
+        records = Publications(self._storage, checked_key(table))
+        if opened.metadata().partition_columns:
+            records.keep_log()
+            self.refuse_lost(table)
+        # A dry run: Delta would remove what was committed since it looked, and counts its own vacuums as versions.
+        dated = bool(opened.metadata().partition_columns)
+        look = partial(opened.vacuum, dry_run=True, enforce_retention_duration=False)
+        try:
+            # Nothing claims the files of a table without days; they are written and committed within seconds.
+            unused = look(retention_hours, full=True) if dated else look(max(retention_hours, 1), full=True)
+            if not dated:
+                unused = sorted({*unused, *look(retention_hours)})  # and those that a commit has replaced
+        except DeltaError as error:
+            raise LakeError(
+                f"{'/'.join(table)}: Delta cannot list the files of {self.table_uri(table)}: {error}. Nothing was "
+                "removed. Move away what is not the table's, such as a file whose name is not UTF-8."
+            ) from error
         # Delta also names the files that earlier vacuums removed, for as long as its log remembers them.
         there = set(self._storage.find(*table))
-        unused = [path for path in vacuum(dry_run=True) if self._storage.path(*table, path) in there]
+        unused = [path for path in unused if self._storage.path(*table, path) in there]
         # Delta itself names the files of a table without days.
-        own = f"{DAY}=" if opened.metadata().partition_columns else "part-"
+        own = f"{DAY}=" if dated else "part-"
         if foreign := [path for path in unused if not path.startswith(own)]:
             raise LakeError(
                 f"{self.table_uri(table)} holds {foreign[0]} and {len(foreign) - 1} more that are not this table's. "
                 "Nothing was removed. Keep tables and checkpoints in separate folders; move these away."
             )
-        if unused:
-            vacuum(dry_run=False)
-        return unused
+        with records.sweeping(unused) as claimed:
+            # Opened after the claims were read: a claim that was settled before is live by now.
+            now = DeltaTable(self.table_uri(table))
+            spared = claimed | set(pl.DataFrame(now.get_add_actions())["path"])
+            removed = [path for path in unused if path not in spared]
+            for path in removed:
+                self._storage.remove(self._storage.path(*table, path))
+        if dated:
+            records.sweep(paths_by_day(live_actions(now)), now.version())
+        self._clean_log(table, now)
+        return removed
+
+    def _clean_log(self, table: Table, opened: DeltaTable) -> None:
+        """Writes a checkpoint of the log where there is none of this version, and removes commits of 30 days ago."""
+        pointer = self._storage.read(self._storage.path(*table, LOG, "_last_checkpoint"))
+        # A damaged pointer is written anew.
+        written = (pointer or b"").decode(errors="replace").replace(" ", "")
+        if f'"version":{opened.version()},' not in written:
+            opened.create_checkpoint()
+        opened.cleanup_metadata()
+
+    def _version_of(self, staged: StagedPartition, records: Publications) -> int | None:
+        """The version in which staged files are live that were committed before; None where they are not."""
+        files = files_of([file.path for file in staged.files])
+        if not any(record.files == files and record.version is not None for record in records.of_day(staged.day)):
+            return None
+        opened = self._open(staged.table)
+        live = opened and files_of(live_paths(opened, staged.day)) == files
+        return opened.version() if opened and live else None
+
+    def _refuse_unless_there(self, staged: StagedPartition, being_swept: set[str]) -> None:
+        where = f"{'/'.join(staged.table)}, day {staged.day}: staged file"
+        for file in staged.files:
+            if file.path in being_swept:
+                raise LakeError(
+                    f"{where} {file.path} is being removed by a vacuum that spares only younger files. Stage the "
+                    "partition again, and vacuum with more --older-than-hours than a run takes."
+                )
+            size = self._storage.size(self._storage.path(*staged.table, file.path))
+            if size != file.bytes:
+                raise LakeError(
+                    f"{where} {file.path} has {size} bytes, expected {file.bytes}. It was discarded, vacuumed or cut. "
+                    "Stage the partition again."
+                )
 
     def sweep(self, older_than_hours: int = 24) -> dict[str, int]:
         """Vacuums every table below the root; tables are found by their Delta logs, whatever files lie about.

@@ -1,11 +1,9 @@
 """Reading tables by day: always the live files of one table version, never a listing of a folder."""
 
 import datetime as dt
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import polars as pl
 from deltalake import DeltaTable
@@ -13,12 +11,24 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.storage import Storage, checked_key
-from ukdsl_assets.lake.tables.commit import live_actions
+from ukdsl_assets.lake.tables.commit import live_actions, live_paths, paths_by_day
+from ukdsl_assets.lake.tables.damaged_log import unreadable
+from ukdsl_assets.lake.tables.publications import (
+    LOG,
+    Publication,
+    Publications,
+    Record,
+    files_of,
+    from_log,
+    publications_in,
+)
 from ukdsl_assets.lake.tables.schema import DAY, to_polars
 from ukdsl_assets.lake.tables.staging import data_version_of
+from ukdsl_assets.lake.tables.verified import verify
+
+__all__ = ["LOG", "LakeReader", "Publication", "PublishedPartition", "Table"]
 
 Table = tuple[str, ...]
-LOG = "_delta_log"  # folder of a Delta table that makes it one
 
 
 @dataclass(frozen=True)
@@ -45,17 +55,6 @@ class PublishedPartition:
 
 
 @dataclass(frozen=True)
-class Publication:
-    """One entry of a partition's history: what was published, when (UTC), and the metadata given to `commit`."""
-
-    version: int
-    published_at: dt.datetime
-    data_version: str
-    rows: int
-    metadata: dict[str, str]
-
-
-@dataclass(frozen=True)
 class LakeReader:
     """The reading half of `Lake`: a reader sees the old partition or the new one, never a mixture."""
 
@@ -73,12 +72,19 @@ class LakeReader:
         return self._storage.uri(*checked_key(table))
 
     def partition(self, table: Table, day: dt.date) -> PublishedPartition | None:
-        """What is published for a day now, from the log; None when the day or the table is not there."""
+        """What is published for a day now, from the log; None when the day or the table is not there.
+
+        Its files are not looked at: pass it to `verify` before another reader (DuckDB) opens them.
+
+        Raises:
+            LakeError: the day was published, and the table's log has lost the commit.
+        """
         opened = self._open(table)
         if opened is None:
             return None
         live = live_actions(opened).filter(pl.col("day") == day)
         if live.is_empty():
+            self.refuse_lost(table, [day])
             return None
         return PublishedPartition(
             table,
@@ -86,9 +92,18 @@ class LakeReader:
             opened.version(),
             sum(live["rows"]),
             sum(live["bytes"]),
-            tuple(self._uris(table, live)),
+            tuple(self._uris(table, live["path"])),
             data_version_of(live["path"].to_list()),
         )
+
+    def verify(self, published: PublishedPartition) -> None:
+        """Hashes a partition's files, those that this process has not hashed yet; `scan` and `live_files` do so too.
+
+        Raises:
+            LakeError: a file is gone, cannot be read, or is not what was published.
+        """
+        folder = f"{self.table_uri(published.table)}/"
+        verify(self._storage, published.table, [(published.day, file.removeprefix(folder)) for file in published.files])
 
     def partitions(self, table: Table) -> list[dt.date]:
         """The published days in order; empty when there is no such table."""
@@ -104,30 +119,37 @@ class LakeReader:
         return dict(counts.sort("day").iter_rows())
 
     def live_files(self, table: Table, days: Iterable[dt.date], version: int | None = None) -> list[str]:
-        """Paths or URIs of the files of the days, by day and shard, for polars or DuckDB; see `scan` for the checks.
+        """Paths or URIs of the files of the days, by day and shard, for polars or DuckDB, verified as `scan` does.
 
         Days that are not published have no files here.
+
+        Raises:
+            LakeError: a file is gone, cannot be read, or is not what was published.
         """
         opened = self._open(table, version)
         if opened is None:
             return []
-        return self._uris(table, live_actions(opened).filter(pl.col("day").is_in(list(days))))
+        live = live_actions(opened).filter(pl.col("day").is_in(list(days)))
+        verify(self._storage, table, live.select("day", "path").iter_rows())
+        return self._uris(table, live["path"])
 
     def scan(
         self, table: Table, days: Iterable[dt.date], version: int | None = None, columns: Sequence[str] | None = None
     ) -> pl.LazyFrame:
         """The rows of the days by day, shard and their order in the file, with a last column `day` (Date).
 
-        The files are fixed when this is called: a later commit does not change what is collected.
+        The files are fixed when this is called, and hashed if this process has not hashed them yet: a later commit does
+        not change what is collected, and nothing is read of a file that is not what was published.
 
         Args:
             table: key of the table.
             days: at least one, in any order; all must be published (`partitions` tells which are).
-            version: version of the table to read, None for the newest; fails at collection once vacuumed.
+            version: version of the table to read, None for the newest; refused once vacuumed.
             columns: names to keep, in order (`day` allowed); None for all.
 
         Raises:
-            LakeError: no day was asked for, or one is not published; the message says how to make it.
+            LakeError: no day was asked for, or one is not published; the message says how to make it. A file is gone,
+                cannot be read, or is not what was published; the message says which.
         """
         return self._scans(table, days, version, columns, parts=1)[0]
 
@@ -144,30 +166,111 @@ class LakeReader:
         """The columns that a published day was written with, in their order; `scan` gives null for later ones.
 
         Raises:
-            LakeError: the day is not published.
+            LakeError: the day is not published, or its files are not what was.
         """
         published = self.partition(table, day)
         if published is None:
             raise self._absent(table, [day])
+        self.verify(published)
         return pl.scan_parquet(published.files[0], glob=False, hive_partitioning=False).collect_schema().names()
 
     def history(self, table: Table, day: dt.date) -> list[Publication]:
-        """The publications of a day, newest first, as far as the table's log goes back (Delta keeps 30 days)."""
-        log = self._storage.path(*checked_key(table), LOG)
-        # DeltaTable.history() misnumbers its entries when somebody commits while it reads; the files' names are exact.
-        commits = {int(Path(path).stem): path for path in self._storage.glob(f"{log}/{'[0-9]' * 20}.json")}
-        return [
-            Publication(
-                version,
-                dt.datetime.fromtimestamp(entry["timestamp"] / 1000, dt.UTC),
-                entry["data_version"],
-                entry["rows"],
-                entry["metadata"],
+        """The publications of a day, newest first, from records that outlive Delta's log; reads no other day's.
+
+        Of a table that was last written before there were such records, as far as its log goes back; `vacuum` keeps it.
+
+        Raises:
+            LakeError: a record or, where it is needed, a commit is damaged.
+        """
+        opened = self._open(table)
+        return [] if opened is None else self._history(table, day, opened)
+
+    def publication(self, table: Table, day: dt.date) -> Publication:
+        """What is known of the publication of a day that is live now.
+
+        Raises:
+            LakeError: the day is not published, its record is damaged, its log has lost a commit, or it was published
+                before there were records and Delta has removed the commit since.
+        """
+        opened = self._open(table)
+        live = [] if opened is None else live_paths(opened, day)
+        self._refuse_lost(table, {day: live})
+        if opened is None or not live:
+            raise self._absent(table, [day])
+        ordered = self._recorded(table, day, opened)
+        if ordered:
+            record, version = ordered[0]
+            return Publications(self._storage, table).read(record, version, day)
+        newest = next(iter(self._history(table, day, opened)), None)
+        if newest is None or newest.data_version != data_version_of(live):
+            raise LakeError(
+                f"{'/'.join(table)}, day {day}: published, but nothing is known of its making: its commit is no longer "
+                f"in {self.table_uri(table)}/{LOG}. Make the day again: ukdsl run {table[0]} --days {day}"
             )
-            for version, path in sorted(commits.items(), reverse=True)
-            for line in (self._storage.read(path) or b"").splitlines()
-            if (entry := json.loads(line).get("commitInfo", {})).get("day") == day.isoformat()
-        ]
+        return newest
+
+    def _history(self, table: Table, day: dt.date, opened: DeltaTable) -> list[Publication]:
+        ordered = self._recorded(table, day, opened)
+        if ordered is None:
+            return publications_in(from_log(self._storage, table), day)
+        records = Publications(self._storage, table)
+        return [records.read(record, version, day) for record, version in ordered]
+
+    def _recorded(self, table: Table, day: dt.date, opened: DeltaTable) -> list[tuple[Record, int]] | None:
+        """The records of a day's publications with their versions, newest first; None if the live one has none."""
+        live = files_of(live_paths(opened, day))
+        versions: dict[Record, int] = {}
+        for record in Publications(self._storage, checked_key(table)).of_day(day):
+            # A claim is of the history once its files are live: its writer was killed before it could say so.
+            if record.version is not None or record.files == live:
+                versions[record] = opened.version() if record.version is None else record.version
+        if live != files_of([]) and live not in {record.files for record in versions}:
+            return None
+        newest_first = sorted(versions, key=versions.__getitem__, reverse=True)
+        # Two may have settled one record; who came first knew the version.
+        once = {(record.files, record.content): record for record in newest_first}
+        return [(record, versions[record]) for record in sorted(once.values(), key=versions.__getitem__, reverse=True)]
+
+    def refuse_lost(self, table: Table, days: Iterable[dt.date] | None = None) -> None:
+        """Refuses days that were published and of which nothing, or an older publication, is live.
+
+        Args:
+            days: that are not live, a listing each; None for all days that were ever published.
+
+        Raises:
+            LakeError: the table's log has lost a commit.
+        """
+        if days is not None:
+            self._refuse_lost(table, {day: [] for day in days})
+        elif recorded := Publications(self._storage, checked_key(table)).days():
+            self._refuse_lost(table, self._live_now(table, recorded))
+
+    def _live_now(self, table: Table, days: Iterable[dt.date]) -> dict[dt.date, list[str]]:
+        """Paths of the live files of each of the days, none where nothing is live."""
+        opened = self._open(table)
+        live = {} if opened is None else paths_by_day(live_actions(opened), days)
+        return {day: live.get(day, []) for day in days}
+
+    def _refuse_lost(self, table: Table, live: Mapping[dt.date, Sequence[str]]) -> None:
+        """Refuses days of which a later publication was recorded than is live, or one and none is; one listing a day.
+
+        Raises:
+            LakeError: the table's log has lost a commit.
+        """
+        records = Publications(self._storage, checked_key(table))
+        of_days = {day: records.of_day(day) for day in live}
+        if not records.lost(live, of_days):
+            return
+        # Published since the table was opened, perhaps; opened now, it has all that was listed.
+        now = self._live_now(table, live)
+        for day, record in records.lost(now, of_days).items():
+            seen = "an older publication is live than" if now[day] else "nothing is live of"
+            raise LakeError(
+                f"{'/'.join(table)}, day {day}: {seen} the recorded one, {record.path}: "
+                f"{self.table_uri(table)}/{LOG} has lost {record.version:020d}.json. Nothing was read. Put it back, or "
+                f"make the day again: ukdsl run {table[0]} --days {day}. If this was done on purpose, remove "
+                "the record."
+            )
 
     def _scans(
         self,
@@ -187,10 +290,16 @@ class LakeReader:
         opened = self._open(table, version)
         live = None if opened is None else live_actions(opened)
         missing = [day for day in days if live is None or day not in live["day"]]
+        if version is None:
+            self.refuse_lost(table, missing)
         if opened is None or live is None or missing:
             raise self._absent(table, missing, version)
+        asked = paths_by_day(live, days)
+        if version is None:
+            self._refuse_lost(table, asked)
+        verify(self._storage, table, [(day, path) for day, paths in asked.items() for path in paths])
         schema = to_polars(opened.schema())
-        files = {day: self._uris(table, live.filter(pl.col("day") == day)) for day in days}
+        files = {day: self._uris(table, paths) for day, paths in asked.items()}
         count = min(len(each) for each in files.values()) if parts is None else parts
 
         def scanned(part: int) -> pl.LazyFrame:
@@ -210,16 +319,12 @@ class LakeReader:
         return [scanned(part) for part in range(count)]
 
     def _open(self, table: Table, version: int | None = None) -> DeltaTable | None:
-        uri = self.table_uri(table)
         try:
-            return DeltaTable(uri, version=version)
+            return DeltaTable(self.table_uri(table), version=version)
         except TableNotFoundError:
             return None
         except DeltaError as error:
-            raise LakeError(
-                f"{uri}{'' if version is None else f', version {version}'} cannot be read: {error}. Expected a Delta "
-                "table; `history` lists the versions."
-            ) from error
+            raise unreadable(self._storage, table, error, version) from error
 
     def _absent(self, table: Table, days: Sequence[dt.date], version: int | None = None) -> LakeError:
         return LakeError(
@@ -228,8 +333,8 @@ class LakeReader:
             f"Make it first: ukdsl run {table[0]} --days {days[0]}"
         )
 
-    def _uris(self, table: Table, live: pl.DataFrame) -> list[str]:
-        return [self._storage.uri(*table, path) for path in live["path"]]
+    def _uris(self, table: Table, paths: Iterable[str]) -> list[str]:
+        return [self._storage.uri(*table, path) for path in paths]
 
 
 def _part(files: Sequence[str], part: int, parts: int) -> list[str]:

@@ -62,6 +62,11 @@ def to_delta(schema: pl.Schema, where: str) -> Schema:
     return Schema([*fields, Field(DAY, PrimitiveType("date"), nullable=True)])
 
 
+def to_delta_undated(schema: pl.Schema, where: str) -> Schema:
+    """As `to_delta`, of a table without days."""
+    return Schema([field for field in to_delta(schema, where).fields if field.name != DAY])
+
+
 def to_polars(schema: Schema) -> pl.Schema:
     """The schema of the files of a table, without `day`: the inverse of `to_delta`."""
     widths = {field.name: int(field.metadata[_WIDTH]) for field in schema.fields if _WIDTH in field.metadata}

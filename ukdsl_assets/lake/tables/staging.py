@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ import polars as pl
 
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.storage import Storage, flush, folder_of
+
+# What `digest_in` gives for the lake's own files.
+DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ def stage_files(storage: Storage, table: tuple[str, ...], day: dt.date, paths: S
         raise LakeError(
             f"{where}: {elsewhere[0]} is not in {folder}. Write the shards to the paths that new_file gives."
         )
-    files = tuple(_place(storage, table, day, path, rows) for path, (_, rows) in zip(paths, footers, strict=True))
+    rows = [rows for _, rows in footers]
+    files = tuple(place(storage, table, folder_of(day), *file) for file in zip(paths, rows, strict=True))
     if storage.local:
         flush(storage.path(*table, folder_of(day)))
     return StagedPartition(table, day, files, footers[0][0])
@@ -128,18 +133,31 @@ def _footer(where: str, path: str) -> tuple[pl.Schema, int]:
         ) from error
 
 
-def _place(storage: Storage, table: tuple[str, ...], day: dt.date, path: str, rows: int) -> StagedFile:
-    """Gives the file the name under which it is published, which carries the digest of its content."""
+def place(storage: Storage, table: tuple[str, ...], folder: str, path: str, rows: int) -> StagedFile:
+    """Gives a local file the name under which it is published, which carries the digest of its content.
+
+    Args:
+        folder: inside the table, empty for the table's own; where the lake is local the file is in it already.
+
+    Raises:
+        LakeError: the file is gone, as a vacuum that spares no young files leaves it.
+    """
     source = Path(path)
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    size = source.stat().st_size
-    relative = f"{folder_of(day)}/{source.stem}-{digest}.parquet"
-    target = storage.path(*table, relative)
-    if storage.local:
-        flush(source)
-        source.rename(target)
-    else:
-        storage.fs.put_file(path, target)
-        source.unlink()
+    try:
+        with source.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        size = source.stat().st_size
+        relative = f"{folder}/{source.stem}-{digest}.parquet".lstrip("/")
+        target = storage.path(*table, relative)
+        if storage.local:
+            flush(source)
+            source.rename(target)
+        else:
+            storage.fs.put_file(path, target)
+            source.unlink()
+    except FileNotFoundError as error:
+        raise LakeError(
+            f"{'/'.join(table)}: {path} was removed before it was staged; a vacuum that spares only younger files does "
+            "so. Nothing was published. Write it again, and vacuum with more --older-than-hours than a run takes."
+        ) from error
     return StagedFile(relative, rows, size)

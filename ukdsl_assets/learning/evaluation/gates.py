@@ -1,7 +1,9 @@
 """Verdicts on teachers and students, from figures and bounds that the cascade declares."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -10,7 +12,7 @@ from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult, finite
 from ukdsl_assets.learning.evaluation.table import figure
-from ukdsl_assets.learning.metrics.least_positives import TO_RELEASE
+from ukdsl_assets.learning.metrics.least_positives import ROWS_TO_RELEASE, TO_RELEASE
 
 # Name of each gate -> what it demands.
 RULES = {
@@ -24,28 +26,43 @@ RULES = {
 def judge_student(cascade: Cascade, student: Student, table: pl.DataFrame) -> list[GateResult]:
     """The gates between a distilled student and its release, from its evaluation table of the day.
 
-    Changes of NE and the calibration on labels fail only beyond two standard errors of the table; with fewer than ten
-    positive labels among the withheld impressions neither is judged. A student whose served head labels alone train
-    need not agree with another cascade's teacher, whose level is its own: that only tells, so that with fewer than ten
-    positive labels its gate of NE on impressions fails, as it does for every student without a single one, unless
-    labels are delayed. Without any withheld considered row the gates on them fail, whoever teaches: nothing is
-    released that nothing was judged by.
+    Changes of NE and the calibration on labels fail only beyond two standard errors of the table, which says nothing
+    of few rows. So with fewer than `TO_RELEASE` positive labels or `ROWS_TO_RELEASE` rows of withheld impressions
+    neither is judged, and that of NE fails: nothing is released that nothing was judged by. Labels that are delayed are
+    few by nature, so that with these the teacher alone judges. With fewer withheld considered rows than that the gates
+    on them fail, whoever teaches. A student whose served head labels alone train need not agree with another cascade's
+    teacher, whose level is its own: that only tells, and then labels must be enough, delayed or not.
     """
     serving = student.served_heads[-1]
-    needed = not cascade.task(student.task).delayed
     foreign = cascade.teacher(student.teacher).foreign and bool(student.teacher_tasks)
-    results = [
-        _calibrated_on_consideration(cascade, table, serving),
-        _too_few_labels("calibrated_on_impression", table) or _calibrated_on_impression(cascade, student, table),
-        _too_few_labels("normalized_entropy_on_impression_kept", table, needed, alone=foreign)
-        or _entropy_kept(cascade, table, "impression", IMP, "impression", "label"),
-        _entropy_kept(cascade, table, "consideration", CD, serving, "teacher"),
-    ]
-    on_consideration = ("calibrated_on_consideration", "normalized_entropy_on_consideration_kept")
-    if not figure(table, "rows", arm="distilled", head=serving, domain=CD, reference="teacher"):
-        nothing = "no withheld considered row to judge by; materialize a day with more requests"
-        return [GateResult(each.name, False, nothing) if each.name in on_consideration else each for each in results]
-    return [replace(each, severity="WARN") if foreign and each.name in on_consideration else each for each in results]
+    few_labels, few_considered = _few_labels(table), _few_considered(table, serving)
+    if few_labels:
+        message, counts = few_labels
+        by_teacher_alone = cascade.task(student.task).delayed and not foreign
+        if by_teacher_alone:
+            message += "; labels of this task are delayed, so that agreement with the teacher decides alone"
+        on_impression = [
+            GateResult("calibrated_on_impression", True, message, "WARN", counts),
+            GateResult(
+                "normalized_entropy_on_impression_kept",
+                by_teacher_alone,
+                message,
+                "WARN" if by_teacher_alone else "ERROR",
+                counts,
+            ),
+        ]
+    else:
+        entropy = _entropy_kept(cascade, table, "impression", IMP, "impression", "label")
+        on_impression = [_calibrated_on_impression(cascade, student, table), entropy]
+    if few_considered:
+        names = ("calibrated_on_consideration", "normalized_entropy_on_consideration_kept")
+        message, counts = few_considered
+        on_consideration = [GateResult(name, False, message, "ERROR", counts) for name in names]
+    else:
+        entropy = _entropy_kept(cascade, table, "consideration", CD, serving, "teacher")
+        on_consideration = [_calibrated_on_consideration(cascade, table, serving), entropy]
+        on_consideration = [replace(each, severity="WARN") if foreign else each for each in on_consideration]
+    return [on_consideration[0], *on_impression, on_consideration[1]]
 
 
 def refusals(results: Sequence[GateResult]) -> list[str]:
@@ -53,31 +70,40 @@ def refusals(results: Sequence[GateResult]) -> list[str]:
     return [f"{result.name}: {result.message}" for result in results if result.blocks]
 
 
-def _too_few_labels(gate: str, table: pl.DataFrame, needed: bool = False, alone: bool = False) -> GateResult | None:
-    """The verdict that there is nothing to judge by; None where there are labels enough.
+_MORE = "judge by more requests: materialize more days with a larger evaluation_days, or raise withheld_share"
 
-    Args:
-        needed: whether without any positive label nothing tells what the student does to shown rows; with
-            `alone`, whether no other gate can refuse it. It then blocks.
-    """
+# A message and the figures behind it.
+_Told = tuple[str, dict[str, Any]]
+
+
+def _few_labels(table: pl.DataFrame) -> _Told | None:
+    """Why withheld impressions judge nothing; None where there are labels enough."""
     where = {"arm": "distilled", "head": "impression", "domain": IMP, "reference": "label"}
-    rows, mean = (figure(table, column, **where) for column in ("rows", "mean_reference"))
-    positives = rows * mean if rows else 0.0
-    if positives >= TO_RELEASE:
+    rows = int(figure(table, "rows", **where))
+    positives = _positives(table.filter(**where).row(0, named=True))
+    if positives >= TO_RELEASE and rows >= ROWS_TO_RELEASE:
         return None
     message = (
-        f"not judged: {positives:.0f} positive labels among {rows:.0f} withheld impressions, fewer than {TO_RELEASE}"
+        f"not judged: {positives} positive labels of {TO_RELEASE} needed, among {rows} withheld impressions of "
+        f"{ROWS_TO_RELEASE} needed; see whether events arrive and the attribution window is right, or {_MORE}"
     )
-    counts = {"positive": positives, "rows": int(rows)}
-    blocks = alone or (needed and positives == 0)
-    if alone:
-        message += "; agreement with another cascade's teacher only tells, so nothing judges this student"
-    if blocks:
-        message += (
-            "; see whether events arrive and the attribution window is right, or judge by more requests: materialize "
-            "more days with a larger evaluation_days, or raise withheld_share"
-        )
-    return GateResult(gate, not blocks, message, "ERROR" if blocks else "WARN", counts)
+    return message, {"positive": positives, "rows": rows}
+
+
+def _positives(row: Mapping[str, Any]) -> int:
+    """Positive labels of a row of the table; of tables made before it counted them, from the mean label."""
+    if row.get("positives") is not None:
+        return int(row["positives"])
+    mean = row["mean_reference"] or 0.0
+    return round(row["rows"] * mean) if math.isfinite(mean) else 0
+
+
+def _few_considered(table: pl.DataFrame, serving: str) -> _Told | None:
+    """Why withheld considered rows judge nothing; None where there are enough."""
+    rows = int(figure(table, "rows", arm="distilled", head=serving, domain=CD, reference="teacher"))
+    if rows >= ROWS_TO_RELEASE:
+        return None
+    return f"not judged: {rows} withheld considered rows of {ROWS_TO_RELEASE} needed; {_MORE}", {"rows": rows}
 
 
 def _entropy_kept(

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.errors import noted
+
 # (arm, head) -> float32 [rows].
 Predictions = Mapping[tuple[str, str], NDArray[np.float32]]
 
@@ -32,12 +34,13 @@ def whole(rows: pl.DataFrame, predictions: Predictions) -> PredictedShards:
 def kept_on_disk(scored: PredictedRows, file: Path) -> Callable[[], PredictedRows]:
     """Write a shard to a Parquet file that is not there yet; gives what reads it back."""
     columns = {_column(*key): p for key, p in scored.predictions.items()}
-    scored.rows.with_columns(**columns).write_parquet(file, compression="uncompressed")
+    with noted(f"while writing {file}"):
+        scored.rows.with_columns(**columns).write_parquet(file, compression="uncompressed")
     return partial(_read, file, tuple(scored.predictions))
 
 
 def _read(file: Path, keys: Sequence[tuple[str, str]]) -> PredictedRows:
-    frame = pl.read_parquet(file)
+    frame = pl.read_parquet(file, glob=False)
     predictions = {key: frame[_column(*key)].to_numpy() for key in keys}
     return PredictedRows(frame.drop(_column(*key) for key in keys), predictions)
 

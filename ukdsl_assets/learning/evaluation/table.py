@@ -40,6 +40,7 @@ MEANINGS = {
     "domain": "IMP: shown rows with a label; CD: all rows that the teacher labelled for the student",
     "reference": "what predictions are compared with: label, teacher or truth",
     "rows": "withheld rows compared",
+    "positives": "positive labels seen among them; null for other references, which are probabilities",
     "mean_reference": "mean of the reference",
     "calibration": "mean prediction over mean reference",
     "calibration_error": "its standard error, by bootstrap over requests",
@@ -105,9 +106,11 @@ def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals]
             "request_auc": of_rows.request_auc,
         }
         names = {"arm": arm, "head": head, "domain": domain, "reference": reference}
-        table.append({**names, "rows": of_rows.rows, **figures})
+        counts = {"rows": of_rows.rows, "positives": of_rows.positives if reference == "label" else None}
+        table.append({**names, **counts, **figures})
     texts = dict.fromkeys(("arm", "head", "domain", "reference"), pl.String)
-    return pl.DataFrame(table, schema={**texts, "rows": pl.Int64, **dict.fromkeys(figures, pl.Float64)})
+    numbers = {**dict.fromkeys(("rows", "positives"), pl.Int64), **dict.fromkeys(figures, pl.Float64)}
+    return pl.DataFrame(table, schema={**texts, **numbers})
 
 
 def _drawn(

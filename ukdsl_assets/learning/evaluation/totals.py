@@ -20,10 +20,12 @@ ComparisonKey = tuple[str, str, str, str]
 class Totals:
     """One arm's head in one comparison: how many rows, and weighted sums over them.
 
+    positives: rows whose reference is above 0, as often as it was seen: a corrected label counts once.
     reference, prediction, entropy: of each in turn times the weight; ordered: of `metrics.request_auc_sums`.
     """
 
     rows: int = 0
+    positives: int = 0
     weight: float = 0.0
     reference: float = 0.0
     prediction: float = 0.0
@@ -35,6 +37,7 @@ class Totals:
         """Count a shard's rows; prediction: float32 [chosen rows]."""
         y, w, p = compared.y, compared.w, prediction.astype(np.float64)
         self.rows += len(y)
+        self.positives += int((y > 0).sum())
         self.weight += float(w.sum())
         self.reference += weighted_sum(w, y)
         self.prediction += weighted_sum(w, p)

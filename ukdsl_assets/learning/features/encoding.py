@@ -12,9 +12,8 @@ from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.frames.served_as import filled
 from ukdsl_assets.frames.splits import shard_of
+from ukdsl_assets.learning.features.numbers import Scale, scale_of, standardised
 
-# Standardised numbers are cut here, so that one outlier of a skewed column cannot throw a tower off.
-CUT = 6.0
 # Name of the table of embedding rows among a checkpoint's tensors.
 EMBEDDING = "embedding.weight"
 # Of each feature of ids its columns of ids, and whether they are averaged or summed. A categorical feature has one
@@ -55,16 +54,19 @@ class Encoder:
     """Which embedding row each id has, and how numbers are standardised.
 
     Row i of the table, for i below the number of features of ids, stands for ids of feature i never trained on, null
-    among them. Then come the buckets of hashed features. Ids of the others get the following rows in order of arrival
-    and keep them for good, so that checkpoints can be warm-started.
+    among them. Then come the buckets of hashed features, and a row for each feature of ids that may be missing. Ids of
+    the others get the following rows in order of arrival and keep them for good, so that checkpoints can be
+    warm-started.
 
     vocabularies: feature -> (ids, their rows), the ids sorted.
-    scales: numeric or vector feature -> (mean, standard deviation) per column, from the first training.
+    scales: numeric or vector feature -> (mean, standard deviation) per column, from the first training in which the
+        column varied; while the deviation is 0 the column is 0. The last column of a feature that may be missing, the
+        only one of ids, says whether it is: it has deviation 1 once a training has seen one missing.
     """
 
     features: tuple[Feature, ...]
     vocabularies: Mapping[str, tuple[pl.Series, NDArray[np.int32]]] = field(default_factory=dict)
-    scales: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
     @property
     def of_ids(self) -> tuple[Feature, ...]:
@@ -74,16 +76,20 @@ class Encoder:
     @property
     def size(self) -> int:
         """Rows of the embedding table."""
-        fixed = len(self.of_ids) + sum(feature.hash_buckets or 0 for feature in self.of_ids)
+        fixed = len(self.of_ids) + self._buckets + sum(feature.may_be_missing for feature in self.of_ids)
         return fixed + sum(len(rows) for _, rows in self.vocabularies.values())
+
+    @property
+    def _buckets(self) -> int:
+        return sum(feature.hash_buckets or 0 for feature in self.of_ids)
 
     def count(self, side: str) -> tuple[int, int]:
         """Features of ids and numeric columns of one side ("request" or "candidate")."""
         mine = [f for f in self.features if f.side == side]
-        return sum(f.of_ids for f in mine), sum(f.width or 1 for f in mine if not f.of_ids)
+        return sum(f.of_ids for f in mine), sum(f.number_columns for f in mine)
 
     def extended(self, frame: pl.DataFrame, least: int = 1) -> "Encoder":
-        """An encoder that also knows the frame's ids; known ids keep their rows, a feature's scale is set once.
+        """An encoder that also knows the frame's ids; known ids keep their rows, a column's scale is set once.
 
         Args:
             frame: has a column for every feature; null ids are left to the unknown row.
@@ -106,9 +112,14 @@ class Encoder:
                 vocabularies[name] = (pl.concat([ids, new]).gather(order), np.concatenate([rows, added])[order])
             elif name not in vocabularies:
                 vocabularies[name] = (ids, rows)
-        unscaled = (f for f in self.features if not f.of_ids and f.name not in self.scales)
-        scales = {**self.scales, **{f.name: _scale(_numbers(frame, f)) for f in unscaled}}
+        scaled = (f for f in self.features if f.may_be_missing or not f.of_ids)
+        scales = {**self.scales, **{f.name: scale_of(frame, f, self.scales.get(f.name)) for f in scaled}}
         return Encoder(self.features, vocabularies, scales)
+
+    def missing_row(self, feature: Feature) -> int:
+        """The embedding row of a missing value of a feature of ids that may be missing."""
+        before = self.of_ids[: self.of_ids.index(feature)]
+        return len(self.of_ids) + self._buckets + sum(each.may_be_missing for each in before)
 
     def encode(self, frame: pl.DataFrame) -> EncodedRows:
         """Encode a frame whose rows of one request stand together (sorted by request_id).
@@ -127,7 +138,7 @@ class Encoder:
     def _side(self, side: str, frame: pl.DataFrame) -> EncodedSide:
         mine = [f for f in self.features if f.side == side]
         ids = [self._columns(frame[f.name], f) for f in mine if f.of_ids]
-        numbers = [self._standardised(frame, f) for f in mine if not f.of_ids]
+        numbers = [standardised(frame, f, self.scales[f.name]) for f in mine if not f.of_ids]
         any_list = any(f.kind == "multi_valued" for f in mine)
         means = (f.pooling == "mean" for f in mine if f.of_ids)
         return EncodedSide(
@@ -138,12 +149,19 @@ class Encoder:
 
     def _columns(self, column: pl.Series, feature: Feature) -> NDArray[np.int32]:
         """Embedding rows of a feature, int32 [rows, columns]."""
+        missing, missing_row = np.zeros(len(column), np.bool_), -1
+        if feature.may_be_missing:
+            seen = self.scales[feature.name][1][-1] > 0
+            missing_row = self.missing_row(feature) if seen else self.of_ids.index(feature)
+            missing = column.is_null().to_numpy()
         if feature.kind == "categorical":
-            return self._rows(filled(column, feature), feature).reshape(-1, 1)
+            rows = self._rows(filled(column, feature), feature)
+            return np.where(missing, np.int32(missing_row), rows).reshape(-1, 1)
         lengths = column.list.len().fill_null(0).to_numpy().astype(np.int64)
-        padded = np.full((len(column), lengths.max(initial=0)), -1, np.int32)
+        padded = np.full((len(column), max(int(lengths.max(initial=0)), int(missing.any()))), -1, np.int32)
         place = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
         padded[np.repeat(np.arange(len(column)), lengths), place] = self._rows(values_of(column), feature)
+        padded[missing, :1] = missing_row
         # In one order, so that sums do not depend on that of the list.
         return np.sort(padded, axis=1)
 
@@ -159,10 +177,6 @@ class Encoder:
             return np.full(len(column), unknown, np.int32)
         embedding_rows = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
         return embedding_rows.to_numpy()
-
-    def _standardised(self, frame: pl.DataFrame, feature: Feature) -> NDArray[np.float32]:
-        mean, deviation = (np.asarray(part, np.float32) for part in self.scales[feature.name])
-        return ((_numbers(frame, feature) - mean) / deviation).clip(-CUT, CUT)
 
     def as_json(self) -> dict[str, Any]:
         """Everything that rebuilds it: JSON values and, of vocabularies, columns (see `lake.checkpoints.arrays`)."""
@@ -205,8 +219,9 @@ def _ids(column: pl.Series, least: int) -> pl.Series:
     """Distinct ids with at least `least` rows, sorted."""
     if least == 1:
         return column.drop_nulls().unique().sort()
-    counts = column.drop_nulls().value_counts(name="rows")
-    return counts.filter(pl.col("rows") >= least)[column.name].sort()
+    # Under a name of its own: a feature may be called `rows`.
+    counts = column.alias("id").drop_nulls().value_counts(name="rows")
+    return counts.filter(pl.col("rows") >= least)["id"].alias(column.name).sort()
 
 
 def request_count(frame: pl.DataFrame) -> int:
@@ -235,19 +250,3 @@ def _request_starts(frame: pl.DataFrame) -> NDArray[np.int64]:
             "request_id: rows of a request are scattered over the frame; expected them together; sort by request_id"
         )
     return starts
-
-
-def _numbers(frame: pl.DataFrame, feature: Feature) -> NDArray[np.float32]:
-    """A numeric or vector feature as float32 [rows, width]."""
-    column = frame[feature.name]
-    if feature.kind == "vector":
-        width = feature.width or 1
-        return column.cast(pl.Array(pl.Float32, width)).to_numpy().reshape(len(frame), width)
-    return column.cast(pl.Float32).to_numpy().reshape(-1, 1)
-
-
-def _scale(numbers: NDArray[np.float32]) -> tuple[list[float], list[float]]:
-    if len(numbers) == 0:
-        return [0.0] * numbers.shape[1], [1.0] * numbers.shape[1]
-    mean, deviation = numbers.mean(0, dtype=np.float64), numbers.std(0, dtype=np.float64)
-    return mean.tolist(), np.where(deviation > 0, deviation, 1.0).tolist()

@@ -8,7 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.frames.missing import missing_in
 from ukdsl_assets.frames.served_as import filled
+from ukdsl_assets.learning.features.numbers import numbers_of
 
 if TYPE_CHECKING:
     import lightgbm
@@ -26,8 +28,9 @@ def booster_of(text: str) -> "lightgbm.Booster":
 
 def frequent_ids(column: pl.Series, least: int) -> pl.Series:
     """Ids with at least `least` rows, most frequent first, ties by id."""
-    counts = column.drop_nulls().value_counts(name="rows").filter(pl.col("rows") >= least)
-    return counts.sort(["rows", column.name], descending=[True, False])[column.name]
+    # Under a name of its own: a feature may be called `rows`.
+    counts = column.alias("id").drop_nulls().value_counts(name="rows").filter(pl.col("rows") >= least)
+    return counts.sort(["rows", "id"], descending=[True, False])["id"].alias(column.name)
 
 
 def held_out(requests: pl.Series, seed: int) -> NDArray[np.bool_]:
@@ -37,10 +40,28 @@ def held_out(requests: pl.Series, seed: int) -> NDArray[np.bool_]:
     return requests.is_in(unique.filter(pl.Series(chosen)).implode()).to_numpy()
 
 
+def present_means(features: tuple[Feature, ...], rows: pl.DataFrame) -> dict[str, list[float]]:
+    """Of each numeric or vector feature that may be missing the means of its places where it is there, else 0."""
+    means = {}
+    for feature in features:
+        if feature.may_be_missing and not feature.of_ids:
+            present = numbers_of(rows, feature)[~missing_in(rows, feature)]
+            means[feature.name] = (present.mean(0, dtype=np.float64) if len(present) else present.sum(0)).tolist()
+    return means
+
+
 def feature_matrix(
-    features: tuple[Feature, ...], codes: Mapping[str, pl.Series], rows: pl.DataFrame
+    features: tuple[Feature, ...],
+    codes: Mapping[str, pl.Series],
+    rows: pl.DataFrame,
+    means: Mapping[str, list[float]] | None = None,
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
-    """Float32 [rows, columns], their names, and the names of the categorical ones; lists of ids are left out."""
+    """Float32 [rows, columns], their names, and the names of the categorical ones; lists of ids are left out.
+
+    Args:
+        codes: the ids of each categorical feature, whose place is their code; a missing one, where it may be, has the
+            code behind them. means: of `present_means`, which stand for missing numbers beside a column that says so.
+    """
     parts: list[NDArray[np.float32]] = []
     columns: list[str] = []
     for feature in features:
@@ -51,10 +72,18 @@ def feature_matrix(
             coded = column.replace_strict(
                 ids, pl.int_range(len(ids), eager=True), default=None, return_dtype=pl.Float32
             )
+            if feature.may_be_missing:
+                coded = coded.zip_with(column.is_not_null(), pl.Series([len(ids)], dtype=pl.Float32))
             parts.append(coded.to_numpy()[:, None])
             columns.append(feature.name)
         elif feature.kind == "multi_valued":
             continue
+        elif feature.may_be_missing:
+            missing = missing_in(rows, feature)[:, None]
+            there = np.where(missing, np.asarray((means or {})[feature.name], np.float32), numbers_of(rows, feature))
+            parts.append(np.concatenate([there, missing], axis=1, dtype=np.float32))
+            numbered = [_place_name(feature, place, features) for place in range(feature.width or 0)]
+            columns += [*(numbered or [feature.name]), f"{feature.name}.missing"]
         elif feature.kind == "numeric":
             parts.append(column.cast(pl.Float32).to_numpy()[:, None])
             columns.append(feature.name)
@@ -65,6 +94,12 @@ def feature_matrix(
             parts.append(
                 places.select(pl.first().arr.get(place).alias(str(place)) for place in range(width)).to_numpy()
             )
-            columns += [f"{feature.name}_{place}" for place in range(width)]
+            columns += [_place_name(feature, place, features) for place in range(width)]
     categorical = [feature.name for feature in features if feature.kind == "categorical"]
     return np.concatenate(parts, axis=1), columns, categorical
+
+
+def _place_name(feature: Feature, place: int, features: tuple[Feature, ...]) -> str:
+    """Name of a place of a vector: `emb_0`, or `emb.0`, as no feature can be called, where a feature has that name."""
+    name = f"{feature.name}_{place}"
+    return name if all(name != each.name for each in features) else f"{feature.name}.{place}"

@@ -17,6 +17,24 @@ from ukdsl_assets.learning.metrics.sums import weighted_sum
 MOST_SHIFT = 10.0
 
 
+def effective_number(weight: NDArray[np.float64], request: NDArray[np.int64]) -> float:
+    """How many requests of equal weight know a mean as well as these: (sum w)^2 / sum w^2 (Kish, 1965).
+
+    A request weighs what its rows do together, since these go together. The requests of n equal weights are n, and
+    those of which one has nearly all of the weight are 1, whatever their number.
+
+    Args:
+        weight: float64 [rows] >= 0, such as 1 / propensity, or 0 for rows that are not to count.
+        request: int64 [rows], of any values.
+
+    Returns:
+        To a millionth, so that equal weights are counted; 0 without any weight, NaN with a NaN.
+    """
+    sums = _by_request(weight, request)
+    squares = weighted_sum(sums, sums)
+    return round(float(sums.sum()) ** 2 / squares, 6) if squares != 0 else 0.0
+
+
 def calibration_on_log_scale(
     prediction: NDArray[np.float64],
     label: NDArray[np.float64],

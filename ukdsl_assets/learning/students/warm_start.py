@@ -74,6 +74,8 @@ def carried_encoder(before: Encoder, features: tuple[Feature, ...]) -> tuple[Enc
         count = feature.hash_buckets or 0
         start = buckets.get(feature.name)
         source += [-1] * count if start is None else list(range(start, start + count))
+    lost = {feature.name: before.missing_row(feature) for feature in before.of_ids if feature.may_be_missing}
+    source += [lost.get(feature.name, -1) for feature in now.of_ids if feature.may_be_missing]
     vocabularies: dict[str, tuple[pl.Series, NDArray[np.int32]]] = {}
     for feature in now.of_ids:
         if feature.name in before.vocabularies:
@@ -91,7 +93,7 @@ def _columns(features: tuple[Feature, ...], side: str, width: int) -> dict[str, 
     mine = [f for f in features if f.side == side]
     columns, first = {}, 0
     for feature in sorted(mine, key=lambda f: not f.of_ids):
-        count = width if feature.of_ids else feature.width or 1
+        count = width if feature.of_ids else feature.number_columns
         columns[feature.name] = list(range(first, first + count))
         first += count
     return columns

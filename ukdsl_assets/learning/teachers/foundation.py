@@ -258,7 +258,7 @@ def _network(
 
 def _check_numbers(cascade: Cascade, teacher: FoundationTeacher, rows: pl.DataFrame) -> None:
     for feature in cascade.features_known_at(teacher.stage):
-        if not feature.of_ids and (nulls := rows[feature.name].null_count()):
+        if not feature.of_ids and not feature.may_be_missing and (nulls := rows[feature.name].null_count()):
             raise TrainingError(
                 f"teacher {teacher.name}: column `{feature.name}` of impressions is null in {nulls} of {len(rows)} "
                 "rows; expected a number; materialize the window's days again if the feature is new"

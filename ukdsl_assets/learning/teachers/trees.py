@@ -14,7 +14,7 @@ from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
-from ukdsl_assets.learning.features.matrix import booster_of, feature_matrix, frequent_ids, held_out
+from ukdsl_assets.learning.features.matrix import booster_of, feature_matrix, frequent_ids, held_out, present_means
 from ukdsl_assets.learning.metrics.calibration import cross_entropy
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ BETWEEN_MODELS = "\n=== next task ===\n"
 class FittedTeacher:
     """One booster a task (LightGBM's text format) and the codes of categorical ids, by feature.
 
+    means: of numbers that may be missing, see `feature_matrix`.
     figures: rows, trees and validation loss of each task's training; empty when read back from a checkpoint.
     """
 
     models: Mapping[str, str]
     codes: Mapping[str, pl.Series]
     features: tuple[Feature, ...]
+    means: Mapping[str, list[float]] = field(default_factory=dict)
     figures: Mapping[str, float | int] = field(default_factory=dict)
 
     @property
@@ -60,6 +62,7 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
     features = cascade.features_known_at(teacher.stage)
     least = teacher.minimum_leaf_rows
     codes = {f.name: frequent_ids(impressions[f.name], least) for f in features if f.kind == "categorical"}
+    means = present_means(features, impressions)
     models: dict[str, str] = {}
     figures: dict[str, float | int] = {}
     for task in cascade.tasks:
@@ -70,7 +73,7 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
                 f"teacher {teacher.name}, task {task.name}: {int(label.sum())} positives among {len(label)} rows; "
                 "expected both outcomes; widen window_days or check the event log"
             )
-        matrix, columns, categorical = feature_matrix(features, codes, rows)
+        matrix, columns, categorical = feature_matrix(features, codes, rows, means)
         validation = held_out(rows["request_id"], teacher.seed)
         data = lightgbm.Dataset(
             matrix[~validation], label[~validation], feature_name=columns, categorical_feature=categorical
@@ -88,12 +91,12 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
         loss = booster.best_score["valid_0"]["log_loss"]
         figures |= {f"{task.name}_rows": len(rows), f"{task.name}_trees": booster.best_iteration}
         figures |= {f"{task.name}_validation_log_loss": float(loss)}
-    return FittedTeacher(models, codes, features, figures)
+    return FittedTeacher(models, codes, features, means, figures)
 
 
 def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
     """Labels of every task: request_id, candidate_id and Float32 `<task>_prediction` in (0, 1), in the rows' order."""
-    matrix, _, _ = feature_matrix(fitted.features, fitted.codes, rows)
+    matrix, _, _ = feature_matrix(fitted.features, fitted.codes, rows, fitted.means)
     predictions = {
         label_column(task): np.asarray(booster_of(text).predict(matrix, num_threads=threads), np.float32)
         for task, text in fitted.models.items()
@@ -107,6 +110,8 @@ def as_checkpoint(fitted: FittedTeacher) -> dict[str, Any]:
         "codes": dict(fitted.codes),
         "features": [feature.model_dump(mode="json") for feature in fitted.features],
         "tasks": list(fitted.models),
+        # Where none may be missing a checkpoint is what it was before there was this key.
+        **({"means": dict(fitted.means)} if fitted.means else {}),
     }
 
 
@@ -118,6 +123,7 @@ def from_checkpoint(content: Mapping[str, Any], text: str) -> FittedTeacher:
         models=dict(zip(content["tasks"], text.split(BETWEEN_MODELS), strict=True)),
         codes={name: pl.Series(name, ids, dtype=dtypes[name]) for name, ids in content["codes"].items()},
         features=features,
+        means=content.get("means", {}),
     )
 
 

@@ -82,7 +82,7 @@ def check_values(arm: ArmRows, rows: pl.DataFrame) -> None:
             "listwise loss needs it; materialize teacher_augmented of the window's days again"
         )
     for feature in arm.features:
-        if not feature.of_ids and (nulls := rows[feature.name].null_count()):
+        if not feature.of_ids and not feature.may_be_missing and (nulls := rows[feature.name].null_count()):
             raise TrainingError(
                 f"{student.name}: column `{feature.name}` of teacher_augmented is null in {nulls} of {len(rows)} rows; "
                 "expected a number; materialize the window's days again if the feature is new to the student"

@@ -8,13 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import LogsError
+from ukdsl_assets.frames.conform import feature_dtype
+from ukdsl_assets.frames.missing import missing_as_null
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.logs.by_shard import by_shard
 from ukdsl_assets.logs.contract import DayOfLogs, LogName
 from ukdsl_assets.logs.gates.drift import volume
 from ukdsl_assets.logs.gates.rows import CANDIDATE_LOG_RULES, EVENT_LOG_RULES, CandidateLogGates, EventLogGates
 from ukdsl_assets.logs.source import FileSource, LogSource
+from ukdsl_assets.logs.tolerance import within_tolerance
 
 # Name of each gate of a log -> what it demands.
 RULES: dict[LogName, dict[str, str]] = {
@@ -81,6 +85,8 @@ def judge_shards(
 ) -> Judged:
     """Verdicts on logs that come in shards: whole requests, in the contract's order.
 
+    Events inside the declared `clock_tolerance` before their request are judged and kept at its moment.
+
     Args:
         trailing_rows: rows of candidate_log on each published day of the week before; may be empty.
         keep: is given each shard.
@@ -88,7 +94,8 @@ def judge_shards(
     """
     candidates, events = CandidateLogGates(cascade, day), EventLogGates(cascade, day)
     rows: dict[str, int] = {"candidate_log": 0, "event_log": 0}
-    for logs in shards:
+    for read in (within_tolerance(cascade, each) for each in shards):
+        logs = DayOfLogs(missing_as_null(read.candidate_log, _as_declared(cascade, read)), read.event_log)
         candidates.add(logs.candidate_log)
         events.add(logs.event_log, logs.candidate_log)
         rows["candidate_log"] += logs.candidate_log.height
@@ -104,6 +111,12 @@ def judge_shards(
         events.results(of_events),
         rows,
     )
+
+
+def _as_declared(cascade: Cascade, logs: DayOfLogs) -> list[Feature]:
+    """Features whose columns have their declared type; of others the gates tell."""
+    schema = logs.candidate_log.schema
+    return [feature for feature in cascade.features if schema.get(feature.name) == feature_dtype(feature)]
 
 
 def _unread(log: LogName, error: LogsError) -> list[GateResult]:

@@ -10,6 +10,7 @@ import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, prediction_column
+from ukdsl_assets.declaration.sources import ParquetSource
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.logs.by_shard import in_order
 from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, candidate_log_dtypes, event_log_dtypes
@@ -20,7 +21,6 @@ from ukdsl_assets.logs.rules import (
     constant_columns,
     event_log_rules,
     no_nulls,
-    nullable_columns,
     repeats_in_sorted,
     varies_in_sorted,
 )
@@ -88,7 +88,7 @@ class CandidateLogGates:
         self._where = f"candidate_log of {cascade.name}, {day}"
         self._dtypes = candidate_log_dtypes(cascade)
         rules = [
-            *no_nulls([column for column in self._dtypes if column not in nullable_columns(cascade)]),
+            *no_nulls(cascade, self._dtypes),
             _inside_day(day),
             *candidate_log_rules(cascade),
             *(varies_in_sorted(cascade, column) for column in constant_columns(cascade)),
@@ -152,14 +152,17 @@ class EventLogGates:
         self._where = f"event_log of {cascade.name}, {day}"
         self._dtypes = event_log_dtypes(cascade)
         self._needed = {name: candidate_log_dtypes(cascade)[name] for name in (*KEYS, "requested_at", "shown")}
+        differ = ""
+        if isinstance(cascade.source, ParquetSource):
+            differ = ", or declare by how much clocks differ as `clock_tolerance` under `source`"
         rules = [
-            *no_nulls([column for column in self._dtypes if column not in nullable_columns(cascade)]),
+            *no_nulls(cascade, self._dtypes),
             *event_log_rules(cascade),
             Rule(
                 "contract",
                 "occurred_at",
                 "not before its request's requested_at",
-                "bring both clocks to UTC, and log an event with the time at which it happened",
+                f"bring both clocks to UTC, and log an event with the time at which it happened{differ}",
                 pl.col("occurred_at") < pl.col("requested_at"),
             ),
             Rule(

@@ -18,7 +18,8 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.sources import KuaiRandSource as Declaration
 from ukdsl_assets.errors import SourceError
-from ukdsl_assets.frames.conform import TIMESTAMP, conform
+from ukdsl_assets.frames.casts import TIMESTAMP
+from ukdsl_assets.frames.conform import conform
 from ukdsl_assets.logs.contract import DayOfLogs, candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.logs.sources.kuairand_features import add_features
 
@@ -87,7 +88,7 @@ class KuaiRandReader:
     @cached_property
     def impressions(self) -> pl.DataFrame:
         """The log of the declared tabs without its exact duplicates, by time."""
-        log = pl.concat([pl.read_parquet(self.folder / name) for name in LOGS]).unique(maintain_order=True)
+        log = pl.concat([pl.read_parquet(self.folder / name, glob=False) for name in LOGS]).unique(maintain_order=True)
         if self.declared.tabs is not None:
             log = log.filter(pl.col("tab").is_in(self.declared.tabs))
         occurred_at = pl.from_epoch("time_ms", "ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
@@ -97,11 +98,11 @@ class KuaiRandReader:
 
     @cached_property
     def users(self) -> pl.DataFrame:
-        return pl.read_csv(self.folder / USERS, infer_schema_length=None)
+        return pl.read_csv(self.folder / USERS, infer_schema_length=None, glob=False)
 
     @cached_property
     def videos(self) -> pl.DataFrame:
-        return pl.read_csv(self.folder / VIDEOS, infer_schema_length=None)
+        return pl.read_csv(self.folder / VIDEOS, infer_schema_length=None, glob=False)
 
 
 def requests_of(impressions: pl.DataFrame, session_gap: timedelta) -> pl.DataFrame:

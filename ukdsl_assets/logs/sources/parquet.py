@@ -4,10 +4,10 @@ Files are read one after the other, in slices of rows, so that neither a day nor
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
+from hashlib import sha256
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,15 +16,22 @@ import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.sources import ParquetSource as Declaration
-from ukdsl_assets.errors import SourceError
-from ukdsl_assets.frames.conform import conform, report_unused
+from ukdsl_assets.errors import SourceError, redacted
+from ukdsl_assets.frames.arrow import to_polars
+from ukdsl_assets.frames.conform import conform, missing_column, report_unused
+from ukdsl_assets.frames.files import files_of_rows
 from ukdsl_assets.logs.by_shard import whole_day
 from ukdsl_assets.logs.contract import ROWS_AT_ONCE, DayOfLogs, LogName, candidate_log_dtypes, event_log_dtypes, reading
+from ukdsl_assets.logs.sources.folders import beside, files_of_day, opened, reaching
 
 
 class ParquetReader:
-    """Reads `candidate_log/day=YYYY-MM-DD/*.parquet` and `event_log/day=YYYY-MM-DD/*.parquet` under `source.path`."""
+    """Reads `candidate_log/day=YYYY-MM-DD/*.parquet` and `event_log/day=YYYY-MM-DD/*.parquet` under `source.path`.
+
+    Files may lie in folders below the day's, such as `hour=01`.
+    """
 
     def __init__(self, cascade: Cascade) -> None:
         """Take the declaration; nothing is read yet.
@@ -37,6 +44,7 @@ class ParquetReader:
         self.cascade = cascade
         self.path = beside(cascade.origin, cascade.source.path)
         self.columns = cascade.source.columns
+        self.time_zone = cascade.source.time_zone
         self.dtypes: dict[LogName, dict[str, pl.DataType]] = {
             "candidate_log": candidate_log_dtypes(cascade),
             "event_log": event_log_dtypes(cascade),
@@ -55,11 +63,11 @@ class ParquetReader:
     def read_in_parts(self, day: date) -> Iterator[DayOfLogs]:
         """Slices of the candidate log's files, then of the event log's, in the contract's types.
 
-        Files come by name, rows in their order in the file. Values are for the gates to judge.
+        Files come by path, rows in their order in the file. Values are for the gates to judge.
 
         Raises:
-            SourceError: the store cannot be reached, a folder or day is missing or holds no Parquet file, or a file
-                cannot be read.
+            SourceError: the store cannot be reached, a folder or day is missing or holds no Parquet file or files that
+                would not be read, or a file cannot be read.
             ContractError: a column is missing or of a type that cannot be cast.
         """
         no_candidates, no_events = (pl.DataFrame(schema=dtypes) for dtypes in self.dtypes.values())
@@ -88,58 +96,78 @@ class ParquetReader:
                 files_of[key][where] = None
         return {key: list(files) for key, files in files_of.items()}
 
+    def fingerprint(self, log: LogName, day: date) -> str:
+        """Hash of the names, sizes and times or tags of a day's files, below its folder too; empty where it has none.
+
+        Raises:
+            SourceError: the store cannot be reached.
+        """
+        with reaching(self.path, f"source.path of {self.cascade.origin or self.cascade.name}"):
+            files, root = opened(self.path)
+            folder = f"{root.rstrip('/')}/{log}/day={day}"
+            found = files_of_rows(files, folder).read if files.isdir(folder) else []
+            held = [(name.removeprefix(folder), files.info(name)) for name in found]
+        told = [f"{name} {facts.get('size')} {_written(facts)}" for name, facts in held]
+        return sha256("\n".join(told).encode()).hexdigest()[:16] if told else ""
+
     def _slices(
         self, log: LogName, day: date, columns: Sequence[str] | None = None
     ) -> Iterator[tuple[str, pl.DataFrame]]:
         """URI of a file and rows of it, in some of the contract's columns or all; an empty file gives no rows once."""
-        files, names = self._files(log, day)
+        files, names = files_of_day(self.path, log, day, self.cascade.origin or self.cascade.name)
         dtypes = {name: dtype for name, dtype in self.dtypes[log].items() if columns is None or name in columns}
         for name in names:
-            where = files.unstrip_protocol(name)
+            where = redacted(files.unstrip_protocol(name))
             with _on_disk(files, name, where) as path:
                 for rows in self._slices_of(path, where, log, dtypes):
-                    yield where, conform(rows, dtypes, where)
+                    yield where, conform(rows, dtypes, where, self.time_zone)
 
-    def _files(self, log: LogName, day: date) -> tuple[fsspec.AbstractFileSystem, list[str]]:
-        with _reaching(self.path, f"source.path of {self.cascade.origin or self.cascade.name}"):
-            files, root = fsspec.core.url_to_fs(self.path)
-            files.invalidate_cache()
-            folder = f"{root.rstrip('/')}/{log}"
-            has_folder = files.isdir(folder)
-            names = sorted(files.glob(f"{folder}/day={day}/*.parquet"))
-            nearest = "" if names else _nearest_days(files, folder, day)
-        if not has_folder:
-            raise SourceError(
-                f"{self.path}/{log}: no such folder; expected {log}/day=YYYY-MM-DD/*.parquet under source.path of "
-                f"{self.cascade.origin or self.cascade.name}"
-            )
-        if not names:
-            fix = "; a day without events needs an empty file" if log == "event_log" else ""
-            raise SourceError(
-                f"{self.path}/{log}/day={day}: missing, or holds no *.parquet file; nearest days that are there: "
-                f"{nearest}; write the day's logs first{fix}"
-            )
-        return files, names
+    def _slices_of(
+        self, path: str, where: str, log: LogName, dtypes: Mapping[str, pl.DataType]
+    ) -> Iterator[pl.DataFrame]:
+        """Those columns of a file, under the contract's names; no other is read, so that it may hold anything."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-    def _slices_of(self, path: str, where: str, log: LogName, columns: Collection[str]) -> Iterator[pl.DataFrame]:
-        """Those of the columns that a file has, under the contract's names."""
-        ours = {self.columns.get(column, column): column for column in self.dtypes[log]}
-        scanned = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         with _readable(where):
-            present, rows = scanned.collect_schema(), scanned.select(pl.len()).collect().item()
-        wanted = [column for column in ours if ours[column] in columns]
-        for column in wanted:
-            if column not in present and ours[column] in self.columns:
+            # Where its writer left checksums, a flipped bit is seen.
+            opened = pq.ParquetFile(path, page_checksum_verification=True)
+        with opened:
+            present = opened.schema_arrow.names
+            theirs = self._theirs(present, where, dtypes)
+            report_unused(set(present) - {self.columns.get(column, column) for column in self.dtypes[log]}, where)
+            wanted = list(dict.fromkeys(theirs.values()))
+            batches = opened.iter_batches(ROWS_AT_ONCE, columns=wanted)
+            table = pa.schema([opened.schema_arrow.field(name) for name in wanted]).empty_table()
+            for start in range(0, max(opened.metadata.num_rows, 1), ROWS_AT_ONCE):
+                with _readable(where):
+                    if start < opened.metadata.num_rows:
+                        table = pa.Table.from_batches([next(batches)]).select(wanted)
+                held = to_polars(table, where)
+                yield held.select(pl.col(their).alias(column) for column, their in theirs.items())
+
+    def _theirs(self, present: Sequence[str], where: str, dtypes: Mapping[str, pl.DataType]) -> dict[str, str]:
+        """The file's column for each of the contract's; one may serve for several.
+
+        Both logs have the keys, and one of them may have them by the contract's names.
+        """
+        theirs = {column: self.columns.get(column, column) for column in dtypes}
+        theirs |= {key: key for key in KEYS if key in theirs and theirs[key] not in present and key in present}
+        for column, their in theirs.items():
+            if present.count(their) > 1:
                 raise SourceError(
-                    f"{where}: column `{column}`, which source.columns gives for `{ours[column]}`, is missing, saw "
+                    f"{where}: column `{their}` is there {present.count(their)} times, expected it once; write one of "
+                    "them under another name"
+                )
+            if their in present:
+                continue
+            if column in self.columns:
+                raise SourceError(
+                    f"{where}: column `{their}`, which source.columns gives for `{column}`, is missing, saw "
                     f"{', '.join(present)}; correct source.columns"
                 )
-        report_unused(set(present) - set(ours), where)
-        held = scanned.select(pl.col(column).alias(ours[column]) for column in wanted if column in present)
-        for start in range(0, max(rows, 1), ROWS_AT_ONCE):
-            with _readable(where):
-                frame = held.slice(start, ROWS_AT_ONCE).collect()
-            yield frame
+            raise missing_column(column, dtypes[column], present, where)
+        return theirs
 
 
 @contextmanager
@@ -150,48 +178,25 @@ def _on_disk(files: fsspec.AbstractFileSystem, name: str, where: str) -> Iterato
         return
     with TemporaryDirectory() as folder:
         path = f"{folder}/copy.parquet"
-        with _reaching(where, "the store"):
+        with reaching(where, "the store"):
             files.get_file(name, path)
         yield path
 
 
 @contextmanager
 def _readable(where: str) -> Iterator[None]:
-    """Turn what polars raises on a file into SourceError."""
+    """Turn what a file's reader raises into SourceError."""
+    import pyarrow as pa
+
     try:
-        with _reaching(where, "the store"):
-            yield
-    except pl.exceptions.PolarsError as error:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise SourceError(f"{where}: cannot be read: {error}; check that the file may be read") from error
         raise SourceError(f"{where}: not readable as Parquet: {error}; write the file again") from error
 
 
-@contextmanager
-def _reaching(place: str, declared: str) -> Iterator[None]:
-    """Turn what a store raises into SourceError; every store has errors of its own, so that all are caught."""
-    try:
-        yield
-    except pl.exceptions.PolarsError:
-        raise
-    except ImportError as error:
-        raise SourceError(f"{place}: no client for this store is installed: {error}") from error
-    except Exception as error:
-        raise SourceError(
-            f"{place}: cannot be reached or read: {type(error).__name__}: {error}; check the protocol and address in "
-            f"{declared}, the store's credentials in the environment (e.g. AWS_ACCESS_KEY_ID) and the network"
-        ) from error
-
-
-def _nearest_days(files: fsspec.AbstractFileSystem, folder: str, day: date, count: int = 3) -> str:
-    days = []
-    for name in files.glob(f"{folder}/day=*"):
-        try:
-            days.append(date.fromisoformat(name.rstrip("/").rsplit("day=", 1)[1]))
-        except ValueError:
-            continue
-    nearest = sorted(days, key=lambda other: (abs((other - day).days), other))[:count]
-    return ", ".join(str(other) for other in sorted(nearest)) or "none"
-
-
-def beside(origin: str, path: str) -> str:
-    """A relative path of a declaration is relative to its file, wherever the command runs; URIs stay as they are."""
-    return path if "://" in path or Path(path).is_absolute() else str(Path(origin).parent / path)
+def _written(facts: Mapping[str, Any]) -> str:
+    """When a file was last written, or the store's tag of its content: each store has a name of its own for it."""
+    names = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated", "created")
+    return next((str(facts[name]) for name in names if facts.get(name) is not None), "")

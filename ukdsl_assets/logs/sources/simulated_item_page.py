@@ -13,7 +13,8 @@ from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.sources import SimulatedItemPageSource as Declaration
 from ukdsl_assets.errors import SourceError
-from ukdsl_assets.frames.conform import TIMESTAMP, conform
+from ukdsl_assets.frames.casts import TIMESTAMP
+from ukdsl_assets.frames.conform import conform
 from ukdsl_assets.logs.clock import CLOCK
 from ukdsl_assets.logs.contract import DayOfLogs, candidate_log_dtypes, event_log_dtypes
 

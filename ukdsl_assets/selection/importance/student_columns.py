@@ -99,6 +99,6 @@ def _places(encoder: Encoder) -> dict[str, tuple[str, int, int]]:
         for feature in encoder.features:
             if feature.side == side:
                 of = "ids" if feature.kind == "categorical" else "numbers"
-                first, used[of] = used[of], used[of] + (feature.width or 1)
+                first, used[of] = used[of], used[of] + (feature.number_columns or 1)
                 places[feature.name] = (of, first, used[of])
     return places

@@ -5,6 +5,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.parts import Feature
+from ukdsl_assets.frames.missing import missing_in
+from ukdsl_assets.learning.features.numbers import numbers_of
 from ukdsl_assets.learning.metrics.sums import unit_products
 
 # Two features that are more alike than this are of one cluster.
@@ -70,12 +72,12 @@ def _alike_numbers(rows: pl.DataFrame, features: list[Feature], seed: int) -> ND
 
 
 def numeric_columns(rows: pl.DataFrame, feature: Feature) -> NDArray[np.float64]:
-    """A numeric or vector feature as float64 [rows, width], NaN for null."""
-    column = rows[feature.name]
-    if feature.kind == "vector":
-        width = feature.width or 1
-        return column.cast(pl.Array(pl.Float64, width)).to_numpy().reshape(len(rows), width)
-    return column.cast(pl.Float64).to_numpy().reshape(-1, 1)
+    """A numeric or vector feature as float64 [rows, width], NaN for null; its mean where it may be and is missing."""
+    numbers = numbers_of(rows, feature).astype(np.float64)
+    if feature.may_be_missing:
+        missing = missing_in(rows, feature)
+        numbers[missing] = numbers[~missing].mean(0) if not missing.all() else 0.0
+    return numbers
 
 
 def _alike_ids(rows: pl.DataFrame, features: list[Feature], seed: int) -> NDArray[np.float64]:

@@ -1,6 +1,10 @@
 """The production models' state after each simulated day: one safetensors file a day, written atomically."""
 
+import hashlib
+import json
+import re
 import uuid
+from collections.abc import Mapping
 
 import fsspec
 import safetensors.torch
@@ -27,7 +31,11 @@ class StateFolder:
         self._seed = seed
 
     def days(self) -> list[int]:
-        """Days whose state is saved, ascending; empty if there are none. Warm-up days are negative."""
+        """Days whose state is saved, ascending; empty if there are none. Warm-up days are negative.
+
+        Raises:
+            SourceError: a file is called after no day.
+        """
         self._files.invalidate_cache(self._folder)
         try:
             paths = self._files.ls(self._folder, detail=False)
@@ -36,6 +44,11 @@ class StateFolder:
         stems = [
             path.rsplit("/", 1)[-1].removesuffix(".safetensors") for path in paths if path.endswith(".safetensors")
         ]
+        if wrong := [stem for stem in stems if not re.fullmatch(r"-?[0-9]+", stem)]:
+            raise SourceError(
+                f"{self._folder}/{wrong[0]}.safetensors: expected <number of a simulated day>.safetensors; "
+                "move it elsewhere"
+            )
         return sorted(int(stem) for stem in stems)
 
     def save(self, models: ProductionModels) -> None:
@@ -44,22 +57,29 @@ class StateFolder:
         path = self._path(models.trained_to)
         unfinished = f"{path}.{uuid.uuid4().hex}.unfinished"
         self._files.makedirs(self._folder, exist_ok=True)
-        self._files.pipe_file(unfinished, safetensors.torch.save(tensors))
+        self._files.pipe_file(unfinished, safetensors.torch.save(tensors, {"digest": _digest(tensors)}))
         self._files.mv(unfinished, path)
 
     def load(self, day: int) -> ProductionModels:
         """The models after a day.
 
         Raises:
-            SourceError: the file is broken or was written by another version of the simulation.
+            SourceError: the file is gone, broken or not what was saved, or was written by another version of the
+                simulation.
         """
         path = self._path(day)
         models = ProductionModels(self._seed, day)
         try:
-            tensors = safetensors.torch.load(self._files.cat_file(path))
+            content = self._files.cat_file(path)
+            tensors = safetensors.torch.load(content)
+            # States of before they were verified have none.
+            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            digest = header.get("__metadata__", {}).get("digest")
+            if digest is not None and digest != _digest(tensors):
+                raise ValueError("a digest that is not that of its numbers")
             version = tensors.pop("world_version").item()
             models.load(tensors)
-        except (SafetensorError, RuntimeError, KeyError) as error:
+        except (SafetensorError, RuntimeError, KeyError, ValueError, OSError) as error:
             raise SourceError(
                 f"{path}: expected the production models' state of simulated day {day}, saw {error!r:.200}; "
                 "delete the folder's files from this day on, and they are simulated again"
@@ -73,3 +93,12 @@ class StateFolder:
 
     def _path(self, day: int) -> str:
         return f"{self._folder}/{day}.safetensors"
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Of the tensors' names, types, shapes and numbers, whatever their order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f" {name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

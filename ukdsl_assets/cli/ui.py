@@ -1,0 +1,55 @@
+"""`ukdsl ui`: the graph, its runs and the reports in a browser, with the daemon that runs what is launched there."""
+
+import signal
+import socket
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from ukdsl_assets.cli.common import console, read_settings
+from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.settings import PROJECT
+
+
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen at; whoever reaches it may launch runs.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 3000,
+) -> None:
+    """Open the Dagster UI with the reports of the lake; Ctrl-C ends it, and the runs that it has launched."""
+    import uvicorn
+
+    from ukdsl_assets.defs.home import instance
+    from ukdsl_assets.defs.web import web_application
+
+    settings = read_settings()
+    _refuse_unless_free(host, port)
+    # Whoever stops the UI, by Ctrl-C or otherwise, stops the daemon too: two of them launch every run twice.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # The daemon opens DAGSTER_HOME too; by then it must be there.
+    with instance() as home:
+        application = web_application(home, settings)
+        command = [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(PROJECT / "workspace.yaml")]
+        daemon = subprocess.Popen(command, cwd=PROJECT)
+        console.print(f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)", highlight=False)
+        try:
+            uvicorn.run(application, host=host, port=port, log_level="warning")
+        finally:
+            daemon.terminate()
+            daemon.wait()
+
+
+def _refuse_unless_free(host: str, port: int) -> None:
+    """Tell that nothing can listen there before the daemon is started.
+
+    Raises:
+        DeclarationError: the port is taken, or the address is none of this machine's.
+    """
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise DeclarationError(
+            f"--host {host} --port {port}: cannot listen there: {error}; end what listens there (another `ukdsl ui`?), "
+            "or choose another --port"
+        ) from error
