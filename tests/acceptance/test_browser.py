@@ -45,8 +45,8 @@ def page(shop: Path) -> "Iterator[Page]":
         browser.close()
 
 
-def launch_the_day(page: "Page") -> None:
-    """Materialize all of the job by clicking."""
+def launch_the_day(page: "Page") -> str:
+    """Materialize all of the job by clicking, go to the page of its run, and wait until it says how the run ended."""
     page.goto("/locations/ukdsl_assets/jobs/shop_daily")
     page.get_by_role("button", name="Materialize all").click()
     dialog = page.get_by_role("dialog")
@@ -57,15 +57,11 @@ def launch_the_day(page: "Page") -> None:
     launch = dialog.get_by_role("button", name="Launch 1 run")
     launch.wait_for()
     page.screenshot(path=SCREENSHOTS / "launch.png")
-    # To leave the page earlier would take the launch back.
-    with page.expect_response(lambda answer: '"operationName":"Launch' in (answer.request.post_data or "")):
+    with page.expect_response(lambda answer: '"operationName":"Launch' in (answer.request.post_data or "")) as launched:
         launch.click()
-
-
-def newest_run(page: "Page") -> str:
-    """How the newest run has ended; the list of runs, which shows itself anew, has the newest first."""
-    page.goto("/runs")
-    page.get_by_text("In progress (0)").wait_for()
+    run = re.search(r'"(?:id|runId)":\s*"([0-9a-f]{8}-[0-9a-f-]{27})"', launched.value.text())
+    assert run is not None, launched.value.text()
+    page.goto(f"/runs/{run[1]}")
     return page.get_by_text(re.compile("^(Success|Failure|Canceled)$")).first.inner_text()
 
 
@@ -73,9 +69,8 @@ def test_a_day_is_launched_by_clicking_seen_green_and_its_report_opens_from_the_
     page.goto("/locations/ukdsl_assets/jobs/shop_daily")
     page.get_by_text("1_logs").first.wait_for()
     page.screenshot(path=SCREENSHOTS / "graph.png")
-    launch_the_day(page)
-    assert newest_run(page) == "Success"
-    page.screenshot(path=SCREENSHOTS / "runs.png")
+    assert launch_the_day(page) == "Success"
+    page.screenshot(path=SCREENSHOTS / "run.png")
     page.goto(f"/assets/shop/report?view=partitions&partition={DAY}")
     with page.context.expect_page() as opened:
         page.get_by_role("link", name=f"/reports/shop/{DAY}").first.click()
@@ -92,9 +87,7 @@ def test_a_bad_log_shows_the_failed_gate_in_our_words_and_the_old_partition_stay
     assert before is not None
     path = shop / "logs" / "candidate_log" / f"day={DAY}" / "part-0.parquet"
     pl.read_parquet(path).with_columns(bid=pl.lit(-1.0, pl.Float32)).write_parquet(path)
-    launch_the_day(page)
-    assert newest_run(page) == "Failure"
-    page.locator("a[href^='/runs/']", has_text=re.compile("^[0-9a-f]{8}$")).first.click()
+    assert launch_the_day(page) == "Failure"
     told = page.get_by_text(re.compile("not published, 1 gate.s. failed; the partition stays as it was")).first
     told.wait_for()
     # What to mend comes first, and no line of code is in it.
