@@ -76,6 +76,7 @@ def test_unknown_ids_are_scored_and_counted(tmp_path: Path) -> None:
     ads = pl.when(half).then(pl.lit(10**12)).otherwise("ad").alias("ad")
     ROWS.with_columns(ads).write_parquet(tmp_path / "in.parquet")
     done = score_files(fitted(), tmp_path / "in.parquet", tmp_path / "out.parquet", "consideration")
+    # A count by twice as many: a half is exact.
     assert done.unknown["ad"] == 0.5
     assert done.unknown["category"] == 0
 

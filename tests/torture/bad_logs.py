@@ -88,7 +88,11 @@ def column(log: str, name: str, expression: pl.Expr) -> Spoil:
 
 def file(log: str, change: Callable[[Path], object]) -> Spoil:
     """Do something to the log's file, or beside it."""
-    return lambda folder: (change(part(folder, log)), None)[1]
+
+    def spoil(folder: Path) -> None:
+        change(part(folder, log))
+
+    return spoil
 
 
 def _cut(path: Path) -> None:

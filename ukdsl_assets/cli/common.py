@@ -20,8 +20,9 @@ from ukdsl_assets.settings import Settings
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-# Characters of a line from which there is room for a bar.
+# Characters of a line from which there is room for a bar, and of the figures beside a step's name with and without it.
 WIDE = 140
+FIGURES_WITH_BAR, FIGURES_ALONE = 102, 42
 
 
 class PlainConsole(Console):
@@ -72,7 +73,8 @@ def day_progress(terminal: Console) -> "Progress":
 
 def beside_progress(terminal: Console, step: str) -> str:
     """As much of a step's name or line as there is room for beside the figures of `day_progress`."""
-    return step[: max(terminal.width - (102 if terminal.width >= WIDE else 42), 0)]
+    figures = FIGURES_WITH_BAR if terminal.width >= WIDE else FIGURES_ALONE
+    return step[: max(terminal.width - figures, 0)]
 
 
 def read_settings(**options: str | None) -> Settings:

@@ -17,7 +17,7 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen at; whoever reaches it may launch runs.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 3000,
 ) -> None:
-    """Open the Dagster UI with the reports of the lake; Ctrl-C ends it, and the runs that it has launched."""
+    """Open the Dagster UI with the reports of the lake; Ctrl-C ends both it and the daemon."""
     import uvicorn
 
     from ukdsl_assets.defs.home import instance

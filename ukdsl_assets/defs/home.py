@@ -165,9 +165,3 @@ def dead_runs_sensor() -> dg.SensorDefinition:
         return dg.SkipReason(f"failed, since their process is gone: {', '.join(dead)}" if dead else "no run is dead")
 
     return dead_runs
-
-
-if __name__ == "__main__":
-    # `make ui` opens the home so before several processes of Dagster do.
-    with instance():
-        pass

@@ -126,9 +126,7 @@ def reading_now(day: Day) -> Reading:
 def _newest(lake: Lake, table: Table, watched: Sequence[date]) -> dict[date, Publication]:
     published = set(lake.partitions(table)).intersection(watched)
     lake.refuse_lost(table, set(watched) - published)
-    histories = {day: lake.history(table, day) for day in sorted(published)}
-    # Delta forgets commits after a month.
-    return {day: history[0] for day, history in histories.items() if history}
+    return lake.newest_publications(table, sorted(published))
 
 
 def _changed_inputs(made: Publication, day: date, versions: Mapping[tuple[Table, date], str]) -> list[tuple[str, str]]:

@@ -283,3 +283,12 @@ def test_a_file_that_a_vacuum_took_before_it_was_staged_is_named(lake: Lake) -> 
     path = lake.new_file(TABLE, MONDAY, 0, 1)
     with pytest.raises(LakeError, match=r"shard-00000-of-00001.* was removed before it was staged.*older-than-hours"):
         place(Storage(lake.root), TABLE, "", path, 1)
+
+
+def test_the_newest_publications_are_the_first_of_each_history_and_days_without_one_are_left_out(lake: Lake) -> None:
+    for day in (MONDAY, TUESDAY, MONDAY):
+        publish(lake, day, impressions(3), of=str(day))
+    newest = lake.newest_publications(TABLE, [MONDAY, TUESDAY, WEDNESDAY])
+    assert newest == {day: lake.history(TABLE, day)[0] for day in (MONDAY, TUESDAY)}
+    assert [len(lake.history(TABLE, day)) for day in (MONDAY, TUESDAY)] == [2, 1]
+    assert lake.newest_publications(("simulated_ads", "unknown"), [MONDAY]) == {}

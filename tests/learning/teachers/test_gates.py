@@ -91,6 +91,7 @@ def test_a_trained_teacher_is_judged_on_withheld_rows_alone() -> None:
 
 
 def test_sums_of_shards_are_those_of_all_rows() -> None:
+    # Halves and quarters: their sums are exact on every processor.
     first = Agreement.of(np.array([0.5, 0.25], np.float32), np.array([1, 0], np.float32))
     second = Agreement.of(np.array([np.nan, 1.0, 0.75], np.float32), np.array([0, 1, 1], np.float32))
     assert (first.rows, first.not_finite, first.positives, first.predicted) == (2, 0, 1, 0.75)

@@ -185,6 +185,16 @@ class LakeReader:
         opened = self._open(table)
         return [] if opened is None else self._history(table, day, opened)
 
+    def newest_publications(self, table: Table, days: Iterable[dt.date]) -> dict[dt.date, Publication]:
+        """The first of `history` of each of the days that has one; the table is opened once, and one record a day read.
+
+        Raises:
+            LakeError: as `history`.
+        """
+        opened = self._open(table)
+        histories = {} if opened is None else {day: self._history(table, day, opened, last=1) for day in days}
+        return {day: history[0] for day, history in histories.items() if history}
+
     def publication(self, table: Table, day: dt.date) -> Publication:
         """What is known of the publication of a day that is live now.
 
@@ -201,7 +211,7 @@ class LakeReader:
         if ordered:
             record, version = ordered[0]
             return Publications(self._storage, table).read(record, version, day)
-        newest = next(iter(self._history(table, day, opened)), None)
+        newest = next(iter(self._history(table, day, opened, last=1)), None)
         if newest is None or newest.data_version != data_version_of(live):
             raise LakeError(
                 f"{'/'.join(table)}, day {day}: published, but nothing is known of its making: its commit is no longer "
@@ -209,12 +219,12 @@ class LakeReader:
             )
         return newest
 
-    def _history(self, table: Table, day: dt.date, opened: DeltaTable) -> list[Publication]:
+    def _history(self, table: Table, day: dt.date, opened: DeltaTable, last: int | None = None) -> list[Publication]:
         ordered = self._recorded(table, day, opened)
         if ordered is None:
-            return publications_in(from_log(self._storage, table), day)
+            return publications_in(from_log(self._storage, table), day)[:last]
         records = Publications(self._storage, table)
-        return [records.read(record, version, day) for record, version in ordered]
+        return [records.read(record, version, day) for record, version in ordered[:last]]
 
     def _recorded(self, table: Table, day: dt.date, opened: DeltaTable) -> list[tuple[Record, int]] | None:
         """The records of a day's publications with their versions, newest first; None if the live one has none."""
