@@ -8,18 +8,18 @@
 -- columns:
 --   stage: {description: the stage that predicted, type: VARCHAR, not_null: true, one_of: "$stages"}
 --   task: {description: the task, type: VARCHAR, not_null: true, one_of: "$tasks"}
---   domain: {description: "IMP was shown; CD reached the next stage; SCORED is all that the stage scored", type: VARCHAR, not_null: true, one_of: [IMP, CD, SCORED]}
+--   domain: {description: "IMP was shown; CD reached the next stage; SCORED is all that the stage scored, against teacher by weighted probes", type: VARCHAR, not_null: true, one_of: [IMP, CD, SCORED]}
 --   reference: {description: what predictions are compared with, type: VARCHAR, not_null: true, one_of: [label, teacher, truth]}
 --   rows: {description: rows compared, type: BIGINT, not_null: true, between: [0, null]}
 --   mean_prediction: {description: mean prediction, type: DOUBLE, between: [0, 1]}
 --   mean_reference: {description: mean of the reference, type: DOUBLE, between: [0, 1]}
 --   calibration: {description: mean prediction over mean reference, type: DOUBLE, between: [0, null]}
 --   normalized_entropy: {description: cross entropy over that of the constant base rate, type: DOUBLE, between: [0, null]}
-{% macro compare(prediction, domain, reference, table, prediction_column, reference_column) %}
+{% macro compare(prediction, domain, reference, table, prediction_column, reference_column, weight="1") %}
     UNION ALL
     SELECT
         $stage_{{ prediction.stage }}, $task_{{ prediction.task }}, '{{ domain }}', '{{ reference }}',
-        {{ prediction_column }}, {{ reference_column }}
+        {{ prediction_column }}, {{ reference_column }}, {{ weight }}
     FROM {{ table }}
     WHERE {{ prediction_column }} IS NOT NULL AND {{ reference_column }} IS NOT NULL
 {% endmacro %}
@@ -27,19 +27,29 @@ WITH compared AS (
     -- Gives the columns their names and types, also where no stage predicts anything.
     SELECT
         ''::VARCHAR AS stage, ''::VARCHAR AS task, ''::VARCHAR AS domain, ''::VARCHAR AS reference,
-        0::FLOAT AS prediction, 0::FLOAT AS target
+        0::FLOAT AS prediction, 0::FLOAT AS target,
+        1::DOUBLE AS weight
     WHERE false
     {% for p in predictions %}
     {{ compare(p, "IMP", "label", "impressions", '"' ~ p.column ~ '"', '"' ~ p.task ~ '"') }}
     {% if p.teacher %}
     {{ compare(p, "CD", "teacher", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.teacher ~ '"') }}
+        {% if has_probes %}
+        AND NOT (probed AND deepest_stage = $stage_{{ p.before_teacher }})
+    {% if p.before_teacher == p.stage %}
+    {{ compare(p, "SCORED", "teacher", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.teacher ~ '"', "coalesce(1 / probe_rate, 1)") }}
+        AND (NOT probed OR deepest_stage = $stage_{{ p.stage }})
+        -- Without a probe nothing stands for what the stage rejected.
+        AND (SELECT bool_or(probed AND deepest_stage = $stage_{{ p.stage }}) FROM candidate_log)
+    {% endif %}
+        {% endif %}
     {% endif %}
     {% if has_truth %}
     {{ compare(p, "IMP", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }} AND shown
     {{ compare(p, "SCORED", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }}
     {% if p.teacher %}
     {{ compare(p, "CD", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }}
-        AND "{{ p.teacher }}" IS NOT NULL
+        AND "{{ p.teacher }}" IS NOT NULL{{ " AND NOT (probed AND deepest_stage = $stage_" ~ p.before_teacher ~ ")" if has_probes }}
     {% endif %}
     {% endif %}
     {% endfor %}
@@ -53,12 +63,12 @@ averaged AS (
         domain,
         reference,
         count(*) AS rows,
-        avg(prediction::DECIMAL(18, 15)) AS mean_prediction,
-        avg(target::DECIMAL(18, 15)) AS mean_reference,
-        -avg((
+        sum((weight * prediction)::DECIMAL(24, 15)) / sum(weight::DECIMAL(24, 15)) AS mean_prediction,
+        sum((weight * target)::DECIMAL(24, 15)) / sum(weight::DECIMAL(24, 15)) AS mean_reference,
+        -sum((weight * (
             target * ln(greatest(least(prediction::DOUBLE, 1 - 1e-7), 1e-7))
             + (1 - target) * ln(1 - greatest(least(prediction::DOUBLE, 1 - 1e-7), 1e-7))
-        )::DECIMAL(18, 15)) AS entropy
+        ))::DECIMAL(24, 15)) / sum(weight::DECIMAL(24, 15)) AS entropy
     FROM compared
     GROUP BY stage, task, domain, reference
 )

@@ -1,5 +1,6 @@
--- description: What a student is trained on; impressions with their label (IMP) and considered candidates with their
---   teacher's prediction (CD). A shown candidate that the teacher labelled stands in both; of a student with a
+-- description: What a student is trained on; impressions with their label (IMP), and candidates with their teacher's
+--   prediction, what the next stage scored (CD) and, where the teacher labels that too, what the student's own stage
+--   rejected (REJECTED, which are probes, or all where the teacher's features are known). A shown candidate that the teacher labelled stands in both; of a student with a
 --   dependent or auxiliary task only in IMP, since these are trained on rows without a label, unless the teacher is of
 --   another cascade, for which such a label is news. Where a student waits for labels, those of IMP are of an earlier
 --   day's requests.
@@ -11,10 +12,15 @@
 --   request_id: {description: The request., type: identifier, not_null: true}
 --   candidate_id: {description: The candidate., type: identifier, not_null: true}
 --   requested_at: {description: When the request came in., type: TIMESTAMP WITH TIME ZONE, not_null: true}
---   domain: {description: IMP (label) or CD (teacher)., type: VARCHAR, not_null: true, one_of: [IMP, CD]}
+--   domain:
+--     description: IMP (label), CD (teacher, got beyond the student's stage) or REJECTED (teacher, did not).
+--     type: VARCHAR
+--     not_null: true
+--     one_of: [IMP, CD, REJECTED]
 --   explored: {description: Whether a randomised policy showed it., type: BOOLEAN, not_null: true}
+--   propensity: {description: Probability with which it was shown., type: FLOAT, between: [0, 1]}
 --   target: {description: The label or the teacher's prediction., type: FLOAT, not_null: true, between: [0, 1]}
---   weight: {description: 1 / sampling rate of the row., type: FLOAT, not_null: true, between: [1, null]}
+--   weight: {description: 1 / sampling rate of the row; of a probe 1 / its rate., type: FLOAT, not_null: true, between: [1, null]}
 --   <bid>: {description: The bid., type: FLOAT, not_null: true, between: [0, null]}
 --   teacher: {description: Who says so; `label` for IMP., type: VARCHAR, not_null: true}
 --   teacher_version: {description: Version of the teacher that this day was built with., type: VARCHAR, not_null: true}
@@ -35,7 +41,12 @@ WITH considered AS (
         requested_at,
         deepest_stage,
         explored,
+        propensity,
         {{ weight }} AS weight
+        {% if teacher.probes %}
+        , {{ "probed" if table == "considerations" else "FALSE" }} AS probed
+        , {{ "probe_rate" if table == "considerations" else "NULL::FLOAT" }} AS probe_rate
+        {% endif %}
         {% if has_bid %}
         , bid
         {% endif %}
@@ -61,6 +72,7 @@ augmented AS (
         requested_at,
         'IMP' AS domain,
         explored,
+        propensity,
         "{{ student.task }}" AS target,
         1::FLOAT AS weight,
         'label' AS teacher
@@ -96,8 +108,13 @@ augmented AS (
         considered.request_id,
         considered.candidate_id,
         considered.requested_at,
+        {% if student.rejected_by %}
+        CASE WHEN considered.deepest_stage = $stage_{{ student.rejected_by }} THEN 'REJECTED' ELSE 'CD' END AS domain,
+        {% else %}
         'CD' AS domain,
+        {% endif %}
         considered.explored,
+        considered.propensity,
         {% if student.corrected %}
         -- sigmoid(logit(p) + shift), with $teacher_odds = exp(shift).
         (
@@ -107,7 +124,14 @@ augmented AS (
         {% else %}
         teacher_labels."{{ student.teacher_label }}" AS target,
         {% endif %}
+        {% if teacher.probes and teacher.probes == student.rejected_by %}
+        CASE
+            WHEN considered.deepest_stage = $stage_{{ student.rejected_by }} THEN 1 / considered.probe_rate
+            ELSE considered.weight
+        END::FLOAT AS weight,
+        {% else %}
         considered.weight,
+        {% endif %}
         $teacher AS teacher
         {% if student.labels_corrected %}
         , NULL AS known_until
@@ -131,10 +155,16 @@ augmented AS (
     INNER JOIN teacher_labels USING (request_id, candidate_id)
     WHERE
         teacher_labels."{{ student.teacher_label }}" IS NOT NULL
-        AND considered.deepest_stage IN (
-            {% for stage in teacher.reached_by %}
-            $stage_{{ stage }}{{ "," if not loop.last }}
-            {% endfor %}
+        AND (
+            considered.deepest_stage IN (
+                {% for stage in teacher.reached_by %}
+                $stage_{{ stage }}{{ "," if not loop.last }}
+                {% endfor %}
+            )
+            {% if teacher.probes and teacher.probes == student.rejected_by %}
+            -- A probe of a later stage stands for rows that the student's own stage did not reject.
+            OR (considered.probed AND considered.deepest_stage = $stage_{{ teacher.probes }})
+            {% endif %}
         )
 )
 
@@ -144,6 +174,7 @@ SELECT
     requested_at,
     domain,
     explored,
+    propensity,
     target,
     weight,
     {% if has_bid %}

@@ -1,4 +1,5 @@
--- description: Candidates that were scored but not shown, sampled by the rate of the deepest stage that scored them.
+-- description: Candidates that were scored but not shown, sampled by the rate of the deepest stage that scored them;
+--   probes are all kept.
 -- owner: team:ranking
 -- scope: cascade
 -- keys: [request_id, candidate_id]
@@ -10,6 +11,11 @@
 --   deepest_stage: {description: Deepest stage that scored it., type: VARCHAR, not_null: true, one_of: $stages}
 --   explored: {description: False for all that was not shown., type: BOOLEAN, not_null: true}
 --   propensity: {description: Probability with which it would be shown., type: FLOAT, between: [0, 1]}
+--   <probed>:
+--     description: Whether its deepest stage rejected it and the next one scored it all the same.
+--     type: BOOLEAN
+--     not_null: true
+--   <probe_rate>: {description: Share of the rejected that were probed; null on others., type: FLOAT, between: [0, 1]}
 --   <bid>: {description: The bid., type: FLOAT, not_null: true, between: [0, null]}
 --   <prediction>: {description: Logged prediction of a stage and task., type: FLOAT, between: [0, 1]}
 --   <feature>: {description: Declared feature., type: declared}
@@ -22,9 +28,9 @@ WITH unshown AS (
     SELECT
         *,
         -- No declared name starts with an underscore, so none can be taken for this one.
-        CASE deepest_stage
+        CASE {{ "WHEN probed THEN 1.0" if has_probes }}
             {% for stage in stages %}
-            WHEN $stage_{{ stage }} THEN $rate_{{ stage }}
+            WHEN deepest_stage = $stage_{{ stage }} THEN $rate_{{ stage }}
             {% endfor %}
         END AS _rate
     FROM candidate_log
@@ -50,6 +56,10 @@ SELECT DISTINCT ON (unshown.request_id, unshown.candidate_id)
     deepest_stage,
     explored,
     propensity
+    {% if has_probes %}
+    , probed
+    , probe_rate
+    {% endif %}
     {% if has_bid %}
     , bid
     {% endif %}

@@ -16,7 +16,8 @@ WITH considered AS (
     SELECT
         request_id,
         candidate_id,
-        deepest_stage
+        deepest_stage,
+        {{ "probed" if has_probes and table == "considerations" else "FALSE" }} AS probed
         {% for label, logged in teacher.labels %}
         , "{{ logged }}" AS "{{ label }}"
         {% endfor %}
@@ -31,5 +32,9 @@ SELECT
     , "{{ label }}"
     {% endfor %}
 FROM considered
-WHERE deepest_stage IN ({% for stage in teacher.reached_by %}$stage_{{ stage }}{{ ", " if not loop.last }}{% endfor %})
+WHERE
+    deepest_stage IN ({% for stage in teacher.reached_by %}$stage_{{ stage }}{{ ", " if not loop.last }}{% endfor %})
+    {% if teacher.probes %}
+    OR (probed AND deepest_stage = $stage_{{ teacher.probes }})
+    {% endif %}
 ORDER BY request_id, candidate_id

@@ -14,6 +14,12 @@ def test_weights_estimate_the_unshown_rows_of_each_stage_without_bias(tmp_path: 
     log = make_logs(cascade, DAY, 400, candidates=60).candidate_log
     sampled = run(tmp_path, "considerations", written(tmp_path, {"candidate_log": log}), cascade)
 
+    # Probes are not drawn again: each stands for itself.
+    if cascade.has_probes:
+        probes = log.filter("probed")
+        assert 0 < probes.height == sampled.filter("probed").height
+        assert sampled.filter("probed")["weight"].unique().to_list() == [1]
+        log, sampled = log.filter(~pl.col("probed")), sampled.filter(~pl.col("probed"))
     unshown = log.filter(~pl.col("shown"))
     for stage in cascade.stages:
         rows = unshown.filter(deepest_stage=stage.name).height

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from math import isnan, nan
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,6 +29,8 @@ def tables_of(folder: Path, logs: DayOfLogs, cascade: Cascade = ADS) -> tuple[pl
 
 def comparisons(cascade: Cascade, log: pl.DataFrame) -> dict[tuple[str, ...], tuple[str, str, pl.DataFrame]]:
     """(stage, task, domain, reference) -> prediction column, reference column, and the rows compared, as documented."""
+    if not cascade.has_probes:
+        log = log.with_columns(probed=False, probe_rate=None)
     found: dict[tuple[str, ...], tuple[str, str, pl.DataFrame]] = {}
     for position, stage in enumerate(cascade.stages):
         for task in cascade.predictions_of(stage.name):
@@ -38,7 +41,12 @@ def comparisons(cascade: Cascade, log: pl.DataFrame) -> dict[tuple[str, ...], tu
             later = [s.name for s in cascade.stages[position + 1 :] if task in cascade.predictions_of(s.name)]
             if later:
                 teacher = prediction_column(later[0], task)
-                domains["CD"] = scored.drop_nulls(teacher)
+                before = cascade.stages[cascade.depth(later[0]) - 1].name
+                probes = pl.col("probed") & (pl.col("deepest_stage") == before)
+                domains["CD"] = scored.drop_nulls(teacher).filter(~probes)
+                if before == stage.name and scored.select(probes.any()).item():
+                    rows = pl.concat([domains["CD"].filter(~pl.col("probed")), scored.filter(probes)])
+                    found[stage.name, task, "SCORED", "teacher"] = prediction, teacher, rows
                 found[stage.name, task, "CD", "teacher"] = prediction, teacher, domains["CD"]
             for domain, rows in domains.items() if cascade.has_truth else ():
                 found[stage.name, task, domain, "truth"] = prediction, truth_column(task), rows
@@ -52,12 +60,15 @@ def check(table: pl.DataFrame, cascade: Cascade, log: pl.DataFrame) -> None:
     for row in table.iter_rows(named=True):
         prediction, reference, rows = expected[row["stage"], row["task"], row["domain"], row["reference"]]
         p, y = (rows[column].cast(pl.Float64).to_numpy() for column in (prediction, reference))
+        w = np.ones(len(p))
+        if (row["domain"], row["reference"]) == ("SCORED", "teacher"):
+            w = 1 / rows["probe_rate"].fill_null(1.0).cast(pl.Float64).to_numpy()
         assert row["rows"] == rows.height
         figures = {
-            "mean_prediction": p.mean() if len(p) else nan,
-            "mean_reference": y.mean() if len(y) else nan,
-            "calibration": calibration(p, y),
-            "normalized_entropy": normalized_entropy(p, y),
+            "mean_prediction": np.average(p, weights=w) if len(p) else nan,
+            "mean_reference": np.average(y, weights=w) if len(y) else nan,
+            "calibration": calibration(p, y, w),
+            "normalized_entropy": normalized_entropy(p, y, w),
         }
         for name, figure in figures.items():
             if isnan(figure):
@@ -77,6 +88,7 @@ def test_rows_shown_from_an_early_stage_count_only_for_the_stages_that_scored_th
     logs = make_logs(ADS, DAY, 60)
     # As when a policy explores what pre-ranking has dropped.
     early = logs.candidate_log.with_columns(shown=pl.col("shown") | (pl.col("deepest_stage") == "retrieval"))
+    early = early.with_columns(probed=pl.col("probed") & ~pl.col("shown"))
     log, table = tables_of(tmp_path, logs._replace(candidate_log=early))
     check(table, ADS, log)
     rows = table.filter(task="click", domain="IMP", reference="label")

@@ -44,7 +44,12 @@ def test_all_that_the_teachers_stage_scored_stands_in_cd_with_its_prediction_and
     shown = tables["impressions"].with_columns(weight=pl.lit(1.0, pl.Float32))
     considered = pl.concat([shown, tables["considerations"]], how="diagonal").sort(KEYS)
     prediction = prediction_column(cascade.teacher(student.teacher).stage, student.task)
-    expected = considered.drop_nulls(prediction).select(
+    # What the student's own stage rejected is not among them, though a probe has the prediction.
+    got_on = considered.drop_nulls(prediction).filter(pl.col("deepest_stage") != student.stage)
+    if cascade.has_probes:
+        before = cascade.stages[cascade.depth(cascade.teacher(student.teacher).stage) - 1].name
+        got_on = got_on.filter(~(pl.col("probed").fill_null(False) & (pl.col("deepest_stage") == before)))
+    expected = got_on.select(
         *KEYS,
         pl.col(prediction).alias("target"),
         "weight",
@@ -56,6 +61,36 @@ def test_all_that_the_teachers_stage_scored_stands_in_cd_with_its_prediction_and
     # Shown rows are among them, so they stand in both domains.
     assert shown.join(taught, on=KEYS, how="anti").is_empty()
     assert taught.height > shown.height
+
+
+@pytest.mark.parametrize("student", ADS.students, ids=[student.name for student in ADS.students])
+def test_probes_of_the_students_stage_stand_in_rejected_for_as_many_as_their_rate_says(
+    tmp_path: Path, student: Student
+) -> None:
+    tables = run_all(tmp_path, make_logs(ADS, DAY, 60), ADS, student)
+    prediction = prediction_column(ADS.teacher(student.teacher).stage, student.task)
+    probes = tables["considerations"].filter(pl.col("probed"), pl.col("deepest_stage") == student.stage)
+    expected = probes.select(
+        *KEYS,
+        pl.col(prediction).alias("target"),
+        (1 / pl.col("probe_rate")).alias("weight"),
+        pl.lit(student.teacher).alias("teacher"),
+        pl.lit("v1").alias("teacher_version"),
+    )
+    rejected = tables["teacher_augmented"].filter(domain="REJECTED")
+    assert expected.height > 0
+    assert rejected.select(ROW).equals(expected)
+    assert set(rejected["weight"]) == {4, 8}
+
+
+def test_probes_of_another_stage_than_the_students_teach_it_nothing(tmp_path: Path) -> None:
+    far = ADS.student("retrieval_click").model_copy(update={"teacher": "ranking_logged"})
+    tables = run_all(tmp_path, make_logs(ADS, DAY, 60), ADS, far)
+    assert tables["considerations"].filter(pl.col("probed"), pl.col("deepest_stage") == "pre_ranking").height > 0
+    taught = tables["teacher_augmented"].filter(pl.col("domain") != "IMP")
+    reached = tables["considerations"].vstack(tables["considerations"].clear()).filter(deepest_stage="ranking")
+    assert set(taught["domain"]) == {"CD"}
+    assert taught.join(tables["impressions"], on=KEYS, how="anti").select(KEYS).equals(reached.select(KEYS))
 
 
 @each_student
@@ -108,7 +143,7 @@ def test_dependent_and_auxiliary_tasks_are_taught_on_rows_without_a_label_alone(
     assert labelled.height > 0
     assert alone.equals(
         both.filter(domain="IMP")
-        .vstack(both.filter(domain="CD").join(labelled, on=KEYS, how="anti"))
+        .vstack(both.filter(pl.col("domain") != "IMP").join(labelled, on=KEYS, how="anti"))
         .sort(*KEYS, "domain")
     )
 
@@ -141,7 +176,7 @@ def test_a_corrected_teacher_is_shifted_on_the_scale_of_logits_and_labels_are_le
     run_model(model, {table: files[table] for table in model.depends_on}, bound, output, 1)
     moved = pl.read_parquet(output)
     assert moved.drop("target").equals(plain.drop("target"))
-    taught = (plain["domain"] == "CD").to_numpy()
+    taught = (plain["domain"] != "IMP").to_numpy()
     before, after = (frame["target"].to_numpy() for frame in (plain, moved))
     assert (after[~taught] == before[~taught]).all()
     assert after[taught] == pytest.approx(shifted(before[taught], -0.7), rel=1e-6)

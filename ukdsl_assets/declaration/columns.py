@@ -4,9 +4,13 @@
 KEYS = ("request_id", "candidate_id")
 # Table of impressions whose attribution windows have closed.
 CLOSED_IMPRESSIONS = "closed_impressions"
-# Domains of `teacher_augmented`: shown rows, whose reference is the label, and what the next stage scored (the paper's
-# consideration data), whose reference is the teacher.
-IMP, CD = "IMP", "CD"
+# Domains of `teacher_augmented`: shown rows, whose reference is the label; what the next stage scored (the paper's
+# consideration data), whose reference is the teacher; and what the student's own stage rejected and its teacher labels
+# all the same.
+IMP, CD, REJECTED = "IMP", "CD", "REJECTED"
+# Domains of figures beside these: all that the student's stage scored (CD and REJECTED), of that what a student itself
+# would hand on, and withheld rows that were shown by chance.
+SCORED, OWN, EXPLORED = "SCORED", "OWN", "EXPLORED"
 # Column of `teacher_augmented` that a student's output learns, and that of a teacher's hidden layer.
 TARGET, REPRESENTATION = "target", "representation"
 # The logs' contract calls what no trainer may read by this prefix.
@@ -42,6 +46,8 @@ def is_reserved(name: str) -> bool:
 RESERVED = frozenset(
     # candidate_log; impressions, considerations and teacher_augmented take most of them over.
     {"request_id", "candidate_id", "requested_at", "deepest_stage", "bid", "shown", "explored", "propensity"}
+    # candidate_log of a cascade with `has_probes`, and considerations
+    | {"probed", "probe_rate"}
     # event_log
     | {"event", "occurred_at", "value"}
     # Every table: the lake adds the partition.

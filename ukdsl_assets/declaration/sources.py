@@ -46,6 +46,8 @@ class SimulatedSource(Declared):
     """Three stages of an ads cascade."""
     seed: Seed = 0
     """Chooses the world."""
+    probe_rate: float = Field(0.0, ge=0, le=1)
+    """Share of the candidates that a stage rejects which the next one scores all the same; with `has_probes`."""
     surface: SimulatedSurface | None = None
     """Another surface than the world's main one."""
 

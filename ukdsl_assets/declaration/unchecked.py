@@ -43,6 +43,11 @@ class UncheckedCascade(Declared):
     """Type of request_id and candidate_id."""
     has_bid: bool = False
     """Whether the candidate log has a column `bid`."""
+    has_probes: bool = False
+    """Whether the candidate log has columns `probed` and `probe_rate`: rejected rows that the next stage scored.
+
+    Such a row was scored to learn from it and could not be shown; it stands for 1 / probe_rate rejected ones.
+    """
     has_truth: bool = False
     """Whether the source knows true probabilities and logs them, in columns `audit_true_TASK` that no trainer reads."""
     withheld_share: float = Field(0.2, ge=0.0001, le=0.9999)

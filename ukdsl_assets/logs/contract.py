@@ -63,6 +63,7 @@ def candidate_log_dtypes(cascade: Cascade) -> dict[str, pl.DataType]:
         "shown": pl.Boolean(),
         "explored": pl.Boolean(),
         "propensity": pl.Float32(),
+        **({"probed": pl.Boolean(), "probe_rate": pl.Float32()} if cascade.has_probes else {}),
         **{feature.name: feature_dtype(feature) for feature in cascade.features},
         **dict.fromkeys(truths, pl.Float32()),
     }

@@ -11,7 +11,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, prediction_column, truth_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.frames.missing import is_missing, or_null
-from ukdsl_assets.frames.stages import reached
+from ukdsl_assets.frames.stages import probed_by, reached
 
 IMPRESSION = "impression"
 _ALLOW_MISSING = "fill it in where the log is written, or declare the feature with `missing: allowed`"
@@ -48,7 +48,7 @@ def nullable_columns(cascade: Cascade) -> frozenset[str]:
     late_features = [feature.name for feature in cascade.features if _known_late(cascade, feature)]
     of_shown = [feature.name for feature in cascade.features_of_shown]
     missing = [feature.name for feature in cascade.features if feature.may_be_missing]
-    return frozenset(["propensity", "value", *late_predictions, *late_features, *of_shown, *missing])
+    return frozenset(["propensity", "probe_rate", "value", *late_predictions, *late_features, *of_shown, *missing])
 
 
 def no_nulls(cascade: Cascade, columns: Iterable[str]) -> list[Rule]:
@@ -92,6 +92,8 @@ def candidate_log_rules(cascade: Cascade) -> list[Rule]:
             (explored & propensity.is_null()) | ~((propensity > 0) & (propensity <= 1)),
         ),
     ]
+    if cascade.has_probes:
+        rules += _probe_rules(cascade)
     if cascade.has_bid:
         bid = pl.col("bid")
         rules.append(
@@ -183,12 +185,35 @@ def _is_probability(column: str) -> Rule:
     return Rule("probabilities_valid", column, "finite, in [0, 1]", fix, ~pl.col(column).is_between(0, 1))
 
 
+def _probe_rules(cascade: Cascade) -> list[Rule]:
+    last, probed, rate = cascade.stages[-1].name, pl.col("probed"), pl.col("probe_rate")
+    return [
+        Rule(
+            "contract",
+            "probed",
+            f"a probe was neither shown nor handed on to the last stage, {last}",
+            "set probed only on candidates that their deepest_stage rejected and the next stage scored all the same",
+            probed & (pl.col("shown") | (pl.col("deepest_stage") == last)),
+        ),
+        Rule(
+            "contract",
+            "probe_rate",
+            "null exactly where not probed, else in (0, 1]",
+            "log the share of its stage's rejected candidates that the probe was drawn with",
+            (rate.is_null() == probed) | ~((rate > 0) & (rate <= 1)),
+        ),
+    ]
+
+
 def _prediction_rules(cascade: Cascade, stage: str, column: str) -> list[Rule]:
     rules = [_is_probability(column)]
     if cascade.depth(stage) > 0:
         expected = f"null exactly on candidates that did not reach stage {stage}"
         fix = f"log the prediction of everything that {stage} scored, and set deepest_stage to the last stage that did"
-        bad = pl.col(column).is_null() == reached(cascade, stage)
+        if cascade.has_probes:
+            expected += " and are no probes of it"
+            fix += "; a probe's deepest_stage is the stage that rejected it"
+        bad = pl.col(column).is_null() == (reached(cascade, stage) | probed_by(cascade, stage))
         rules.append(Rule("contract", column, expected, fix, bad))
     return rules
 

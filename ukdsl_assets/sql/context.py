@@ -32,33 +32,39 @@ class TaskNames:
 
 @dataclass(frozen=True)
 class PredictionNames:
-    """A logged prediction: its column, and that of the next stage that predicts the same task (None: none does)."""
+    """A logged prediction: its column, that of the next stage that predicts the same task (None: none does), and the
+    stage just before that one."""
 
     stage: str
     task: str
     column: str
     teacher: str | None
+    before_teacher: str | None
     truth: str
 
 
 @dataclass(frozen=True)
 class TeacherNames:
-    """A teacher: the stages whose candidates it labels, and the (label, logged) column pairs of a logged teacher."""
+    """A teacher: the stages whose candidates it labels, the stage whose rejected candidates it labels where they are
+    probes (of a logged teacher; None: none), and the (label, logged) column pairs of a logged teacher."""
 
     name: str
     reached_by: tuple[str, ...]
+    probes: str | None
     labels: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class StudentNames:
-    """A student: the column of its label, that of its teacher's label, those of its features and of what its
-    selection may choose from, those of them that only what was shown has, the stages from its own on, whether its
-    teacher labels only what has no label, whether its teacher is corrected, the table that its labels are of, whether
-    they are to be corrected for those that are yet to come, and columns that only training reads: further tasks'
-    labels, the teacher's labels of further tasks, and (none or one) the teacher's hidden layer."""
+    """A student: the stage that rejects for it (its own, None if it is the last), the column of its label, that of its
+    teacher's label, those of its features and of what its selection may choose from, those of them that only what was
+    shown has, the stages from its own on, whether its teacher labels only what has no label, whether its teacher is
+    corrected, the table that its labels are of, whether they are to be corrected for those that are yet to come, and
+    columns that only training reads: further tasks' labels, the teacher's labels of further tasks, and (none or one)
+    the teacher's hidden layer."""
 
     name: str
+    rejected_by: str | None
     task: str
     reached_by: tuple[str, ...]
     teacher_label: str
@@ -85,6 +91,7 @@ def template_context(
     context: dict[str, Any] = {
         "identifiers": cascade.identifiers,
         "has_bid": cascade.has_bid,
+        "has_probes": cascade.has_probes,
         "has_truth": cascade.has_truth,
         "stages": tuple(stage.name for stage in cascade.stages),
         "tasks": tuple(
@@ -103,6 +110,7 @@ def template_context(
         context["teacher"] = TeacherNames(
             name=teacher.name,
             reached_by=context["stages"][cascade.depth(teacher.stage) :],
+            probes=_probes_of(cascade, teacher),
             labels=tuple((label_column(task), prediction_column(teacher.stage, task)) for task in logged),
         )
     if student is not None:
@@ -112,6 +120,7 @@ def template_context(
         foreign = cascade.teacher(student.teacher).foreign
         context["student"] = StudentNames(
             name=student.name,
+            rejected_by=student.stage if student.stage != context["stages"][-1] else None,
             task=student.task,
             reached_by=reached_by,
             teacher_label=label_column(student.task),
@@ -177,6 +186,8 @@ def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         "<task>": tuple(task.name for task in context["tasks"]),
         "<feature>": context["student"].features if "student" in context else context["features"],
         "<bid>": ("bid",) if context["has_bid"] else (),
+        "<probed>": ("probed",) if context["has_probes"] else (),
+        "<probe_rate>": ("probe_rate",) if context["has_probes"] else (),
         "<delay>": tuple(task.delay for task in context["tasks"] if task.delay),
         "<known_until>": ("known_until",) if _has_known_until(context) else (),
     }
@@ -203,22 +214,25 @@ def _conditions(cascade: Cascade, task: str) -> tuple[str, ...]:
     return tuple(conditions)
 
 
+def _probes_of(cascade: Cascade, teacher: Teacher) -> str | None:
+    """The stage whose probes a teacher labels: the one before a logged teacher's."""
+    depth = cascade.depth(teacher.stage)
+    return cascade.stages[depth - 1].name if cascade.has_probes and teacher.logged and depth else None
+
+
 def _predictions(cascade: Cascade) -> tuple[PredictionNames, ...]:
     columns = [
         (s.name, task, prediction_column(s.name, task))
         for s in cascade.stages
         for task in cascade.predictions_of(s.name)
     ]
-    return tuple(
-        PredictionNames(
-            stage=stage,
-            task=task,
-            column=column,
-            teacher=next((later for _, other, later in columns[position + 1 :] if other == task), None),
-            truth=truth_column(task),
-        )
-        for position, (stage, task, column) in enumerate(columns)
-    )
+    predictions = []
+    for position, (stage, task, column) in enumerate(columns):
+        later = next((each for each in columns[position + 1 :] if each[1] == task), None)
+        before = cascade.stages[cascade.depth(later[0]) - 1].name if later else None
+        teacher = later[2] if later else None
+        predictions.append(PredictionNames(stage, task, column, teacher, before, truth_column(task)))
+    return tuple(predictions)
 
 
 def _sql_type(feature: Any) -> str:

@@ -27,7 +27,7 @@ def test_rows_are_those_that_the_sql_models_make_of_the_logs(tmp_path: Path) -> 
     expected = run_all(tmp_path, logs, cascade, student)["teacher_augmented"]
     rows = augmented(served, cascade, student)
     same = [name for name in rows.columns if name in expected.columns]
-    assert set(expected.columns) - set(same) == {"requested_at", "teacher_version"}
+    assert set(expected.columns) - set(same) == {"requested_at", "propensity", "teacher_version"}
     same.remove("teacher")  # there the name of who says so
     assert rows.select(same).equals(expected.select(same))
     logged = expected.select("request_id", "candidate_id").join(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
+from polars.testing import assert_frame_equal, assert_series_equal
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
@@ -65,11 +65,13 @@ def test_the_log_has_the_contracts_columns_and_types(log: pl.DataFrame) -> None:
         "shown": pl.Boolean,
         "explored": pl.Boolean,
         "propensity": pl.Float32,
+        "probed": pl.Boolean,
+        "probe_rate": pl.Float32,
         **features,
         "audit_true_click": pl.Float32,
         "audit_true_conversion": pl.Float32,
     }
-    assert log.columns[12:-2] == [feature.name for feature in CASCADE.features]
+    assert log.columns[14:-2] == [feature.name for feature in CASCADE.features]
 
 
 def test_the_logs_pass_the_contracts_rules(state: str) -> None:
@@ -117,14 +119,47 @@ def test_every_stage_keeps_the_top_by_bid_times_logged_prediction(log: pl.DataFr
         scored = scored.filter(is_kept)
 
 
+def test_two_in_a_hundred_of_what_a_stage_rejects_are_probes_and_none_is_shown(log: pl.DataFrame) -> None:
+    for stage, rejected in (("retrieval", 500 * 220), ("pre_ranking", 500 * 56)):
+        probes = log.filter("probed", deepest_stage=stage)
+        # Within five standard deviations of a binomial sample.
+        assert abs(probes.height - 0.02 * rejected) < 5 * (0.02 * 0.98 * rejected) ** 0.5
+    assert log.filter(pl.col("probed") & (pl.col("shown") | (pl.col("deepest_stage") == "ranking"))).is_empty()
+    assert log.filter("probed")["probe_rate"].unique().to_list() == pytest.approx([0.02])
+
+
+def test_probes_change_nothing_of_what_is_served_and_are_scored_as_the_next_stage_scores(
+    log: pl.DataFrame, state: str
+) -> None:
+    source = CASCADE.source.model_copy(update={"probe_rate": 1.0})
+    probed = CASCADE.model_copy(update={"source": source})
+    every = SimulatedAdsReader(probed, state, "small").read(_day(0)).candidate_log
+    of_probes = ["probed", "probe_rate", "pre_ranking_click_prediction", "ranking_click_prediction"]
+    of_probes.append("ranking_conversion_prediction")
+    assert_frame_equal(every.drop(of_probes), log.drop(of_probes))
+    # With every one probed, the probes of 2% are among them with the same scores.
+    assert every["ranking_click_prediction"].null_count() == 500 * 220
+    both = log.filter("probed").join(every, on=["request_id", "candidate_id"], suffix="_of_all")
+    for name in of_probes[2:]:
+        assert_series_equal(both[name], both[f"{name}_of_all"], check_names=False, rel_tol=1e-5)
+    served = log.filter(deepest_stage="ranking")
+    assert_series_equal(
+        served["ranking_click_prediction"], every.filter(deepest_stage="ranking")["ranking_click_prediction"]
+    )
+
+
 def test_predictions_signals_and_detail_are_null_exactly_below_their_stage(log: pl.DataFrame) -> None:
     ranked = pl.col("deepest_stage") == "ranking"
     pre_ranked = ranked | (pl.col("deepest_stage") == "pre_ranking")
+    probe_of_retrieval, probe_of_pre_ranking = (
+        pl.col("probed") & (pl.col("deepest_stage") == stage) for stage in ("retrieval", "pre_ranking")
+    )
     known = {
         "retrieval_click_prediction": pl.lit(True),
-        "pre_ranking_click_prediction": pre_ranked,
-        "ranking_click_prediction": ranked,
-        "ranking_conversion_prediction": ranked,
+        "pre_ranking_click_prediction": pre_ranked | probe_of_retrieval,
+        "ranking_click_prediction": ranked | probe_of_pre_ranking,
+        "ranking_conversion_prediction": ranked | probe_of_pre_ranking,
+        "probe_rate": pl.col("probed"),
         "user_profile_detail": ranked,
         "pair_signals": ranked,
         "propensity": pl.col("explored"),

@@ -64,6 +64,7 @@ class SimulatedAdsReader:
         self._cascade = cascade
         self._seed = cascade.source.seed
         self._surface = cascade.source.surface
+        self._probe_rate = cascade.source.probe_rate
         # A surface's models are its own, and another's once its declaration changes.
         of = f"/surface={_fingerprint(self._surface)}" if self._surface else ""
         self._state_folder = state_folder + of
@@ -97,7 +98,7 @@ class SimulatedAdsReader:
             )
         models = self._models_before(index)
         truths = self._cascade.has_truth
-        served = simulate_day(self._world, models, index, self._requests_of(index), truths)
+        served = simulate_day(self._world, models, index, self._requests_of(index), truths, self._probe_rate)
         if index not in self._states.days():
             models.train(served, self._scale)
             self._states.save(models)
@@ -158,6 +159,12 @@ def _differences(cascade: Cascade) -> list[str]:
     names = surface.columns if surface else {}
     if cascade.identifiers != "integer":
         problems.append(f"identifiers: saw {cascade.identifiers}, expected integer")
+    rate = cascade.source.probe_rate if isinstance(cascade.source, SimulatedDeclaration) else 0.0
+    if cascade.has_probes != (rate > 0):
+        problems.append(
+            f"has_probes, source.probe_rate: saw {str(cascade.has_probes).lower()} and {rate:g}, expected true and a "
+            "rate above 0, or neither"
+        )
     stages = tuple(stage.name for stage in cascade.stages)
     if stages != tuple(STAGES):
         problems.append(f"stages: saw {', '.join(stages)}, expected {', '.join(STAGES)} in this order")

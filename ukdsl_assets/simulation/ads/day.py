@@ -53,6 +53,21 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
+class Probes:
+    """Rejected candidates that the next stage scored all the same; arrays are [R, 300], NaN where it did not.
+
+    rate: of the rejected, the share that was drawn. probed: bool. pre_ranking_click: float32, of what retrieval
+    rejected; ranking_click, ranking_conversion: float32, of what pre-ranking rejected.
+    """
+
+    rate: float
+    probed: np.ndarray
+    pre_ranking_click: np.ndarray
+    ranking_click: np.ndarray
+    ranking_conversion: np.ndarray
+
+
+@dataclass(frozen=True)
 class SimulatedDay:
     """All that happened on a day (R requests).
 
@@ -65,6 +80,7 @@ class SimulatedDay:
         signals: float32 [R, 24, 8], pair signals of the ranked.
         explored: bool [R], whether the request showed 6 random ones of its 24 ranked.
         true_click, true_conversion: float32 [R, 300], or None if not asked for.
+        probes: of both stages that reject, or None if not asked for.
     """
 
     day: int
@@ -84,15 +100,19 @@ class SimulatedDay:
     true_click: np.ndarray | None
     true_conversion: np.ndarray | None
     outcomes: Outcomes
+    probes: Probes | None = None
 
 
-def simulate_day(world: World, models: ServingModels, day: int, requests: int, truths: bool = True) -> SimulatedDay:
+def simulate_day(
+    world: World, models: ServingModels, day: int, requests: int, truths: bool = True, probe_rate: float = 0.0
+) -> SimulatedDay:
     """Serve a day with the models.
 
     Args:
         day: days since the cascade's first; may be negative.
         requests: how many.
         truths: whether to compute the true probabilities of all candidates; the outcomes are the same without.
+        probe_rate: share of what a stage rejects that the next one scores too; what is served is the same without.
 
     Returns:
         The day; a pure function of the arguments.
@@ -116,6 +136,9 @@ def simulate_day(world: World, models: ServingModels, day: int, requests: int, t
     shown = keep_top(score, SHOWN)
     shown_slots = np.take_along_axis(slots_24, shown, axis=1)
     true_click, true_conversion = true_probabilities(world, day_requests, ads, slots) if truths else (None, None)
+    probes = None
+    if probe_rate > 0:
+        probes = _probes(world, models, day, day_requests, ads, slots, pre_ranked, ranked, probe_rate)
     return SimulatedDay(
         day=day,
         requests=day_requests,
@@ -134,6 +157,7 @@ def simulate_day(world: World, models: ServingModels, day: int, requests: int, t
         true_click=true_click,
         true_conversion=true_conversion,
         outcomes=_outcomes(world, day, day_requests, ads, shown_slots),
+        probes=probes,
     )
 
 
@@ -142,7 +166,11 @@ def some_requests(served: SimulatedDay, which: slice) -> SimulatedDay:
     arrays: dict[str, Any] = {n: value[which] for n, value in vars(served).items() if isinstance(value, np.ndarray)}
     requests = Requests(*(value[which] for value in served.requests))
     outcomes = Outcomes(**{name: value[which] for name, value in vars(served.outcomes).items()})
-    return replace(served, requests=requests, outcomes=outcomes, **arrays)
+    probes = served.probes
+    if probes is not None:
+        of_probes: dict[str, Any] = {n: v[which] for n, v in vars(probes).items() if isinstance(v, np.ndarray)}
+        probes = replace(probes, **of_probes)
+    return replace(served, requests=requests, outcomes=outcomes, probes=probes, **arrays)
 
 
 def known_to_auction(world: World, day: int, requests: Requests, ads: Ads, slots: np.ndarray) -> np.ndarray:
@@ -166,6 +194,36 @@ def keep_top(scores: np.ndarray, count: int) -> np.ndarray:
     keys |= np.arange(width, 0, -1, dtype=np.uint64)
     least = np.partition(keys, width - count, axis=1)[:, width - count]
     return np.nonzero(keys >= least[:, None])[1].reshape(-1, count)
+
+
+def _probes(
+    world: World,
+    models: ServingModels,
+    day: int,
+    requests: Requests,
+    ads: Ads,
+    slots: np.ndarray,
+    pre_ranked: np.ndarray,
+    ranked: np.ndarray,
+    rate: float,
+) -> Probes:
+    """Draw probes among what either stage rejected, and score them; arguments as the day's of the same names."""
+    depth = np.zeros(slots.shape, np.uint8)
+    np.put_along_axis(depth, pre_ranked, 1, axis=1)
+    np.put_along_axis(depth, ranked, 2, axis=1)
+    pair = (day, requests.number[:, None], ads.ad[slots])
+    probed = (uniforms(world.stream, "probed", *pair) < rate) & (depth < 2)
+    scores = [np.full(slots.shape, np.nan, np.float32) for _ in range(3)]
+    for rejected_at in (0, 1):
+        row, place = np.nonzero(probed & (depth == rejected_at))
+        # Each probe as a request of one candidate.
+        of_probes, one = Requests(*(values[row] for values in requests)), slots[row, place][:, None]
+        if rejected_at == 0:
+            scores[0][row, place] = models.pre_ranking(of_probes, ads, one)[:, 0]
+        else:
+            click, conversion = models.ranking(of_probes, ads, one, pair_signals(of_probes, ads, one))
+            scores[1][row, place], scores[2][row, place] = click[:, 0], conversion[:, 0]
+    return Probes(rate, probed, *scores)
 
 
 def _outcomes(world: World, day: int, requests: Requests, ads: Ads, slots: np.ndarray) -> Outcomes:

@@ -8,7 +8,7 @@ import polars as pl
 
 from ukdsl_assets.declaration.columns import KEYS, truth_column
 from ukdsl_assets.declaration.parts import Feature
-from ukdsl_assets.simulation.ads.day import PROPENSITY, SimulatedDay
+from ukdsl_assets.simulation.ads.day import PROPENSITY, Probes, SimulatedDay
 from ukdsl_assets.simulation.ads.truth import CANDIDATES
 
 REQUESTS_A_DAY = 10_000_000  # request_id = day * this + the request's number
@@ -69,7 +69,11 @@ def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]
         "shown": is_shown,
         "explored": is_explored,
         "propensity": _at(is_explored, np.float32(PROPENSITY), rows),
+        "probed": pl.repeat(False, rows, dtype=pl.Boolean, eager=True),
+        "probe_rate": pl.repeat(None, rows, dtype=pl.Float32, eager=True),
     }
+    if served.probes is not None:
+        columns |= _probe_columns(served.probes, columns)
     for name, feature in FEATURES.items():
         if feature.kind == "categorical":
             request_side = feature.side == "request"
@@ -85,6 +89,22 @@ def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]
         columns[truth_column("click")] = served.true_click.ravel()
         columns[truth_column("conversion")] = served.true_conversion.ravel()
     return pl.DataFrame({name: columns[name] for name in names})
+
+
+def _probe_columns(probes: Probes, columns: dict[str, pl.Series]) -> dict[str, pl.Series]:
+    """The two columns of probes, and the predictions with theirs where the next stage scored one."""
+    probed = pl.Series(probes.probed.ravel())
+    rate = pl.select(pl.when(probed).then(pl.lit(probes.rate, pl.Float32))).to_series()
+    scored = {
+        "pre_ranking_click_prediction": probes.pre_ranking_click,
+        "ranking_click_prediction": probes.ranking_click,
+        "ranking_conversion_prediction": probes.ranking_conversion,
+    }
+    filled = {
+        name: pl.select(pl.coalesce(columns[name], pl.Series(each.ravel(), nan_to_null=True))).to_series()
+        for name, each in scored.items()
+    }
+    return {"probed": probed, "probe_rate": rate, **filled}
 
 
 def event_log(served: SimulatedDay, midnight: datetime, as_of: datetime) -> pl.DataFrame:
