@@ -26,6 +26,7 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.defs.graph.lineage import lineage_metadata
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.pipeline.champion import compared, matches_of
 from ukdsl_assets.pipeline.closed_impressions import stage_closed
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards
@@ -130,6 +131,8 @@ def bare_day(day: Day) -> None:
         frames = evaluated(cascade, student, held_shards(day, student), checkpoints_of(day, student))
         for name, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
             lake.commit(lake.stage_frame(day.table(student.name, name), day.date, frame), {})
+        against = compared(day, student, matches_of(day, student))
+        lake.commit(lake.stage_frame(day.table(student.name, "champion_comparison"), day.date, against), {})
         decide(day, student)
     write_report(day.settings, cascade, day.date)
 

@@ -20,12 +20,16 @@ PUBLIC = ["candidate_log_schema", "event_log_schema", "load_student", "read_casc
 # Its example compiles kernels, once a machine.
 SLOW = {"student_importance"}
 
+SHIPPED_HEADS = CASCADE.student(STUDENT.name).heads
+
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the examples name beside what they import."""
     lake = tmp_path_factory.mktemp("public") / "lake"
-    quick = STUDENT.model_copy(update={"epochs": 6, "requests_per_batch": 16, "learning_rate": 0.01})
+    quick = STUDENT.model_copy(
+        update={"heads": SHIPPED_HEADS, "epochs": 6, "requests_per_batch": 16, "learning_rate": 0.01}
+    )
     fitted = fit_student(Training.of(CASCADE, quick, "distilled", training_rows(200))).student
     published(lake, CASCADE, STUDENT.name, fitted, CASCADE.first_day)
     release(lake, published(lake, CASCADE, STUDENT.name, fitted, CASCADE.first_day + timedelta(days=1)))

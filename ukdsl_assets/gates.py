@@ -3,7 +3,11 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+NOT_JUDGED = "not judged"
+# ERROR keeps a partition from being published, or a student from being released; WARN only tells.
+Severity = Literal["ERROR", "WARN"]
 
 
 @dataclass(frozen=True)
@@ -16,18 +20,35 @@ class GateResult:
         message: one sentence for people: what was seen, what was expected and, on failure, where and the fix.
         severity: "ERROR" keeps the partition from being published, "WARN" only tells.
         seen: the figures behind the verdict (str, int, float, bool or None), shown as metadata.
+        judged: False where there was too little to judge by. Such a rule has not passed: with severity ERROR nothing
+            moves, as with one that failed, and with WARN it only tells.
     """
 
     name: str
     passed: bool
     message: str
-    severity: Literal["ERROR", "WARN"] = "ERROR"
+    severity: Severity = "ERROR"
     seen: dict[str, Any] = field(default_factory=dict)
+    judged: bool = True
+
+    @classmethod
+    def not_judged(
+        cls, name: str, message: str, severity: Severity = "WARN", seen: dict[str, Any] | None = None
+    ) -> Self:
+        """The verdict of a rule that had too little to judge by; the message says so first, then what would do."""
+        return cls(name, False, f"not judged: {message}", severity, seen or {}, judged=False)
 
     @property
     def blocks(self) -> bool:
-        """True for a failed rule of severity ERROR."""
+        """True for a rule of severity ERROR that failed or was not judged."""
         return not self.passed and self.severity == "ERROR"
+
+    @property
+    def verdict(self) -> str:
+        """In words: passed, failed, warns only (it failed and does not block) or not judged."""
+        if not self.judged:
+            return NOT_JUDGED
+        return "passed" if self.passed else "failed" if self.blocks else "warns only"
 
 
 def blocking(results: Iterable[GateResult]) -> list[GateResult]:

@@ -25,6 +25,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     # Gates.
     f"{CODE}/gates.py": ("tests/test_gates.py",),
     f"{CODE}/learning/evaluation/gates.py": ("tests/learning/evaluation/test_table.py",),
+    f"{CODE}/learning/evaluation/margin.py": ("tests/learning/evaluation/test_margin.py",),
+    f"{CODE}/learning/evaluation/champion.py": ("tests/learning/evaluation/test_champion.py",),
+    f"{CODE}/learning/evaluation/champion_gates.py": ("tests/learning/evaluation/test_champion_gates.py",),
     f"{CODE}/learning/teachers/gates.py": ("tests/learning/teachers/test_gates.py",),
     f"{CODE}/learning/training/gates.py": ("tests/learning/training/test_gates.py",),
     f"{CODE}/logs/gates/drift.py": ("tests/logs/gates/test_drift.py",),

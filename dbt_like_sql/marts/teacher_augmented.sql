@@ -28,6 +28,10 @@
 --   withheld: {description: Whether the request is kept from training., type: BOOLEAN, not_null: true}
 --   <label_task>: {description: "IMP: label of a further task; null on CD.", type: FLOAT, one_of: [0, 1]}
 --   <taught_label>: {description: "CD: the teacher's prediction for a further task.", type: FLOAT, between: [0, 1]}
+--   <given_probability>:
+--     description: "CD: probability of what the task is given, by the teacher or else the student's stage; null on IMP."
+--     type: FLOAT
+--     between: [0, 1]
 --   <representation>: {description: "CD: hidden layer of the teacher.", type: "FLOAT[]"}
 --   <feature>: {description: Feature of the student or candidate of its selection., type: declared}
 WITH considered AS (
@@ -50,6 +54,9 @@ WITH considered AS (
         {% if has_bid %}
         , bid
         {% endif %}
+        {% for table_of, column in student.given if table_of == "considered" %}
+        , "{{ column }}"
+        {% endfor %}
         {% for feature in student.features %}
         {% if feature in student.features_of_shown %}
         -- Unknown when candidates are scored: the teacher's label is for its declared value, in any row.
@@ -88,6 +95,9 @@ augmented AS (
         {% for label in student.taught_labels %}
         , NULL::FLOAT AS "{{ label }}"
         {% endfor %}
+        {% if student.given %}
+        , NULL::FLOAT AS given_probability
+        {% endif %}
         {% for column in student.representation %}
         , NULL::FLOAT[] AS "{{ column }}"
         {% endfor %}
@@ -145,6 +155,9 @@ augmented AS (
         {% for label in student.taught_labels %}
         , teacher_labels."{{ label }}"
         {% endfor %}
+        {% for table_of, column in student.given %}
+        {{ "," if loop.first else "*" }} {{ table_of }}."{{ column }}"{{ " AS given_probability" if loop.last }}
+        {% endfor %}
         {% for column in student.representation %}
         , teacher_labels."{{ column }}"
         {% endfor %}
@@ -184,6 +197,9 @@ SELECT
     $teacher_version AS teacher_version,
     {% if student.labels_corrected %}
     known_until,
+    {% endif %}
+    {% if student.given %}
+    given_probability,
     {% endif %}
     md5_number_lower(request_id::VARCHAR || $withheld_salt) % 10000 < $withheld_buckets AS withheld
     {% for column in student.label_tasks + student.taught_labels + student.representation %}

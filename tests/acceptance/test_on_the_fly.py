@@ -65,7 +65,9 @@ def test_a_corrected_student_is_taught_by_the_labels_and_the_audit(ran: Ran) -> 
     lake = Lake(settings.tables)
     audit = lake.scan(("simulated_ads", "ranking_logged", "teacher_audit"), [DAY]).collect()
     assert audit.select("task", "period").rows() == [
-        (task, period) for task in ("click", "conversion") for period in ("day", "trailing")
+        (task, period)
+        for task in ("click", "conversion")
+        for period in ("day", "trailing", "judged", "corrected", "impressions")
     ]
     assert ("simulated_ads/ranking_logged/teacher_audit", "click_agrees_on_exploration") in checks(done)
     versions = [

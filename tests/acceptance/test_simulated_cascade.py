@@ -17,12 +17,14 @@ from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.frames.splits import halves, withheld
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.evaluation.scored_gates import RULES as SCORED_RULES
 from ukdsl_assets.learning.evaluation.table import figure
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.settings import Settings
 
 pytestmark = pytest.mark.slow
 CASCADE = shipped("simulated_ads")
+WHEN = ("same_day", "next_day")
 DAYS = [CASCADE.first_day + timedelta(days=count) for count in range(3)]
 
 
@@ -70,6 +72,8 @@ def test_every_day_succeeds_and_every_declared_check_is_evaluated(week: Week) ->
             "no_withheld_request_in_training",
             "calibrated_on_consideration",
             "normalized_entropy_on_impression_kept",
+            "calibrated_on_own_choice",
+            "calibrated_on_exploration",
             "all_gates_passed",
         }
 
@@ -81,13 +85,41 @@ def test_checks_are_of_the_days_partition(week: Week) -> None:
 
 def test_data_gates_pass_on_sound_logs(week: Week) -> None:
     # A small day ranks features by 600 rows, so that its selection need not be stable.
-    judged_later = {"calibrated_on_consideration", "all_gates_passed", "selection_stable"} | {
+    judged_later = {"calibrated_on_consideration", "all_gates_passed", "selection_stable", *SCORED_RULES} | {
         f"normalized_entropy_on_{domain}_kept" for domain in ("impression", "consideration")
     }
+    judged_later |= {f"no_worse_than_champion_on_{domain}" for domain in ("impression", "scored")} | not_judged(week)
     failed = [
         key for done in week.done for key, passed in checks(done).items() if not passed and key[1] not in judged_later
     ]
     assert failed == []
+
+
+def not_judged(week: Week) -> set[str]:
+    """Names of gates that a small day has too little for."""
+    evaluations = [each for done in week.done for each in done.get_asset_check_evaluations()]
+    found = {each.check_name for each in evaluations if "verdict" in each.metadata}
+    assert not any(each.passed for each in evaluations if "verdict" in each.metadata)
+    return found
+
+
+def test_both_comparisons_with_the_champion_are_made_of_rows_that_neither_has_seen(week: Week) -> None:
+    key = (CASCADE.name, "pre_ranking_click")
+    tables = [week.lake.scan((*key, "champion_comparison"), [day]).collect() for day in DAYS]
+    assert [set(table["when"]) for table in tables] == [
+        {"same_day"},
+        {"same_day", "next_day"},
+        {"same_day", "next_day"},
+    ]
+    rows = week.lake.scan((*key, "teacher_augmented"), DAYS[1:2]).collect()
+    for domain in ("IMP", "CD"):
+        of_domain = rows.filter(domain=domain)
+        same, later = (tables[1].filter(domain=domain, when=when).row(0, named=True) for when in WHEN)
+        assert (same["rows"], later["rows"]) == (of_domain["withheld"].sum(), len(of_domain))
+        assert (same["challenger_day"], later["challenger_day"]) == (DAYS[1], DAYS[0])
+        assert same["champion_arm"] in ("released", "baseline")
+        assert same["champion_day"] <= DAYS[1]
+        assert later["champion"] == week.store.load((*key, "baseline"), DAYS[0]).version
 
 
 def test_shown_rows_stand_in_both_domains_and_considered_rows_are_what_the_teacher_scored(week: Week) -> None:
@@ -132,12 +164,22 @@ def test_students_warm_start_from_the_day_before(week: Week) -> None:
 
 def test_evaluation_has_every_arm_head_domain_and_reference(week: Week) -> None:
     table = week.lake.scan((CASCADE.name, "pre_ranking_click", "evaluation"), DAYS[-1:]).collect()
-    assert len(table.filter(pl.col("arm") != "released")) == 3 * 4
+    views = {
+        *(("IMP", each) for each in ("label", "truth")),
+        *((domain, each) for domain in ("CD", "SCORED", "OWN") for each in ("teacher", "truth")),
+        *(("EXPLORED_TRAILING", each) for each in ("label", "truth")),
+    }
+    found = set(table.select("domain", "reference").iter_rows())
+    # A small day may withhold no request that explored.
+    assert found - views in (set(), {("EXPLORED", "label"), ("EXPLORED", "truth")})
+    assert found >= views
+    assert len(table.filter(pl.col("arm") != "released")) == 4 * len(found)
     assert set(table["reference"]) == {"label", "teacher", "truth"}
     where = {"arm": "baseline", "head": "impression", "domain": "IMP", "reference": "label"}
     assert figure(table, "ne_change", **where) == 0
+    same_rows = table.filter(pl.col("domain").is_in(["IMP", "CD", "SCORED"]))
     assert (
-        table.select(pl.col("calibration_error", "auc", "auc_error", "request_auc").is_finite().all()).row(0)
+        same_rows.select(pl.col("calibration_error", "auc", "auc_error", "request_auc").is_finite().all()).row(0)
         == (True,) * 4
     )
 

@@ -21,6 +21,7 @@ from ukdsl_assets.reports.printed import gate_table
 KEYS = [
     *("cascade", "day", "student", "arm", "head", "domain", "reference", "rows", "calibration", "calibration_error"),
     *("ne", "ne_change", "ne_change_error", "auc", "auc_error", "request_auc"),
+    *("effective_rows", "recall", "value_share", "days"),
 ]
 
 

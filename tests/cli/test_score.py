@@ -13,6 +13,7 @@ import pytest
 from tests.fixtures.command_line import Command, Ended
 from tests.fixtures.graph import run_day, shipped, small
 from ukdsl_assets.declaration.parts import Gates
+from ukdsl_assets.declaration.release import Release
 from ukdsl_assets.lake.checkpoints.store import Checkpoint, CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.students.predict import predict_student
@@ -39,7 +40,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, warm_state: Path) -> Made:
     folder = tmp_path_factory.mktemp("scored")
     settings = small(folder / "lake", warm_state)
     # The commands find all students declared; a lake of one will do.
-    alone = CASCADE.model_copy(update={"students": (CASCADE.student(STUDENT),)})
+    # A small day cannot tell a loss of less than a few per cent.
+    student = CASCADE.student(STUDENT).model_copy(update={"release": Release(margin=1.0)})
+    gates = CASCADE.gates.model_copy(update={"normalized_entropy": 1.0})
+    alone = CASCADE.model_copy(update={"students": (student,), "gates": gates})
     done = run_day(settings, alone, DAY, report=False)
     rows = Lake(settings.tables).scan((CASCADE.name, "candidate_log"), [DAY]).head(20_000).collect()
     rows.write_parquet(folder / "candidates.parquet")

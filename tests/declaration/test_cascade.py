@@ -137,7 +137,7 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
         (
             {
                 **changed("features", 8, kind="multi_valued"),
-                **changed("students", 1, architecture="lightgbm"),
+                **changed("students", 1, architecture="lightgbm", loss={}),
             },
             r"students.pre_ranking_click.features: `ad`: multi_valued features are for networks",
         ),
@@ -160,6 +160,10 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             r"`heads` is \[impression\], \[impression, consid.*saw \[consideration\]",
         ),
         (
+            changed("students", 1, heads=["impression", "scored"]),
+            r"`heads` is .*\[impression, consideration, scored\].*saw \[impression, scored\]",
+        ),
+        (
             changed("students", 1, heads=["impression", "auxiliary"], loss={"listwise": 0.5}),
             r"`loss.listwise` orders what serves",
         ),
@@ -169,8 +173,26 @@ def test_stages_log_predictions_of_the_tasks_they_declare() -> None:
             r"students.pre_ranking_click.correction: labels of task `conversion` are delayed",
         ),
         (
+            changed("students", 1, correction="explored"),
+            r"students.pre_ranking_click.correction: expected one of none, exploration .*did you mean `exploration`\?$",
+        ),
+        (
+            changed("students", 1, correction={"rate": 17.73, "of": "random exposure"}),
+            r"1 wrong key.*\n  students.pre_ranking_click.correction.rate: expected less than 1 \(saw 17.73\)$",
+        ),
+        (changed("students", 1, correction={"rate": 0.2}), r"pre_ranking_click.correction.of: is required and missing"),
+        (
+            changed("students", 1, accept=["teacher_agrees_on_explored"]),
+            r"students.pre_ranking_click.accept: unknown name .* did you mean `teacher_agrees_on_exploration`",
+        ),
+        (
             changed(
-                "students", 1, labels="on_the_fly", heads=["impression", "auxiliary"], auxiliary_tasks=["conversion"]
+                "students",
+                1,
+                labels="on_the_fly",
+                heads=["impression", "auxiliary"],
+                auxiliary_tasks=["conversion"],
+                loss={},
             ),
             r"auxiliary_tasks: labels on the fly are of the student's own task",
         ),

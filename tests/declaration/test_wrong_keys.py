@@ -43,7 +43,7 @@ CASES = {
     ),
     "a misspelled value": (
         of("students", 0, heads=["impresion"]),
-        "students.retrieval_click.heads: expected one of impression, consideration, dependent, auxiliary, "
+        "students.retrieval_click.heads: expected one of impression, consideration, scored, dependent, auxiliary, "
         "representation (saw 'impresion'); did you mean `impression`?",
     ),
     "a misspelled architecture": (

@@ -13,7 +13,7 @@ import pytest
 
 from ukdsl_assets.defs.graph.checks import check_results, errors_as_failures, result
 from ukdsl_assets.errors import LakeError
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, Severity
 from ukdsl_assets.lake.storage import Storage
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.evaluation.predictions import PredictedRows, kept_on_disk
@@ -57,6 +57,15 @@ def test_a_secret_below_an_error_of_ours_is_not_kept_either() -> None:
     error = LakeError("cannot be reached")
     error.__cause__ = ConnectionError(ADDRESS)
     assert failure(error).__cause__ is None
+
+
+@pytest.mark.parametrize("severity", ["WARN", "ERROR"])
+def test_what_was_not_judged_is_a_warning_and_never_passed(severity: Severity) -> None:
+    verdict = GateResult.not_judged("kept", "eight requests", severity, {"rows": 48})
+    (check,) = check_results(("shop", "click", "evaluation"), [verdict])
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == "not judged: eight requests"
+    assert {name: value.value for name, value in check.metadata.items()} == {"verdict": "not judged", "rows": 48}
 
 
 def test_no_secret_stands_in_metadata_or_verdicts() -> None:

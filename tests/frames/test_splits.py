@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ukdsl_assets.frames import splits
-from ukdsl_assets.frames.splits import BUCKETS, SALT, halves, md5_numbers, shard_of, withheld
+from ukdsl_assets.frames.splits import BUCKETS, SALT, fold_of, for_correction, halves, md5_numbers, shard_of, withheld
 from ukdsl_assets.learning.metrics.bootstrap import replicate_weights
 
 BySql = Callable[..., list[Any]]
@@ -137,3 +137,16 @@ def test_every_request_is_whole_in_one_half_and_the_halves_are_about_even() -> N
 
 def test_no_rows_have_two_empty_halves() -> None:
     assert [len(half) for half in halves(pl.DataFrame(schema={"request_id": pl.Int64}), seed=1)] == [0, 0]
+
+
+def test_folds_and_the_half_that_corrects_are_independent_of_each_other_and_of_what_is_withheld() -> None:
+    ids = pl.Series("request_id", range(20_000))
+    parts = pl.DataFrame({"held": withheld(ids, 0.2), "corrects": for_correction(ids), "fold": fold_of(ids, 5)})
+    counts = parts.group_by("held", "corrects", "fold").len()
+    assert len(counts) == 20
+    expected = counts.select(pl.when("held").then(0.2).otherwise(0.8) * 20_000 / 10).to_series()
+    assert (counts["len"] - expected).abs().max() < 4 * 1600**0.5
+    assert set(fold_of(ids, 1)) == {0}
+    # Of every type of id, and whatever stands beside it.
+    assert for_correction(ids.reverse()).reverse().to_list() == for_correction(ids).to_list()
+    assert for_correction(ids.cast(pl.String)).to_list() == for_correction(ids).to_list()

@@ -1,6 +1,7 @@
 """Evaluation of students one shard at a time."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,12 +12,21 @@ from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, truth_column
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
+from ukdsl_assets.learning.evaluation.table import figure
 from ukdsl_assets.learning.students.fit import fit_student
+from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.evaluation import can_predict, evaluated, held_shards, judged_days
-from ukdsl_assets.pipeline.students import facts
+from ukdsl_assets.pipeline.evaluation import (
+    can_predict,
+    checkpoints_of,
+    earlier_checkpoints,
+    evaluated,
+    held_shards,
+    judged_days,
+)
+from ukdsl_assets.pipeline.students import as_student, facts
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
@@ -48,6 +58,47 @@ def test_shards_are_judged_as_the_whole_day(found: dict[str, Checkpoint], ends: 
     assert whole["rows"].sum() == 3 * len(ROWS)  # the baseline's head and both of the distilled arm
     assert_frame_equal(parts, whole, rel_tol=1e-5)
     assert_frame_equal(parts_by_group, by_group, rel_tol=1e-5)
+
+
+def test_each_day_is_judged_by_models_of_its_own_time_alone(found: dict[str, Checkpoint]) -> None:
+    rows = training_rows(requests=50, seed=3).with_columns(pl.col("request_id") + 1000)
+    # The student of the day before predicts otherwise.
+    weights = {name: -value for name, value in (found["distilled"].tensors or {}).items()}
+    before = {**found, "distilled": replace(found["distilled"], version="before", tensors=weights)}
+    today = {**found, "released": found["baseline"]}
+    table, _ = evaluated(CASCADE, STUDENT, [ROWS], today, [(before, [rows])])
+    # Nothing was released on the day before, so that an arm of both days is not there.
+    assert set(table["arm"]) == {"baseline", "distilled"}
+    assert dict(table.select("arm", "checkpoint").unique().iter_rows())["distilled"] == "distilled"
+    predicted, reference = 0.0, 0.0
+    for of, checkpoint in ((rows, before["distilled"]), (ROWS, found["distilled"])):
+        chosen = (of["domain"] == "CD").to_numpy()
+        predicted += predict_student(as_student(checkpoint), of)["consideration"][chosen].sum(dtype=float)
+        reference += of["target"].to_numpy()[chosen].sum(dtype=float)
+    where = {"arm": "distilled", "head": "consideration", "domain": "CD", "reference": "teacher"}
+    assert figure(table, "calibration", **where) == pytest.approx(predicted / reference, rel=1e-6)
+
+
+def test_a_day_before_without_a_checkpoint_or_with_other_heads_is_left_out(
+    tmp_path: Path, found: dict[str, Checkpoint]
+) -> None:
+    workspace = Workspace.open(Settings(lake=str(tmp_path), threads=1))
+    cascade = CASCADE.model_copy(update={"evaluation_days": 5, "has_truth": False})
+    days, store = [dt.date(2026, 1, day) for day in range(1, 5)], workspace.checkpoints
+    for number, each in enumerate(days):
+        rows = training_rows(requests=10, seed=number)
+        rows = rows.with_columns(withheld=pl.lit(True), requested_at=MOMENT, teacher=pl.lit(STUDENT.teacher))
+        table = (cascade.name, STUDENT.name, "teacher_augmented")
+        workspace.lake.commit(workspace.lake.stage_frame(table, each, rows), {})
+        # The first day has none; the distilled student of the second has the one head of a baseline.
+        arms = {0: {}, 1: dict.fromkeys(ARMS, found["baseline"])}.get(number, {arm: found[arm] for arm in ARMS})
+        for arm, checkpoint in arms.items():
+            key = (cascade.name, STUDENT.name, str(arm))
+            store.publish(store.save(key, each, checkpoint.metadata | {"of": str(each)}, tensors=checkpoint.tensors))
+    today = Day(workspace, cascade, days[-1])
+    earlier = earlier_checkpoints(today, STUDENT, checkpoints_of(today, STUDENT))
+    assert [*earlier] == [days[2]]
+    assert {checkpoint.day for checkpoint in earlier[days[2]].values()} == {days[2]}
 
 
 def test_days_of_before_a_feature_was_declared_are_not_judged(tmp_path: Path, found: dict[str, Checkpoint]) -> None:

@@ -1,7 +1,8 @@
 """The report is whole, says what was measured and how, and leaves out what the lake does not have."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+from html import unescape
 from html.parser import HTMLParser
 
 import polars as pl
@@ -10,11 +11,21 @@ import pytest
 from tests.fixtures.evaluated import DAY, evaluation, groups
 from tests.fixtures.graph import shipped
 from tests.fixtures.selected_features import SELECTION, selected
+from ukdsl_assets.learning.evaluation.champion import Paired
+from ukdsl_assets.learning.evaluation.champion_table import Pairing, comparison_rows
+from ukdsl_assets.reports.champion import champion_markdown
 from ukdsl_assets.reports.contents import CascadeReport, StudentReport, completed, funnel_of, gates_of, outcome_on
-from ukdsl_assets.reports.html import data_line, headline_sentences, main_rows, progressive_rows, render_report
+from ukdsl_assets.reports.html import (
+    data_line,
+    headline_sentences,
+    main_rows,
+    progressive_rows,
+    render_report,
+    scored_rows,
+)
 
 CASCADE = shipped("simulated_ads")
-STUDENT = CASCADE.student("pre_ranking_click")
+STUDENT = CASCADE.student("pre_ranking_click").model_copy(update={"heads": ("impression", "consideration")})
 HISTORY = [
     {
         "outcome": "refused",
@@ -119,12 +130,12 @@ def test_the_main_table_has_the_papers_columns_and_its_figures_last() -> None:
 def test_the_verdict_is_in_words_and_takes_small_changes_for_none() -> None:
     clear = " ".join(headline_sentences(judged(ne_change_error=0.001), "ranking_logged"))
     assert "27% too high without distillation and right on average with it" in clear
-    assert "more accurate on considered candidates (NE\u00a0\u22122.00\u00a0±\u00a00.10%)" in clear
+    assert "more accurate on rows that the next stage scored (NE\u00a0\u22122.00\u00a0±\u00a00.10%)" in clear
     unclear = " ".join(headline_sentences(judged(ne_change_error=0.011), "ranking_logged"))
-    assert "not measurably different on considered candidates" in unclear
+    assert "not measurably different on rows that the next stage scored" in unclear
     worse = " ".join(headline_sentences(judged(ne_change=0.05, calibration=0.9), "ranking_logged"))
     assert "10% too low with it" in worse
-    assert "less accurate on considered candidates" in worse
+    assert "less accurate on rows that the next stage scored" in worse
     assert headline_sentences(judged().filter(arm="baseline"), "ranking_logged") == []
 
 
@@ -157,7 +168,7 @@ def test_progressive_validation_compares_what_was_released_with_todays() -> None
 
 def test_gates_are_judged_again_from_the_evaluation() -> None:
     def passed(table: pl.DataFrame) -> dict[str, bool]:
-        return {gate.name: gate.passed for gate in gates_of(CASCADE, STUDENT, table) or []}
+        return {gate.name: gate.passed for gate in gates_of(CASCADE, STUDENT, table) or [] if gate.judged}
 
     assert all(passed(judged()).values())
     assert not passed(judged(calibration=1.5))["calibrated_on_consideration"]
@@ -215,3 +226,50 @@ def test_a_selection_has_its_section_and_a_student_without_one_has_none() -> Non
     assert "Feature selection" in text
     assert "Rule average importance chose 3 of 4 candidates" in text
     assert "Feature selection" not in render_report(report(student()))
+
+
+def test_a_day_that_was_not_judged_says_so_and_by_how_much_the_challenger_differs() -> None:
+    day = DAY - timedelta(days=1)
+    comparison = pl.concat(
+        comparison_rows(
+            Pairing(when, STUDENT.teacher, "new", challenger, "old", day, arm),
+            {"IMP": Paired(100, 600, 20, 50.0, 0.1, 30.0, 0.01, 0.05)},
+        )
+        for when, challenger, arm in (("same_day", DAY, "released"), ("next_day", day, "baseline"))
+    )
+    html = render_report(
+        report(student(outcome="not_judged", reasons=["not judged: too few rows"], champion=comparison, decisions=[]))
+    )
+    assert "<strong>Not judged</strong>" in html
+    assert "Nothing moves: what was released before stays." in html
+    says = f"Same day, which decides: this day's student on withheld requests, NE against what was released, of {day}"
+    assert says in unescape(html)
+    assert "Next day: yesterday's on all of this day's requests, which it has not seen" in unescape(html)
+    assert f"the baseline of {day}, since nothing is released: IMP +0.20% (" in html
+    assert champion_markdown(comparison).count("| IMP | label | 100 | 600 |") == 2
+
+
+def test_the_verdict_takes_its_own_choice_and_a_table_shows_all_that_was_scored() -> None:
+    considered = judged().filter(domain="CD")
+    parts = [judged()]
+    for domain, reference, calibration in (("SCORED", "teacher", 1.2), ("OWN", "teacher", 1.03), ("OWN", "truth", 0.9)):
+        of = considered.with_columns(
+            domain=pl.lit(domain), reference=pl.lit(reference), calibration=pl.lit(calibration)
+        )
+        parts.append(of.with_columns(value_share=pl.lit(0.8) if (domain, reference) == ("OWN", "truth") else None))
+    table = pl.concat(parts, how="diagonal_relaxed")
+    said = headline_sentences(table, "ranking_logged", "consideration")
+    assert said[0].startswith(
+        "On its own choice, the candidates that it would itself hand on, its predictions are 3% too"
+    )
+    assert said[1] == (
+        "Against the true probabilities, which this source knows, they are 10% too low without and 10% too low with "
+        "distillation."
+    )
+    shown = dict(scored_rows(table))["with distillation"]
+    assert [cell.split("\u00a0")[0] for cell in shown] == ["1.200", "\u2013", "1.030", "0.900", "0.800", "\u2013"]
+    text = render_report(report(student(evaluation=table)))
+    assert "OWN, truth" in text
+    assert "all that the student's own stage scores" in text
+    assert scored_rows(judged()) == []
+    assert "no row that the stage rejected has a teacher" in render_report(report(student()))

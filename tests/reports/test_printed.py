@@ -4,12 +4,14 @@ import math
 import re
 from collections import Counter
 
+import numpy as np
 import polars as pl
 import pytest
 from rich.console import Console
 
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.learning.evaluation.table import COLUMNS
+from ukdsl_assets.learning.evaluation.explored import explored_sums
+from ukdsl_assets.learning.evaluation.table import COLUMNS, LATER_FIGURES
 from ukdsl_assets.reports.printed import (
     decision_on,
     evaluation_markdown,
@@ -18,6 +20,10 @@ from ukdsl_assets.reports.printed import (
     groups_markdown,
     headline,
     history_markdown,
+    judging_rows,
+    standing,
+    teacher_first,
+    teacher_told,
     trends,
 )
 
@@ -85,8 +91,21 @@ def test_the_terminals_table_of_a_million_rows_fits_into_120_columns() -> None:
 
 def test_the_history_is_newest_first_with_every_reason() -> None:
     lines = history_markdown(HISTORY).splitlines()
-    assert lines[2].startswith("| 2026-01-02 | released | b | no gate refused it")
+    assert lines[2].startswith("| 2026-01-02 | Released | b | no gate refused it")
     assert "x; y" in lines[3]
+
+
+def test_what_was_not_judged_is_said_so_and_a_decision_is_found_by_the_day_whose_requests_decided() -> None:
+    entry = {"day": "2026-01-02", "checkpoint": "b", "decided_on": "2026-01-03", "reasons": ["too few rows"]}
+    unjudged = {"outcome": "not_judged", "decided_at": "t3", "entry": entry}
+    assert decision_on("2026-01-03", [*HISTORY, unjudged]) == "Not judged: checkpoint b of 2026-01-02, too few rows"
+    assert decision_on("2026-01-02", [*HISTORY, unjudged]).startswith("Released")
+    assert "| 2026-01-02 | Not judged | b | too few rows |" in history_markdown([*HISTORY, unjudged])
+    released = {"day": "2026-01-02", "checkpoint": "b"}
+    assert standing("click", released, [unjudged]) == (
+        "click: checkpoint b of 2026-01-02 is released; newest decision, on 2026-01-03: Not judged"
+    )
+    assert standing("click", None, []) == "click: nothing released"
 
 
 def test_the_decision_on_a_day_is_one_line() -> None:
@@ -104,15 +123,83 @@ def whole(*arms: str) -> pl.DataFrame:
 
 def test_the_headline_takes_considered_rows_from_the_serving_head() -> None:
     line = headline("consideration", whole())
-    assert "calibration 1.270 -> 1.004 against the teacher, NE -1.98 +- .17%" in line
-    assert "\n" not in line
+    first, second = line.splitlines()
+    assert first.startswith("Rows that the next stage scored: calibration 1.270 -> 1.004 against the teacher, NE -1.98")
+    assert second == "Explored rows: not judged, evaluated before they were."
 
 
 def test_the_headline_has_a_line_on_what_was_released_before_where_there_is_any() -> None:
     lines = headline("consideration", whole("released")).splitlines()
-    assert len(lines) == 2
-    assert lines[1].startswith("Progressive validation")
-    assert "calibration 1.004 +- .012, NE -1.98 +- .17%" in lines[1]
+    assert len(lines) == 3
+    assert lines[2].startswith("Progressive validation")
+    assert "rows that the next stage scored: calibration 1.004 +- .012, NE -1.98 +- .17%" in lines[2]
+
+
+def everywhere() -> pl.DataFrame:
+    """An evaluation with every domain: on its own choice 1.55 -> 1.01 against the teacher, 1.49 -> 1.00 in truth."""
+    base = whole().with_columns(pl.lit(None, dtype).alias(name) for name, dtype in LATER_FIGURES.items())
+    base = base.with_columns(effective_rows=pl.lit(100.0))
+    considered = base.filter(domain="CD")
+    parts = [base]
+    for domain, reference, calibrations in (
+        ("SCORED", "teacher", (1.7, 1.1)),
+        ("SCORED", "truth", (1.6, 1.09)),
+        ("OWN", "teacher", (1.55, 1.01)),
+        ("OWN", "truth", (1.49, 1.0)),
+    ):
+        nothing = math.nan if domain == "OWN" else pl.col("ne")
+        part = considered.with_columns(domain=pl.lit(domain), reference=pl.lit(reference), ne=nothing)
+        parts.append(part.with_columns(calibration=pl.Series(calibrations)))
+    sums = explored_sums(np.full(412, 0.1), (np.arange(412) < 31).astype(float), np.full(412, 50.0), np.arange(412))
+    explored = {"domain": "EXPLORED_TRAILING", "reference": "label", "rows": 412, "positives": 31, "days": 28}
+    explored |= {
+        "calibration": 1.55,
+        "calibration_error": 0.15,
+        "effective_rows": 412.0,
+        "explored_sums": sums.tolist(),
+    }
+    parts.append(considered.with_columns(pl.lit(value).alias(name) for name, value in explored.items()))
+    return pl.concat(parts, how="diagonal_relaxed")
+
+
+def test_the_headline_takes_its_own_choice_where_there_is_one_then_all_that_was_scored() -> None:
+    lines = headline("consideration", everywhere()).splitlines()
+    own = "Own choice: calibration 1.550 -> 1.010 against the teacher (truth 1.490 -> 1.000), "
+    assert lines[0].startswith(own + "NE -1.98 +- .17% on all that its stage scores. Impressions: NE")
+    assert lines[1].startswith("Explored rows: 1.550 (1.282 to 1.874) on 412 rows (412 effective) of 28 day(s), 31 pos")
+    assert lines[1].endswith("against labels.")
+    without = everywhere().filter(pl.col("domain") != "OWN")
+    scored = (
+        "All that its stage scores: calibration 1.700 -> 1.100 against the teacher (truth 1.600 -> 1.090), NE -1.98"
+    )
+    assert headline("consideration", without).startswith(scored)
+    known = everywhere().filter((pl.col("reference") != "teacher") | (pl.col("domain") == "CD"))
+    told = (
+        "Own choice: calibration 1.490 -> 1.000 against the truth, NE -1.98 +- .17% on rows that the next stage scored."
+    )
+    assert headline("consideration", known).startswith(told)
+
+
+def test_explored_rows_say_why_they_are_not_judged() -> None:
+    few = everywhere().with_columns(
+        explored_sums=pl.when(domain="EXPLORED_TRAILING").then(pl.lit([1.0] * 9, pl.List(pl.Float64)))
+    )
+    line = headline("consideration", few).splitlines()[1]
+    assert line.endswith("; not judged, 1 effective requests of 100 needed, 1 effective positive labels of 20 needed.")
+    none = everywhere().filter(pl.col("domain") != "EXPLORED_TRAILING")
+    assert "Explored rows: not judged, no withheld explored row." in headline("consideration", none)
+
+
+def test_the_terminal_shows_each_domain_by_the_head_that_it_judges_in_eighty_columns() -> None:
+    both = pl.concat([everywhere(), everywhere().with_columns(head=pl.lit("impression")).filter(arm="distilled")])
+    shown = judging_rows(both, "consideration")
+    assert set(shown.filter(arm="distilled", domain="OWN")["head"]) == {"consideration"}
+    assert set(shown.filter(domain="IMP")["head"]) == {"impression"}
+    text = narrow(evaluation_table("title", shown, 80), 80)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert "EXPLORED" in text
+    assert "TRAILING" not in text
+    assert "nan" not in text
 
 
 def test_trends_are_of_the_distilled_arm_and_finite() -> None:
@@ -177,3 +264,29 @@ def test_a_gates_name_is_whole_on_a_narrow_terminal() -> None:
     results = [GateResult("a_gate_of_a_long_name_that_fills_a_line", False, "file /a/b/" + "c" * 90)]
     text = narrow(gate_table("title", results), 50)
     assert "…" not in text
+
+
+def test_what_a_decision_accepted_by_name_is_told_with_it() -> None:
+    entry = {"day": "2026-01-03", "checkpoint": "c", "accepted": ["a_gate: far off"]}
+    history = [{"outcome": "released", "decided_at": "t", "entry": entry}]
+    assert decision_on("2026-01-03", history).endswith("checkpoint c of 2026-01-03, accepted by name: a_gate: far off")
+    history[0]["entry"] = entry | {"reasons": ["x"]}
+    assert "| x; accepted by name: a_gate: far off |" in history_markdown(history)
+
+
+def test_a_wrong_teacher_is_told_in_one_sentence_and_a_right_or_unjudged_one_not_at_all() -> None:
+    off = GateResult("teacher_agrees_on_exploration", False, "calibration 2", seen={"judged": True})
+    constant = GateResult("teacher_better_than_constant", False, "NE 1", seen={"judged": True})
+    unjudged = GateResult("teacher_agrees_on_exploration", True, "not judged", "WARN", {"judged": False})
+    right = GateResult("teacher_better_than_constant", True, "NE .9", seen={"judged": True})
+    assert teacher_first([off, right]) == (
+        "The teacher is off where chance showed it, so what agrees with it is not released: calibration 2."
+    )
+    assert teacher_first([off, constant], ["teacher_agrees_on_exploration"]) == (
+        "The teacher is off where chance showed it and knows no more than the mean label, so what agrees with it is "
+        "not released: calibration 2; NE 1."
+    )
+    assert "which is accepted, or only told: calibration 2." in teacher_first([off], [off.name])
+    assert teacher_first([unjudged, right]) == teacher_first([]) == ""
+    assert teacher_told([unjudged, right]) == "Its teacher, where chance showed rows: not judged."
+    assert teacher_told([off, right]) == teacher_told([right]) == ""

@@ -8,6 +8,7 @@ from tests.fixtures.sql_tables import ADS, DAY, KEYS, SHOP, STUDENT, rendered, r
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import prediction_column
 from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.metrics.weighted import shifted
 from ukdsl_assets.sql.context import parameters_for
@@ -81,6 +82,21 @@ def test_probes_of_the_students_stage_stand_in_rejected_for_as_many_as_their_rat
     assert expected.height > 0
     assert rejected.select(ROW).equals(expected)
     assert set(rejected["weight"]) == {4, 8}
+
+
+def test_a_teacher_of_the_students_own_stage_labels_what_that_rejected_without_a_probe(tmp_path: Path) -> None:
+    teacher = TrainedTeacher(name="here", kind="trained", stage="pre_ranking")
+    cascade = ADS.model_copy(update={"teachers": (*ADS.teachers, teacher)})
+    student = STUDENT.model_copy(update={"teacher": "here"})
+    files = written(tmp_path, make_logs(cascade, DAY, 60)._asdict())
+    impressions, considered = (run(tmp_path, name, files, cascade) for name in ("impressions", "considerations"))
+    scored = pl.concat([impressions, considered], how="diagonal").filter(pl.col("deepest_stage") != "retrieval")
+    files |= written(tmp_path, {"teacher_labels": scored.select(*KEYS, click_prediction=pl.lit(0.25, pl.Float32))})
+    rows = run(tmp_path, "teacher_augmented", files, cascade, student=student)
+    own = considered.filter(deepest_stage="pre_ranking")
+    assert set(own["probed"]) == {True, False}
+    assert rows.filter(domain="REJECTED").select(*KEYS, "weight").equals(own.select(*KEYS, "weight"))
+    assert rows.filter(pl.col("domain") != "IMP").height == scored.height
 
 
 def test_probes_of_another_stage_than_the_students_teach_it_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 browser, `ukdsl evidence` measures the platform's claims over many seeds.
 
 Exit codes: 0 done; 1 a gate or a step failed, what was published stays; 2 wrong arguments or a wrong declaration;
-3 all days are done, but on the last one a student's release was refused; 130 stopped by Ctrl-C or SIGTERM.
+3 all days are done, but on the last one a student was refused or not judged; 130 stopped by Ctrl-C or SIGTERM.
 """
 
 import sys
@@ -153,7 +153,7 @@ def score(
     source: Annotated[Path, typer.Option("--input", help="Parquet file of candidates, or a folder of them.")],
     target: Annotated[Path, typer.Option("--output", help="Parquet file to write.")],
     head: Annotated[
-        Literal["impression", "consideration"] | None,
+        Literal["impression", "consideration", "scored"] | None,
         typer.Option(help="Output to take; the serving head if left out."),
     ] = None,
     day: Annotated[str | None, typer.Option(help="Take that day's distilled checkpoint, not the released one.")] = None,

@@ -106,14 +106,17 @@ def document_command(
     source: Annotated[Path, typer.Option("--from", help="Folder of the results.")] = Path("docs/evidence"),
     target: Annotated[Path, typer.Option("--output", help="Markdown file to write.")] = Path("docs/evidence.md"),
 ) -> None:
-    """Make docs/evidence.md from the JSON files that the other commands wrote, and the notes beside them."""
+    """Make docs/evidence.md and its figures from the JSON files that the other commands wrote, and the notes beside."""
     from ukdsl_assets.evidence.document import document, read_results
+    from ukdsl_assets.evidence.figures import write_figures
 
     if not target.parent.is_dir():
         raise EvidenceError(f"--output: no folder {target.parent}; make it first")
     results = read_results(source)
     target.write_text(document(results) + "\n", encoding="utf-8")
     typer.echo(f"{target}: {len(results)} result(s)")
+    for figure in write_figures((result for result, _ in results), target.parent / "images"):
+        typer.echo(f"{figure}: written")
 
 
 def _setting(study_name: str, text: str) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""`ukdsl status`: which published days were made of what has changed since."""
+"""`ukdsl status`: what serves, and which published days were made of what has changed since."""
 
 from datetime import date, timedelta
 from typing import Annotated
@@ -12,18 +12,25 @@ def status(
     cascade: CascadeName,
     days: Annotated[int, typer.Option(help="How many of the newest published days to look at.", min=1)] = 30,
 ) -> None:
-    """Tell which published days are stale: their log files, events or tables have changed since they were read."""
+    """Tell what is released of each student, and which published days are stale.
+
+    A day is stale whose log files, events or tables have changed since they were read.
+    """
     from ukdsl_assets.pipeline.stale import look_for_stale
     from ukdsl_assets.pipeline.workspace import Workspace
-    from ukdsl_assets.reports.printed import stale_table
+    from ukdsl_assets.reports.printed import stale_table, standing
 
     settings = read_settings()
     _, declared = find_cascade(settings, cascade)
     with complaints.status("looking at logs and tables ..."):
-        watched, found = look_for_stale(Workspace.open(settings), declared, days)
+        workspace = Workspace.open(settings)
+        watched, found = look_for_stale(workspace, declared, days)
     if not watched:
         console.print(f"{cascade}: no day is published below {settings.lake}. Make one: ukdsl run {cascade} --days DAY")
         return
+    for student in declared.students:
+        key, store = (cascade, student.name), workspace.checkpoints
+        console.print(standing(student.name, store.released(key), store.release_history(key, last=1)), highlight=False)
     late = sorted({each.day for each in found})
     span = f"{len(watched)} published day(s), {watched[0]} to {watched[-1]}"
     if not late:

@@ -11,6 +11,12 @@ IMP, CD, REJECTED = "IMP", "CD", "REJECTED"
 # Domains of figures beside these: all that the student's stage scored (CD and REJECTED), of that what a student itself
 # would hand on, and withheld rows that were shown by chance.
 SCORED, OWN, EXPLORED = "SCORED", "OWN", "EXPLORED"
+# The same of the trailing days together.
+EXPLORED_TRAILING = "EXPLORED_TRAILING"
+# Domains of an evaluation of a task that is given another: all impressions, by the product of both probabilities, and
+# CD weighted by the probability of what is given. Column of `teacher_augmented` that holds that probability.
+PRODUCT, GIVEN = "PRODUCT", "GIVEN"
+GIVEN_PROBABILITY = "given_probability"
 # Column of `teacher_augmented` that a student's output learns, and that of a teacher's hidden layer.
 TARGET, REPRESENTATION = "target", "representation"
 # The logs' contract calls what no trainer may read by this prefix.
@@ -58,6 +64,8 @@ RESERVED = frozenset(
     | {"weight"}
     # teacher_augmented
     | {"target", "domain", "teacher", "teacher_version", "withheld"}
+    # teacher_augmented of a student whose task is given another, and its truth where the source knows it
+    | {"given_probability", "true_given"}
     # teacher_augmented of a student with head representation, and the labels of its teacher
     | {"representation"}
     # Rows that a student is judged by, beside their segments.

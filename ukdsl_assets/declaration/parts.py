@@ -136,11 +136,19 @@ class Gates(Declared):
     Judged at two standard errors; it blocks from 100 positive labels on, below that it only tells.
     """
     teacher_exploration: Bounds = (0.6, 1.6)
-    """The same on exploration rows. The 95% interval of `teacher_audit` is held against it too, and only tells."""
+    """The same on exploration rows.
+
+    The 95% interval of `teacher_audit` is held against it too: on rows that nothing has seen it refuses a release.
+    """
     student_calibration: Bounds = (0.85, 1.15)
     """The distilled student's mean prediction over the mean of its teacher and, on impressions, of labels.
 
     Both on withheld rows: considered ones against the teacher, and shown ones against labels at two standard errors.
+    """
+    student_exploration: Bounds = (0.8, 1.25)
+    """The distilled student's mean prediction over the mean label of withheld explored rows, by 1 / propensity.
+
+    The 95% interval over `exploration_days` must meet it, from 100 effective requests and 20 effective positives on.
     """
     normalized_entropy: float = 0.02
     """Most that the distilled student's NE may exceed the baseline's, as a fraction, per domain."""

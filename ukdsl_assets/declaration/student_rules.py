@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from ukdsl_assets.declaration.corrections import GATES_OF_A_RELEASE
 from ukdsl_assets.declaration.feature_rules import lists_of_ids, named_features, towers_of_both_sides
 from ukdsl_assets.declaration.names import unknown_name
 from ukdsl_assets.declaration.selection_rules import candidates_of_shown, wrong_selection
@@ -70,20 +71,18 @@ def _labels_on_the_fly(cascade: UncheckedCascade, student: Student) -> Iterator[
 
 
 def _correction(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
-    """Explored rows correct a teacher that has not learnt from them, of a task whose labels are all there."""
-    if student.correction != "exploration":
-        return
-    teacher = cascade.teacher(student.teacher)
-    if teacher.trained_here:
-        yield (
-            f"correction: `{teacher.name}` is {teacher.kind} on all but withheld rows, which must not go into training "
-            "by way of a correction; expected none, or a logged teacher"
-        )
-    if cascade.task(student.task).delayed:
+    """Explored rows correct the teacher of a task whose labels are all there."""
+    if student.correction == "exploration" and cascade.task(student.task).delayed:
         yield (
             f"correction: labels of task `{student.task}` are delayed, so fresh ones would correct the teacher down; "
-            "expected none"
+            "expected none, or a known rate"
         )
+
+
+def _accept(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
+    """Gates that are accepted by name are gates of a release."""
+    for gate in student.accept:
+        yield from unknown_name("accept", gate, GATES_OF_A_RELEASE)
 
 
 def _auxiliary_tasks(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
@@ -120,7 +119,7 @@ def _label_tasks(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
 
 
 # In the order in which their problems are told. The second asks what the teacher teaches at its stage.
-OF_ITSELF: tuple[StudentRule, ...] = (named_features, wrong_selection, _delayed_feedback)
+OF_ITSELF: tuple[StudentRule, ...] = (named_features, wrong_selection, _delayed_feedback, _accept)
 OF_ITS_TEACHER: tuple[StudentRule, ...] = (
     _teaches,
     _labels_on_the_fly,

@@ -15,10 +15,14 @@ from ukdsl_assets.declaration.block import (
     Seed,
     Weight,
 )
+from ukdsl_assets.declaration.corrections import Correction
+from ukdsl_assets.declaration.release import Release
 from ukdsl_assets.declaration.selection import Selection
 
 # Heads that the teacher trains and nobody serves.
 TEACHER_TASKS = ("dependent", "auxiliary", "representation")
+# Head that follows from the one before it by a line, fitted to all rows that the teacher labels.
+SCORED_HEAD = "scored"
 
 
 class LossWeights(Declared):
@@ -30,6 +34,12 @@ class LossWeights(Declared):
     """Weight of the mean loss against labels of shown rows."""
     consideration: Weight = 10.0
     """Weight of the mean loss against the teacher on considered rows; 0 trains by labels alone."""
+    considered_rows: Literal["given", "alike"] = Field("given", exclude_if=lambda value: value == "given")
+    """What considered rows weigh, beside their sampling, where the task is `given` another; no matter for other tasks.
+
+    given: the probability of what it is given, by the teacher or else the student's stage, so that an error counts as
+    often as there is a click. alike: all the same; most are then rows that hardly anybody clicks.
+    """
     representation: PositiveWeight = 1.0
     """Weight of head representation: of the mean squared difference to the teacher's hidden layer.
 
@@ -40,6 +50,13 @@ class LossWeights(Declared):
 
     A candidate's share is its bid * p over the request's sum of it (of p alone where the log has no bid); see
     `losses.listwise_cross_entropy`.
+    """
+    rejected: Weight = 1.0
+    """The most that a rejected row, a probe, weighs in the loss of head consideration where head `scored` serves; 0
+    keeps probes out of it.
+
+    Heavier ones cost order; their full weights set the level of head `scored`. What a teacher of the student's own
+    stage says of rejected rows is learnt with its own weight.
     """
     temperature: float = Field(1.0, ge=0.01, le=100)
     """T > 1 softens the teacher: sigmoid(its logit / T) against the student's logit / T, times T^2.
@@ -77,19 +94,21 @@ class Student(Declared):
     correct: a positive label counts as many as it stands for, by the delays of days whose windows have closed; wait:
     labels are those of the newest day whose windows have closed, the teacher's are still the day's.
     """
-    heads: tuple[Literal["impression", "consideration", "dependent", "auxiliary", "representation"], ...] = (
+    heads: tuple[Literal["impression", "consideration", "scored", "dependent", "auxiliary", "representation"], ...] = (
         "impression",
         "consideration",
     )
     """Outputs of its training, and who trains which.
 
     With [impression, consideration] labels train the first head, the teacher the second, which serves; with
-    [impression] one head learns from both. With [impression, dependent, auxiliary], or one of the two, labels alone
-    train the main head, which serves, and the teacher trains the tasks on rows without a label: dependent reads the
-    main head's logit, auxiliary the shared representation (paper, section 4.3). Tasks are of training alone: the
-    checkpoint's parameters are the baseline's. representation is such a task too: a learned projection of the shared
-    representation matches the hidden layer of a cross-domain teacher. What another cascade's teacher says of labelled
-    rows is new here, so it trains tasks on these as well.
+    [impression] one head learns from both. With [impression, consideration, scored] the third serves: the second on
+    the level of all that the stage scored, by a line through its logits that is fitted after the training to all rows
+    that the teacher labels, rejected ones (probes) among them; the order stays. With [impression, dependent,
+    auxiliary], or one of the two, labels alone train the main head, which serves, and the teacher trains the tasks on
+    rows without a label: dependent reads the main head's logit, auxiliary the shared representation (paper, section
+    4.3). Tasks are of training alone: the checkpoint's parameters are the baseline's. representation is such a task
+    too: a learned projection of the shared representation matches the hidden layer of a cross-domain teacher. What
+    another cascade's teacher says of labelled rows is new here, so it trains tasks on these as well.
     """
     auxiliary_tasks: tuple[Name, ...] = ()
     """Tasks of the teacher that head auxiliary learns, an output each; its own if left out."""
@@ -106,11 +125,15 @@ class Student(Declared):
     On the fly the day's checkpoint of a trained or foundation teacher labels considered rows of all days of the window
     (paper, 4.1.2); the table's labels are for evaluation alone.
     """
-    correction: Literal["none", "exploration"] = "none"
+    correction: Correction = "none"
     """With exploration the teacher's logits are shifted by what `teacher_audit` found on explored rows.
 
-    They are those of the trailing days; what the teacher labels beyond the reach of exploration is shifted alike.
+    They are those of the trailing days; what the teacher labels beyond the reach of exploration is shifted alike. One
+    that is trained here leaves the explored rows of half of the requests out of its training for it. With `rate` and
+    `of` logits are shifted so that the mean of all that the teacher labels is a rate that is known from elsewhere.
     """
+    accept: tuple[str, ...] = ()
+    """Gates of its release that refuse nothing although they fail, by name; each decision says which it accepted."""
     window_days: Days = 1
     """Rolling window of training days, ending with the partition's day."""
     epochs: Count = 1
@@ -123,11 +146,18 @@ class Student(Declared):
     """Of the matrix products of training; bfloat16 is faster on processors that have it (benchmarks/trainer)."""
     seed: Seed = 0
     """Draws first parameters and batches."""
+    release: Release = Release()
+    """When it takes the place of what serves."""
 
     @property
     def served_heads(self) -> tuple[str, ...]:
         """Heads of the distilled checkpoint; the last one serves."""
         return tuple(head for head in self.heads if head not in TEACHER_TASKS)
+
+    @property
+    def trained_heads(self) -> tuple[str, ...]:
+        """Served heads with parameters of their own; the last one learns from the teacher on considered rows."""
+        return tuple(head for head in self.served_heads if head != SCORED_HEAD)
 
     @property
     def teacher_tasks(self) -> tuple[str, ...]:
@@ -142,10 +172,12 @@ class Student(Declared):
     @model_validator(mode="after")
     def _heads_are_known(self) -> "Student":
         distinct = len(set(self.heads)) == len(self.heads)
-        allowed = (("impression",),) if self.teacher_tasks else (("impression",), ("impression", "consideration"))
+        both = ("impression", "consideration")
+        allowed = (("impression",),) if self.teacher_tasks else (("impression",), both, (*both, SCORED_HEAD))
         if self.served_heads not in allowed or self.heads[0] != "impression" or not distinct:
             raise ValueError(
-                "`heads` is [impression], [impression, consideration], or impression followed by some of "
+                "`heads` is [impression], [impression, consideration], [impression, consideration, scored], or "
+                "impression followed by some of "
                 f"{', '.join(TEACHER_TASKS)}; saw [{', '.join(self.heads)}]"
             )
         if self.auxiliary_tasks and "auxiliary" not in self.heads:

@@ -60,6 +60,12 @@ class TrainedTeacher(_Teacher):
     """Shrinkage of each tree."""
     minimum_leaf_rows: Count = 100
     """Fewest rows of a leaf, and fewest rows that an id must have; rarer ids are one unknown id."""
+    folds: int = Field(1, ge=1, le=20)
+    """With more than one, requests that it was trained on are labelled by trees that have not seen them.
+
+    As many trees more are trained, each without one fold of the requests. Withheld requests are labelled by those of
+    all.
+    """
     seed: Seed = 0
     """Draws the rows that decide where to stop, and the trees."""
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from ukdsl_assets.declaration.block import OWNER, Day, Days, Declared, Name
+from ukdsl_assets.declaration.corrections import KnownRate
 from ukdsl_assets.declaration.parts import Feature, Gates, Stage, Task
 from ukdsl_assets.declaration.sources import Source
 from ukdsl_assets.declaration.students import Student
@@ -140,6 +141,15 @@ class UncheckedCascade(Declared):
             either |= {*self.features_known_at(self.teacher(student.teacher).stage)}
         return tuple(feature for feature in self.features if feature in either)
 
+    def conditions_of(self, task: str) -> tuple[str, ...]:
+        """All tasks that must be positive before this one has a label, nearest first; empty for most."""
+        conditions: list[str] = []
+        given = self.task(task).given
+        while given is not None and given not in conditions:
+            conditions.append(given)
+            given = self.task(given).given
+        return tuple(conditions)
+
     def tasks_taught(self, teacher: Teacher) -> list[str]:
         """The tasks that a teacher labels: what its stage logs, what is mapped to another cascade's, or all."""
         if teacher.logged:
@@ -147,6 +157,16 @@ class UncheckedCascade(Declared):
         if teacher.foreign:
             return list(teacher.tasks)
         return [task.name for task in self.tasks]
+
+    def corrected_on_exploration(self, teacher: Teacher) -> bool:
+        """Whether explored rows correct a teacher for some student, so that one trained here must not learn from them
+        all."""
+        return any(s.teacher == teacher.name and s.correction == "exploration" for s in self.students)
+
+    def known_rates(self, teacher: Teacher) -> list[tuple[str, KnownRate]]:
+        """The tasks and known rates that correct a teacher for its students, each once, in declared order."""
+        of_it = (s for s in self.students if s.teacher == teacher.name)
+        return list(dict.fromkeys((s.task, s.correction) for s in of_it if isinstance(s.correction, KnownRate)))
 
     def task_matched_by(self, teacher: CrossDomainTeacher) -> str | None:
         """The task here for which students match the teacher's hidden layer; None if none does."""

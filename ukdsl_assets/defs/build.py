@@ -7,6 +7,7 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.cross_domain import check_cross_domain
 from ukdsl_assets.declaration.sound import sound_cascades
+from ukdsl_assets.defs.champion import champion_assets
 from ukdsl_assets.defs.closed_impressions import closed_impression_assets
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
@@ -35,6 +36,7 @@ FLOW = (
     selection_assets,
     student_assets,
     evaluation_assets,
+    champion_assets,
     release_assets,
     report_assets,
 )

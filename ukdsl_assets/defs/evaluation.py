@@ -14,10 +14,13 @@ from ukdsl_assets.defs.graph.pictures import link_to_report, overview
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
 from ukdsl_assets.learning.evaluation.by_group import MEANINGS as GROUP_MEANINGS
 from ukdsl_assets.learning.evaluation.gates import RULES, judge_student
+from ukdsl_assets.learning.evaluation.product_gates import product_rules
 from ukdsl_assets.learning.evaluation.table import MEANINGS
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.pipeline.delays import known_delays, labels_message
-from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards, judged_days
+from ukdsl_assets.pipeline.evaluation import checkpoints_of, earlier_checkpoints, evaluated
+from ukdsl_assets.pipeline.product import product_of, students_given, tables_of_product
+from ukdsl_assets.pipeline.scored import judged_shards, share_told, with_trailing
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import evaluation_markdown, groups_markdown, trends, withheld_requests
 
@@ -36,11 +39,14 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
     grouped: Table = (cascade.name, student.name, "calibration_by_group")
     rows: Table = (cascade.name, student.name, "teacher_augmented")
     log: Table = (cascade.name, "candidate_log")
-    tables = [rows, log] if cascade.has_truth else [rows]
-    arms = [(cascade.name, student.name, f"{arm}_checkpoint") for arm in ARMS]
+    tables = [rows, log, *tables_of_product(cascade, student)]
+    predicting = [student, *students_given(cascade, student)]
+    arms = [(cascade.name, each.name, f"{arm}_checkpoint") for each in predicting for arm in ARMS]
     described = {
         table: f"Calibration, normalized entropy and AUC of {student.name} on withheld requests: IMP against labels, "
-        "CD against the teacher, both against the truth where it is known; NE relative to the baseline arm. Arm "
+        "CD, what the next stage scored, against the teacher, both against the truth where it is known; SCORED, all "
+        "that its own stage scored, and OWN, what it would itself hand on, where the teacher or the truth speaks of "
+        "rejected rows; EXPLORED, shown by chance, against labels. NE relative to the baseline arm. Arm "
         "released: the student released before the day, when it is materialized (progressive validation).",
         grouped: f"Calibration of {student.name} on withheld requests by decile of the prediction and by segment.",
     }
@@ -60,20 +66,29 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
         for asset, description in described.items()
     ]
 
-    gates = {name: text + DECIDES for name, text in RULES.items()}
+    rules = RULES | product_rules(cascade, student)
+    gates = {name: text + DECIDES for name, text in rules.items()}
 
     @dg.multi_asset(name="__".join(table), specs=specs, check_specs=check_specs(cascade, table, gates, blocking=False))
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with errors_as_failures():
             day, serving = day_of(context, workspace, cascade), student.served_heads[-1]
-            days, checkpoints = judged_days(day, student), checkpoints_of(day, student)
-            held = (shard for judged_day in days for shard in held_shards(day.on(judged_day), student, day.date))
-            judged, by_group = evaluated(cascade, student, held, checkpoints)
+            checkpoints = checkpoints_of(day, student)
+            earlier = earlier_checkpoints(day, student, checkpoints)
+            before = [(models, judged_shards(day.on(each), student, day.date)) for each, models in earlier.items()]
+            days, held = [*earlier, day.date], judged_shards(day, student)
+            product = product_of(day, student, {**earlier, day.date: checkpoints})
+            judged, by_group = evaluated(cascade, student, held, checkpoints, before, product)
+            judged, pooled = with_trailing(day, student, judged)
             yield from check_results(table, judge_student(cascade, student, judged))
             inputs = day.versions(*tables)
-            for earlier in days[:-1]:
-                inputs[f"{'/'.join(rows)}/{earlier}"] = day.on(earlier).partition(rows).data_version
-            inputs |= {arm: checkpoint.version for arm, checkpoint in checkpoints.items()}
+            for each, models in earlier.items():
+                for read in (rows, *tables_of_product(cascade, student)):
+                    inputs[f"{'/'.join(read)}/{each}"] = day.on(each).partition(read).data_version
+                inputs |= {f"{arm}/{each}": checkpoint.version for arm, checkpoint in models.items()}
+            inputs |= pooled | {arm: checkpoint.version for arm, checkpoint in checkpoints.items()}
+            for other in students_given(cascade, student):
+                inputs |= {f"{other.name}/{arm}": each.version for arm, each in checkpoints_of(day, other).items()}
             staged, staged_groups = (
                 day.lake.stage_frame(key, day.date, frame) for key, frame in ((table, judged), (grouped, by_group))
             )
@@ -84,6 +99,7 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
             metadata: dict[str, Any] = {
                 "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
                 "days": ", ".join(map(str, days)),
+                **share_told(day, student),
                 **overview({student.name: drawn}),
                 **labels_message(cascade, student, known_delays(day, student)),
                 **link_to_report(day),

@@ -5,10 +5,9 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, result
-from ukdsl_assets.defs.graph.keys import RELEASE, spec
+from ukdsl_assets.defs.graph.keys import RELEASE, since, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report
 from ukdsl_assets.defs.graph.publishing import Events, day_of
-from ukdsl_assets.gates import GateResult
 from ukdsl_assets.pipeline.release import RULES, decide, how_to_score
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import history_markdown
@@ -23,17 +22,24 @@ def release_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefi
 
 
 def release_asset(cascade: Cascade, workspace: Workspace, student: Student) -> dg.AssetsDefinition:
-    """Releases the day's distilled checkpoint, or records why it was refused."""
+    """Releases a distilled checkpoint, or records why it was refused or could not be judged."""
     table: Table = (cascade.name, student.name, "release")
     evaluation: Table = (cascade.name, student.name, "evaluation")
+    comparison: Table = (cascade.name, student.name, "champion_comparison")
     checkpoint: Table = (cascade.name, student.name, "distilled_checkpoint")
+    audit: Table = (cascade.name, student.teacher, "teacher_audit")
     described = spec(
         cascade,
         table,
         RELEASE,
-        f"Which checkpoint of {student.name} is released, its history, and why a day was refused.",
+        f"Which checkpoint of {student.name} is released, its history, and why a day was refused or not judged.",
         kinds={"json"},
-        deps=[dg.AssetKey(evaluation), dg.AssetKey(checkpoint)],
+        deps=[
+            dg.AssetKey(audit),
+            dg.AssetKey(evaluation),
+            since(comparison, cascade.evaluation_days),
+            dg.AssetKey(checkpoint),
+        ],
     )
 
     @dg.multi_asset(
@@ -43,7 +49,7 @@ def release_asset(cascade: Cascade, workspace: Workspace, student: Student) -> d
         with errors_as_failures():
             day = day_of(context, workspace, cascade)
             decision = decide(day, student)
-            yield from check_results(table, [GateResult("all_gates_passed", not decision.reasons, decision.message)])
+            yield from check_results(table, [decision.verdict])
             history = day.checkpoints.release_history(table[:2], last=SHOWN_DECISIONS)
             released = day.checkpoints.released(table[:2])
             yield result(

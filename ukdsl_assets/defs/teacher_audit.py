@@ -7,23 +7,25 @@ from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TEACHERS, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
-from ukdsl_assets.learning.teachers.exploration import MEANINGS, audit_rules, corrections_told, judge_exploration
-from ukdsl_assets.pipeline.exploration import audited
+from ukdsl_assets.learning.teachers.exploration import MEANINGS
+from ukdsl_assets.learning.teachers.verdicts import audit_rules, corrections_told, judge_exploration
+from ukdsl_assets.pipeline.exploration import audit_inputs, audited
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 
 def audit_asset(cascade: Cascade, workspace: Workspace, teacher: Teacher) -> dg.AssetsDefinition:
     """[cascade, teacher, teacher_audit]: published whatever its figures are; its checks do not block."""
     table: Table = (cascade.name, teacher.name, "teacher_audit")
-    read: list[Table] = [(cascade.name, "impressions"), (cascade.name, teacher.name, "teacher_labels")]
+    read = audit_inputs(cascade, teacher)
     described = spec(
         cascade,
         table,
         TEACHERS,
         f"Calibration of {teacher.name} on rows that exploration showed, weighted by 1 / propensity, on the day and "
-        f"over {cascade.exploration_days} days, with 95% intervals, and the correction that they support.",
+        f"over {cascade.exploration_days} days, with 95% intervals, and the correction that they support; the same, as "
+        "it is and corrected, on withheld explored rows, and on withheld impressions against a constant.",
         kinds={"polars", "deltalake"},
-        deps=[since(key, cascade.exploration_days) for key in read],
+        deps=[since(key, cascade.exploration_days if key in read[:2] else 1) for key in read],
     )
     rules = audit_rules(cascade, teacher)
     checks = check_specs(cascade, table, rules, blocking=False)

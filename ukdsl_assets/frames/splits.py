@@ -1,4 +1,4 @@
-"""Which part a request belongs to: its shard, withheld or not, its half. All follow from one MD5 number.
+"""Which part a request belongs to: its shard, withheld or not, its half, its fold. All follow from one MD5 number.
 
 Hashes of libraries, such as polars' `hash`, may change with their version; MD5 never does, and SQL has it too.
 """
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 SHARD_KEY = "request_id"
 SALT = "withheld"
+CORRECTION_SALT = "correction"
 BUCKETS = 10_000
 # Ids that are texts and digests at a time, so that memory does not grow with their number.
 _AT_A_TIME = 2**16
@@ -83,6 +84,31 @@ def withheld(request_ids: pl.Series, share: float) -> pl.Series:
         Boolean, named `withheld`, same length and order.
     """
     return (md5_numbers(request_ids, SALT) % BUCKETS < share * BUCKETS).alias("withheld")
+
+
+def for_correction(request_ids: pl.Series) -> pl.Series:
+    """Whether each request is of the half whose explored rows correct a teacher that is trained here.
+
+    It leaves these rows out of its training, so that they are new to it; the other half trains it. Both halves are of
+    requests that are not withheld: those judge, and neither train nor correct.
+
+    Args:
+        request_ids: Int64 or String, any length, repeats allowed, no nulls.
+
+    Returns:
+        Boolean, named `for_correction`, same length and order.
+    """
+    return (md5_numbers(request_ids, CORRECTION_SALT) % 2 == 0).alias("for_correction")
+
+
+def fold_of(request_ids: pl.Series, folds: int) -> pl.Series:
+    """The fold of each request, Int32 in [0, folds), named `fold`: independent of its shard and of the other parts.
+
+    Args:
+        request_ids: Int64 or String, any length, repeats allowed, no nulls.
+        folds: at least 1.
+    """
+    return (md5_numbers(request_ids, "fold") % folds).cast(pl.Int32).alias("fold")
 
 
 def _numbers(texts: Iterable[str], salt: bytes) -> NDArray[np.uint64]:

@@ -3,19 +3,23 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
+from operator import mul
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import IMP, KEYS, truth_column
+from ukdsl_assets.declaration.columns import GIVEN_PROBABILITY, IMP, KEYS, SCORED, truth_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
 from ukdsl_assets.learning.evaluation.by_group import calibration_by_group_of_shards
 from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, kept_on_disk
-from ukdsl_assets.learning.evaluation.table import evaluate_shards
+from ukdsl_assets.learning.evaluation.product import TRUE_GIVEN
+from ukdsl_assets.learning.evaluation.table import LATER_FIGURES, evaluate_shards
 from ukdsl_assets.learning.evaluation.totals import totals_of
 from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.students.student import ARMS
@@ -25,19 +29,32 @@ from ukdsl_assets.pipeline.delays import corrected, known_delays
 from ukdsl_assets.pipeline.students import as_student
 
 # What predictions are compared with, and by.
-COMPARED = (*KEYS, "domain", "target", "weight", "truth")
+_READ = ("explored", "propensity", "bid", "_beyond", GIVEN_PROBABILITY, TRUE_GIVEN)
+COMPARED = (*KEYS, "domain", "target", "weight", "truth", *_READ)
+# Rows of the evaluation that are judged on more than the scored shards; the folder keeps what waits on disk.
+Further = Callable[[PredictedShards, Path], pl.DataFrame]
 
 
 def checkpoints_of(day: Day, student: Student) -> dict[str, Checkpoint]:
     """The day's checkpoint of each arm, and under `released` what was released before the day, if it can predict."""
     key = day.table(student.name)
     checkpoints = {str(arm): day.checkpoints.load((*key, arm), day.date) for arm in ARMS}
-    released = day.checkpoints.load_released(key, day.date)
+    released = day.checkpoints.load_released(key, released_before(day, student))
     if released is None:
         return checkpoints
     columns = day.lake.scan((*key, "teacher_augmented"), [day.date]).collect_schema().names()
     usable = can_predict(released, day.cascade, student, columns)
     return {**checkpoints, "released": released} if usable else checkpoints
+
+
+def released_before(day: Day, student: Student) -> date:
+    """What served on the day is the newest release of a checkpoint strictly before this date.
+
+    Of a student that is decided by the next day it is the day before: that day's checkpoint is released on this one.
+    """
+    if student.release.decided_by == "same_day":
+        return day.date
+    return day.checkpoints.newest_before(day.table(student.name, "distilled"), day.date) or day.date
 
 
 def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, columns: Sequence[str]) -> bool:
@@ -54,13 +71,59 @@ def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, colu
     return declared and all(feature.name in columns and same(feature) for feature in features)
 
 
+# A day's checkpoints by arm, and the shards of `held_shards` that they are judged by.
+Judged = tuple[Mapping[str, Checkpoint], Iterable[pl.DataFrame]]
+
+
+def earlier_checkpoints(
+    day: Day, student: Student, checkpoints: Mapping[str, Checkpoint]
+) -> dict[date, Mapping[str, Checkpoint]]:
+    """The judged days before the day, each with the checkpoints of its own time, which have not seen later ones.
+
+    Left out are days that have no checkpoint of an arm, or one with other heads than the day's own. An arm `released`
+    is judged where all days have it.
+
+    Args:
+        checkpoints: of the day itself.
+    """
+    found: dict[date, Mapping[str, Checkpoint]] = {}
+    for each in judged_days(day, student)[:-1]:
+        earlier, key = day.on(each), day.table(student.name)
+        if not all(each in day.checkpoints.days((*key, arm)) for arm in ARMS):
+            continue
+        then = checkpoints_of(earlier, student)
+        if all(_heads(then[arm]) == _heads(checkpoints[arm]) for arm in ARMS):
+            found[each] = then
+    return found
+
+
+def alike(judged: Sequence[Judged]) -> list[Judged]:
+    """The same days with those arms alone that all of them have, with the same heads."""
+    arms = [{(arm, _heads(checkpoint)) for arm, checkpoint in checkpoints.items()} for checkpoints, _ in judged]
+    shared = {arm for arm, _ in set.intersection(*arms)}
+    return [({arm: each for arm, each in checkpoints.items() if arm in shared}, held) for checkpoints, held in judged]
+
+
+def _heads(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return as_student(checkpoint).heads
+
+
 def evaluated(
-    cascade: Cascade, student: Student, shards: Iterable[pl.DataFrame], checkpoints: Mapping[str, Checkpoint]
+    cascade: Cascade,
+    student: Student,
+    shards: Iterable[pl.DataFrame],
+    checkpoints: Mapping[str, Checkpoint],
+    earlier: Sequence[Judged] = (),
+    further: Further | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables evaluation and calibration_by_group of checkpoints by arm; the first has the version of each.
 
     Args:
-        shards: of `held_shards`; predictions and what they are compared with wait on disk.
+        shards: of `held_shards`, or with rows of domain SCORED behind them of `scored.judged_shards`; predictions and
+            what they are compared with wait on disk.
+        checkpoints: of the day itself, whose versions the table names.
+        earlier: what further days are judged by; figures are of all days together.
+        further: gives further rows of the first table, see `product.product_of`.
     """
     features = {feature.name for feature in cascade.features_of(student)}
     segments = [name for name in cascade.segments if name in features]
@@ -68,12 +131,17 @@ def evaluated(
     names = {"cascade": cascade.name, "note": cascade.note, "student": student.name}
     of_whom = [pl.lit(value).alias(name) for name, value in names.items()]
     with TemporaryDirectory() as folder:
-        scored = scored_shards(shards, checkpoints, [*COMPARED, *segments], Path(folder))
-        totals = totals_of(scored)
+        scored: list[Callable[[], PredictedRows]] = []
+        for number, (models, held) in enumerate(alike([*earlier, (checkpoints, shards)])):
+            (place := Path(folder) / str(number)).mkdir()
+            scored += scored_shards(held, models, [*COMPARED, *segments], place)
+        totals = totals_of(scored, last_stage=student.stage == cascade.stages[-1].name)
         table = evaluate_shards(scored, totals, student.seed)
+        table = table if further is None else pl.concat([table, further(scored, Path(folder))], how="diagonal")
         by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed)
+    checkpoint = pl.col("arm").replace_strict(versions).alias("checkpoint")
     return (
-        table.select(*of_whom, pl.all(), pl.col("arm").replace_strict(versions).alias("checkpoint")),
+        table.select(*of_whom, pl.exclude(*LATER_FIGURES), checkpoint, *LATER_FIGURES),
         by_group.select(*of_whom, pl.all()),
     )
 
@@ -89,10 +157,21 @@ def scored_shards(
     predictors = {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in checkpoints.items()}
     kept = []
     for number, shard in enumerate(shards):
-        predictions = {(arm, head): p for arm, predict in predictors.items() for head, p in predict(shard).items()}
+        predictions = {
+            (arm, head): p for arm, predict in predictors.items() for head, p in in_parts(predict, shard).items()
+        }
         rows = shard.select(name for name in columns if name in shard.columns)
         kept.append(kept_on_disk(PredictedRows(rows, predictions), folder / f"{number}.parquet"))
     return kept
+
+
+def in_parts(
+    predict: Callable[[pl.DataFrame], dict[str, NDArray[np.float32]]], shard: pl.DataFrame
+) -> dict[str, NDArray[np.float32]]:
+    """Predictions of a shard in which rows of domain SCORED, of the same requests again, stand behind the others."""
+    last = pl.col("domain") == SCORED
+    parts = [predict(part) for part in (shard.filter(~last), shard.filter(last)) if len(part)]
+    return {head: np.concatenate([part[head] for part in parts]) for head in parts[0]} if parts else predict(shard)
 
 
 def judged_days(day: Day, student: Student) -> list[date]:
@@ -134,14 +213,17 @@ def held_shards(day: Day, student: Student, judging: date | None = None) -> Iter
 def logged_truth(day: Day, student: Student) -> Callable[[date, int, int], list[pl.LazyFrame]] | None:
     """What finds the keys and `truth` of a day's log in a shard of n, nothing where the day is not published.
 
-    Of a log with as many shards it is the same one, since a request's rows are in the same shard of every table. None
-    where the source does not know the truth.
+    Of a task that is given others their true probability is there too, as `true_given`. Of a log with as many shards it
+    is the same shard, since a request's rows are in the same one of every table. None where the source does not know
+    the truth.
     """
     if not day.cascade.has_truth:
         return None
     table = day.table("candidate_log")
     published = set(day.lake.partitions(table))
     columns = [*KEYS, pl.col(truth_column(student.task)).alias("truth")]
+    if conditions := day.cascade.conditions_of(student.task):
+        columns.append(pl.reduce(mul, [pl.col(truth_column(task)) for task in conditions]).alias(TRUE_GIVEN))
 
     @cache
     def shards(of: date) -> list[pl.LazyFrame]:

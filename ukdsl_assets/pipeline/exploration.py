@@ -1,14 +1,26 @@
-"""A day of the teacher audit: explored rows of the trailing days."""
+"""A day of the teacher audit: explored rows of the trailing days, and withheld impressions."""
+
+import datetime as dt
 
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, label_column
+from ukdsl_assets.declaration.corrections import KnownRate
+from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.frames.served_as import shown_as_scored
-from ukdsl_assets.frames.splits import withheld
-from ukdsl_assets.learning.teachers.exploration import audit_on_exploration
+from ukdsl_assets.frames.splits import for_correction, withheld
+from ukdsl_assets.frames.stages import probed_by
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.metrics.least_positives import ENOUGH_TO_COMPARE
+from ukdsl_assets.learning.metrics.weighted import shift_to_rate
+from ukdsl_assets.learning.teachers.exploration import AS_SCORED, audit_on_exploration
+from ukdsl_assets.learning.teachers.verdicts import judge_teacher_of
 from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.teachers import KEPT_FOR_CORRECTION
+from ukdsl_assets.pipeline.workspace import Table
 
 
 def audited(day: Day, teacher: Teacher) -> pl.DataFrame:
@@ -20,18 +32,101 @@ def audited(day: Day, teacher: Teacher) -> pl.DataFrame:
     shards = (shard for each in days for shard in day.on(each).shards(impressions, labels))
     parts = [explored_rows(cascade, teacher, *shard) for shard in shards]
     # Sums must not depend on the order in which rows were put together.
-    return audit_on_exploration(cascade, teacher, pl.concat(parts).sort("day", *KEYS), day.date)
+    explored = pl.concat(parts).sort("day", *KEYS)
+    held = withheld(explored["request_id"], cascade.withheld_share)
+    return audit_on_exploration(
+        cascade,
+        teacher,
+        explored.filter(may_correct(day, teacher, explored, held, days)),
+        day.date,
+        explored.filter(held),
+        shown_withheld(day, teacher, days),
+        {(task, rate): rate_shift(day, teacher, task, rate) for task, rate in cascade.known_rates(teacher)},
+    )
+
+
+def may_correct(
+    day: Day, teacher: Teacher, explored: pl.DataFrame, held: pl.Series, days: list[dt.date]
+) -> pl.Series | pl.Expr:
+    """Which explored rows may correct a teacher: those that are not withheld, and that it has not learnt from.
+
+    A teacher that is trained here has learnt from what is not withheld, but for the requests that its training left
+    out; on days before it left any out none may correct. Where nobody has it corrected, withheld rows tell alone.
+    """
+    if not teacher.trained_here:
+        return ~held
+    if not day.cascade.corrected_on_exploration(teacher):
+        return held
+    keeping = [each for each in days if KEPT_FOR_CORRECTION in day.checkpoints.facts(day.table(teacher.name), each)]
+    return ~held & for_correction(explored["request_id"]) & explored["day"].is_in(keeping)
 
 
 def explored_rows(cascade: Cascade, teacher: Teacher, impressions: pl.LazyFrame, labels: pl.LazyFrame) -> pl.DataFrame:
-    """What a shard of a day adds to `audited`: explored rows, their own labels and the teacher's."""
+    """What a shard of a day adds to `audited`: explored rows, their own labels and the teacher's.
+
+    Column `as_scored` says which were shown with every feature at its `served_as`, so that the teacher speaks of them.
+    """
     tasks = [task.name for task in cascade.tasks]
-    scored = impressions.filter(pl.col("explored") & shown_as_scored(cascade.features))
-    shown = scored.select("day", *KEYS, "propensity", *tasks).collect()
-    # A teacher that is trained here has learnt from what is not withheld. Of the others' rows those that are
-    # withheld are left to the evaluation, since the correction goes into training.
-    held = withheld(shown["request_id"], cascade.withheld_share)
-    shown = shown.filter(held if teacher.trained_here else ~held)
+    scored = impressions.filter("explored").with_columns(shown_as_scored(cascade.features).alias(AS_SCORED))
+    return _with_labels(cascade, teacher, scored.select("day", *KEYS, "propensity", AS_SCORED, *tasks), labels)
+
+
+def shown_withheld(day: Day, teacher: Teacher, days: list[dt.date]) -> pl.DataFrame:
+    """Withheld impressions as they were scored: of the day, and of as many days before it as it takes to compare."""
+    cascade, tasks = day.cascade, [task.name for task in day.cascade.tasks]
+    tables = day.table("impressions"), day.table(teacher.name, "teacher_labels")
+    parts: list[pl.DataFrame] = []
+    for each in reversed(days):
+        for impressions, labels in day.on(each).shards(*tables):
+            shown = impressions.filter(shown_as_scored(cascade.features)).select("day", *KEYS, *tasks).collect()
+            shown = shown.filter(withheld(shown["request_id"], cascade.withheld_share))
+            parts.append(_with_labels(cascade, teacher, shown.lazy(), labels))
+        taught = pl.concat([part.select(cascade.tasks_taught(teacher)) for part in parts])
+        if all(float(taught[task].sum() or 0) >= ENOUGH_TO_COMPARE for task in taught.columns):
+            break
+    return pl.concat(parts).sort("day", *KEYS).with_columns(propensity=pl.lit(1.0))
+
+
+def rate_shift(day: Day, teacher: Teacher, task: str, rate: KnownRate) -> float:
+    """What is added to a teacher's logits so that its mean over what it labels on a day is a known rate.
+
+    All considered rows with its label count, shown or, if the rate is of these alone, not shown, each by its weight (a
+    probe that it labels by 1 / its rate); 0 where there are none.
+    """
+    column = label_column(task)
+    tables = day.table("impressions"), day.table("considerations"), day.table(teacher.name, "teacher_labels")
+    counted = []
+    for impressions, considerations, labels in day.shards(*tables):
+        weights = [considerations]
+        if teacher.logged and day.cascade.has_probes:
+            rate_of_probe = pl.when(probed_by(day.cascade, teacher.stage)).then(1 / pl.col("probe_rate"))
+            weights = [considerations.with_columns(weight=rate_of_probe.otherwise("weight").cast(pl.Float32))]
+        if rate.over == "labelled":
+            weights.append(impressions.with_columns(weight=pl.lit(1.0, pl.Float32)))
+        scored = pl.concat(each.select(*KEYS, "weight") for each in weights)
+        rows = scored.join(labels.select(*KEYS, column), on=KEYS, how="inner").drop_nulls(column)
+        # Equal rows are one that is counted: no order of a sum decides, and a day of trees' predictions is small.
+        counted.append(rows.group_by(column, "weight").len().collect())
+    every = pl.concat(counted).group_by(column, "weight").agg(pl.col("len").sum()).sort(column, "weight")
+    prediction, weight, number = (every[name].to_numpy().astype("float64") for name in (column, "weight", "len"))
+    return shift_to_rate(prediction, weight * number, rate.rate) if len(every) else 0.0
+
+
+def audit_inputs(cascade: Cascade, teacher: Teacher) -> list[Table]:
+    """The tables that `audited` reads, the day's own and, but for considerations, those of the trailing days."""
+    read: list[Table] = [(cascade.name, "impressions"), (cascade.name, teacher.name, "teacher_labels")]
+    return [*read, (cascade.name, "considerations")] if cascade.known_rates(teacher) else read
+
+
+def judged_teacher(lake: Lake, cascade: Cascade, student: Student, day: dt.date) -> list[GateResult]:
+    """The gates of a student's release that its teacher decides, by the day's table; not judged without one."""
+    table: Table = (cascade.name, student.teacher, "teacher_audit")
+    audit = lake.scan(table, [day]).collect() if lake.partition(table, day) is not None else None
+    return judge_teacher_of(cascade, student, audit)
+
+
+def _with_labels(cascade: Cascade, teacher: Teacher, shown: pl.LazyFrame, labels: pl.LazyFrame) -> pl.DataFrame:
     columns = [label_column(task) for task in cascade.tasks_taught(teacher)]
-    predictions = labels.select(*KEYS, *columns).join(shown.lazy(), on=KEYS, how="semi")
-    return shown.join(predictions.collect(), on=KEYS, how="inner")
+    rows = shown.collect()
+    predictions = labels.select(*KEYS, *columns).join(rows.lazy(), on=KEYS, how="semi")
+    return rows.join(predictions.collect(), on=KEYS, how="inner")

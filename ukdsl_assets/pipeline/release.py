@@ -1,60 +1,128 @@
-"""The decision about a day's checkpoint."""
+"""The decision about a checkpoint: Released, Refused or Not judged."""
 
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.gates import GateResult
+from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.storage import folder_of
-from ukdsl_assets.learning.evaluation.gates import judge_student, refusals
+from ukdsl_assets.learning.evaluation.champion_gates import judge_champion
+from ukdsl_assets.learning.evaluation.champion_table import SAME_DAY
+from ukdsl_assets.learning.evaluation.gates import accepted, judge_student, not_judged, refusals
+from ukdsl_assets.pipeline.champion import trailing
 from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.exploration import judged_teacher
 from ukdsl_assets.pipeline.workspace import Table
 from ukdsl_assets.settings import Settings
 
 # Name of the gate -> what it demands.
-RULES = {"all_gates_passed": "Every gate of the evaluated checkpoint passed."}
+RULES = {"all_gates_passed": "Every gate of the evaluated checkpoint passed; what was not judged has not passed."}
+Outcome = Literal["released", "refused", "not_judged"]
+# What people read.
+OUTCOMES: dict[Outcome, str] = {"released": "Released", "refused": "Refused", "not_judged": "Not judged"}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a day's checkpoint; `reasons` say why it was refused."""
+    """What became of a checkpoint; `reasons` say why it was refused or could not be judged.
+
+    An outcome `released` of which the message says that a newer day stays released has moved nothing.
+    """
 
     checkpoint: str
+    outcome: Outcome
     reasons: list[str]
     message: str
 
+    @property
+    def verdict(self) -> GateResult:
+        """The decision as a verdict of `RULES`."""
+        passed, judged = self.outcome == "released", self.outcome != "not_judged"
+        return GateResult("all_gates_passed", passed, self.message, "ERROR" if judged else "WARN", judged=judged)
+
 
 def decide(day: Day, student: Student) -> Decision:
-    """Judge the day's distilled checkpoint, and move the pointer or record why not.
+    """Judge a distilled checkpoint by the day's requests, and move the pointer or record why not.
 
-    A day before the released one is judged too, but a backfill never moves the pointer back.
+    The checkpoint is the day's own, or that of the day before where `release.decided_by` is next_day. A day before the
+    released one is judged too, but a backfill never moves the pointer back.
     """
     key, store = day.table(student.name), day.checkpoints
-    judged = day.lake.scan((*key, "evaluation"), [day.date]).collect()
-    current = store.load((*key, "distilled"), day.date)
-    reasons = [
-        *refusals(judge_student(day.cascade, student, judged)),
-        *stale(current.version, judged.filter(arm="distilled")["checkpoint"][0]),
+    compared = trailing(day, student)
+    of = _decided_day(day, student)
+    current = store.load((*key, "distilled"), of or day.date)
+    entry: dict[str, Any] = {
+        "day": str(current.day),
+        "arm": "distilled",
+        "checkpoint": current.version,
+        "note": day.cascade.note,
+        "decided_on": str(day.date),
+    }
+    if of is None:
+        return _kept(store, key, entry, "not_judged", [f"the requests of the day after {day.date} decide about it"])
+    judged = day.lake.scan((*key, "evaluation"), [of]).collect()
+    results = [
+        # What is wrong with the teacher is wrong with all that agrees with it: it is said first.
+        *judged_teacher(day.lake, day.cascade, student, day.date),
+        *judge_student(day.cascade, student, judged),
+        *judge_champion(day.cascade, student, compared),
     ]
-    entry = {"day": str(day.date), "arm": "distilled", "checkpoint": current.version, "note": day.cascade.note}
+    challengers = compared.filter(day=day.date, when=student.release.decided_by)["challenger"].unique().to_list()
+    reasons = [
+        *refusals(results, student.accept),
+        *stale(current.version, judged.filter(arm="distilled")["checkpoint"][0], "evaluation"),
+        *(reason for each in challengers for reason in stale(current.version, each, "champion_comparison")),
+    ]
+    unjudged = not_judged(results, student.accept)
+    if leave := accepted(results, student.accept):
+        entry["accepted"] = leave
+    if reasons:
+        return _kept(store, key, entry, "refused", [*reasons, *unjudged])
+    if unjudged:
+        return _kept(store, key, entry, "not_judged", unjudged)
     # By the history, which is whole where the pointer is damaged: to release again mends it.
     newer = (store.newest_release(key) or {"day": ""})["day"]
-    if reasons:
-        store.refuse(key, {**entry, "reasons": reasons})
-        return Decision(current.version, reasons, "refused: " + "; ".join(reasons))
-    if newer > str(day.date):
-        return Decision(current.version, [], f"passed; the checkpoint of {newer}, which is newer, stays released")
+    if newer > entry["day"]:
+        message = f"passed; the checkpoint of {newer}, which is newer, stays released{_leave(entry)}"
+        return Decision(current.version, "released", [], message)
     store.release(key, entry)
-    return Decision(current.version, [], "released")
+    return Decision(current.version, "released", [], _told("released", entry, []))
 
 
-def stale(current: str, evaluated: str) -> list[str]:
-    """A reason when the evaluation is not of the checkpoint that would be released."""
-    if current == evaluated:
+def _decided_day(day: Day, student: Student) -> date | None:
+    """Whose checkpoint is decided on the day; None where the requests of the next day decide and none was before."""
+    if student.release.decided_by == SAME_DAY:
+        return day.date
+    return day.checkpoints.newest_before(day.table(student.name, "distilled"), day.date)
+
+
+def _kept(store: CheckpointStore, key: Table, entry: dict[str, Any], outcome: Outcome, reasons: list[str]) -> Decision:
+    """Record a decision that moves nothing."""
+    record = store.refuse if outcome == "refused" else store.leave_unjudged
+    record(key, {**entry, "reasons": reasons})
+    return Decision(entry["checkpoint"], outcome, reasons, _told(outcome, entry, reasons))
+
+
+def _told(outcome: Outcome, entry: Mapping[str, Any], reasons: list[str]) -> str:
+    """Released; or Refused: why; it names the day of a checkpoint that another day decides about."""
+    of = "" if entry["day"] == entry["decided_on"] else f", the checkpoint of {entry['day']}"
+    return f"{OUTCOMES[outcome]}{of}" + (f": {'; '.join(reasons)}" if reasons else "") + _leave(entry)
+
+
+def _leave(entry: Mapping[str, Any]) -> str:
+    """What the declaration accepts by name, to follow a decision; empty for nothing."""
+    return f"; accepted by name: {'; '.join(entry['accepted'])}" if entry.get("accepted") else ""
+
+
+def stale(current: str, judged: str, table: str) -> list[str]:
+    """A reason when the table is not of the checkpoint that would be released."""
+    if current == judged:
         return []
-    return [f"the evaluation is of checkpoint {evaluated}, the day's is {current}; materialize evaluation again"]
+    return [f"{table} is of checkpoint {judged}, the day's is {current}; materialize {table} again"]
 
 
 def how_to_score(settings: Settings, key: Table, released: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from datetime import date
 
 import polars as pl
 
-from ukdsl_assets.declaration.columns import CD, IMP
+from ukdsl_assets.declaration.columns import CD, IMP, REJECTED
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.frames.splits import halves
 from ukdsl_assets.pipeline.day import Day
@@ -27,6 +27,7 @@ def checkpoint_name(training: int) -> str:
 def measured_rows(day: Day, table: Table, days: list[date], most: int, seed: int) -> pl.DataFrame:
     """The rows that importance is measured on: of half the withheld requests, at most `most` rows of each domain."""
     shards = [shard.filter("withheld") for each in days for shard in day.lake.scan_shards(table, [each])]
+    shards = [_shown_and_considered(day, shard, table[1]) for shard in shards]
     ids, rows = (
         (halves(shard.collect(), seed)[0] for shard in read)
         for read in ([shard.select("day", "request_id", "domain") for shard in shards], shards)
@@ -40,9 +41,21 @@ def judged_rows(day: Day, student: Student) -> pl.DataFrame:
     Domains are drawn together, so that a considered row's shown twin is there if it was shown.
     """
     shards = day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date])
-    ids = (shard.filter("withheld").select("day", "request_id", "domain").collect() for shard in shards)
-    rows = held_shards(day, student)
+    shards = [_shown_and_considered(day, shard.filter("withheld"), student.name) for shard in shards]
+    ids = (shard.select("day", "request_id", "domain").collect() for shard in shards)
+    rows = (_shown_and_considered(day, held.lazy(), student.name).collect() for held in held_shards(day, student))
     return sample_of_shards(ids, rows, 2 * selection_of(student).rows, student.seed, by_domain=False)
+
+
+def _shown_and_considered(day: Day, rows: pl.LazyFrame, name: str) -> pl.LazyFrame:
+    """The rows without those that the student's stage rejected, unless its teacher labels all that the stage scored.
+
+    Then they are considered rows like others. Probes are few and stand for many: no feature is chosen by them.
+    """
+    student, rejected = day.cascade.student(name), pl.col("domain") == REJECTED
+    if day.cascade.teacher(student.teacher).stage != student.stage:
+        return rows.filter(~rejected)
+    return rows.with_columns(domain=pl.when(rejected).then(pl.lit(CD)).otherwise("domain"))
 
 
 def selected_before(day: Day, table: Table) -> pl.DataFrame | None:

@@ -172,7 +172,7 @@ def fingerprint(
     """
     declared = {
         "arm": arm,
-        "student": student.model_dump(mode="json"),
+        "student": declared_for_training(student),
         "features": [feature.model_dump(mode="json") for feature in cascade.features_of(student)],
         "lineage": lineage,
         "from": warm_start,
@@ -216,6 +216,11 @@ def as_student(checkpoint: Checkpoint) -> FittedStudent:
     return from_checkpoint(checkpoint.metadata, checkpoint.tensors or {}, checkpoint.text)
 
 
+def declared_for_training(student: Student) -> dict[str, Any]:
+    """A student's declaration without what decides on its release, of which a checkpoint knows nothing."""
+    return student.model_dump(mode="json", exclude={"release"})
+
+
 def facts(cascade: Cascade, student: Student, arm: Arm, fit: Fit) -> dict[str, Any]:
     """What the checkpoint's JSON says; the same for the same inputs, so no time and no run id."""
     return {
@@ -223,7 +228,7 @@ def facts(cascade: Cascade, student: Student, arm: Arm, fit: Fit) -> dict[str, A
         "note": cascade.note,
         "student": student.name,
         "arm": arm,
-        "declaration": student.model_dump(mode="json"),
+        "declaration": declared_for_training(student),
         "metrics": dict(fit.figures),
         **as_checkpoint(fit.student),
     }

@@ -8,12 +8,14 @@ import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS
+from ukdsl_assets.declaration.corrections import KnownRate
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import LoggedTeacher
 from ukdsl_assets.errors import LakeError, SqlModelError
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
-from ukdsl_assets.learning.teachers.exploration import correction_of, corrections_told
+from ukdsl_assets.learning.teachers.exploration import correction_of
+from ukdsl_assets.learning.teachers.verdicts import corrections_told
 from ukdsl_assets.logs.gates.drift import label_rate
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Table, Workspace
@@ -127,7 +129,10 @@ def correction_tables(cascade: Cascade, student: Student | None) -> list[Table]:
 def teacher_shift(day: Day, student: Student) -> float | None:
     """What is added to the teacher's logits on a day; None for a teacher that is taken at its word."""
     tables = correction_tables(day.cascade, student)
-    return correction_of(day.lake.scan(tables[0], [day.date]).collect(), student.task) if tables else None
+    if not tables:
+        return None
+    rate = student.correction if isinstance(student.correction, KnownRate) else None
+    return correction_of(day.lake.scan(tables[0], [day.date]).collect(), student.task, rate)
 
 
 def correction_message(day: Day, student: Student | None) -> dict[str, str]:
@@ -135,8 +140,12 @@ def correction_message(day: Day, student: Student | None) -> dict[str, str]:
     tables = correction_tables(day.cascade, student)
     if student is None or not tables:
         return {}
-    told = corrections_told(day.lake.scan(tables[0], [day.date]).collect())
-    return {"correction": f"{student.teacher}, {student.task}: {told[student.task]}"}
+    if isinstance(student.correction, KnownRate):
+        shift = teacher_shift(day, student)
+        told = f"the mean of all that it labels is made {student.correction.told}: {shift:+.3f} to its logits"
+    else:
+        told = corrections_told(day.lake.scan(tables[0], [day.date]).collect())[student.task]
+    return {"correction": f"{student.teacher}, {student.task}: {told}"}
 
 
 def read_at(day: Day, events: Table) -> datetime:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.teachers import FoundationTeacher, TrainedTeacher
-from ukdsl_assets.frames.splits import withheld
+from ukdsl_assets.frames.splits import for_correction, withheld
 from ukdsl_assets.frames.stages import reached
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints.interrupted import StateFile
@@ -27,6 +27,8 @@ from ukdsl_assets.pipeline.fingerprint import training_fingerprint
 if TYPE_CHECKING:
     from ukdsl_assets.learning.training.trainer import Progress
 
+# Key of a checkpoint whose training left requests out that explored, so that they may correct it: what was left out.
+KEPT_FOR_CORRECTION = "kept_for_correction"
 # The declarations of teachers that are trained here.
 TrainedHere = TrainedTeacher | FoundationTeacher
 
@@ -45,6 +47,8 @@ def train_teacher(day: Day, teacher: TrainedHere, progress: "Progress | None" = 
     cascade, settings, impressions = day.cascade, day.settings, day.table("impressions")
     key, days = day.table(teacher.name), day.window(impressions, teacher.window_days)
     declared = {"declaration": teacher.model_dump(mode="json"), "note": cascade.note}
+    if cascade.corrected_on_exploration(teacher):
+        declared[KEPT_FOR_CORRECTION] = "explored rows of half of the requests, by hash"
     lineage = {str(each): day.on(each).versions(impressions) for each in days}
     # An interrupted training of the same input goes on where it stood.
     features = [each.model_dump(mode="json") for each in cascade.features_known_at(teacher.stage)]
@@ -72,18 +76,26 @@ def checkpoint_rules() -> dict[str, str]:
 
 
 def impression_readers(day: Day, teacher: TrainedHere, days: list[date]) -> list[Reader]:
-    """What reads the rows to train on: each shard over all days, without withheld requests."""
+    """What reads the rows to train on: each shard over all days, without withheld requests.
+
+    Where explored rows correct the teacher, those of half of the requests are left out too.
+    """
     table = day.table("impressions")
     version = max(day.on(each).partition(table).version for each in days)
 
     def reader(shard: pl.LazyFrame) -> Reader:
         def read() -> pl.DataFrame:
             rows = shard.collect()
-            return rows.filter(~withheld(rows["request_id"], day.cascade.withheld_share))
+            rows = rows.filter(~withheld(rows["request_id"], day.cascade.withheld_share))
+            if not corrected:
+                return rows
+            # Their other rows stay: where each request explores in one slot, half of all would be lost without them.
+            return rows.filter(~(rows["explored"] & for_correction(rows["request_id"])))
 
         return read
 
     scored = reached(day.cascade, teacher.stage)
+    corrected = day.cascade.corrected_on_exploration(teacher)
     return [reader(shard.filter(scored)) for shard in day.lake.scan_shards(table, days, version)]
 
 

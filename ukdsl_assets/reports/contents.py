@@ -2,27 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP
-from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.declaration.students import SCORED_HEAD, Student
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.learning.evaluation.champion_gates import judge_champion
 from ukdsl_assets.learning.evaluation.gates import judge_student
-from ukdsl_assets.learning.evaluation.table import COLUMNS
+from ukdsl_assets.learning.evaluation.table import COLUMNS, LATER, completed
+from ukdsl_assets.pipeline.exploration import judged_teacher
+from ukdsl_assets.reports.printed import decided_on, teacher_first, teacher_told
 from ukdsl_assets.settings import Settings
 
 TREND_DAYS = 30
 SHOWN_DECISIONS = 10
 # What each arm is judged by: shown rows by labels, considered rows by the teacher.
 VIEWS = ((IMP, "label"), (CD, "teacher"))
-# Tables that were published before these columns existed are read with nulls in them.
-_LATER = {"checkpoint": pl.String, "mean_reference": pl.Float64, "positives": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,11 @@ class StudentReport:
         decisions: decisions on this and earlier days, oldest first, at most 10.
         selection: what was selected, None for a student without a selection or a day without one.
         labels: what became of labels that come late, empty where there are none.
-        outcome: "released", "refused", "newer" (a newer day stays released) or "undecided".
-        reasons: why it was refused.
+        outcome: "released", "refused", "not_judged", "newer" (a newer day stays released) or "undecided".
+        reasons: why it was refused or not judged.
+        teacher: what is wrong with its teacher, empty for nothing.
+        on_exploration: how a right one agrees with rows that chance showed, or why that is not judged.
+        champion: the day's rows of champion_comparison, None where the day has none.
     """
 
     student: Student
@@ -51,6 +55,9 @@ class StudentReport:
     reasons: list[str]
     selection: "SelectionReport | None" = None
     labels: str = ""
+    teacher: str = ""
+    on_exploration: str = ""
+    champion: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -107,13 +114,34 @@ def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: 
     evaluation = trend.filter(day=day)
     grouped = (*key, "calibration_by_group")
     groups = lake.scan(grouped, [day]).collect() if day in lake.partitions(grouped) else None
-    history = [decision for decision in store.release_history(key) if decision["entry"]["day"] <= str(day)]
+    history = [decision for decision in store.release_history(key) if decided_on(decision["entry"]) <= str(day)]
     outcome, reasons = outcome_on(day, history, store.released(key))
-    gates = gates_of(cascade, student, evaluation)
+    of_teacher = judged_teacher(lake, cascade, student, day)
+    gates, champion = gates_of(cascade, student, evaluation), None
+    # What is wrong with the teacher is wrong with all that agrees with it: it comes first.
+    gates = None if gates is None else [*of_teacher, *gates]
+    compared = (*key, "champion_comparison")
+    if day in (published := lake.partitions(compared)):
+        window = [each for each in published if day - timedelta(days=cascade.evaluation_days) < each <= day]
+        trailing = lake.scan(compared, window).collect()
+        champion = trailing.filter(day=day)
+        gates = None if gates is None else [*gates, *judge_champion(cascade, student, trailing)]
     selection = read_selection(lake, key, day)
     labels = store.facts((*key, "distilled"), day).get("labels", "")
     return StudentReport(
-        student, evaluation, trend, groups, gates, history[-SHOWN_DECISIONS:], outcome, reasons, selection, labels
+        student,
+        evaluation,
+        trend,
+        groups,
+        gates,
+        history[-SHOWN_DECISIONS:],
+        outcome,
+        reasons,
+        selection,
+        labels,
+        teacher_first(of_teacher, student.accept),
+        teacher_told(of_teacher),
+        champion,
     )
 
 
@@ -158,14 +186,8 @@ def funnel_of(cascade: Cascade, log: pl.LazyFrame, impressions: pl.LazyFrame) ->
     )
 
 
-def completed(evaluation: pl.DataFrame) -> pl.DataFrame:
-    """The evaluation with all columns of today's form, null where its table was made before they existed."""
-    missing = {name: dtype for name, dtype in (COLUMNS | _LATER).items() if name not in evaluation.columns}
-    return evaluation.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in missing.items())
-
-
 def serving_rows(frame: pl.DataFrame, arm: str, domain: str, reference: str) -> pl.DataFrame:
-    """The rows of the head that an arm is judged by: impression on shown rows, the serving head on considered ones.
+    """The rows of the head that an arm is judged by: impression on shown rows, elsewhere what serves.
 
     Args:
         frame: columns arm, head, domain, reference and day, of one student; evaluation or calibration_by_group.
@@ -173,8 +195,10 @@ def serving_rows(frame: pl.DataFrame, arm: str, domain: str, reference: str) -> 
     rows = frame.filter(arm=arm, domain=domain, reference=reference)
     if domain == IMP:
         return rows.filter(head="impression")
-    # The head consideration serves where the student has it; `consideration` sorts before `impression`.
-    return rows.filter(pl.col("head") == pl.col("head").min().over("day"))
+    # What serves is the last head, but for `scored` on CD: see `judging_head`.
+    rows = rows.filter(pl.col("head") != SCORED_HEAD) if domain == CD else rows
+    place = pl.col("head").replace_strict({"impression": 0, "consideration": 1, SCORED_HEAD: 2})
+    return rows.filter(place == place.max().over("day"))
 
 
 def figures_of(evaluation: pl.DataFrame, arm: str, domain: str, reference: str) -> Mapping[str, Any] | None:
@@ -196,29 +220,29 @@ def gates_of(cascade: Cascade, student: Student, evaluation: pl.DataFrame) -> li
 def outcome_on(
     day: date, history: Sequence[Mapping[str, Any]], released: Mapping[str, Any] | None
 ) -> tuple[str, list[str]]:
-    """What became of the day's checkpoint, and why it was refused; see `StudentReport.outcome`.
+    """What was decided on the day, and why it was refused or not judged; see `StudentReport.outcome`.
 
     Args:
         history: of `release_history`, oldest first.
         released: the released entry, None for none.
     """
-    decisions = [decision for decision in history if decision["entry"]["day"] == str(day)]
+    decisions = [decision for decision in history if decided_on(decision["entry"]) == str(day)]
     if decisions:
         return decisions[-1]["outcome"], list(decisions[-1]["entry"].get("reasons", []))
     return ("newer" if released is not None and released["day"] > str(day) else "undecided"), []
 
 
-def evaluation_of(settings: Settings, cascade: Cascade, days: Sequence[date]) -> pl.DataFrame:
+def evaluation_of(settings: Settings, cascade: Cascade, days: Sequence[date], *extra: str) -> pl.DataFrame:
     """One row a day, student, arm, head, domain and reference; columns as in `learning.evaluation.table.COLUMNS`.
+
+    Args:
+        extra: further columns, of `learning.evaluation.table.LATER`.
 
     Raises:
         LakeError: when a day of a student is not published.
     """
     lake = Lake(settings.tables, settings.shards)
     tables = [(cascade.name, student.name, "evaluation") for student in cascade.students]
-    parts = [lake.scan(table, days).select(*COLUMNS) for table in tables]
-    return (
-        pl.concat(parts).sort("day", "student", maintain_order=True).collect()
-        if parts
-        else pl.DataFrame(schema=COLUMNS)
-    )
+    parts = [completed(lake.scan(table, days).collect()).select(*COLUMNS, *extra) for table in tables]
+    schema = COLUMNS | {name: LATER[name] for name in extra}
+    return pl.concat(parts).sort("day", "student", maintain_order=True) if parts else pl.DataFrame(schema=schema)

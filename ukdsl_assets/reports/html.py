@@ -13,12 +13,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import CD, IMP
+from ukdsl_assets.declaration.columns import CD, IMP, OWN, SCORED
 from ukdsl_assets.lake.storage import Storage
 from ukdsl_assets.learning.evaluation.by_group import DECILE
 from ukdsl_assets.reports import plots
+from ukdsl_assets.reports.champion import champion_sentences
 from ukdsl_assets.reports.contents import VIEWS, CascadeReport, StudentReport, figures_of, read_report
-from ukdsl_assets.reports.printed import withheld_requests
+from ukdsl_assets.reports.printed import (
+    explored_line,
+    in_words,
+    verdict_domain,
+    why_decided,
+    withheld_requests,
+)
+from ukdsl_assets.reports.product import product_sentences
 from ukdsl_assets.reports.selection_section import selection_shown
 from ukdsl_assets.settings import Settings
 
@@ -32,8 +40,14 @@ ROWS = (("baseline", "baseline"), ("distilled", "with distillation"))
 OUTCOMES = {
     "released": "Released",
     "refused": "Refused",
+    "not_judged": "Not judged",
     "newer": "Passed, but a newer day stays released",
     "undecided": "No decision yet",
+}
+SENTENCES = {
+    OWN: "On its own choice, the candidates that it would itself hand on",
+    SCORED: "On all that its stage scores",
+    CD: "On rows that the next stage scored",
 }
 Row = tuple[str, list[str]]
 DASH, MINUS, SPACE = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
@@ -103,28 +117,55 @@ def data_line(cascade: Cascade, day: date) -> str:
     )
 
 
-def headline_sentences(evaluation: pl.DataFrame, teacher: str) -> list[str]:
+def headline_sentences(evaluation: pl.DataFrame, teacher: str, serving: str = "consideration") -> list[str]:
     """What distillation did to a student on a day, in words; NE changes within two standard errors are none.
 
-    Empty where the day has no figures of both arms.
+    The first is of its own choice where the teacher or the truth speaks of it, else of all that its stage scored, else
+    of rows that the next stage scored. Empty where the day has no figures of both arms.
     """
-    before, after = (figures_of(evaluation, arm, CD, "teacher") for arm in ("baseline", "distilled"))
+    domain, reference = verdict_domain(evaluation, serving)
+    before, after = (figures_of(evaluation, arm, domain, reference) for arm in ("baseline", "distilled"))
+    considered = figures_of(evaluation, "distilled", CD, "teacher")
     shown = figures_of(evaluation, "distilled", IMP, "label")
-    if before is None or after is None or shown is None:
+    if before is None or after is None or considered is None or shown is None:
         return []
+    against = (
+        f"its teacher ({teacher})" if reference == "teacher" else "the true probabilities, which this source knows"
+    )
     sentences = [
-        f"On considered candidates its predictions are {_off(before)} without distillation and {_off(after)} with it, "
-        f"measured against its teacher ({teacher}).",
-        f"With distillation they are {_better(after)} on considered candidates (NE{SPACE}{_change(after)}) and "
-        f"{_better(shown)} on shown ones (NE{SPACE}{_change(shown)}).",
+        f"{SENTENCES[domain]}, its predictions are {_off(before)} without distillation and {_off(after)} with it, "
+        f"measured against {against}."
     ]
-    truth = [figures_of(evaluation, arm, CD, "truth") for arm in ("baseline", "distilled")]
-    if truth[0] is not None and truth[1] is not None:
+    truth = [figures_of(evaluation, arm, domain, "truth") for arm in ("baseline", "distilled")]
+    if reference == "teacher" and truth[0] is not None and truth[1] is not None:
         sentences.append(
             f"Against the true probabilities, which this source knows, they are {_off(truth[0])} without and "
             f"{_off(truth[1])} with distillation."
         )
+    sentences.append(
+        f"With distillation they are {_better(considered)} on rows that the next stage scored (NE{SPACE}"
+        f"{_change(considered)}) and {_better(shown)} on shown ones (NE{SPACE}{_change(shown)})."
+    )
     return sentences
+
+
+def scored_rows(evaluation: pl.DataFrame) -> list[Row]:
+    """All that the stage scored and the head's own choice: calibrations of both arms, and how good the choice is.
+
+    Of each domain against the teacher and the truth, in this order; then share of the ideal choice's value, and recall.
+    A dash where the day has no such figure; empty where it has none of them.
+    """
+    views = [(domain, reference) for domain in (SCORED, OWN) for reference in ("teacher", "truth")]
+    rows = []
+    for arm, title in (*ROWS, ("released", "released before this day")):
+        found = {view: figures_of(evaluation, arm, *view) for view in views}
+        if any(found.values()):
+            order = found[OWN, "truth"]
+            shares = [order[name] if order else None for name in ("value_share", "recall")]
+            rows.append(
+                (title, [*(_calibration(found[view]) for view in views), *(number(each, 3) for each in shares)])
+            )
+    return rows
 
 
 def main_rows(evaluation: pl.DataFrame, references: tuple[str, str] = ("label", "teacher")) -> list[Row]:
@@ -190,7 +231,16 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "outcome": report.outcome,
         "title": OUTCOMES[report.outcome],
         "reasons": report.reasons,
-        "sentences": headline_sentences(evaluation, teacher.name),
+        "sentences": [
+            *([report.teacher] if report.teacher else []),
+            *(
+                product_sentences(student.served_heads[-1], evaluation)
+                or headline_sentences(evaluation, teacher.name, student.served_heads[-1])
+            ),
+            *([report.on_exploration] if report.on_exploration else []),
+        ],
+        "explored": explored_line(student.served_heads[-1], evaluation),
+        "scored": scored_rows(evaluation),
         "rows": {domain: f"{row['rows']:,}" if row else "no" for (domain, _), row in counted.items()},
         "serving": considered["head"] if considered else student.served_heads[-1],
         "teacher": teacher.name,
@@ -203,6 +253,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "progressive": progressive_rows(evaluation),
         "selection": None if report.selection is None else selection_shown(student, report.selection),
         "gates": report.gates,
+        "champion": [] if report.champion is None else champion_sentences(student, report.champion),
         "decisions": [_decision(decision) for decision in reversed(report.decisions)],
     }
 
@@ -220,8 +271,13 @@ def _segments(groups: pl.DataFrame) -> dict[str, tuple[Markup, int]]:
 
 def _decision(record: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     entry = record["entry"]
-    why = "; ".join(entry.get("reasons", [])) or "no gate refused it"
-    return entry["day"], record["outcome"], entry["checkpoint"], why, record["decided_at"][:16].replace("T", " ")
+    return (
+        entry["day"],
+        in_words(record["outcome"]),
+        entry["checkpoint"],
+        why_decided(entry),
+        record["decided_at"][:16].replace("T", " "),
+    )
 
 
 def _row(evaluation: pl.DataFrame, arm: str, references: tuple[str, str]) -> list[str] | None:

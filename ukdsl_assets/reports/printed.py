@@ -10,22 +10,40 @@ from rich.markup import escape
 from rich.table import Table
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import CD, IMP
+from ukdsl_assets.declaration.columns import CD, EXPLORED, EXPLORED_TRAILING, IMP, OWN, SCORED
+from ukdsl_assets.declaration.corrections import BETTER_THAN_CONSTANT, ON_EXPLORATION
 from ukdsl_assets.errors import redacted
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.learning.evaluation.table import figure
+from ukdsl_assets.learning.evaluation.explored import SUMS
+from ukdsl_assets.learning.evaluation.scored_gates import explored_told, trailing_or_day
+from ukdsl_assets.learning.evaluation.table import figure, judging_head
+from ukdsl_assets.reports.product import product_sentences
 
 UNDEFINED = "not measured"
+# What each domain is called in sentences.
+WHERE = {
+    IMP: "shown rows",
+    CD: "rows that the next stage scored",
+    SCORED: "all that its stage scores",
+    OWN: "own choice",
+    EXPLORED: "explored rows",
+    EXPLORED_TRAILING: "explored rows of the trailing days",
+}
+# In tables, where a line must be short.
+SHORT = {EXPLORED_TRAILING: "EXPLORED"}
 EVALUATION_HEADER = ("arm", "head", "domain", "against", "rows", "calibration", "NE", "NE vs baseline", "AUC")
 # On a narrow terminal; what distillation changed is what stays.
 LEFT_OUT_FIRST = ("NE", "AUC", "rows")
 
 LEGEND = (
-    "IMP: shown rows, judged by head impression, which labels train. CD: all rows that the teacher scored, judged by "
-    "the last head, which serves; where there are two, the teacher trains it. No one output is calibrated on "
-    "both: shown rows were chosen. NE: normalized entropy, smaller is better; the baseline is trained on labels alone "
-    "with equal effort. +-: standard error, by bootstrap over requests. Released: the student released before the day, "
-    "which has not seen any of it."
+    "IMP: shown rows, judged by head impression, which labels train. All else is judged by the last head, which "
+    "serves. CD: rows that the next stage scored. SCORED: all that the student's own stage scored, where the teacher "
+    "labels rejected rows too (probes, or a trained teacher) or the truth is known. OWN: those of them that the head "
+    "itself would hand on, each head its own, which is what follows from serving it. EXPLORED: rows shown by chance, "
+    "weighted by 1 / propensity, of the trailing days together. No one output is calibrated on all: shown and "
+    "considered rows were chosen. NE: normalized entropy, smaller is better; the baseline is trained on labels alone "
+    "with equal effort. +-: standard error, over requests. Released: the student released before the day, which has "
+    "not seen any of it."
 )
 
 
@@ -40,15 +58,16 @@ def evaluation_rows(evaluation: pl.DataFrame) -> list[tuple[str, ...]]:
     """The evaluation's figures as texts, in its order, without the baseline's change against itself."""
     rows: list[tuple[str, ...]] = []
     for row in evaluation.iter_rows(named=True):
-        change = "" if row["arm"] == "baseline" else _change(row)
+        # Of its own choice there is neither, whose rows are another head's no more.
+        change = "" if row["arm"] == "baseline" or not math.isfinite(row["ne"]) else _change(row)
         figures = (
             f"{row['rows']:,}",
             _with_error(row["calibration"], row["calibration_error"]),
-            f"{row['ne']:.4f}",
+            f"{row['ne']:.4f}" if math.isfinite(row["ne"]) else "",
             change,
-            _with_error(row["auc"], row["auc_error"]),
+            _with_error(row["auc"], row["auc_error"]) if math.isfinite(row["ne"]) else "",
         )
-        rows.append((row["arm"], row["head"], row["domain"], row["reference"], *figures))
+        rows.append((row["arm"], row["head"], SHORT.get(row["domain"], row["domain"]), row["reference"], *figures))
     return rows
 
 
@@ -97,9 +116,9 @@ def history_markdown(history: Iterable[Mapping[str, Any]]) -> str:
     rows = [
         (
             decision["entry"]["day"],
-            decision["outcome"],
+            in_words(decision["outcome"]),
             decision["entry"]["checkpoint"],
-            _why(decision["entry"]),
+            why_decided(decision["entry"]),
             decision["decided_at"],
         )
         for decision in reversed(list(history))
@@ -120,6 +139,7 @@ def gate_table(title: str, results: Iterable[GateResult]) -> Table:
         table.add_column(name, overflow="fold")
     for result in results:
         verdict = "[green]passed[/]" if result.passed else f"[red]{result.severity}[/]"
+        verdict = verdict if result.judged else f"[yellow]{result.verdict}[/]"
         table.add_row(result.name, verdict, escape(result.message))
     return table
 
@@ -137,48 +157,172 @@ def stale_table(title: str, found: Iterable[tuple[date, tuple[str, ...], str]]) 
 
 
 def decision_on(day: str, history: Iterable[Mapping[str, Any]]) -> str:
-    """The newest decision on a day's checkpoint, in one line; the history is oldest first."""
-    decisions = [decision for decision in history if decision["entry"]["day"] == day]
+    """The newest decision of a day, in one line; the history is oldest first."""
+    decisions = [decision for decision in history if decided_on(decision["entry"]) == day]
     if not decisions:
         return f"Not released: {day} passed its gates, and a newer day is released"
     entry = decisions[-1]["entry"]
-    return f"{decisions[-1]['outcome'].capitalize()}: checkpoint {entry['checkpoint']} of {day}, {_why(entry)}"
+    outcome = in_words(decisions[-1]["outcome"])
+    return f"{outcome}: checkpoint {entry['checkpoint']} of {entry['day']}, {why_decided(entry)}"
+
+
+def teacher_first(results: Iterable[GateResult], accept: Sequence[str] = ()) -> str:
+    """What is wrong with a student's teacher, in one sentence that stands before all others; empty for nothing.
+
+    Args:
+        results: of `pipeline.exploration.judged_teacher`; accept: gates that the student accepts by name.
+    """
+    failed = [result for result in results if result.judged and not result.passed]
+    if not failed:
+        return ""
+    refused = any(result.blocks and result.name not in accept for result in failed)
+    verdict = "so what agrees with it is not released" if refused else "which is accepted, or only told"
+    where = {
+        ON_EXPLORATION: "is off where chance showed it",
+        BETTER_THAN_CONSTANT: "knows no more than the mean label",
+    }
+    what = " and ".join(where.get(result.name, f"fails {result.name}") for result in failed)
+    return f"The teacher {what}, {verdict}: " + "; ".join(result.message for result in failed) + "."
+
+
+def teacher_told(results: Iterable[GateResult]) -> str:
+    """How a teacher that does not fail agrees with explored rows, or why that is not judged; empty for one that does.
+
+    Args:
+        results: as of `teacher_first`, which tells of one that fails.
+    """
+    told = [
+        result.message for result in results if result.name == ON_EXPLORATION and (result.passed or not result.judged)
+    ]
+    return f"Its teacher, where chance showed rows: {told[0]}." if told else ""
+
+
+def standing(name: str, released: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> str:
+    """What serves of a student and its newest decision, in one line; the history's last record is the newest."""
+    serves = f"checkpoint {released['checkpoint']} of {released['day']} is released" if released else "nothing released"
+    if not history:
+        return f"{name}: {serves}"
+    entry = history[-1]["entry"]
+    return f"{name}: {serves}; newest decision, on {decided_on(entry)}: {in_words(history[-1]['outcome'])}"
+
+
+def in_words(outcome: str) -> str:
+    """Released, Refused or Not judged."""
+    return outcome.replace("_", " ").capitalize()
+
+
+def decided_on(entry: Mapping[str, Any]) -> str:
+    """The day whose requests decided, which older records do not say: then it is the checkpoint's."""
+    return str(entry.get("decided_on", entry["day"]))
 
 
 def headline(serving: str, evaluation: pl.DataFrame) -> str:
-    """What distillation did to one student, in one line: considered rows by the serving head, impressions by theirs.
+    """What distillation did to one student: the serving head where it says most, and impressions by their own head.
 
-    Further lines are the same against the truth where it is known, and the progressive validation, where a student had
-    been released before the day.
+    That is the head's own choice where the teacher or the truth speaks of it, else all that was scored, else rows that
+    the next stage scored, as `verdict_domain` says. Further lines are explored rows, and the progressive validation,
+    where a student had been released before the day. Of a student whose task is given another all lines are
+    `product_sentences`.
     """
-
-    def row(arm: str, head: str, domain: str, reference: str) -> dict[str, Any]:
-        return evaluation.filter(arm=arm, head=head, domain=domain, reference=reference).row(0, named=True)
-
-    before, after = row("baseline", "impression", CD, "teacher"), row("distilled", serving, CD, "teacher")
-    shown = row("distilled", "impression", IMP, "label")
-    lines = [
-        f"Considered rows: calibration {before['calibration']:.3f} -> {after['calibration']:.3f} against the teacher, "
-        f"NE {_change(after)}. Impressions: NE {_change(shown)} against labels."
-    ]
-    if len(evaluation.filter(arm="baseline", domain=CD, reference="truth")):
-        was, now = row("baseline", "impression", CD, "truth"), row("distilled", serving, CD, "truth")
-        lines.append(
-            f"Against the true probabilities, considered rows: calibration {was['calibration']:.3f} -> "
-            f"{now['calibration']:.3f}, NE {_change(now)}."
-        )
+    if sentences := product_sentences(serving, evaluation):
+        return "\n".join(sentences)
+    domain, reference = verdict_domain(evaluation, serving)
+    before, after = (_of(evaluation, *arm, domain, reference) for arm in _arms(serving, domain))
+    compared = f"{_number(before)} -> {_number(after)} against the {reference}"
+    if reference == "teacher" and domain != CD:
+        true = [_of(evaluation, *arm, domain, "truth") for arm in _arms(serving, domain)]
+        if all(true):
+            compared += f" (truth {_number(true[0])} -> {_number(true[1])})"
+    parts = [f"{WHERE[domain].capitalize()}: calibration {compared}"]
+    of_change = domain if domain != OWN else _entropy_domain(evaluation, serving)
+    change = _of(evaluation, "distilled", judging_head(serving, of_change), of_change, "teacher")
+    if change is not None:
+        parts.append(f"NE {_change(change)}" + (f" on {WHERE[of_change]}" if of_change != domain else ""))
+    shown = _of(evaluation, "distilled", "impression", IMP, "label")
+    lines = [f"{', '.join(parts)}. Impressions: NE {_change(shown) if shown else UNDEFINED} against labels."]
+    if domain == CD:
+        was, now = (_of(evaluation, *arm, CD, "truth") for arm in _arms(serving, CD))
+        if was and now:
+            lines.append(
+                f"Against the true probabilities, {WHERE[CD]}: calibration {_number(was)} -> {_number(now)}, "
+                f"NE {_change(now)}."
+            )
+    lines.append(explored_line(serving, evaluation))
     heads = evaluation.filter(arm="released")["head"].unique()
     if len(heads):
         # It may have been released before the student got its present heads.
-        considered = row("released", serving if serving in heads else "impression", CD, "teacher")
-        shown = row("released", "impression", IMP, "label")
+        head = serving if serving in heads else "impression"
+        of_released, against = verdict_domain(evaluation, head, "released")
+        chosen, shown = (
+            _of(evaluation, "released", *key)
+            for key in ((judging_head(head, of_released), of_released, against), ("impression", IMP, "label"))
+        )
+        assert chosen is not None
+        assert shown is not None
         lines.append(
-            "Progressive validation, the student released before this day: considered rows: calibration "
-            f"{_with_error(considered['calibration'], considered['calibration_error'])}, NE {_change(considered)}. "
-            f"Impressions: calibration {_with_error(shown['calibration'], shown['calibration_error'])}, "
+            f"Progressive validation, the student released before this day: {WHERE[of_released]}: calibration "
+            f"{_with_error(chosen['calibration'], chosen['calibration_error'])}"
+            + (f", NE {_change(chosen)}" if of_released != OWN else "")
+            + f". Impressions: calibration {_with_error(shown['calibration'], shown['calibration_error'])}, "
             f"NE {_change(shown)}."
         )
     return "\n".join(lines)
+
+
+def verdict_domain(evaluation: pl.DataFrame, serving: str, arm: str = "distilled") -> tuple[str, str]:
+    """The domain and reference that a verdict takes: the first of these that the head has rows of, or (CD, teacher).
+
+    Its own choice and all that was scored, each against the teacher, then each against the truth.
+    """
+    views = ((OWN, "teacher"), (SCORED, "teacher"), (OWN, "truth"), (SCORED, "truth"))
+    return next((view for view in views if _of(evaluation, arm, serving, *view)), (CD, "teacher"))
+
+
+def explored_line(serving: str, evaluation: pl.DataFrame) -> str:
+    """What the serving head says of explored rows, against labels, or why that is not judged; one sentence."""
+    if SUMS not in evaluation.columns or evaluation["effective_rows"].is_null().all():
+        return "Explored rows: not judged, evaluated before they were."
+    told, few = explored_told(trailing_or_day(evaluation, "distilled", serving))
+    if not told:
+        return f"Explored rows: not judged, {few}."
+    return told[0].upper() + told[1:] + (f"; not judged, {few}." if few else ", against labels.")
+
+
+def judging_rows(evaluation: pl.DataFrame, serving: str) -> pl.DataFrame:
+    """The rows that a person is shown first: impressions by the head of labels, all else by the head that serves.
+
+    Of explored rows those against labels, of the trailing days where there are such.
+    """
+    heads = {arm: set(evaluation.filter(arm=arm)["head"]) for arm in evaluation["arm"].unique()}
+    serves = {
+        arm: next(head for head in (serving, "consideration", "impression") if head in of) for arm, of in heads.items()
+    }
+    considered = {arm: judging_head(head, CD) for arm, head in serves.items()}
+    explored = EXPLORED_TRAILING if EXPLORED_TRAILING in evaluation["domain"] else EXPLORED
+    by_own, by_considered = (
+        pl.col("head") == pl.col("arm").replace_strict(of, return_dtype=pl.String) for of in (serves, considered)
+    )
+    is_explored = pl.col("domain").is_in([EXPLORED, EXPLORED_TRAILING])
+    kept = is_explored.not_() | ((pl.col("domain") == explored) & (pl.col("reference") == "label"))
+    by = pl.when(domain=IMP).then(pl.col("head") == "impression").when(domain=CD).then(by_considered)
+    return evaluation.filter(kept & by.otherwise(by_own))
+
+
+def _arms(serving: str, domain: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("baseline", "impression"), ("distilled", judging_head(serving, domain))
+
+
+def _of(evaluation: pl.DataFrame, arm: str, head: str, domain: str, reference: str) -> dict[str, Any] | None:
+    found = evaluation.filter(arm=arm, head=head, domain=domain, reference=reference)
+    return found.row(0, named=True) if len(found) else None
+
+
+def _entropy_domain(evaluation: pl.DataFrame, serving: str) -> str:
+    return SCORED if _of(evaluation, "distilled", serving, SCORED, "teacher") else CD
+
+
+def _number(row: Mapping[str, Any] | None) -> str:
+    return UNDEFINED if row is None or not math.isfinite(row["calibration"]) else f"{row['calibration']:.3f}"
 
 
 def teacher_markdown(figures: pl.DataFrame, data: str) -> str:
@@ -215,8 +359,12 @@ def groups_markdown(by_group: pl.DataFrame, serving: str) -> str:
 def trends(serving: str, evaluation: pl.DataFrame) -> dict[str, float]:
     """The distilled student's figures that are worth a plot over days; those that are not finite are left out."""
     figures: dict[str, float] = {}
-    for name, domain, head, reference in (("cd", CD, serving, "teacher"), ("imp", IMP, "impression", "label")):
+    views = [("cd", CD, judging_head(serving, CD), "teacher"), ("imp", IMP, "impression", "label")]
+    views += [(f"own_{reference}", OWN, serving, reference) for reference in ("teacher", "truth")]
+    for name, domain, head, reference in views:
         where = {"arm": "distilled", "head": head, "domain": domain, "reference": reference}
+        if evaluation.filter(**where).is_empty():
+            continue
         figures |= {f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne_change")}
     return {name: value for name, value in figures.items() if math.isfinite(value)}
 
@@ -239,5 +387,8 @@ def _short(error: float, digits: int) -> str:
     return f"{error:.{digits}f}".removeprefix("0")
 
 
-def _why(entry: Mapping[str, Any]) -> str:
+def why_decided(entry: Mapping[str, Any]) -> str:
+    """The reasons of a decision, and which failing gates the declaration accepted, from its record."""
+    if leave := entry.get("accepted"):
+        return "; ".join([*entry.get("reasons", []), f"accepted by name: {'; '.join(leave)}"])
     return "; ".join(entry.get("reasons", [])) or "no gate refused it"

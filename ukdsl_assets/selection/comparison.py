@@ -79,7 +79,7 @@ def compare_rules(
         predictors[names] = predictor(fitted, threads)
         if log:
             log(f"{student.name}: {len(predictors)} of {len(set(choices.values()))} selections trained")
-    heads = {IMP: student.served_heads[0], CD: student.served_heads[-1]}
+    heads = {IMP: student.served_heads[0], CD: student.trained_heads[-1]}
     kept, parts = [], []
     for shard in held:
         kept.append(shard.select(name for name in KEPT_COLUMNS if name in shard.columns))

@@ -69,7 +69,7 @@ def importance_tables(
             of_cluster[places] = len(groups)
             # Declared names hold no blank, so names cannot clash.
             groups[f"cluster {number}"] = [features[at].name for at in places]
-    heads = {IMP: (students[0].heads[0], "label"), CD: (students[0].heads[-1], "teacher")}
+    heads = {IMP: (students[0].heads[0], "label"), CD: (students[0].trained_heads[-1], "teacher")}
     tables = {}
     for domain, (head, reference) in heads.items():
         measured = [

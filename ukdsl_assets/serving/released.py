@@ -49,7 +49,7 @@ def load_student(
         >>> cascade = ukdsl_assets.read_cascade(shipped / "simulated_ads.yaml")
         >>> student = ukdsl_assets.load_student(cascade, "pre_ranking_click", lake=lake)
         >>> student.heads  # the last one serves
-        ('impression', 'consideration')
+        ('impression', 'consideration', 'scored')
         >>> print(student.day)
         2026-01-02
         >>> first = ukdsl_assets.load_student(cascade, "pre_ranking_click", cascade.first_day, lake)

@@ -9,6 +9,7 @@ from typing import Any
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import (
     CLOSED_IMPRESSIONS,
+    GIVEN_PROBABILITY,
     delay_column,
     label_column,
     prediction_column,
@@ -60,8 +61,8 @@ class StudentNames:
     teacher's label, those of its features and of what its selection may choose from, those of them that only what was
     shown has, the stages from its own on, whether its teacher labels only what has no label, whether its teacher is
     corrected, the table that its labels are of, whether they are to be corrected for those that are yet to come, and
-    columns that only training reads: further tasks' labels, the teacher's labels of further tasks, and (none or one)
-    the teacher's hidden layer."""
+    columns that only training reads: further tasks' labels, the teacher's labels of further tasks, who predicts each
+    task that its own is given, and (none or one) the teacher's hidden layer."""
 
     name: str
     rejected_by: str | None
@@ -76,6 +77,7 @@ class StudentNames:
     corrected: bool
     label_tasks: tuple[str, ...]
     taught_labels: tuple[str, ...]
+    given: tuple[tuple[str, str], ...]
     representation: tuple[str, ...]
 
 
@@ -96,7 +98,7 @@ def template_context(
         "stages": tuple(stage.name for stage in cascade.stages),
         "tasks": tuple(
             TaskNames(
-                t.name, _conditions(cascade, t.name), truth_column(t.name), delay_column(t.name) if t.delayed else None
+                t.name, cascade.conditions_of(t.name), truth_column(t.name), delay_column(t.name) if t.delayed else None
             )
             for t in cascade.tasks
         ),
@@ -129,9 +131,10 @@ def template_context(
             unlabeled_only=bool(student.teacher_tasks) and not foreign,
             labels=CLOSED_IMPRESSIONS if student.delayed_feedback == "wait" else "impressions",
             labels_corrected=student.delayed_feedback == "correct",
-            corrected=student.correction == "exploration",
+            corrected=student.correction != "none",
             label_tasks=student.label_tasks,
             taught_labels=tuple(label_column(task) for task in student.taught_tasks if task != student.task),
+            given=_given(cascade, student),
             representation=("representation",) if "representation" in student.heads else (),
         )
     return context
@@ -194,6 +197,7 @@ def families(context: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     if "student" in context:
         columns["<label_task>"] = context["student"].label_tasks
         columns["<taught_label>"] = context["student"].taught_labels
+        columns["<given_probability>"] = (GIVEN_PROBABILITY,) if context["student"].given else ()
         columns["<representation>"] = context["student"].representation
     if "teacher" in context:
         columns["<teacher_label>"] = tuple(label for label, _ in context["teacher"].labels)
@@ -204,14 +208,21 @@ def _has_known_until(context: Mapping[str, Any]) -> bool:
     return context["student"].labels_corrected if "student" in context else context["delayed"]
 
 
-def _conditions(cascade: Cascade, task: str) -> tuple[str, ...]:
-    """All tasks that must be positive before this one, nearest first."""
-    conditions: list[str] = []
-    given = cascade.task(task).given
-    while given is not None and given not in conditions:
-        conditions.append(given)
-        given = cascade.task(given).given
-    return tuple(conditions)
+def _given(cascade: Cascade, student: Student) -> tuple[tuple[str, str], ...]:
+    """Who predicts each task that a student's is given, as (table, column): its teacher, or else its stage.
+
+    Empty for a task that is given none, and where neither predicts one of them.
+    """
+    taught, logged = cascade.tasks_taught(cascade.teacher(student.teacher)), cascade.predictions_of(student.stage)
+    tasks = cascade.conditions_of(student.task)
+    if any(task not in (*taught, *logged) for task in tasks):
+        return ()
+    return tuple(
+        ("teacher_labels", label_column(task))
+        if task in taught
+        else ("considered", prediction_column(student.stage, task))
+        for task in tasks
+    )
 
 
 def _probes_of(cascade: Cascade, teacher: Teacher) -> str | None:

@@ -56,6 +56,25 @@ def test_decisions_are_remembered_in_order_and_a_refusal_does_not_move_the_point
     assert store.release_history(KEY, last=9) == history
 
 
+def test_what_was_not_judged_is_remembered_in_order_and_moves_nothing(
+    store: ReleaseStore,
+) -> None:
+    store.release(KEY, entry(5, "good"))
+    store.leave_unjudged(KEY, entry(6, "unsure") | {"reasons": ["too few rows"]})
+    store.refuse(KEY, entry(7, "bad"))
+    store.leave_unjudged(KEY, entry(8, "unsure"))
+    assert store.released(KEY) == store.newest_release(KEY) == entry(5, "good")
+    history = store.release_history(KEY)
+    assert [each["outcome"] for each in history] == ["released", "not_judged", "refused", "not_judged"]
+    names = sorted(path.name for path in Path(store.root, *KEY, "releases").iterdir())
+    assert [name.split("-")[1] for name in names] == ["released", "not_judged", "refused", "not_judged"]
+    # Where a clock was set back the next name still comes last.
+    first = Path(store.root, *KEY, "releases", names[-1])
+    first.rename(first.with_name("29990101T000000.000000" + names[-1][22:]))
+    store.refuse(KEY, entry(9, "bad"))
+    assert store.release_history(KEY)[-1]["entry"] == entry(9, "bad")
+
+
 def test_releasing_an_older_day_is_recorded_and_leaves_the_newer_released(store: ReleaseStore) -> None:
     store.release(KEY, entry(6))
     store.release(KEY, entry(5))

@@ -1,5 +1,7 @@
 """Another cascade's model on this cascade's rows: names are translated, what is absent gets its default."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -41,6 +43,16 @@ def test_a_trained_teacher_predicts_every_mapped_task() -> None:
     assert labels.columns == ["request_id", "candidate_id", "click_prediction", "conversion_prediction"]
     assert labels["click_prediction"].equals(expected)
     assert labels["conversion_prediction"].equals(expected, check_names=False)
+
+
+def test_of_a_teacher_with_folds_the_trees_of_all_its_requests_predict_here() -> None:
+    rows = impressions()
+    fitted = teachers.fit_teacher(ADS, TEACHER.model_copy(update={"folds": 2, "trees": 5}), rows, threads=1)
+    model = foreign_model(teachers.as_checkpoint(fitted), None, fitted.text, threads=1)
+    # These are the ids of requests that it was trained on, and of other requests here.
+    labels = foreign_labels(HERE, BY_TEACHER, model, here(rows))
+    whole = foreign_model(teachers.as_checkpoint(replace(fitted, folds=())), None, replace(fitted, folds=()).text, 1)
+    assert labels.equals(foreign_labels(HERE, BY_TEACHER, whole, here(rows)))
 
 
 def test_a_student_predicts_with_the_head_that_serves_and_unknown_ids() -> None:

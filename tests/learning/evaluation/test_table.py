@@ -10,7 +10,7 @@ from tests.fixtures.rows import CASCADE, STUDENT
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.learning.evaluation.gates import judge_student, refusals
+from ukdsl_assets.learning.evaluation.gates import judge_student, not_judged, refusals
 from ukdsl_assets.learning.evaluation.table import evaluate, figure
 from ukdsl_assets.learning.metrics.bootstrap import replicate_weights
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
@@ -145,24 +145,28 @@ def test_a_student_is_not_released_on_few_labels_or_few_shown_rows(
     assert told["normalized_entropy_on_impression_kept"].startswith(few)
     if cascade.task(student.task).delayed:
         # They are yet to come; the teacher judges alone.
-        assert refusals(results) == []
+        assert refusals(results) == not_judged(results) == []
         assert told["normalized_entropy_on_impression_kept"].endswith("agreement with the teacher decides alone")
     else:
-        assert refusals(results) == ["normalized_entropy_on_impression_kept: " + told["calibrated_on_impression"]]
+        assert refusals(results) == []
+        assert not_judged(results) == ["normalized_entropy_on_impression_kept: " + told["calibrated_on_impression"]]
+    assert {each.verdict for each in results if "impression" in each.name} == {"not judged"}
 
 
 def test_delayed_labels_must_be_enough_where_no_teacher_judges() -> None:
     late = SURFACE.model_copy(
         update={"tasks": tuple(task.model_copy(update={"delayed": True}) for task in SURFACE.tasks)}
     )
-    (reason,) = refusals(judge_student(late, TAUGHT_BESIDE, of_rows(40, 9)))
+    (reason,) = not_judged(judge_student(late, TAUGHT_BESIDE, of_rows(40, 9)))
     assert "not judged: 9 positive labels" in reason
 
 
 @each_student
 @pytest.mark.parametrize("considered", [0, 1, 29])
 def test_a_student_is_not_released_on_few_considered_rows(cascade: Cascade, student: Student, considered: int) -> None:
-    reasons = refusals(judge_student(cascade, student, of_rows(40, 20, considered)))
+    results = judge_student(cascade, student, of_rows(40, 20, considered))
+    reasons = not_judged(results)
+    assert refusals(results) == []
     said = f"not judged: {considered} withheld considered rows of 30 needed; judge by more requests"
     assert [reason.split(": ", 1)[0] for reason in reasons] == [
         "calibrated_on_consideration",
@@ -182,13 +186,15 @@ def test_a_corrected_label_counts_once_towards_the_least_number() -> None:
     table = evaluate(pl.concat([shown, ROWS.filter(domain="CD")]), PREDICTIONS)
     row = table.filter(arm="distilled", head="impression", domain="IMP", reference="label").row(0, named=True)
     assert (row["rows"], row["positives"], row["mean_reference"]) == (40, 5, pytest.approx(0.5))
-    assert any("not judged: 5 positive labels" in reason for reason in refusals(judge_student(CASCADE, STUDENT, table)))
+    assert any(
+        "not judged: 5 positive labels" in reason for reason in not_judged(judge_student(CASCADE, STUDENT, table))
+    )
     assert set(table.filter(reference="teacher")["positives"]) == {None}
 
 
 def test_a_table_that_was_made_before_positives_were_counted_is_judged_by_its_mean_label() -> None:
     old = of_rows(40, 9).drop("positives")
-    assert any("not judged: 9 positive labels" in reason for reason in refusals(judge_student(CASCADE, STUDENT, old)))
+    assert any("not judged: 9 positive labels" in reason for reason in not_judged(judge_student(CASCADE, STUDENT, old)))
     assert refusals(judge_student(CASCADE, STUDENT, of_rows(40, 10).drop("positives"))) == []
 
 
@@ -229,12 +235,26 @@ def test_a_student_that_is_off_on_labels_is_refused_only_beyond_two_standard_err
     assert "calibrated_on_impression: calibration 1.300 +- 0.070" in judged(error=0.07)[0]
 
 
-def test_entropy_that_may_be_chance_is_not_refused() -> None:
+def test_entropy_passes_only_where_chance_cannot_have_made_it_and_chance_may_leave_it_unjudged() -> None:
     bound = CASCADE.gates.normalized_entropy
-    assert refusals(judge_student(CASCADE, STUDENT, table_with(1.0, bound + 0.019, error=0.01))) == []
-    reasons = refusals(judge_student(CASCADE, STUDENT, table_with(1.0, bound + 0.021, error=0.01)))
-    assert len(reasons) == 2
-    assert f"{bound + 0.021:+.3%} +- 1.000% of the baseline's" in reasons[0]
+    assert refusals(judge_student(CASCADE, STUDENT, table_with(1.0, bound - 0.0197, error=0.01))) == []
+    for change, error in ((bound + 0.019, 0.01), (0.025, 0.003), (0.04, 0.015), (0.019, 0.003)):
+        results = judge_student(CASCADE, STUDENT, table_with(1.0, change, error))
+        assert len(refusals(results)) == 2
+        assert f"{change:+.3%} +- {error:.3%} of the baseline's" in refusals(results)[0]
+        assert not_judged(results) == []
+    results = judge_student(CASCADE, STUDENT, table_with(1.0, 0.0, error=0.02))
+    assert refusals(results) == []
+    assert len(not_judged(results)) == 2
+    assert "about 4 days of them in place of 1 would do" in not_judged(results)[0]
+
+
+def test_gates_that_are_accepted_by_name_refuse_nothing() -> None:
+    results = judge_student(CASCADE, STUDENT, table_with(1.0, 0.05))
+    names = [reason.split(":")[0] for reason in refusals(results)]
+    assert len(names) == 2
+    assert refusals(results, names[:1]) == refusals(results)[1:]
+    assert not_judged(judge_student(CASCADE, STUDENT, table_with(1.0, 0.0, error=0.02)), names) == []
 
 
 def test_an_error_that_is_not_known_excuses_nothing() -> None:
@@ -266,6 +286,32 @@ def test_delayed_labels_that_disagree_only_tell() -> None:
         assert (verdict.passed, verdict.blocks) == (False, not delayed)
         assert ("delayed and cannot block" in verdict.message) == delayed
         assert verdict.seen == {"calibration": 3.0, "standard_error": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "delayed", "verdict"),
+    [
+        (0.0, 0.03, True, "not judged"),
+        (0.015, 0.005, True, "warns only"),
+        (0.015, 0.005, False, "failed"),
+        (0.05, 0.01, True, "failed"),
+        (0.0, math.nan, True, "failed"),
+    ],
+)
+def test_entropy_on_delayed_labels_blocks_only_with_its_whole_interval_beyond_the_bound(
+    change: float, error: float, delayed: bool, verdict: str
+) -> None:
+    student = CASCADE.student("pre_ranking_conversion") if delayed else STUDENT
+    imp = pl.col("domain") == "IMP"
+    table = of_rows(40, 20).with_columns(
+        ne_change=pl.when(imp).then(change).otherwise("ne_change"),
+        ne_change_error=pl.when(imp).then(error).otherwise("ne_change_error"),
+    )
+    results = {each.name: each for each in judge_student(CASCADE, student, table)}
+    assert results["normalized_entropy_on_impression_kept"].verdict == verdict
+    blocks = verdict == "failed"
+    assert (refusals([*results.values()]) != []) == blocks
+    assert not_judged([*results.values()]) == []
 
 
 def test_figures_do_not_change_with_the_unit_of_the_weights() -> None:

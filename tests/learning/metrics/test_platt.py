@@ -45,3 +45,13 @@ def test_a_shift_brings_the_mean_prediction_to_the_mean_target(shift: float) -> 
     target = sigmoid(logit(p) + shift).astype(np.float32)
     assert shift_to_mean(p, target) == pytest.approx(shift, abs=1e-4)
     assert np.isnan(shift_to_mean(p, np.zeros_like(p)))
+
+
+def test_a_line_through_two_points_is_exact_and_a_weight_is_that_many_rows() -> None:
+    p, y = np.array([0.2, 0.6], np.float32), np.array([0.1, 0.7], np.float32)
+    slope, intercept = fit_platt(p, y, np.array([3.0, 0.5], np.float32))
+    assert apply_platt(p, slope, intercept) == pytest.approx(y, rel=1e-5)
+    many, soft = np.array([0.1, 0.2, 0.5, 0.9], np.float32), np.array([0.3, 0.1, 0.4, 0.6], np.float32)
+    weight = np.array([1, 4, 2, 0], np.float32)
+    times = weight.astype(int)
+    assert fit_platt(many, soft, weight) == pytest.approx(fit_platt(many.repeat(times), soft.repeat(times)), abs=1e-6)

@@ -11,6 +11,7 @@ from ukdsl_assets.learning.metrics.weighted import (
     calibration_on_log_scale,
     effective_number,
     logit_shift,
+    shift_to_rate,
     shifted,
     shrunken,
 )
@@ -99,3 +100,20 @@ def test_a_shift_moves_logits_and_a_second_one_takes_it_back(p: float, shift: fl
     assert shifted(moved, -shift)[0] == pytest.approx(p, abs=2e-5)
     if 1e-3 < p < 1 - 1e-3:
         assert moved[0] == pytest.approx(expit(logit(p) + shift), abs=1e-6)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-6, 1 - 1e-6), st.floats(0.01, 100)), min_size=1, max_size=20),
+    st.floats(1e-4, 1 - 1e-4),
+)
+def test_after_the_shift_the_weighted_mean_is_the_rate(rows: list[tuple[float, float]], rate: float) -> None:
+    prediction, weight = np.array(rows).T
+    shift = shift_to_rate(prediction, weight, rate)
+    assert np.average(expit(logit(prediction) + shift), weights=weight) == pytest.approx(rate, rel=1e-9)
+    # Of one prediction it is the distance of the logits.
+    assert shift_to_rate(prediction[:1], weight[:1], rate) == pytest.approx(logit(rate) - logit(prediction[0]))
+
+
+def test_without_weight_there_is_no_shift_to_a_rate() -> None:
+    assert np.isnan(shift_to_rate(np.zeros(0), np.zeros(0), 0.5))
+    assert np.isnan(shift_to_rate(np.full(2, 0.5), np.zeros(2), 0.5))

@@ -11,7 +11,8 @@ from scipy.special import logit
 from tests.fixtures.rows import CASCADE
 from tests.fixtures.shifted_predictions import drawn
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.learning.teachers.exploration import MEANINGS, audit_on_exploration, correction_of, judge_exploration
+from ukdsl_assets.learning.teachers.exploration import MEANINGS, audit_on_exploration, correction_of
+from ukdsl_assets.learning.teachers.verdicts import judge_exploration
 
 DAY, BEFORE = date(2026, 1, 5), date(2026, 1, 4)
 TEACHER = CASCADE.teacher("pre_ranking_logged")
@@ -166,7 +167,7 @@ def test_without_explored_rows_or_positive_labels_nothing_is_judged_and_nothing_
         assert table["calibration"].null_count() == 2
         assert correction_of(table, "click") == 0
         (verdict,) = judge_exploration(CASCADE, table)
-        assert verdict.passed
+        assert (verdict.passed, verdict.judged, verdict.blocks) == (False, False, False)
         assert verdict.message.startswith("not judged")
     with pytest.raises(KeyError, match="'conversion'"):
         correction_of(table, "conversion")

@@ -36,13 +36,15 @@ def check_specs(
 def check_results(table: Table, results: Iterable[GateResult]) -> Iterator[dg.AssetCheckResult]:
     """Verdicts as Dagster shows them."""
     for result in results:
+        seen = result.seen if result.judged else {"verdict": result.verdict, **result.seen}
         yield dg.AssetCheckResult(
             asset_key=dg.AssetKey(table),
             check_name=result.name,
             passed=result.passed,
-            severity=dg.AssetCheckSeverity[result.severity],
+            # Dagster knows no third state: what was not judged is a warning, and is called so.
+            severity=dg.AssetCheckSeverity[result.severity if result.judged else "WARN"],
             description=redacted(result.message),
-            metadata=_shown({name: value for name, value in result.seen.items() if value is not None}),
+            metadata=_shown({name: value for name, value in seen.items() if value is not None}),
         )
 
 

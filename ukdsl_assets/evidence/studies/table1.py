@@ -9,19 +9,24 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.declaration.columns import CD, IMP
-from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress, TableOf
+from ukdsl_assets.declaration.columns import REJECTED
+from ukdsl_assets.evidence.studies.table1_tables import BASELINE, CONTROL, CPU_CONTROL, LOGGED, TABLES, tables_of
+from ukdsl_assets.evidence.study import Aim, Rows, Study, StudyProgress
 from ukdsl_assets.evidence.worlds.arms import IMPRESSION, Learner, recipes
+from ukdsl_assets.evidence.worlds.judgement import NEXT_DAY, SAME_DAY, Judgement, rows_judged
+from ukdsl_assets.evidence.worlds.scored_days import probes, scored, with_probes
 from ukdsl_assets.evidence.worlds.simulated_days import augmented, declared, scale_of, warmed_up
+from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.evaluation.table import evaluate
-from ukdsl_assets.simulation.ads.day import SimulatedDay, simulate_day
+from ukdsl_assets.simulation.ads.day import SimulatedDay, simulate_day, some_requests
+from ukdsl_assets.simulation.ads.logs import REQUESTS_A_DAY
 from ukdsl_assets.simulation.ads.production import ProductionModels
 from ukdsl_assets.simulation.ads.world import World
 
-BASELINE, CONTROL = "baseline", "equal-effort control"
 ARMS = [
     BASELINE,
     CONTROL,
+    CPU_CONTROL,
     "one head, weight 0.3",
     "one head, weight 3",
     "Platt layer",
@@ -29,11 +34,6 @@ ARMS = [
     "two heads, listwise",
     "two heads, listwise 5",
 ]
-# Data and what predictions on it are compared with.
-PLACES = ((IMP, "label"), (IMP, "truth"), (CD, "teacher"), (CD, "truth"))
-# What stands beside the arms: the stages' own predictions of that day, logged before they had learnt from it.
-PRODUCTION, TEACHER = "pre-ranking as logged", "ranking as logged (the teacher)"
-LOGGED = {PRODUCTION: "own", TEACHER: "teacher"}
 
 
 def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress) -> Rows:
@@ -47,23 +47,62 @@ def measure(settings: Mapping[str, Any], scratch: Path, progress: StudyProgress)
     days, first_judged = settings["days"], settings["days"] - settings["judged"]
     held: list[pl.DataFrame] = []
     predictions: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
-    for day, (served, averaged) in enumerate(served_days(settings, scratch, longest)):
+    judgement = Judgement()
+    for day, (served, models, averaged) in enumerate(served_days(settings, scratch, longest)):
         rows = augmented(served, cascade, student, averaged)
+        ids = pl.Series(served.day * REQUESTS_A_DAY + served.requests.number)
+        kept = withheld(ids, cascade.withheld_share).to_numpy()
+        judged = day >= first_judged
+        if judged:
+            everything = scored(some_requests(served, kept), models, cascade, student)
+            today = rows_judged(rows.filter("withheld"), everything)
+            for name, column in LOGGED.items():
+                own = today[column].to_numpy()
+                # What was logged was predicted by models of the day before.
+                judgement.add(name, NEXT_DAY, today, own, own)
+            # No arm has learnt anything before the first day.
+            for learner in learners if day else ():
+                _judge(judgement, NEXT_DAY, learner, today)
         trained = rows.filter(~pl.col("withheld"))
+        probed = None
+        if any(learner.recipe.probe_rate for learner in learners):
+            probed = scored(some_requests(served, ~kept), models, cascade, student)
         for learner in learners:
-            learner.train(trained)
+            learner.train(probed_rows(trained, probed, learner.recipe.probe_rate))
         progress(day + 1, days)
-        if day < first_judged:
-            continue
-        held.append(rows.filter("withheld"))
-        for learner in learners:
-            for head, prediction in learner.predict(held[-1]).items():
-                predictions.setdefault((learner.recipe.name, head), []).append(prediction)
-        for name, column in LOGGED.items():
-            predictions.setdefault((name, IMPRESSION), []).append(held[-1][column].to_numpy())
-    judged = evaluate(pl.concat(held), {key: np.concatenate(parts) for key, parts in predictions.items()})
+        if judged:
+            labelled = (today["domain"] != REJECTED).to_numpy()
+            held.append(today.filter(pl.Series(labelled)))
+            for learner in learners:
+                for head, prediction in _judge(judgement, SAME_DAY, learner, today).items():
+                    predictions.setdefault((learner.recipe.name, head), []).append(prediction[labelled])
+            for name, column in LOGGED.items():
+                own = today[column].to_numpy()
+                judgement.add(name, SAME_DAY, today, own, own)
+                predictions.setdefault((name, IMPRESSION), []).append(own[labelled])
+    table = evaluate(pl.concat(held), {key: np.concatenate(parts) for key, parts in predictions.items()})
     seconds = {learner.recipe.name: learner.seconds / days for learner in learners}
-    return tables_of(judged, seconds)
+    return tables_of(judgement.figures(BASELINE), table, seconds)
+
+
+def probed_rows(trained: pl.DataFrame, everything: pl.DataFrame | None, rate: float) -> pl.DataFrame:
+    """Training rows, and among them the probes of a share of what was rejected.
+
+    Args:
+        trained: of `augmented`. everything: of `scored`, of the same requests; None where the rate is 0.
+    """
+    if everything is None or not rate:
+        return trained
+    # Older checkpoints of the teacher were not asked for rejected rows.
+    return with_probes(trained, probes(everything, rate).with_columns(averaged=pl.col("teacher")))
+
+
+def _judge(judgement: Judgement, when: str, learner: Learner, rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
+    """Judge impressions by the arm's first head, and all else by its last, which serves; returns what each predicts."""
+    heads = learner.predict(rows)
+    predictions = list(heads.values())
+    judgement.add(learner.recipe.name, when, rows, predictions[0], predictions[-1])
+    return heads
 
 
 def _averaged(served: SimulatedDay, older: Iterable[ProductionModels]) -> NDArray[np.float32]:
@@ -75,115 +114,57 @@ def _averaged(served: SimulatedDay, older: Iterable[ProductionModels]) -> NDArra
 
 def served_days(
     settings: Mapping[str, Any], scratch: Path, checkpoints: int
-) -> Iterator[tuple[SimulatedDay, NDArray[np.float32] | None]]:
-    """Days as production serves and learns from them, and the teacher's predictions averaged over checkpoints."""
+) -> Iterator[tuple[SimulatedDay, ProductionModels, NDArray[np.float32] | None]]:
+    """Days as production serves them, the models that served, and the teacher averaged over checkpoints.
+
+    The models learn from a day when the next one is asked for.
+    """
     world = World(settings["seed"])
     models, scale = warmed_up(world, scratch), scale_of(settings["requests"])
     older: deque[ProductionModels] = deque(maxlen=max(checkpoints - 1, 0))
     for day in range(settings["days"]):
         served = simulate_day(world, models, day, settings["requests"])
-        yield served, _averaged(served, older) if checkpoints > 1 else None
+        yield served, models, _averaged(served, older) if checkpoints > 1 else None
         if checkpoints > 1:
             older.append(models.copy())
         models.train(served, scale)
 
 
-def tables_of(judged: pl.DataFrame, seconds: Mapping[str, float]) -> Rows:
-    """The evaluation of one world as rows of the study's tables; impressions are judged by an arm's first head, and
-    considered rows by its last, which serves."""
-    rows = judged.to_dicts()
-    places = {(row["arm"], row["head"], row["domain"], row["reference"]): row for row in rows}
-    tables: Rows = {"calibration": [], "ne": [], "control": [], "production": []}
-    others = {"control": CONTROL, "production": PRODUCTION}
-    for arm in judged["arm"].unique(maintain_order=True):
-        heads = judged.filter(arm=arm)["head"].unique(maintain_order=True).to_list()
-        named = {"arm": arm, "heads (IMP, CD)": f"{heads[0]}, {heads[-1]}"}
-        mine = {
-            (domain, reference): places[arm, heads[0] if domain == IMP else heads[-1], domain, reference]
-            for domain, reference in PLACES
-        }
-        cost = {"CPU seconds a day": seconds.get(arm)}
-        order = {"AUC in a request": mine[CD, "truth"]["request_auc"]}
-        tables["calibration"].append(named | {_column(*at): row["calibration"] for at, row in mine.items()} | cost)
-        tables["ne"].append(named | {_column(*at): row["ne_change"] for at, row in mine.items()} | order)
-        for name, other in others.items():
-            if (other, IMPRESSION, *PLACES[0]) in places:
-                base = {at: places[other, IMPRESSION, *at]["ne"] for at in PLACES}
-                tables[name].append(named | {_column(*at): row["ne"] / base[at] - 1 for at, row in mine.items()})
-    figures = ("calibration", "ne", "ne_change", "auc", "request_auc")
-    every_head = [
-        {"arm": row["arm"], "head": row["head"], "data": row["domain"], "against": row["reference"]}
-        | {name: row[name] for name in figures}
-        for row in rows
-    ]
-    return {**tables, "heads": every_head}
-
-
-def _column(domain: str, reference: str) -> str:
-    return f"{domain}, {reference}"
-
-
 def _aims(arm: str) -> tuple[Aim, ...]:
     line = {"arm": arm}
+    next_stage = f"{arm}, rows that the next stage scored"
     return (
-        Aim(f"{arm}: CD calibration 1.00 +- .02 against the teacher", "calibration", line, "CD, teacher", 0.98, 1.02),
-        Aim(f"{arm}: CD calibration 1.00 +- .03 against the truth", "calibration", line, "CD, truth", 0.97, 1.03),
-        Aim(f"{arm}: CD NE -2% or better than the baseline", "ne", line, "CD, teacher", high=-0.02),
-        Aim(f"{arm}: IMP NE below the baseline's", "ne", line, "IMP, label", high=0.0),
-        Aim(f"{arm}: IMP NE below the equal-effort control's", "control", line, "IMP, label", high=0.0),
-        Aim(f"{arm}: CD NE -2% or better than production's", "production", line, "CD, teacher", high=-0.02),
+        Aim(f"{next_stage}: calibration 1.00 +- .02, teacher", "calibration", line, "CD, teacher", 0.98, 1.02),
+        Aim(f"{next_stage}: calibration 1.00 +- .03, truth", "calibration", line, "CD, truth", 0.97, 1.03),
+        Aim(f"{next_stage}: NE -2% or better than the baseline", "ne", line, "CD, teacher", high=-0.02),
+        Aim(f"{arm}, shown rows: NE below the baseline's", "ne", line, "IMP, label", high=0.0),
+        Aim(f"{arm}, shown rows: NE below the equal-effort control's", "control", line, "IMP, label", high=0.0),
+        Aim(f"{arm}, shown rows: NE below the equal-CPU control's", "cpu_control", line, "IMP, label", high=0.0),
+        Aim(f"{arm}, all 80: NE below the baseline's on the next day", "ne_next_day", line, "SCORED, truth", high=0.0),
+        Aim(f"{arm}, own choice: calibration 1.00 +- .02, next day", "next_day", line, "OWN, truth", 0.98, 1.02),
+        Aim(f"{next_stage}: NE -2% or better than production's", "production", line, "CD, teacher", high=-0.02),
     )
 
 
-_KEYS = ("arm", "heads (IMP, CD)")
-_PAPER = "paper, production: "
 STUDY = Study(
     name="table1",
     question="What does distillation do to calibration and NE of pre-ranking? (Table 1)",
     data="Simulated cascade, {requests:,} requests a day; every arm is trained for {days} days from a random start, "
-    "warm-started daily, and judged on the withheld fifth of the requests of the last {judged} days; label: clicks, "
-    "teacher: ranking's logged predictions, truth: the simulated probabilities",
-    version=1,
+    "warm-started daily, and judged on the withheld fifth of the requests of the last {judged} days; same day: by the "
+    "model that was trained on that day's other requests, next day: by the one of the day before; IMP: shown rows, by "
+    "head impression; CD: rows that the next stage scored, 24 a request; SCORED: all 80 that pre-ranking scored; OWN: "
+    "the 24 of them with the highest bid times the arm's own prediction; all three by the head that serves; label: "
+    "clicks, teacher: ranking's predictions, logged for CD and asked for on the rest, truth: the simulated "
+    "probabilities",
+    version=2,
     measure=measure,
     defaults={"requests": 10_000, "days": 14, "judged": 7, "arms": ARMS},
     meanings={
         "requests": "requests a day",
         "days": "days that every arm is trained for",
         "judged": "last days whose withheld requests count",
-        "arms": "ways to train, of evidence/arms.py",
+        "arms": "ways to train, of evidence/worlds/arms.py",
     },
-    tables=(
-        TableOf(
-            "calibration",
-            "Calibration: mean prediction over mean reference, by data and reference",
-            keys=_KEYS,
-            figures={**{_column(*place): ".3f" for place in PLACES}, "CPU seconds a day": ".2f"},
-            beside=(
-                {"arm": _PAPER + "baseline", "IMP, label": "1.01", "CD, teacher": "1.27"},
-                {"arm": _PAPER + "with distillation", "IMP, label": "1.03", "CD, teacher": "1.12"},
-            ),
-        ),
-        TableOf(
-            "ne",
-            "NE relative to the baseline",
-            keys=_KEYS,
-            figures={**{_column(*place): "+.2%" for place in PLACES}, "AUC in a request": ".4f"},
-            beside=({"arm": _PAPER + "with distillation", "IMP, label": "+0.01%", "CD, teacher": "-1.98%"},),
-        ),
-        TableOf("control", "NE relative to the equal-effort control", _KEYS, {_column(*p): "+.2%" for p in PLACES}),
-        TableOf(
-            "production",
-            "NE relative to what production's pre-ranking logged, which has learnt since before the arms' first day",
-            _KEYS,
-            {_column(*p): "+.2%" for p in PLACES},
-        ),
-        TableOf(
-            "heads",
-            "Every head on both data sets; NE change relative to the baseline",
-            keys=("arm", "head", "data", "against"),
-            figures={"calibration": ".3f", "ne": ".4f", "ne_change": "+.2%", "auc": ".4f", "request_auc": ".4f"},
-            folded=True,
-        ),
-    ),
+    tables=TABLES,
     aims=(*_aims("two heads"), *_aims("two heads, listwise")),
 )

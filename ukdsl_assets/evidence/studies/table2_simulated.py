@@ -80,6 +80,8 @@ def with_candidates(cascade: Cascade, student: Student, settings: Mapping[str, A
     selecting = student.model_copy(
         update={
             "features": "selected",
+            # Rules are compared on labels and teacher alone.
+            "loss": student.loss.model_copy(update={"listwise": 0.0}),
             "architecture": MlpArchitecture(kind="mlp", hidden=(64, 32)),
             "epochs": settings["epochs"],
             "seed": settings["seed"],

@@ -35,6 +35,7 @@ class Recipe:
         labels of the last `debias_days` days' shown rows; or a line (Platt) fitted to those, then shifted to today's.
     teacher_days: daily checkpoints of the teacher whose mean prediction is the label (1: as logged).
     kept_share: of the considered rows, drawn likelier the higher the teacher's prediction, and weighted.
+    probe_rate: share of the rejected rows of training requests that the teacher labels too, each of weight 1 / rate.
     """
 
     name: str
@@ -46,10 +47,12 @@ class Recipe:
     debias_days: int = 1
     teacher_days: int = 1
     kept_share: float = 1.0
+    probe_rate: float = 0.0
 
     def of(self, student: Student) -> Student:
-        """The student as this arm declares it."""
-        return student.model_copy(update={**self.student, "loss": student.loss.model_copy(update=self.loss)})
+        """The student as this arm declares it; its loss is of labels and teacher alone but for what the arm adds."""
+        loss = student.loss.model_copy(update={"listwise": 0.0, **self.loss})
+        return student.model_copy(update={**self.student, "loss": loss})
 
 
 class Learner:
@@ -142,7 +145,9 @@ def _one_head(weight: float) -> Recipe:
 
 _CONTROLS = [
     Recipe("baseline", "baseline", student={"learning_rate": PRODUCTION_RATE}),
+    # As many steps a row as the distilled arms, and, by training on so many days' labels, as much CPU time.
     Recipe("equal-effort control", "baseline"),
+    Recipe("equal-CPU control", "baseline", student={"window_days": 3}),
     Recipe("Platt layer", "baseline", platt=True),
 ]
 _TWO_HEADS = [
@@ -162,7 +167,6 @@ _TRIED = [
     Recipe("listwise 5", loss={"listwise": 5.0}),
     Recipe("listwise 20", loss={"listwise": 20.0}),
     Recipe("listwise 5, window of 3 days", loss={"listwise": 5.0}, student={"window_days": 3}),
-    Recipe("control, window of 3 days", "baseline", student={"window_days": 3}),
     Recipe("rate 2e-3", student={"learning_rate": 2e-3}),
     Recipe("rate 8e-3", student={"learning_rate": 8e-3}),
     Recipe("2 epochs", student={"epochs": 2}),

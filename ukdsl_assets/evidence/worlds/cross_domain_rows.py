@@ -24,6 +24,9 @@ from ukdsl_assets.simulation.scales import SCALES, WARM_UP_DAYS
 # The last four days of KuaiRand-Pure are judged, those before are trained on.
 FIRST_JUDGED = date(2022, 5, 5)
 
+# Ids that each request of a resample may take, one a copy.
+COPIES = 64
+
 # Raise it when the rows change for the same declaration.
 ROWS_VERSION = 1
 
@@ -89,7 +92,9 @@ def resampled(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
     counts = pl.Series([int(np.random.default_rng((seed, user)).poisson(1.0)) for user in users])
     drawn = rows.join(pl.DataFrame({"user_id": users, "count": counts}), on="user_id", maintain_order="left")
     copies = drawn.with_columns(copy=pl.int_ranges("count")).filter(pl.col("count") > 0).explode("copy")
-    return copies.with_columns(request_id=pl.col("request_id") * 64 + pl.col("copy")).drop("copy", "count").sort(KEYS)
+    return (
+        copies.with_columns(request_id=pl.col("request_id") * COPIES + pl.col("copy")).drop("copy", "count").sort(KEYS)
+    )
 
 
 def kuairand_surface(tab: int, unshown: int, folder: Path, scratch: Path, seed: int) -> Surface:

@@ -1,8 +1,8 @@
 """Which checkpoint of a model is released: a pointer, and every decision that was ever taken.
 
 <root>/<key...>/released.json                            the released entry
-<root>/<key...>/releases/<time>-released-<day>-<id>.json and <time>-refused-<id>.json, one a decision; the id is eight
-    digits of chance and, since records are verified, sixteen of the hash of the record
+<root>/<key...>/releases/<time>-released-<day>-<id>.json, <time>-refused-<id>.json and <time>-not_judged-<id>.json, one
+    a decision; the id is eight digits of chance and, since records are verified, sixteen of the hash of the record
 
 The history decides and the pointer follows it. The names of its files carry what orders them, so that a release lists
 the history and reads one record of it, however long it is.
@@ -27,7 +27,7 @@ POINTER = "released.json"
 HISTORY = "releases"
 
 _STAMP, _STAMP_LENGTH = "%Y%m%dT%H%M%S.%f", 22
-_DECISIONS = "[0-9]*T[0-9]*.[0-9]*-re*-*.json"  # as a pattern of names
+_DECISIONS = "[0-9]*T[0-9]*.[0-9]*-[nr]*-*.json"  # as a pattern of names
 _ID = re.compile(r"-[0-9a-f]{8}([0-9a-f]{16})?\.json$")
 
 
@@ -78,6 +78,15 @@ class ReleaseStore:
         plain = json.loads(to_json(entry, f"refusal of {'/'.join(checked_key(key))}"))
         self._record(key, "refused", "refused", plain)
 
+    def leave_unjudged(self, key: Key, entry: Mapping[str, Any]) -> None:
+        """Records in the history that there was too little to decide by; what is released stays.
+
+        Raises:
+            LakeError: JSON cannot hold the entry.
+        """
+        plain = json.loads(to_json(entry, f"decision on {'/'.join(checked_key(key))}"))
+        self._record(key, "not_judged", "not_judged", plain)
+
     def released(self, key: Key) -> dict[str, Any] | None:
         """The released entry, None when nothing was ever released.
 
@@ -101,7 +110,9 @@ class ReleaseStore:
         return entry
 
     def release_history(self, key: Key, last: int | None = None) -> list[dict[str, Any]]:
-        """Every decision, oldest first: {"outcome": "released" or "refused", "decided_at": ISO UTC, "entry": ...}.
+        """Every decision, oldest first: {"outcome": ..., "decided_at": ISO UTC, "entry": ...}.
+
+        The outcome is "released", "refused" or "not_judged".
 
         Args:
             key: of the model.

@@ -223,7 +223,7 @@ class CheckpointStore(ReleaseStore):
         return max((published for published in self.days(key) if published < day), default=None)
 
     def sweep(self, older_than_hours: int = 24) -> dict[str, int]:
-        """Removes versions that nobody finds by day and no record of a release or refusal names, of all keys.
+        """Removes versions that nobody finds by day and no record of a decision names, of all keys.
 
         A version is as old as the last `save` of it. Those saved within `older_than_hours`, and within an hour whatever
         was asked, stay: their run may yet publish them. States of trainings go that were last kept before that.

@@ -88,7 +88,13 @@ def judge_against_constant(cascade: Cascade, evaluation: pl.DataFrame, allowed: 
     results = []
     for row in evaluation.iter_rows(named=True):
         task, ne, error = row["task"], row["ne"], row["ne_error"]
-        judged = math.isfinite(ne) and math.isfinite(error)
+        figures = ("rows", "positives", "calibration", "ne", "ne_error", "auc")
+        seen = {name: value for name in figures if not _undefined(value := row[name])}
+        gate = f"{task}_better_than_a_constant"
+        if _undefined(ne) or _undefined(error):
+            counted = f"{row['positives']} positives among {row['rows']} withheld impressions"
+            results.append(GateResult.not_judged(gate, counted, seen=seen))
+            continue
         enough = row["positives"] >= TO_JUDGE_A_FOREIGN_TEACHER
         reasons = {
             "the declaration allows it (allow_worse_than_constant)": allowed,
@@ -96,18 +102,15 @@ def judge_against_constant(cascade: Cascade, evaluation: pl.DataFrame, allowed: 
             "labels of this task are delayed and cannot block": cascade.task(task).delayed,
         }
         leave = "".join(f"; {reason}" for reason, holds in reasons.items() if holds)
-        figures = ("rows", "positives", "calibration", "ne", "ne_error", "auc")
         results.append(
             GateResult(
-                name=f"{task}_better_than_a_constant",
-                passed=not judged or ne - 2 * error < 1,
+                name=gate,
+                passed=ne - 2 * error < 1,
                 severity="WARN" if leave else "ERROR",
                 message=f"NE {ne:.4f} +- {error:.4f}, calibration {row['calibration']:.3f}, AUC {row['auc']:.3f} on "
                 f"{row['rows']} withheld impressions with {row['positives']} positive labels; expected an NE below 1 "
-                f"at two standard errors{leave}"
-                if judged
-                else f"not judged: {row['positives']} positives among {row['rows']} withheld impressions",
-                seen={name: value for name in figures if not _undefined(value := row[name])},
+                f"at two standard errors{leave}",
+                seen=seen,
             )
         )
     return results

@@ -50,7 +50,8 @@ def foreign_model(
             lambda rows: {task: score(rows)[head]},
             lambda rows, _: student_hidden_layer(student, rows),
         )
-    teacher = teacher_models.from_checkpoint(content, tensors, text)
+    # It has seen no request of here, so that no fold of its own requests means anything.
+    teacher = teacher_models.of_all_requests(teacher_models.from_checkpoint(content, tensors, text))
 
     def predict(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
         labels = teacher_models.predict(teacher, rows, threads)

@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
-from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
-from ukdsl_assets.learning.evaluation.totals import ComparisonKey, Totals, totals_of
+from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, Predictions, whole
+from ukdsl_assets.learning.evaluation.totals import ALWAYS, ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.auc_bins import bins_of
 from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, draws_of, standard_error
 from ukdsl_assets.learning.metrics.sums import replicate_totals
@@ -55,7 +55,7 @@ def calibration_by_group(
 def calibration_by_group_of_shards(
     shards: PredictedShards, totals: dict[ComparisonKey, Totals], segments: Sequence[str] = (), seed: int = 0
 ) -> pl.DataFrame:
-    """Calibration of each arm and head within deciles of its predictions and within segments.
+    """Calibration of each arm and head within deciles of its predictions and within segments, on IMP and CD.
 
     Args:
         shards, totals, seed: as in `evaluation.evaluate_shards`; in memory is one shard at a time.
@@ -68,11 +68,12 @@ def calibration_by_group_of_shards(
         weight, to the width of one of `score_bins`.
     """
     values = {name: common_values(shards, name) for name in segments}
+    totals = {key: of_rows for key, of_rows in totals.items() if key[0] in ALWAYS}
     names = {DECILE: _DECILES, **{name: sorted({*each, OTHER}) for name, each in values.items()}}
     tenths = {key: of_rows.outcomes.parts(len(_DECILES)) for key, of_rows in totals.items()}
     groups = {(key, by): _Groups.empty(len(each)) for key in totals for by, each in names.items()}
     for read in shards:
-        rows, predictions = read()
+        rows, predictions = _of_domains(read())
         draws = draws_of(rows, seed)
         of_segment = {name: _positions(rows[name], names[name]) for name in segments}
         for compared in comparisons(rows):
@@ -92,9 +93,18 @@ def common_values(shards: PredictedShards, segment: str) -> list[str]:
     """The values of a segment, as text, that are groups of their own: those with the most rows, at most 50."""
     counts = pl.DataFrame(schema={"value": pl.String, "len": pl.UInt32})
     for read in shards:
-        counted = _text(read().rows[segment]).to_frame().group_by("value").len()
+        counted = _text(_of_domains(read()).rows[segment]).to_frame().group_by("value").len()
         counts = pl.concat([counts, counted]).group_by("value").agg(pl.col("len").sum())
     return counts.sort("len", "value", descending=[True, False])["value"].head(MOST_VALUES).to_list()
+
+
+def _of_domains(scored: PredictedRows) -> PredictedRows:
+    """The rows of IMP and CD with their predictions."""
+    kept = scored.rows["domain"].is_in(ALWAYS)
+    if kept.all():
+        return scored
+    chosen = kept.to_numpy()
+    return PredictedRows(scored.rows.filter(kept), {key: p[chosen] for key, p in scored.predictions.items()})
 
 
 def _text(segment: pl.Series) -> pl.Series:

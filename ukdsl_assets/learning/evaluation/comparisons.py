@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,11 +12,30 @@ from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.learning.metrics.bootstrap import request_numbers
 
 
+class Order(NamedTuple):
+    """A choice beside the ideal one of the same size: their sums of bid * truth, and how many rows they share."""
+
+    value: float
+    ideal_value: float
+    shared: int
+    ideal: int
+
+    def plus(self, other: "Order") -> "Order":
+        """The same of two shards together."""
+        return Order(
+            self.value + other.value,
+            self.ideal_value + other.ideal_value,
+            self.shared + other.shared,
+            self.ideal + other.ideal,
+        )
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One domain against one reference.
 
-    chosen: Boolean [all rows]; y, w, request: reference, weight and number of the request, [chosen rows].
+    chosen: Boolean [all rows]; y, w, request: reference, weight and number of the request, [chosen rows]. order: how
+    well the chosen rows were chosen, where that is what was judged and the truth is known.
     """
 
     domain: str
@@ -24,6 +44,7 @@ class Comparison:
     y: NDArray[np.float64]
     w: NDArray[np.float64]
     request: NDArray[np.int64]
+    order: Order | None = None
 
     @property
     def observed(self) -> NDArray[np.float64]:

@@ -1,10 +1,17 @@
 """The evaluation table: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
 
+import math
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
+from ukdsl_assets.declaration.columns import CD, IMP, OWN
+from ukdsl_assets.declaration.students import SCORED_HEAD
+from ukdsl_assets.learning.evaluation.comparisons import Comparison
+from ukdsl_assets.learning.evaluation.domains import every_comparison
+from ukdsl_assets.learning.evaluation.explored import SUMS
 from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
 from ukdsl_assets.learning.evaluation.totals import ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
@@ -12,7 +19,7 @@ from ukdsl_assets.learning.metrics.calibration import row_entropy
 from ukdsl_assets.learning.metrics.sums import replicate_totals
 
 # The columns of the table and of `ukdsl run --json`.
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "cascade": pl.String,
     "day": pl.Date,
     "student": pl.String,
@@ -29,7 +36,17 @@ COLUMNS = {
     "auc": pl.Float64,
     "auc_error": pl.Float64,
     "request_auc": pl.Float64,
+    "effective_rows": pl.Float64,
+    "recall": pl.Float64,
+    "value_share": pl.Float64,
+    "days": pl.Int64,
 }
+# Columns that tables of before they were kept lack, last and nullable; they read as null there.
+LATER_FIGURES: dict[str, Any] = {
+    **{name: COLUMNS[name] for name in ("effective_rows", "recall", "value_share", "days")},
+    SUMS: pl.List(pl.Float64),
+}
+LATER: dict[str, Any] = {"checkpoint": pl.String, "mean_reference": pl.Float64, "positives": pl.Int64, **LATER_FIGURES}
 
 MEANINGS = {
     "cascade": "the cascade",
@@ -37,42 +54,56 @@ MEANINGS = {
     "student": "the student",
     "arm": "baseline (labels only), distilled (labels and teacher) or released (the student released before this day)",
     "head": "output that predicts: trained on impressions or on considered rows",
-    "domain": "IMP: shown rows with a label; CD: all rows that the teacher labelled for the student",
+    "domain": "IMP: shown rows with a label; CD: rows that the next stage scored; SCORED: all rows that the student's "
+    "stage scored; OWN: those of them that the head itself would hand on; EXPLORED: shown by chance, weighted by 1 / "
+    "propensity; EXPLORED_TRAILING: the same of the trailing days together; of a task given another PRODUCT: all shown "
+    "rows, by both probabilities multiplied, and GIVEN: CD weighted by what is given",
     "reference": "what predictions are compared with: label, teacher or truth",
     "rows": "withheld rows compared",
     "positives": "positive labels seen among them; null for other references, which are probabilities",
     "mean_reference": "mean of the reference",
     "calibration": "mean prediction over mean reference",
     "calibration_error": "its standard error, by bootstrap over requests",
-    "ne": "normalized entropy; smaller is better",
+    "ne": "normalized entropy; smaller is better; undefined on OWN, where every head chooses rows of its own",
     "ne_change": "ne over that of the baseline, minus 1",
     "ne_change_error": "its standard error; both arms are drawn alike",
     "auc": "chance that a positive is predicted above a negative",
     "auc_error": "its standard error, by bootstrap over requests",
     "request_auc": "mean AUC inside a request",
     "checkpoint": "version of the arm's checkpoint",
+    "effective_rows": "rows of equal weight that would know as much: (sum w)^2 / sum w^2",
+    "recall": "OWN against the truth: share of the ideal choice that the head would hand on too; null elsewhere",
+    "value_share": "likewise: share of the ideal choice's sum of bid * truth (without bids of truth)",
+    "days": "EXPLORED_TRAILING: days with explored rows; null elsewhere",
+    SUMS: "EXPLORED: what is pooled over days, see `ExploredSums`; null elsewhere",
 }
 
 
-def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.DataFrame:
+def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0, last_stage: bool = False) -> pl.DataFrame:
     """`evaluate_shards` of rows that are in memory together.
 
     Args:
         rows: columns request_id, domain, target, weight and, if the source knows it, truth; of one day. Targets of IMP
-            exceed 1 where labels are corrected for those that are yet to come.
+            exceed 1 where labels are corrected for those that are yet to come. With columns explored and propensity
+            EXPLORED is judged. Rows of domain SCORED, all that the student's stage scored of some requests, have
+            `_beyond` (Boolean: got beyond the stage), `bid` if there is one, and the teacher's target and weight where
+            it labelled them, null else; with these OWN is judged.
         predictions: (arm, head) -> float32 [rows]; must hold ("baseline", "impression").
         seed: of the bootstrap.
+        last_stage: whether the student's stage is the last, so that its teacher labels all that it scored.
     """
     shards = whole(rows, predictions)
-    return evaluate_shards(shards, totals_of(shards), seed)
+    return evaluate_shards(shards, totals_of(shards, last_stage), seed)
 
 
 def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals], seed: int = 0) -> pl.DataFrame:
     """Judge predictions on the rows of `teacher_augmented` that are withheld; in memory is one shard at a time.
 
     IMP is judged against labels, CD against the teacher, weighted by `weight`; both also against the truth where
-    `rows` has a column `truth` that is not all null. A head's NE is compared with the baseline's only head on the
-    same domain and reference (ne_change = NE / baseline's NE - 1); the baseline's own change is 0.
+    `rows` has a column `truth` that is not all null. Of SCORED, OWN and EXPLORED there are the comparisons that
+    `totals` has, see `domains.py`. A head's NE is compared with the baseline's only head on the
+    same domain and reference (ne_change = NE / baseline's NE - 1); the baseline's own change is 0. On OWN there is
+    calibration alone, and how good the choice was: every head chooses rows of its own.
 
     Standard errors are by bootstrap over requests, the same draws for all arms, so that a change's error is that of
     the difference; that of the AUC is of its first-order expansion. For the AUC, predictions of one of `score_bins`
@@ -89,7 +120,7 @@ def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals]
     drawn = _drawn(shards, totals, seed)
     table = []
     for (domain, reference, arm, head), of_rows in totals.items():
-        base = totals[domain, reference, "baseline", "impression"].normalized_entropy
+        base = totals[domain, reference, "baseline", "impression"].normalized_entropy if domain != OWN else math.nan
         change = of_rows.normalized_entropy / base - 1
         prediction, target, entropy, base_entropy, area = drawn[domain, reference, arm, head].T
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -107,10 +138,12 @@ def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals]
         }
         names = {"arm": arm, "head": head, "domain": domain, "reference": reference}
         counts = {"rows": of_rows.rows, "positives": of_rows.positives if reference == "label" else None}
-        table.append({**names, **counts, **figures})
+        later = {"effective_rows": of_rows.effective_rows, "recall": of_rows.recall, "value_share": of_rows.value_share}
+        sums = None if of_rows.explored is None else of_rows.explored.tolist()
+        table.append({**names, **counts, **figures, **later, "days": None, SUMS: sums})
     texts = dict.fromkeys(("arm", "head", "domain", "reference"), pl.String)
     numbers = {**dict.fromkeys(("rows", "positives"), pl.Int64), **dict.fromkeys(figures, pl.Float64)}
-    return pl.DataFrame(table, schema={**texts, **numbers})
+    return pl.DataFrame(table, schema={**texts, **numbers, **LATER_FIGURES})
 
 
 def _drawn(
@@ -121,27 +154,55 @@ def _drawn(
     for read in shards:
         rows, predictions = read()
         draws = draws_of(rows, seed)
-        for compared in comparisons(rows):
-            base = predictions["baseline", "impression"][compared.chosen].astype(np.float64)
-            base_entropy = compared.w * row_entropy(base, compared.y)
-            for (arm, head), every in predictions.items():
+        of_shard: dict[ComparisonKey, NDArray[np.float64]] = {}
+        for compared, heads in every_comparison(rows, predictions):
+            base_entropy = None
+            for arm, head in heads:
                 key = (compared.domain, compared.reference, arm, head)
-                sums = _sums(compared, every[compared.chosen], base_entropy, totals[key], draws.shape[1])
-                drawn[key] = drawn.get(key, 0) + replicate_totals(draws, sums)
+                if key not in totals:
+                    continue
+                if base_entropy is None and compared.domain != OWN:
+                    base = predictions["baseline", "impression"][compared.chosen].astype(np.float64)
+                    base_entropy = compared.w * row_entropy(base, compared.y)
+                every = predictions[arm, head][compared.chosen]
+                of_shard[key] = _sums(compared, every, base_entropy, totals[key], draws.shape[1])
+        # All columns at once: a product of matrices costs as much for one as for many.
+        if of_shard:
+            columns = replicate_totals(draws, np.concatenate([*of_shard.values()], axis=1))
+            for number, key in enumerate(of_shard):
+                drawn[key] = drawn.get(key, 0) + columns[:, 5 * number : 5 * number + 5]
     return drawn
 
 
 def _sums(
     compared: Comparison,
     prediction: NDArray[np.float32],
-    base_entropy: NDArray[np.float64],
+    base_entropy: NDArray[np.float64] | None,
     totals: Totals,
     requests: int,
 ) -> NDArray[np.float64]:
     """Of each request: prediction, reference, entropy, the baseline's, influence on the AUC; float64 [requests, 5]."""
     y, w, p = compared.y, compared.w, prediction.astype(np.float64)
+    if base_entropy is None:
+        return request_sums(compared.request, requests, w * p, w * y, *[np.full_like(p, np.nan)] * 3)
     influence = totals.outcomes.influence(prediction, compared.observed, w)
     return request_sums(compared.request, requests, w * p, w * y, w * row_entropy(p, y), base_entropy, influence)
+
+
+def completed(evaluation: pl.DataFrame) -> pl.DataFrame:
+    """The evaluation with all columns of today's form, null where its table was made before they existed."""
+    missing = {name: dtype for name, dtype in (COLUMNS | LATER).items() if name not in evaluation.columns}
+    return evaluation.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in missing.items())
+
+
+def judging_head(serving: str, domain: str) -> str:
+    """The head of a student that a domain is judged by: that of labels on IMP, elsewhere what serves.
+
+    A head `scored` is on the level of all that the stage scored; on CD the head that it was derived from judges.
+    """
+    if domain == IMP:
+        return "impression"
+    return "consideration" if (domain, serving) == (CD, SCORED_HEAD) else serving
 
 
 def figure(table: pl.DataFrame, column: str, **where: str) -> float:

@@ -1,17 +1,24 @@
 """Sums over all withheld rows, shard by shard, from which calibration, normalized entropy and AUC follow."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
+from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, OWN, REJECTED, SCORED
+from ukdsl_assets.learning.evaluation.comparisons import Comparison, Order
+from ukdsl_assets.learning.evaluation.domains import every_comparison
+from ukdsl_assets.learning.evaluation.explored import explored_sums
 from ukdsl_assets.learning.evaluation.predictions import PredictedShards
 from ukdsl_assets.learning.metrics.auc import request_auc_sums
 from ukdsl_assets.learning.metrics.auc_bins import BinnedOutcomes
 from ukdsl_assets.learning.metrics.calibration import constant_entropy, row_entropy
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 
+# Domains that have figures without rows too; and comparisons that take labels of rejected rows.
+ALWAYS = (IMP, CD)
+OF_ALL_TAUGHT = ((SCORED, "teacher"), (OWN, "teacher"))
 # Domain, reference, arm, head.
 ComparisonKey = tuple[str, str, str, str]
 
@@ -22,6 +29,7 @@ class Totals:
 
     positives: rows whose reference is above 0, as often as it was seen: a corrected label counts once.
     reference, prediction, entropy: of each in turn times the weight; ordered: of `metrics.request_auc_sums`.
+    order: of a head's own choice against the truth; explored: `explored.ExploredSums` of explored rows, float64 [9].
     """
 
     rows: int = 0
@@ -32,6 +40,9 @@ class Totals:
     entropy: float = 0.0
     ordered: tuple[float, float] = (0.0, 0.0)
     outcomes: BinnedOutcomes = field(default_factory=BinnedOutcomes)
+    weight_squares: float = 0.0
+    order: Order | None = None
+    explored: NDArray[np.float64] | None = None
 
     def add(self, compared: Comparison, prediction: NDArray[np.float32]) -> None:
         """Count a shard's rows; prediction: float32 [chosen rows]."""
@@ -39,12 +50,22 @@ class Totals:
         self.rows += len(y)
         self.positives += int((y > 0).sum())
         self.weight += float(w.sum())
+        self.weight_squares += weighted_sum(w, w)
         self.reference += weighted_sum(w, y)
         self.prediction += weighted_sum(w, p)
+        if compared.order is not None:
+            self.order = compared.order if self.order is None else self.order.plus(compared.order)
+        if compared.domain == OWN:
+            # Each head chose rows of its own: neither entropy nor order among them is comparable.
+            self.entropy = math.nan
+            return
         self.entropy += weighted_sum(w, row_entropy(p, y))
         inside, share = request_auc_sums(p, compared.observed, compared.request, w)
         self.ordered = (self.ordered[0] + inside, self.ordered[1] + share)
         self.outcomes.add(prediction, compared.observed, w)
+        if compared.domain == EXPLORED:
+            sums = explored_sums(p, y, w, compared.request)
+            self.explored = sums if self.explored is None else self.explored + sums
 
     @property
     def mean_reference(self) -> float:
@@ -63,19 +84,45 @@ class Totals:
         return self.entropy / self.weight / base if base > 0 else float("nan")
 
     @property
+    def effective_rows(self) -> float:
+        """Rows of equal weight that would know as much: (sum w)^2 / sum w^2; 0 without rows."""
+        return self.weight**2 / self.weight_squares if self.weight_squares > 0 else 0.0
+
+    @property
+    def recall(self) -> float | None:
+        """Of the ideal choice, the share that was chosen too; None where no choice is judged, or of nothing."""
+        return self.order.shared / self.order.ideal if self.order and self.order.ideal else None
+
+    @property
+    def value_share(self) -> float | None:
+        """Of the ideal choice's sum of bid * truth, the share that was chosen; None as `recall`, or of no value."""
+        return self.order.value / self.order.ideal_value if self.order and self.order.ideal_value > 0 else None
+
+    @property
     def request_auc(self) -> float:
         """As `metrics.request_auc`."""
         inside, share = self.ordered
         return inside / share if share != 0 else float("nan")
 
 
-def totals_of(shards: PredictedShards) -> dict[ComparisonKey, Totals]:
-    """One pass over the shards, in their order."""
+def totals_of(shards: PredictedShards, last_stage: bool = False) -> dict[ComparisonKey, Totals]:
+    """One pass over the shards, in their order.
+
+    What the teacher labelled stands for all that was scored, and so SCORED and OWN are compared with the teacher, only
+    where a row of domain REJECTED has a label, or where the student's stage is the last, of which nothing else is
+    scored. Domains but IMP and CD that have no rows are left out.
+    """
     totals: dict[ComparisonKey, Totals] = {}
+    taught = last_stage
     for read in shards:
         rows, predictions = read()
-        for compared in comparisons(rows):
-            for (arm, head), every in predictions.items():
+        taught |= REJECTED in rows["domain"]
+        for compared, heads in every_comparison(rows, predictions):
+            for arm, head in heads:
                 of_rows = totals.setdefault((compared.domain, compared.reference, arm, head), Totals())
-                of_rows.add(compared, every[compared.chosen])
-    return totals
+                of_rows.add(compared, predictions[arm, head][compared.chosen])
+    return {
+        key: of_rows
+        for key, of_rows in totals.items()
+        if key[0] in ALWAYS or (of_rows.rows and (taught or key[:2] not in OF_ALL_TAUGHT))
+    }

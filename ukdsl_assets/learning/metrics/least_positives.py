@@ -13,7 +13,10 @@ TO_CALIBRATE_A_NETWORK = 30
 # A teacher of another cascade is held against a constant, by a bootstrap over requests, and may be recalibrated: below
 # 22% either way neither says anything. Its surfaces are small, so that more would mean never.
 TO_JUDGE_A_FOREIGN_TEACHER = 20
-# A teacher's agreement with explored rows is only told, and has an interval; below (22% either way) this is too short.
+# A teacher is held against a constant before a release, by errors over requests; trailing days are pooled until it has
+# so many that a gain of a few per cent in NE is seen.
+TO_COMPARE_WITH_A_CONSTANT, ENOUGH_TO_COMPARE = 20, 1000
+# A teacher's agreement with explored rows has an interval; below (22% either way) this is too short.
 TO_AUDIT_ON_EXPLORATION = 20
 # A correction moves every label of a teacher. With 50 the shift's error is 0.14, so that a shrunken shift beyond 0.3
 # takes 2.5 errors: a teacher that is right gets one in fewer than one window in a hundred, however many positive
@@ -26,3 +29,6 @@ TO_RELEASE = 10
 # Nor on fewer rows, shown or considered: of n the standard error that the gates leave two of is itself known to about
 # 1 / sqrt(2 n), here 13%, and where it is wide no gate refuses anything.
 ROWS_TO_RELEASE = 30
+# Nor on rows of fewer requests, which are not independent: the error of a change is over requests, and of n is known to
+# about 1 / sqrt(2 n), here 13%.
+REQUESTS_TO_RELEASE = 30

@@ -86,6 +86,27 @@ def logit_shift(
     return shift, math.sqrt(weighted_sum(residuals, residuals)) / weighted_sum(weight, moved * (1 - moved))
 
 
+def shift_to_rate(prediction: NDArray[np.float64], weight: NDArray[np.float64], rate: float) -> float:
+    """The a for which the weighted mean of sigmoid(logit(p) + a) is `rate`, whatever its size.
+
+    Args:
+        prediction: float64 [rows] in [0, 1] without NaN; weight: float64 [rows] >= 0; rate: in (0, 1).
+
+    Returns:
+        Within 1e-12; NaN without any weight.
+    """
+    from scipy.optimize import brentq
+
+    total = float(weight.sum())
+    if not total > 0:
+        return math.nan
+    logits = logit(prediction)
+    goal = math.log(rate / (1 - rate))
+    # Shifted so far that the highest, or the lowest, logit is the rate's, the mean is below it, or above.
+    low, high = goal - float(logits.max()) - 1, goal - float(logits.min()) + 1
+    return float(brentq(lambda a: weighted_sum(weight, sigmoid(logits + a)) / total - rate, low, high, xtol=1e-12))
+
+
 def shrunken(estimate: float, error: float) -> float:
     """estimate * max(0, 1 - error^2 / estimate^2): nothing for what is within one standard error of 0.
 

@@ -11,12 +11,13 @@ import polars as pl
 
 from ukdsl_assets.declaration.architectures import LightGbmArchitecture, NeuralArchitecture
 from ukdsl_assets.declaration.columns import CD, IMP
-from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.declaration.students import SCORED_HEAD, Student
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.features.encoding import EMBEDDING, EncodedRows, Encoder, grow
 from ukdsl_assets.learning.metrics.logits import inner_mean, log_odds
-from ukdsl_assets.learning.students.predict import new_network
-from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of
+from ukdsl_assets.learning.students.fit_level import level_of
+from ukdsl_assets.learning.students.predict import new_network, predictor
+from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of, trained_heads_of
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.students.trees import BETWEEN_HEADS, encoded_matrix
 from ukdsl_assets.learning.training.outputs import Output, outputs_of
@@ -60,7 +61,17 @@ def fit_student(training: Training) -> Fit:
     else:
         fitted, figures, survey = _fit_network(training, architecture)
     counts = {"rows_imp": survey.rows[IMP], "rows_cd": survey.rows.get(CD, 0)}
+    if SCORED_HEAD in heads_of(training.student, training.arm):
+        fitted, level = _levelled(training, fitted)
+        figures = figures | level
     return Fit(fitted, figures | counts)
+
+
+def _levelled(training: Training, fitted: FittedStudent) -> tuple[FittedStudent, dict[str, Any]]:
+    """The student with head `scored`, and the figures of its line."""
+    predict, head = predictor(fitted, training.threads), fitted.heads[-1]
+    level, figures = level_of(lambda rows: predict(rows)[head], training.labelled_rows)
+    return replace(fitted, heads=(*fitted.heads, SCORED_HEAD), level=level), figures
 
 
 def _fit_network(training: Training, architecture: NeuralArchitecture) -> tuple[FittedStudent, dict[str, Any], Survey]:
@@ -72,7 +83,7 @@ def _fit_network(training: Training, architecture: NeuralArchitecture) -> tuple[
 
     student, rows, previous = training.student, training.rows, training.previous
     survey = surveyed(rows, previous.encoder if previous else Encoder(training.features), least=1)
-    heads = heads_of(student, training.arm)
+    heads = trained_heads_of(student, training.arm)
     outputs = outputs_of(student, heads, training.arm == "baseline", survey.width)
     planned = planned_shards(rows, outputs, survey)
     torch.set_num_threads(training.threads)
@@ -138,8 +149,8 @@ def _fit_boosted(
 ) -> tuple[FittedStudent, dict[str, Any], Survey]:
     """Boosted trees, which need all rows in memory together."""
     student, arm = training.student, training.arm
-    heads = heads_of(student, arm)
-    rows = replace(training.rows, readers=[partial(_together, training.readers)])
+    heads = trained_heads_of(student, arm)
+    rows = replace(training.rows, readers=[partial(_together, training.rows.readers)])
     survey = surveyed(rows, Encoder(training.features), architecture.minimum_leaf_rows)
     shard = encoded(rows, outputs_of(student, heads, arm == "baseline"), survey, rows.readers[0])
     text = fit_trees(

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.architectures import WITH_HIDDEN_LAYER, NeuralArchitecture
+from ukdsl_assets.declaration.students import SCORED_HEAD
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.features.encoding import EMBEDDING, EncodedRows, Encoder
 from ukdsl_assets.learning.students.student import FittedStudent
@@ -35,11 +36,14 @@ def predictor(fitted: FittedStudent, threads: int = 1) -> Callable[[pl.DataFrame
         from ukdsl_assets.learning.networks import model
 
         torch.set_num_threads(threads)
-        predict = partial(model.predict_network, load_model(fitted), heads=len(fitted.heads))
+        predict = partial(model.predict_network, load_model(fitted), heads=len(fitted.trained_heads))
 
     def predicted(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
         probabilities = predict(fitted.encoder.encode(rows))
-        return {head: probabilities[:, index] for index, head in enumerate(fitted.heads)}
+        heads = {head: probabilities[:, index] for index, head in enumerate(fitted.trained_heads)}
+        if fitted.level is not None:
+            heads[SCORED_HEAD] = fitted.level.moved(probabilities[:, -1])
+        return heads
 
     return predicted
 
@@ -70,7 +74,7 @@ def load_model(fitted: FittedStudent) -> "Model":
 
     from ukdsl_assets.learning.networks.model import Model
 
-    network = new_network(_neural(fitted), fitted.encoder, fitted.heads, base_rate=0.5, seed=0)
+    network = new_network(_neural(fitted), fitted.encoder, fitted.trained_heads, base_rate=0.5, seed=0)
     layers = {n: torch.from_numpy(np.array(v)) for n, v in fitted.tensors.items() if n != EMBEDDING}
     network.load_state_dict(layers)
     return Model(torch.from_numpy(np.array(fitted.tensors[EMBEDDING])), network)

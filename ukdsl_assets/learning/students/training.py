@@ -1,5 +1,6 @@
 """One training of one arm, as a value: what is learnt, from which rows, from where, and by what means."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,11 +9,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import CD, IMP
+from ukdsl_assets.declaration.columns import CD, IMP, REJECTED
 from ukdsl_assets.declaration.parts import Feature
-from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.declaration.students import SCORED_HEAD, Student
 from ukdsl_assets.learning.students.student import Arm, FittedStudent
-from ukdsl_assets.learning.training.rows import ArmRows, Reader
+from ukdsl_assets.learning.training.rows import ArmRows, Reader, weighed_by_given
 
 if TYPE_CHECKING:
     from ukdsl_assets.learning.training.state import Keeper
@@ -28,6 +29,8 @@ class Training:
         arm: baseline (labels only) or distilled.
         features: of the student, in declared order.
         has_bid: whether rows have a column `bid`, for the listwise term.
+        labels_rejected: whether the teacher is one of the student's own stage, which labels what the stage rejected
+            like what it handed on. Else rejected rows are rare probes, which matter to head `scored` alone.
         readers: each reads a shard of rows of `teacher_augmented`, sorted by request_id, none withheld; one is in
             memory at a time (trees need all).
         previous: what the training is warm-started from.
@@ -41,6 +44,7 @@ class Training:
     arm: Arm
     features: tuple[Feature, ...]
     has_bid: bool
+    labels_rejected: bool
     readers: Sequence[Reader]
     previous: FittedStudent | None = None
     threads: int = 1
@@ -73,6 +77,7 @@ class Training:
             arm=arm,
             features=cascade.features_of(student),
             has_bid=cascade.has_bid,
+            labels_rejected=cascade.teacher(student.teacher).stage == student.stage,
             readers=readers,
             previous=previous,
             threads=threads,
@@ -84,8 +89,40 @@ class Training:
     @property
     def rows(self) -> ArmRows:
         """The rows that the arm learns from: the baseline sees those of domain IMP alone."""
-        domains = (IMP,) if self.arm == "baseline" else (IMP, CD)
-        return ArmRows(self.student, self.features, self.has_bid, domains, self.readers)
+        if self.arm == "baseline":
+            return ArmRows(self.student, self.features, self.has_bid, (IMP,), self.readers)
+        readers, most = self._weighed, self._most_weight
+        if most > 0:
+            readers = [partial(_as_considered, read, most) for read in readers]
+        return ArmRows(self.student, self.features, self.has_bid, (IMP, CD), readers)
+
+    @property
+    def labelled_rows(self) -> ArmRows:
+        """The rows that head `scored` takes its level from: all that the teacher labels, as heavy as they are."""
+        return ArmRows(self.student, self.features, self.has_bid, (CD, REJECTED), self._weighed)
+
+    @property
+    def _weighed(self) -> Sequence[Reader]:
+        """The readers, rows that the teacher labels weighted by what is given where the student declares it."""
+        if self.student.loss.considered_rows != "given":
+            return self.readers
+        return [partial(weighed_by_given, read) for read in self.readers]
+
+    @property
+    def _most_weight(self) -> float:
+        """The most that a rejected row weighs in the loss; 0 where none is in it."""
+        if self.labels_rejected:
+            return math.inf
+        return self.student.loss.rejected if SCORED_HEAD in self.student.heads else 0.0
+
+
+def _as_considered(read: Reader, most: float) -> pl.DataFrame:
+    """The rows, of which rejected ones stand among the considered ones, none heavier than `most`."""
+    rows, rejected = read(), pl.col("domain") == REJECTED
+    if REJECTED not in rows["domain"]:
+        return rows
+    capped = pl.when(rejected).then(pl.min_horizontal("weight", pl.lit(most, pl.Float32))).otherwise("weight")
+    return rows.with_columns(weight=capped, domain=pl.when(rejected).then(pl.lit(CD)).otherwise("domain"))
 
 
 def _itself(rows: pl.DataFrame) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.students import SCORED_HEAD
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.students.predict import load_model
 from ukdsl_assets.learning.students.student import FittedStudent
@@ -29,7 +30,7 @@ def tower_vectors(
 
     from ukdsl_assets.learning.networks.two_tower import TwoTower
 
-    model, index = load_model(fitted), fitted.heads.index(head)
+    model, index = load_model(fitted), fitted.head_index(head)
     network = model.network
     if not isinstance(network, TwoTower):
         raise TrainingError(f"towers: the student's architecture is {fitted.architecture.kind}, expected two_tower")
@@ -44,4 +45,8 @@ def tower_vectors(
         left = torch.cat([request[:, :-1] * network.scale, request[:, -1:] + network.bias[index], one], dim=1)
         one = torch.ones_like(candidate[:, :1])
         right = torch.cat([candidate[:, :-1], one, candidate[:, -1:]], dim=1)
+    if head == SCORED_HEAD and fitted.level is not None:
+        # The line of a dot product: one side times the slope, and the request's own term takes the intercept.
+        left = left * fitted.level.slope
+        left[:, -2] += fitted.level.intercept
     return left.numpy(), right.numpy()

@@ -10,7 +10,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.features.encoding import EMBEDDING, Encoder, grow
-from ukdsl_assets.learning.students.student import Arm, FittedStudent, heads_of
+from ukdsl_assets.learning.students.student import Arm, FittedStudent, trained_heads_of
 
 # Kind of network -> side -> the layer that reads the side's columns; others read them in more than one place.
 INPUT_LAYERS = {
@@ -107,4 +107,5 @@ def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, ar
         for features in (previous.encoder.features, cascade.features_of(student))
     )
     same = previous.architecture == student.architecture and student.architecture.is_network
-    return same and before == now and previous.heads == heads_of(student, arm)
+    # Head `scored` is no parameter of the network, so that it may come and go.
+    return same and before == now and previous.trained_heads == trained_heads_of(student, arm)

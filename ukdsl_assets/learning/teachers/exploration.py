@@ -1,5 +1,10 @@
 """The table `teacher_audit`: a teacher's predictions on rows shown by exploration against the labels of these rows.
 
+Explored rows are split by a hash of their requests: those that may correct a teacher (periods `day` and `trailing`) are
+not withheld, and those that judge it, and its correction (`judged` and `corrected`), are withheld: no model and no
+correction has seen them. Beside them stand withheld impressions (`impressions`), where the teacher is held against a
+constant.
+
 Weights of 1 / propensity may differ by orders of magnitude, and neither an interval nor the shrinkage by an error sees
 that few rows have all of the weight, for then the error is as wrong. So both ask first how many requests, and how many
 labels of either kind, the weights leave: `effective_number`, against the floors of `least_positives.py`.
@@ -15,27 +20,40 @@ import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import label_column
+from ukdsl_assets.declaration.corrections import KnownRate
+from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import Teacher
-from ukdsl_assets.gates import GateResult
-from ukdsl_assets.learning.metrics.least_positives import (
-    REQUESTS_TO_WEIGH,
-    TO_AUDIT_ON_EXPLORATION,
-    TO_CORRECT_A_TEACHER,
-)
+from ukdsl_assets.learning.metrics.least_positives import REQUESTS_TO_WEIGH, TO_CORRECT_A_TEACHER
 from ukdsl_assets.learning.metrics.sums import weighted_sum
-from ukdsl_assets.learning.metrics.weighted import calibration_on_log_scale, effective_number, logit_shift, shrunken
+from ukdsl_assets.learning.metrics.weighted import (
+    calibration_on_log_scale,
+    effective_number,
+    logit_shift,
+    shifted,
+    shrunken,
+)
+from ukdsl_assets.learning.teachers.constant import against_constant
 
 # Half the width of a 95% interval, in standard errors.
 INTERVAL_ERRORS = 1.96
-PERIODS = ("day", "trailing")
+DAY, TRAILING, JUDGED, CORRECTED, IMPRESSIONS = "day", "trailing", "judged", "corrected", "impressions"
+BY_EXPLORATION = "exploration"
+# Rows that were shown with every feature at its `served_as`, where the frame says so.
+AS_SCORED = "as_scored"
+NONE_TO_CORRECT = "none is kept from its training, since no student of it declares `correction: exploration`"
 MEANINGS = {
     "teacher": "the teacher",
     "task": "what it predicts",
-    "period": "day: this day; trailing: this day and those before it that are pooled with it",
+    "period": "which rows: day, explored rows of this day that may correct; trailing, those and the days' before it "
+    "that are pooled with it; judged, withheld explored rows of these days, which no training and no correction has "
+    "seen; corrected, the same rows after a correction; impressions, withheld rows that were shown, explored or not",
+    "corrected_by": "period corrected: what has corrected the predictions; null else",
     "days": "days with rows",
     "requests": "requests that explored",
     "rows": "rows that they showed and that have a label",
-    "positives": "of them with a positive label",
+    "elsewhere": "further rows of theirs, left out since they were shown with another value of a feature that has "
+    "served_as, such as in another slot: the teacher's prediction is not for these",
+    "positives": "of the rows with a positive label",
     "effective_requests": "requests of equal weight that would know as much: (sum w)^2 / sum w^2, w = 1 / propensity",
     "effective_positives": "likewise of the rows with a positive label",
     "effective_negatives": "likewise of the others",
@@ -47,58 +65,97 @@ MEANINGS = {
     "calibration_high": "upper end",
     "logit_shift": "what added to the teacher's logits makes the means agree",
     "logit_shift_error": "its standard error, over requests",
-    "correction": "the shift shrunken by its error, used by students with `correction: exploration`; 0 with too few",
+    "correction": "day and trailing: the shift shrunken by its error, used by students with `correction: exploration`; "
+    "0 with too few. corrected: what has been added to the logits",
     "not_corrected": "of what there are too few for a correction; null where there is enough",
+    "ne": "period impressions: normalized entropy once logit_shift is added, so that the level is the labels' own; "
+    "below 1 knows more than the constant that predicts the mean label",
+    "ne_error": "its standard error, over requests",
 }
-_FLOATS = tuple(MEANINGS)[7:-1]
-SCHEMA = {
-    **dict.fromkeys(("teacher", "task", "period"), pl.String),
-    **dict.fromkeys(("days", "requests", "rows", "positives"), pl.Int64),
-    **dict.fromkeys(_FLOATS, pl.Float64),
-    "not_corrected": pl.String,
-}
+_TEXTS = ("teacher", "task", "period", "corrected_by", "not_corrected")
+_COUNTS = ("days", "requests", "rows", "elsewhere", "positives")
+SCHEMA = {name: pl.String if name in _TEXTS else pl.Int64 if name in _COUNTS else pl.Float64 for name in MEANINGS}
+
+_Row = dict[str, float | int | str | None]
 
 
-def audit_on_exploration(cascade: Cascade, teacher: Teacher, explored: pl.DataFrame, today: date) -> pl.DataFrame:
-    """The table `teacher_audit` of a day: a row for each task and period, columns as in `MEANINGS`.
+def audit_on_exploration(
+    cascade: Cascade,
+    teacher: Teacher,
+    explored: pl.DataFrame,
+    today: date,
+    judged: pl.DataFrame | None = None,
+    impressions: pl.DataFrame | None = None,
+    rates: Mapping[tuple[str, KnownRate], float] | None = None,
+) -> pl.DataFrame:
+    """The table `teacher_audit` of a day: rows for each task and period, columns as in `MEANINGS`.
 
     Without rows the figures are null. The correction is 0 below `REQUESTS_TO_WEIGH` effective requests or
-    `TO_CORRECT_A_TEACHER` effective labels of either kind.
+    `TO_CORRECT_A_TEACHER` effective labels of either kind, and for a teacher that keeps no rows from its training.
 
     Args:
-        explored: rows of the day and the days pooled with it: day, request_id, propensity, a label column a task
-            (null: has none), and `<task>_prediction` of the teacher.
+        explored: rows of the day and the days pooled with it that may correct: day, request_id, propensity, a label
+            column a task (null: has none), `<task>_prediction` of the teacher, and possibly Boolean `as_scored`.
         today: the day.
+        judged: likewise rows that judge; impressions: likewise, of propensity 1. None leaves their periods out.
+        rates: (task, known rate) -> the shift of the teacher's logits that makes its mean the rate.
     """
-    rows = []
+    rows: list[_Row] = []
+    keeps = not teacher.trained_here or cascade.corrected_on_exploration(teacher)
     for task in cascade.tasks_taught(teacher):
-        labelled = explored.filter(pl.col(task).is_not_null())
-        for period in PERIODS:
-            chosen = labelled if period == "trailing" else labelled.filter(pl.col("day") == today)
-            rows.append({"teacher": teacher.name, "task": task, "period": period, **_figures(chosen, task)})
+        of = {"teacher": teacher.name, "task": task}
+        correction = 0.0
+        for period in (DAY, TRAILING):
+            figures = _corrects(explored if period == TRAILING else explored.filter(pl.col("day") == today), task)
+            figures |= {} if keeps else {"correction": 0.0, "not_corrected": NONE_TO_CORRECT}
+            rows.append({**of, "period": period, **figures})
+            correction = float(figures["correction"] or 0)
+        if judged is not None:
+            rows.append({**of, "period": JUDGED, **_figures(judged, task)})
+            corrections = {BY_EXPLORATION: correction} if keeps else {}
+            corrections |= {rate.told: shift for (each, rate), shift in (rates or {}).items() if each == task}
+            for by, shift in corrections.items():
+                figures = _figures(judged, task, shift) | {"correction": shift}
+                rows.append({**of, "period": CORRECTED, "corrected_by": by, **figures})
+        if impressions is not None:
+            rows.append({**of, "period": IMPRESSIONS, **_figures(impressions, task), **_entropy(impressions, task)})
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def _figures(rows: pl.DataFrame, task: str) -> dict[str, float | int | str | None]:
+def _corrects(rows: pl.DataFrame, task: str) -> _Row:
+    """The figures of rows that may correct, with the correction that they support."""
+    figures = _figures(rows, task)
+    labels = {kind: float(figures[f"effective_{kind}s"] or 0) for kind in ("positive", "negative")}
+    few = too_few(float(figures["effective_requests"] or 0), labels, TO_CORRECT_A_TEACHER)
+    shift, error = figures.get("logit_shift"), figures.get("logit_shift_error")
+    known = few is None and shift is not None and error is not None
+    return figures | {"correction": shrunken(shift, error) if known else 0.0, "not_corrected": few}  # type: ignore[arg-type]
+
+
+def _figures(rows: pl.DataFrame, task: str, shift: float = 0.0) -> _Row:
+    """How predictions, with `shift` added to their logits, agree with labels."""
+    labelled = rows.filter(pl.col(task).is_not_null())
+    every = len(labelled)
+    rows = labelled.filter(AS_SCORED) if AS_SCORED in labelled.columns else labelled
     prediction, label = (rows[name].to_numpy().astype(np.float64) for name in (label_column(task), task))
+    if shift:
+        prediction = shifted(prediction, shift).astype(np.float64)
     weight = 1 / rows["propensity"].to_numpy().astype(np.float64)
     request = rows.select(pl.struct("day", "request_id").rank("dense")).to_series().to_numpy().astype(np.int64)
     requests, positives, negatives = (
         effective_number(weight * part, request) for part in (np.ones_like(label), label, 1 - label)
     )
     expected, squares = weighted_sum(weight, prediction), weighted_sum(weight**2, prediction)
-    too_few = _too_few(requests, {"positive": positives, "negative": negatives}, TO_CORRECT_A_TEACHER)
-    counts: dict[str, float | int | str | None] = {
+    counts: _Row = {
         "days": rows["day"].n_unique(),
         "requests": len(np.unique(request)),
         "rows": len(rows),
+        "elsewhere": every - len(rows),
         "positives": int(label.sum()),
         "effective_requests": requests,
         "effective_positives": positives,
         "effective_negatives": negatives,
         "effective_predicted": expected**2 / squares if squares > 0 else 0.0,
-        "correction": 0.0,
-        "not_corrected": too_few,
     }
     if not len(rows):
         return counts
@@ -107,18 +164,25 @@ def _figures(rows: pl.DataFrame, task: str) -> dict[str, float | int | str | Non
     if not 0 < label.sum() < len(label):
         return counts
     log_calibration, error = calibration_on_log_scale(prediction, label, weight, request)
-    shift, shift_error = logit_shift(prediction, label, weight, request)
+    moved, moved_error = logit_shift(prediction, label, weight, request)
     return counts | {
         "calibration": math.exp(log_calibration),
         "calibration_low": math.exp(log_calibration - INTERVAL_ERRORS * error),
         "calibration_high": math.exp(log_calibration + INTERVAL_ERRORS * error),
-        "logit_shift": shift,
-        "logit_shift_error": shift_error,
-        "correction": 0.0 if too_few else shrunken(shift, shift_error),
+        "logit_shift": moved,
+        "logit_shift_error": moved_error,
     }
 
 
-def _too_few(requests: float, labels: Mapping[str, float], least: int) -> str | None:
+def _entropy(rows: pl.DataFrame, task: str) -> _Row:
+    rows = rows.filter(pl.col(task).is_not_null())
+    request = rows.select(pl.struct("day", "request_id").rank("dense")).to_series().to_numpy().astype(np.int64)
+    prediction, label = (rows[name].to_numpy().astype(np.float64) for name in (label_column(task), task))
+    ne, error = against_constant(prediction, label, request)
+    return {"ne": ne, "ne_error": error}
+
+
+def too_few(requests: float, labels: Mapping[str, float], least: int) -> str | None:
     """Of what the weights leave too few, for people; None where there is enough of all.
 
     Args:
@@ -130,63 +194,31 @@ def _too_few(requests: float, labels: Mapping[str, float], least: int) -> str | 
     return ", ".join(few) or None
 
 
-def correction_of(audit: pl.DataFrame, task: str) -> float:
-    """The correction of a task's logits from the table `teacher_audit`; KeyError unless it has one row of it."""
-    corrections = audit.filter(task=task, period="trailing")["correction"]
+def correction_of(audit: pl.DataFrame, task: str, by: KnownRate | None = None) -> float:
+    """What is added to the logits of a task by the table `teacher_audit`: by exploration, or by a known rate.
+
+    Raises:
+        KeyError: unless the table has one row of it.
+    """
+    if by is None:
+        corrections = audit.filter(task=task, period=TRAILING)["correction"]
+        wanted = f"task {task!r} and period {TRAILING!r}"
+    else:
+        known = audit.filter(task=task, period=CORRECTED)
+        corrections = known.filter(corrected_by=by.told)["correction"] if len(known) else known["correction"]
+        wanted = f"task {task!r}, corrected by {by.told}"
     if len(corrections) != 1:
-        rows = f"{len(corrections)} rows of teacher_audit"
-        raise KeyError(f"{rows} are of task {task!r} and period 'trailing', expected one")
+        raise KeyError(f"{len(corrections)} rows of teacher_audit are of {wanted}, expected one")
     return float(corrections[0])
 
 
-def audit_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:
-    """Names of the verdicts of `judge_exploration` and what they demand."""
-    return {
-        f"{task}_agrees_on_exploration": f"{task}: the interval of the pooled days meets gates.teacher_exploration."
-        for task in cascade.tasks_taught(teacher)
-    }
-
-
-def judge_exploration(cascade: Cascade, audit: pl.DataFrame) -> list[GateResult]:
-    """Whether each task's 95% interval over the pooled days meets the bounds; labels that are delayed only tell.
-
-    It is judged from `REQUESTS_TO_WEIGH` effective requests on, and `TO_AUDIT_ON_EXPLORATION` effective positive
-    labels, seen or predicted: few where many were said are evidence too.
-    """
-    lowest, highest = cascade.gates.teacher_exploration
-    results = []
-    for row in audit.filter(period="trailing").iter_rows(named=True):
-        name, figures = f"{row['task']}_agrees_on_exploration", {key: row[key] for key in tuple(MEANINGS)[3:]}
-        labels = max(row["effective_positives"], row["effective_predicted"])
-        few = _too_few(row["effective_requests"], {"positive": labels}, TO_AUDIT_ON_EXPLORATION)
-        if few or row["calibration"] is None:
-            counted = f"{row['positives']} positive labels in {row['rows']} explored rows"
-            message = f"not judged: {counted}" + (f"; {few}" if few else "") + f"; {_correction_told(row)}"
-            results.append(GateResult(name, True, message, "WARN", figures))
-            continue
-        low, high, delayed = row["calibration_low"], row["calibration_high"], cascade.task(row["task"]).delayed
-        message = (
-            f"calibration {row['calibration']:.3f} ({low:.3f} to {high:.3f}) on {row['rows']} explored rows of "
-            f"{row['days']} day(s), {row['positives']} positive; expected {lowest} to {highest} "
-            "(gates.teacher_exploration)"
-            + ("; labels of this task are delayed" if delayed else "")
-            + f"; {_correction_told(row)}"
-        )
-        passed = low <= highest and high >= lowest
-        results.append(GateResult(name, passed, message, "WARN" if delayed else "ERROR", figures))
-    return results
-
-
-def corrections_told(audit: pl.DataFrame) -> dict[str, str]:
-    """Task -> what `correction: exploration` adds to its logits by the table, or why nothing, for people."""
-    return {row["task"]: _correction_told(row) for row in audit.filter(period="trailing").iter_rows(named=True)}
-
-
-def _correction_told(row: Mapping[str, Any]) -> str:
-    # Tables that were published before the column existed do not have it.
-    if why := row.get("not_corrected"):
-        return f"not corrected, because of {why}"
-    if row["correction"] == 0:
-        shift, error = row["logit_shift"], row["logit_shift_error"]
-        return f"not corrected, because the shift of {shift:+.3f} is within its error of {error:.3f}"
-    return f"a correction adds {row['correction']:+.3f} to its logits"
+def row_that_judges(audit: pl.DataFrame, student: Student) -> Mapping[str, Any] | None:
+    """The row of a student's teacher, corrected as the student has it, on rows that judge; None in old tables."""
+    if "corrected_by" not in audit.columns:
+        return None
+    if student.correction == "none":
+        rows = audit.filter(task=student.task, period=JUDGED)
+    else:
+        by = student.correction.told if isinstance(student.correction, KnownRate) else BY_EXPLORATION
+        rows = audit.filter(task=student.task, period=CORRECTED, corrected_by=by)
+    return rows.row(0, named=True) if len(rows) else None

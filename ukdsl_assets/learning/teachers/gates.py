@@ -87,7 +87,7 @@ def judge_teacher(cascade: Cascade, task: str, gate: str, agreement: Agreement, 
     that is `delayed`. Predictions that are not all finite fail and block.
     """
     if not agreement.rows:
-        return GateResult(gate, True, "not judged: the day has no such rows with a label", "WARN", {"rows": 0})
+        return GateResult.not_judged(gate, "the day has no such rows with a label", seen={"rows": 0})
     if agreement.not_finite:
         wrong = f"{agreement.not_finite} of {agreement.rows} predictions are not finite; retrain the teacher"
         return GateResult(gate, False, wrong)

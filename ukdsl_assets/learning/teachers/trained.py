@@ -1,6 +1,7 @@
 """One door to the teachers that are trained here, trees and networks: fitted, applied, stored and read back alike."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,11 @@ def predict(fitted: Fitted, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
     if isinstance(fitted, FittedTeacher):
         return teachers.predict_teacher(fitted, rows, threads)
     return foundation.predict_foundation(fitted, rows, threads)
+
+
+def of_all_requests(fitted: Fitted) -> Fitted:
+    """The teacher that labels every request by what was trained on all: for requests of another cascade."""
+    return replace(fitted, folds=()) if isinstance(fitted, FittedTeacher) else fitted
 
 
 def tasks_of(fitted: Fitted) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
+from ukdsl_assets.frames.splits import fold_of, withheld
 from ukdsl_assets.learning.features.matrix import booster_of, feature_matrix, frequent_ids, held_out, present_means
 from ukdsl_assets.learning.metrics.calibration import cross_entropy
 
@@ -29,6 +30,8 @@ BETWEEN_MODELS = "\n=== next task ===\n"
 class FittedTeacher:
     """One booster a task (LightGBM's text format) and the codes of categorical ids, by feature.
 
+    folds: for each fold of the requests trained on, boosters that have not seen it, by task; empty for none.
+    withheld_share: of the requests, which no fold is of; all boosters have seen none of them.
     means: of numbers that may be missing, see `feature_matrix`.
     figures: rows, trees and validation loss of each task's training; empty when read back from a checkpoint.
     """
@@ -38,15 +41,17 @@ class FittedTeacher:
     features: tuple[Feature, ...]
     means: Mapping[str, list[float]] = field(default_factory=dict)
     figures: Mapping[str, float | int] = field(default_factory=dict)
+    folds: tuple[Mapping[str, str], ...] = ()
+    withheld_share: float = 0.0
 
     @property
     def text(self) -> str:
-        """The boosters of all tasks in one file, in the order of `models`."""
-        return BETWEEN_MODELS.join(self.models.values())
+        """The boosters of all tasks in one file, in the order of `models`, and then those of each fold."""
+        return BETWEEN_MODELS.join(text for models in (self.models, *self.folds) for text in models.values())
 
 
 def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataFrame, threads: int) -> FittedTeacher:
-    """Train one booster for each task of the cascade; a task's rows are those that have its label.
+    """Train one booster for each task of the cascade, and one more for each fold; a task's rows have its label.
 
     A tenth of the requests decides where to stop. Ids with fewer rows than a leaf must have are one unknown id:
     splits on rarer ones only memorise.
@@ -57,51 +62,74 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
     Raises:
         TrainingError: for a task without a positive or without a negative label.
     """
-    import lightgbm
-
     features = cascade.features_known_at(teacher.stage)
     least = teacher.minimum_leaf_rows
     codes = {f.name: frequent_ids(impressions[f.name], least) for f in features if f.kind == "categorical"}
     means = present_means(features, impressions)
-    models: dict[str, str] = {}
     figures: dict[str, float | int] = {}
+    models: dict[str, str] = {}
+    folds: list[dict[str, str]] = [{} for _ in range(teacher.folds if teacher.folds > 1 else 0)]
     for task in cascade.tasks:
         rows = impressions.filter(pl.col(task.name).is_not_null())
-        label = rows[task.name].to_numpy()
-        if not 0 < label.sum() < len(label):
-            raise TrainingError(
-                f"teacher {teacher.name}, task {task.name}: {int(label.sum())} positives among {len(label)} rows; "
-                "expected both outcomes; widen window_days or check the event log"
-            )
+        _both_outcomes(rows, teacher, task.name, "")
         matrix, columns, categorical = feature_matrix(features, codes, rows, means)
-        validation = held_out(rows["request_id"], teacher.seed)
-        data = lightgbm.Dataset(
-            matrix[~validation], label[~validation], feature_name=columns, categorical_feature=categorical
-        )
-        booster = lightgbm.train(
-            _parameters(teacher, threads),
-            data,
-            num_boost_round=teacher.trees,
-            valid_sets=[data.create_valid(matrix[validation], label[validation])],
-            feval=_log_loss,
-            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
-        )
-        # The number of threads is not part of the model: its bytes must not depend on the machine.
-        models[task.name] = re.sub(r"\[num_threads: \d+\]\n", "", booster.model_to_string())
+        label, validation = rows[task.name].to_numpy(), held_out(rows["request_id"], teacher.seed)
+        fold = fold_of(rows["request_id"], max(1, len(folds))).to_numpy()
+
+        def boosted(
+            kept: NDArray[np.bool_],
+            matrix: NDArray[np.float32] = matrix,
+            label: NDArray[np.float32] = label,
+            validation: NDArray[np.bool_] = validation,
+            names: tuple[list[str], list[str]] = (columns, categorical),
+        ) -> "lightgbm.Booster":
+            train, stop = kept & ~validation, kept & validation
+            return _booster(teacher, (matrix[train], label[train]), (matrix[stop], label[stop]), names, threads)
+
+        booster = boosted(np.ones(len(rows), np.bool_))
+        models[task.name] = _text(booster)
         loss = booster.best_score["valid_0"]["log_loss"]
         figures |= {f"{task.name}_rows": len(rows), f"{task.name}_trees": booster.best_iteration}
         figures |= {f"{task.name}_validation_log_loss": float(loss)}
-    return FittedTeacher(models, codes, features, means, figures)
+        for number, of_fold in enumerate(folds):
+            _both_outcomes(rows.filter(fold != number), teacher, task.name, f", without fold {number + 1}")
+            of_fold[task.name] = _text(boosted(fold != number))
+    return FittedTeacher(models, codes, features, means, figures, tuple(folds), cascade.withheld_share)
+
+
+def _both_outcomes(rows: pl.DataFrame, teacher: TrainedTeacher, task: str, where: str) -> None:
+    positives = int(rows[task].sum())
+    if not 0 < positives < len(rows):
+        raise TrainingError(
+            f"teacher {teacher.name}, task {task}{where}: {positives} positives among {len(rows)} rows; expected both "
+            "outcomes; widen window_days or check the event log"
+        )
 
 
 def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
-    """Labels of every task: request_id, candidate_id and Float32 `<task>_prediction` in (0, 1), in the rows' order."""
+    """Labels of every task: request_id, candidate_id and Float32 `<task>_prediction` in (0, 1), in the rows' order.
+
+    Of a teacher with folds a request that was trained on is labelled by the boosters that have not seen it.
+    """
     matrix, _, _ = feature_matrix(fitted.features, fitted.codes, rows, fitted.means)
-    predictions = {
-        label_column(task): np.asarray(booster_of(text).predict(matrix, num_threads=threads), np.float32)
-        for task, text in fitted.models.items()
-    }
+    chosen = _models_of(fitted, rows["request_id"])
+    predictions = {}
+    for task in fitted.models:
+        prediction = np.empty(len(rows), np.float32)
+        for number, models in enumerate((fitted.models, *fitted.folds)):
+            of_these = chosen == number
+            if of_these.any():
+                prediction[of_these] = booster_of(models[task]).predict(matrix[of_these], num_threads=threads)
+        predictions[label_column(task)] = prediction
     return rows.select(KEYS).with_columns(**{k: pl.Series(v) for k, v in predictions.items()})
+
+
+def _models_of(fitted: FittedTeacher, request_ids: pl.Series) -> NDArray[np.int32]:
+    """Which boosters label each row: 0 those of all rows, from 1 on those that have not seen the request's fold."""
+    if not fitted.folds:
+        return np.zeros(len(request_ids), np.int32)
+    held = withheld(request_ids, fitted.withheld_share).to_numpy()
+    return np.where(held, 0, 1 + fold_of(request_ids, len(fitted.folds)).to_numpy()).astype(np.int32)
 
 
 def as_checkpoint(fitted: FittedTeacher) -> dict[str, Any]:
@@ -112,6 +140,7 @@ def as_checkpoint(fitted: FittedTeacher) -> dict[str, Any]:
         "tasks": list(fitted.models),
         # Where none may be missing a checkpoint is what it was before there was this key.
         **({"means": dict(fitted.means)} if fitted.means else {}),
+        **({"folds": len(fitted.folds), "withheld_share": fitted.withheld_share} if fitted.folds else {}),
     }
 
 
@@ -119,12 +148,46 @@ def from_checkpoint(content: Mapping[str, Any], text: str) -> FittedTeacher:
     """The inverse of `as_checkpoint` and `FittedTeacher.text`."""
     features = tuple(Feature.model_validate(item) for item in content["features"])
     dtypes = {f.name: pl.String if f.values == "string" else pl.Int64 for f in features}
+    texts, tasks = text.split(BETWEEN_MODELS), content["tasks"]
+    models = [
+        dict(zip(tasks, texts[start : start + len(tasks)], strict=True)) for start in range(0, len(texts), len(tasks))
+    ]
+    if len(models) != 1 + content.get("folds", 0):
+        raise ValueError(f"{len(texts)} boosters of {len(tasks)} tasks and {content.get('folds', 0)} folds")
     return FittedTeacher(
-        models=dict(zip(content["tasks"], text.split(BETWEEN_MODELS), strict=True)),
+        models=models[0],
         codes={name: pl.Series(name, ids, dtype=dtypes[name]) for name, ids in content["codes"].items()},
         features=features,
         means=content.get("means", {}),
+        folds=tuple(models[1:]),
+        withheld_share=content.get("withheld_share", 0.0),
     )
+
+
+def _booster(
+    teacher: TrainedTeacher,
+    train: tuple[NDArray[np.float32], NDArray[np.float32]],
+    stop: tuple[NDArray[np.float32], NDArray[np.float32]],
+    names: tuple[list[str], list[str]],
+    threads: int,
+) -> "lightgbm.Booster":
+    """Trees on matrix and label of `train`, as many as are best for `stop`; names of all columns, and of ids."""
+    import lightgbm
+
+    data = lightgbm.Dataset(*train, feature_name=names[0], categorical_feature=names[1])
+    return lightgbm.train(
+        _parameters(teacher, threads),
+        data,
+        num_boost_round=teacher.trees,
+        valid_sets=[data.create_valid(*stop)],
+        feval=_log_loss,
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    )
+
+
+def _text(booster: "lightgbm.Booster") -> str:
+    """The number of threads is not part of the model: its bytes must not depend on the machine."""
+    return re.sub(r"\[num_threads: \d+\]\n", "", booster.model_to_string())
 
 
 def _log_loss(prediction: NDArray[np.float64], data: "lightgbm.Dataset") -> tuple[str, float, bool]:

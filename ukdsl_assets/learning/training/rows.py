@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.declaration.columns import CD, IMP, REPRESENTATION, TARGET
+from ukdsl_assets.declaration.columns import CD, GIVEN_PROBABILITY, IMP, REPRESENTATION, TARGET
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import TrainingError
@@ -60,6 +60,21 @@ def teacher_representation(student: Student, rows: pl.DataFrame, width: int) -> 
             f"{expected} in each; materialize the window's days again"
         )
     return column.cast(pl.Array(pl.Float32, expected)).to_numpy().reshape(len(rows), expected)
+
+
+def weighed_by_given(read: Reader) -> pl.DataFrame:
+    """The rows that are read, the weight of considered ones times the probability of what the student's task is given.
+
+    The mean of a shard's known probabilities stands for one that is null (the stage had logged none, or the window has
+    days of before the column); rows without the column `given_probability` stay as they are.
+    """
+    rows = read()
+    if GIVEN_PROBABILITY not in rows.columns:
+        return rows
+    considered = pl.col("domain") != IMP
+    known = pl.col(GIVEN_PROBABILITY).filter(considered).mean()
+    given = pl.when(considered).then(pl.col(GIVEN_PROBABILITY).fill_null(known).fill_null(1.0)).otherwise(1.0)
+    return rows.with_columns(weight=(pl.col("weight") * given).cast(pl.Float32))
 
 
 def _missing_bids(rows: pl.DataFrame) -> int:

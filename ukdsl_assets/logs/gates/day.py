@@ -123,5 +123,8 @@ def _unread(log: LogName, error: LogsError) -> list[GateResult]:
     wrong = error.log
     reason = f"{log}: not judged, because {wrong} could not be read; mend that first"
     return [
-        GateResult(gate, False, str(error) if (log, gate) == (wrong, "contract") else reason) for gate in RULES[log]
+        GateResult(gate, False, str(error))
+        if (log, gate) == (wrong, "contract")
+        else GateResult(gate, False, reason, judged=False)
+        for gate in RULES[log]
     ]

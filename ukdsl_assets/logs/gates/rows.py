@@ -209,7 +209,7 @@ def _wrong_columns(frame: pl.DataFrame, dtypes: Mapping[str, pl.DataType]) -> st
 def _not_judged(where: str, problem: str, gates: Sequence[str]) -> list[GateResult]:
     contract = GateResult("contract", False, f"{where}: {problem}", seen={"problem": problem})
     reason = f"{where}: not judged, because `contract` failed; mend that first"
-    return [contract, *(GateResult(gate, False, reason) for gate in gates if gate != "contract")]
+    return [contract, *(GateResult(gate, False, reason, judged=False) for gate in gates if gate != "contract")]
 
 
 def _inside_day(day: date) -> Rule:

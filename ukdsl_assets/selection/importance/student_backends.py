@@ -1,10 +1,13 @@
 """Which way of computing exact importance a student gets: compiled kernels where there is one for its architecture."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.students import SCORED_HEAD
+from ukdsl_assets.learning.students.level import in_layers
 from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.any_predictor import permuted_one_by_one
 from ukdsl_assets.selection.importance.in_threads import Log
@@ -64,7 +67,11 @@ def _compiled(
     log: Log | None,
 ) -> tuple[Changes, NDArray[np.float64]]:
     ids, numbers = features.ids, features.numbers
-    index = fitted.heads.index(head)
+    index = fitted.head_index(head)
+    if head == SCORED_HEAD and fitted.level is not None:
+        if fitted.text is not None:
+            raise NotImplementedError("a line through the logit of its boosters")
+        fitted = replace(fitted, tensors=in_layers(fitted.tensors, fitted.level, index))
     places = [[features.places[name] for name in group] for group in groups]
     if fitted.text is None:
         from ukdsl_assets.selection.importance.network.importance import network_importance

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.students import SCORED_HEAD
 from ukdsl_assets.learning.features.encoding import EncodedRows, EncodedSide, Encoder
 from ukdsl_assets.learning.students.predict import load_model
 from ukdsl_assets.learning.students.student import FittedStudent
@@ -56,7 +57,12 @@ def row_features(encoder: Encoder, rows: pl.DataFrame) -> RowFeatures:
 
 def row_predictor(fitted: FittedStudent, head: str, threads: int) -> Callable[[Columns], NDArray[Any]]:
     """Columns of `RowFeatures`, permuted or not -> probabilities [rows] of one head."""
-    index = fitted.heads.index(head)
+    index, level = fitted.head_index(head), fitted.level if head == SCORED_HEAD else None
+    predict = _trained_head(fitted, index, threads)
+    return predict if level is None else lambda columns: level.moved(predict(columns))
+
+
+def _trained_head(fitted: FittedStudent, index: int, threads: int) -> Callable[[Columns], NDArray[Any]]:
     if fitted.text is not None:
         from ukdsl_assets.learning.students.trees import booster_of_head, encoded_matrix
 
@@ -72,7 +78,7 @@ def row_predictor(fitted: FittedStudent, head: str, threads: int) -> Callable[[C
     from ukdsl_assets.learning.networks.model import predict_network
 
     torch.set_num_threads(threads)
-    network = partial(predict_network, load_model(fitted), heads=len(fitted.heads))
+    network = partial(predict_network, load_model(fitted), heads=len(fitted.trained_heads))
     return lambda columns: network(_single_requests(fitted.encoder, columns))[:, index]
 
 

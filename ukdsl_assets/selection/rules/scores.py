@@ -1,5 +1,6 @@
 """What a selection rule reads: importance on both data sets, costs, and features that say the same."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -109,5 +110,6 @@ def cost_of(scores: Scores, names: Sequence[str]) -> float:
 def shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores without their negative part, as shares that sum to 1; NaN is 0. All 0 where no score is positive."""
     positive = np.nan_to_num(scores, nan=0.0).clip(0)
-    total = positive.sum()
+    # Exactly rounded, so that features in another order have the same shares, and ties stay ties.
+    total = math.fsum(positive)
     return np.asarray(positive / total if total > 0 else positive)

@@ -161,8 +161,12 @@ def simulate_day(
     )
 
 
-def some_requests(served: SimulatedDay, which: slice) -> SimulatedDay:
-    """The same day with some of its requests alone, which keep their numbers; nothing is copied."""
+def some_requests(served: SimulatedDay, which: slice | np.ndarray) -> SimulatedDay:
+    """The same day with some of its requests alone, which keep their numbers; a slice copies nothing.
+
+    Args:
+        which: a slice of the requests, or bool [R].
+    """
     arrays: dict[str, Any] = {n: value[which] for n, value in vars(served).items() if isinstance(value, np.ndarray)}
     requests = Requests(*(value[which] for value in served.requests))
     outcomes = Outcomes(**{name: value[which] for name, value in vars(served.outcomes).items()})

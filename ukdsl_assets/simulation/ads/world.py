@@ -2,7 +2,7 @@
 
 Everything is a pure function of (seed, day); days count from the cascade's first day and may be negative. The settings
 are those of a measured prototype in which pre-ranking over-predicts what it hands on, as in Table 1 of arXiv
-2502.06834, by nothing but selection.
+2502.06834, for no other reason than that it learns from what was selected to be shown.
 """
 
 from typing import NamedTuple

@@ -1,0 +1,163 @@
+"""Domains beyond IMP and CD: all that the student's stage scored, each head's own choice of it, and explored rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, OWN, REJECTED, SCORED
+from ukdsl_assets.learning.evaluation.comparisons import Comparison, Order, comparisons
+from ukdsl_assets.learning.evaluation.predictions import Predictions
+from ukdsl_assets.learning.metrics.bootstrap import request_numbers
+
+
+def every_comparison(
+    rows: pl.DataFrame, predictions: Predictions
+) -> Iterator[tuple[Comparison, Sequence[tuple[str, str]]]]:
+    """Each comparison of a shard with the arms and heads that it judges; that of OWN has one, for each chooses itself.
+
+    Args:
+        rows: as in `table.evaluate`.
+        predictions: (arm, head) -> float32 [rows].
+    """
+    heads = list(predictions)
+    for each in (*comparisons(rows), *scored_comparisons(rows), *explored_comparisons(rows)):
+        yield each, heads
+    if SCORED not in rows["domain"]:
+        return
+    slates = Slates.of(rows)
+    for key in heads:
+        for each in own_comparisons(rows, slates, predictions[key]):
+            yield each, [key]
+
+
+def scored_comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
+    """SCORED: rows of CD and REJECTED against the teacher, and all that was scored, of weight 1, against the truth.
+
+    Whether the first stand for all that was scored is for the caller to know: see `totals.totals_of`.
+    """
+    chosen = (rows["domain"].is_in([CD, REJECTED]) & rows["target"].is_not_null()).to_numpy()
+    yield _compared(rows, SCORED, "teacher", chosen, "target", _column(rows, "weight", chosen))
+    if "truth" in rows.columns:
+        chosen = ((rows["domain"] == SCORED) & rows["truth"].is_not_null()).to_numpy()
+        if chosen.any():
+            yield _compared(rows, SCORED, "truth", chosen, "truth", np.ones(chosen.sum()))
+
+
+def explored_comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
+    """EXPLORED: rows of IMP that a randomised policy showed, of weight 1 / propensity, against label and truth.
+
+    They stand for all that the policy could have shown (Horvitz and Thompson, 1952). A feature with `served_as` has
+    the value that it was shown with, as the label has. Nothing without columns `explored` and `propensity`.
+    """
+    if not {"explored", "propensity"} <= {*rows.columns}:
+        return
+    explored = (rows["domain"] == IMP) & rows["explored"] & rows["propensity"].is_not_null()
+    for reference, column in (("label", "target"), ("truth", "truth")):
+        if column in rows.columns and rows[column].is_not_null().any():
+            chosen = (explored & rows[column].is_not_null()).fill_null(False).to_numpy()
+            yield _compared(rows, EXPLORED, reference, chosen, column, 1 / _column(rows, "propensity", chosen))
+
+
+def own_comparisons(rows: pl.DataFrame, slates: "Slates", prediction: NDArray[np.float32]) -> Iterator[Comparison]:
+    """OWN: what one head would hand on, those that the teacher labelled against it, and all against the truth."""
+    choice = slates.choice(prediction)
+    own = np.zeros(len(rows), bool)
+    own[slates.place[choice]] = True
+    chosen = own & rows["target"].is_not_null().to_numpy()
+    yield _compared(rows, OWN, "teacher", chosen, "target", _column(rows, "weight", chosen))
+    if slates.truth is not None:
+        chosen = own & rows["truth"].is_not_null().to_numpy()
+        yield _compared(rows, OWN, "truth", chosen, "truth", np.ones(chosen.sum()), slates.order(choice))
+
+
+@dataclass(frozen=True)
+class Slates:
+    """The rows of domain SCORED: of each request all candidates that the student's stage scored.
+
+    place: int64 [n], where they stand among all rows. request: int64 [n], ascending. handed_on: int64 [n], how many
+    candidates of the row's request got beyond the stage. bid: float64 [n], 1 without bids. truth: float64 [n], NaN
+    where it is unknown; None where it is everywhere.
+    """
+
+    place: NDArray[np.int64]
+    request: NDArray[np.int64]
+    handed_on: NDArray[np.int64]
+    bid: NDArray[np.float64]
+    truth: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> "Slates":
+        """The slates of rows with `_beyond`, and `bid` and `truth` if there are such; those of SCORED by request."""
+        place = (rows["domain"] == SCORED).arg_true().to_numpy().astype(np.int64)
+        scored = rows[place]
+        request = request_numbers(scored)
+        handed_on = np.bincount(request, scored["_beyond"].to_numpy().astype(np.float64)).astype(np.int64)[request]
+        bid = scored["bid"].to_numpy().astype(np.float64) if "bid" in rows.columns else np.ones(len(place))
+        known = "truth" in rows.columns and scored["truth"].is_not_null().any()
+        truth = scored["truth"].cast(pl.Float64).fill_null(np.nan).to_numpy() if known else None
+        return cls(place, request, handed_on, bid, truth)
+
+    def choice(self, prediction: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Whether each row of a slate is among the top k by bid * prediction, bool [n]; prediction: of all rows."""
+        return top_of_each(self.request, self.bid * prediction[self.place], self.handed_on)
+
+    def order(self, choice: NDArray[np.bool_]) -> Order:
+        """How much a choice is worth of the ideal one, over requests all of whose truths are known."""
+        assert self.truth is not None
+        ideal, known, value = self._ideal
+        return Order(
+            float(value[choice & known].sum()),
+            float(value[ideal & known].sum()),
+            int((choice & ideal & known).sum()),
+            int((ideal & known).sum()),
+        )
+
+    @cached_property
+    def _ideal(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
+        assert self.truth is not None
+        value = self.bid * self.truth
+        unknown = np.bincount(self.request, np.isnan(self.truth))
+        return top_of_each(self.request, value, self.handed_on), unknown[self.request] == 0, value
+
+
+def top_of_each(request: NDArray[np.int64], value: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each row is among the `count` of its request with the highest value; of equals the earlier rows are.
+
+    Args:
+        request: int64 [n] >= 0, ascending; value: float64 [n], NaN is below all; count: int64 [n], alike in a request.
+    """
+    if not len(request):
+        return np.zeros(0, bool)
+    # A line a request: one sort of short lines costs a tenth of a sort of all rows.
+    first = np.flatnonzero(np.diff(request, prepend=-1))
+    size = np.diff(first, append=len(request))
+    line = np.repeat(np.arange(len(first)), size)
+    column = np.arange(len(request)) - np.repeat(first, size)
+    lines = np.full((len(first), size.max()), -np.inf)
+    lines[line, column] = np.nan_to_num(value, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    kept = np.minimum(count[first], size)
+    least = -np.sort(-lines, axis=1)[np.arange(len(first)), np.maximum(kept, 1) - 1][:, None]
+    above, equal = lines > least, lines == least
+    equal &= np.cumsum(equal, axis=1) <= kept[:, None] - above.sum(axis=1, keepdims=True)
+    return ((above | equal) & (kept > 0)[:, None])[line, column]
+
+
+def _compared(
+    rows: pl.DataFrame,
+    domain: str,
+    reference: str,
+    chosen: NDArray[np.bool_],
+    column: str,
+    weight: NDArray[np.float64],
+    order: Order | None = None,
+) -> Comparison:
+    request = request_numbers(rows)[chosen]
+    return Comparison(domain, reference, chosen, _column(rows, column, chosen), weight, request, order)
+
+
+def _column(rows: pl.DataFrame, name: str, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.asarray(rows[name].to_numpy()[chosen], np.float64)

@@ -1,0 +1,143 @@
+"""A day of champion against challenger: who is compared, on which rows, and the table of it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.declaration.columns import CD, IMP, REJECTED, SCORED
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.lake.checkpoints.store import Checkpoint
+from ukdsl_assets.learning.evaluation.champion import Paired, paired
+from ukdsl_assets.learning.evaluation.champion_table import (
+    COLUMNS,
+    NEXT_DAY,
+    RELEASED,
+    SAME_DAY,
+    Pairing,
+    comparison_rows,
+)
+from ukdsl_assets.learning.metrics.bootstrap import request_numbers
+from ukdsl_assets.learning.students.predict import predictor
+from ukdsl_assets.learning.training.delayed_feedback import corrected_target
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.delays import corrected, known_delays
+from ukdsl_assets.pipeline.evaluation import can_predict, released_before
+from ukdsl_assets.pipeline.students import as_student
+
+# The domains of rows that a figure of each domain is of.
+_ROWS_OF = {IMP: (IMP,), CD: (CD,), SCORED: (CD, REJECTED)}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A challenger and a champion, and which of the day's rows neither has seen: a Boolean expression."""
+
+    when: str
+    challenger: Checkpoint
+    champion: Checkpoint
+    unseen: pl.Expr
+
+    @property
+    def champion_arm(self) -> str:
+        """`RELEASED`, or baseline where nothing was."""
+        return "baseline" if self.champion.key[-1] == "baseline" else RELEASED
+
+
+def matches_of(day: Day, student: Student) -> list[Match]:
+    """The day's student on withheld requests of the day, and that of the day before on all of them.
+
+    The second is left out where there is no day before, or where that student cannot read the day's rows. The champion
+    is what was released before the challenger's day, if it can predict, else the baseline of the challenger's day. Of a
+    student that is decided by the next day, the same holds for both: what yesterday's would replace.
+    """
+    store, key = day.checkpoints, day.table(student.name)
+    columns = day.lake.scan((*key, "teacher_augmented"), [day.date]).collect_schema().names()
+
+    def readable(checkpoint: Checkpoint | None) -> bool:
+        return checkpoint is not None and can_predict(checkpoint, day.cascade, student, columns)
+
+    def champion(of: date, before: date) -> Checkpoint:
+        released = store.load_released(key, before)
+        return released if released is not None and readable(released) else store.load((*key, "baseline"), of)
+
+    today, withheld = store.load((*key, "distilled"), day.date), pl.col("withheld")
+    matches = [Match(SAME_DAY, today, champion(day.date, released_before(day, student)), withheld)]
+    newest = store.newest_before((*key, "distilled"), day.date)
+    if newest is not None and readable(yesterday := store.load((*key, "distilled"), newest)):
+        # Labels that a student waits for are of requests that it has been trained on as considered ones.
+        unseen = withheld | (pl.col("requested_at").dt.date() > newest)
+        if readable(against := champion(newest, newest)):
+            matches.append(Match(NEXT_DAY, yesterday, against, unseen))
+    return matches
+
+
+def compared(day: Day, student: Student, matches: list[Match]) -> pl.DataFrame:
+    """The rows of champion_comparison, columns of `COLUMNS`; one shard of the day is in memory at a time.
+
+    On IMP the heads impression are compared, by the label corrected for its delay; elsewhere what each serves, by the
+    teacher. SCORED has rows only where the day has rejected rows with a teacher's label.
+    """
+    delays = known_delays(day, student)
+    predictors = {each: predictor(as_student(each)) for match in matches for each in (match.challenger, match.champion)}
+    sums: dict[tuple[str, str], Paired] = defaultdict(Paired)
+    rejected = False
+    for scan in day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date]):
+        rows = corrected(day.cascade, student, delays, scan.collect())
+        rows = rows.with_columns(target=corrected_target(rows))
+        rejected |= REJECTED in rows["domain"]
+        for match in matches:
+            chosen = rows.filter(match.unseen)
+            for domain, both in _shard_sums(chosen, predictors[match.champion], predictors[match.challenger]):
+                sums[match.when, domain] += both
+    tables = [
+        comparison_rows(
+            Pairing(
+                match.when,
+                student.teacher,
+                match.challenger.version,
+                match.challenger.day,
+                match.champion.version,
+                match.champion.day,
+                match.champion_arm,
+            ),
+            {domain: sums[match.when, domain] for domain in _ROWS_OF if domain != SCORED or rejected},
+        )
+        for match in matches
+    ]
+    return pl.concat([pl.DataFrame(schema=COLUMNS), *tables])
+
+
+def trailing(day: Day, student: Student) -> pl.DataFrame:
+    """champion_comparison of the `evaluation_days` published days that end with the day, with their column day.
+
+    Raises:
+        LakeError: when the day is not published.
+    """
+    table = day.table(student.name, "champion_comparison")
+    return day.lake.scan(table, day.window(table, day.cascade.evaluation_days)).collect()
+
+
+_Predict = Callable[[pl.DataFrame], Mapping[str, NDArray[np.float32]]]
+
+
+def _shard_sums(rows: pl.DataFrame, champion: _Predict, challenger: _Predict) -> Iterator[tuple[str, Paired]]:
+    """The sums of a shard's rows by domain; a request's rows are in one shard."""
+    if not len(rows):
+        return
+    before, after = champion(rows), challenger(rows)
+    request = request_numbers(rows)
+    target, weight = (rows[name].to_numpy().astype(np.float64) for name in ("target", "weight"))
+    for domain, of in _ROWS_OF.items():
+        mask = rows["domain"].is_in(of).to_numpy()
+        p, q = (_head(each, domain)[mask] for each in (before, after))
+        yield domain, paired(request[mask], target[mask], weight[mask], p, q)
+
+
+def _head(predictions: Mapping[str, NDArray[np.float32]], domain: str) -> NDArray[np.float32]:
+    """What predicts on a domain: the head impression on shown rows, elsewhere the last, which serves."""
+    return predictions["impression"] if domain == IMP else [*predictions.values()][-1]

@@ -1,0 +1,177 @@
+"""A student whose task is given another, judged by the product of both on all withheld impressions."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS, KEYS, prediction_column
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.frames.splits import withheld
+from ukdsl_assets.lake.checkpoints.store import Checkpoint
+from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, Predictions, kept_on_disk
+from ukdsl_assets.learning.evaluation.product import (
+    TRUE_GIVEN,
+    given_rows,
+    product_predictions,
+    product_rows,
+    seen_labels,
+)
+from ukdsl_assets.learning.students.predict import predictor
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.delays import corrected, known_delays
+from ukdsl_assets.pipeline.evaluation import checkpoints_of, earlier_checkpoints, logged_truth, with_truth
+from ukdsl_assets.pipeline.students import as_student
+from ukdsl_assets.pipeline.workspace import Table
+
+# Who predicts a task that is given: checkpoints by arm, or the column of a stage's logged prediction.
+Predicting = Mapping[str, Checkpoint] | str
+# What scores rows with each arm's checkpoint.
+Predictors = Mapping[str, Callable[[pl.DataFrame], dict[str, NDArray[np.float32]]]]
+
+
+def students_given(cascade: Cascade, student: Student) -> list[Student]:
+    """The students of the same stage that predict what a student's task is given, the first of each task."""
+    found = []
+    for task in cascade.conditions_of(student.task):
+        found += [each for each in cascade.students if each.stage == student.stage and each.task == task][:1]
+    return found
+
+
+def tables_of_product(cascade: Cascade, student: Student) -> list[Table]:
+    """The table that the product is judged on; none for a student whose task is given none."""
+    if not cascade.conditions_of(student.task):
+        return []
+    waits = student.delayed_feedback == "wait"
+    return [(cascade.name, CLOSED_IMPRESSIONS if waits else "impressions")]
+
+
+def product_of(
+    day: Day, student: Student, models: Mapping[date, Mapping[str, Checkpoint]]
+) -> Callable[[PredictedShards, Path], pl.DataFrame] | None:
+    """What gives the rows GIVEN and PRODUCT of a student's evaluation; None where its task is given no other.
+
+    PRODUCT is left out where neither a student nor a stage predicts what is given.
+
+    Args:
+        models: each judged day's checkpoints, of its own time: the day's own last.
+    """
+    if not day.cascade.conditions_of(student.task):
+        return None
+    given = predicting(day, student)
+
+    def further(scored: PredictedShards, folder: Path) -> pl.DataFrame:
+        judged = given_rows(scored, student.seed)
+        if given is None:
+            return judged
+        shards = [
+            kept_on_disk(shard, folder / f"product-{number}.parquet")
+            for number, shard in enumerate(impression_shards(day, student, models, given))
+        ]
+        return pl.concat([judged, product_rows(shards, student.seed)]) if shards else judged
+
+    return further
+
+
+def predicting(day: Day, student: Student) -> list[Predicting] | None:
+    """Who predicts each task that a student's is given; None where nobody predicts one of them.
+
+    A student of the same stage, or else what the stage itself, or the teacher's, logged.
+    """
+    cascade = day.cascade
+    found: list[Predicting] = []
+    students = {each.task: each for each in students_given(cascade, student)}
+    for task in cascade.conditions_of(student.task):
+        stages = [student.stage, cascade.teacher(student.teacher).stage]
+        logged = [prediction_column(stage, task) for stage in stages if task in cascade.predictions_of(stage)]
+        if task in students:
+            found.append(checkpoints_of(day, students[task]))
+        elif logged:
+            found.append(logged[0])
+        else:
+            return None
+    return found
+
+
+def impression_shards(
+    day: Day, student: Student, models: Mapping[date, Mapping[str, Checkpoint]], given: list[Predicting]
+) -> Iterator[PredictedRows]:
+    """All withheld impressions of the days that reached the stage, each with its label so far and the products.
+
+    One shard at a time. Left out are days without a feature or prediction that is asked for, and rows whose logged
+    prediction is.
+    """
+    cascade, (table,) = day.cascade, tables_of_product(day.cascade, student)
+    logged = [each for each in given if isinstance(each, str)]
+    reached = [stage.name for stage in cascade.stages[cascade.depth(student.stage) :]]
+    delays, others = known_delays(day, student), _earlier_of_others(day, student, given)
+    arms = set.intersection(*({*checkpoints} for checkpoints in models.values()))
+    for judged, checkpoints in models.items():
+        then = [each if isinstance(each, str) else each.get(judged) for each in others]
+        if None in then:
+            continue
+        own = {arm: checkpoint for arm, checkpoint in checkpoints.items() if arm in arms}
+        needed = {student.task, *logged}
+        for each in (own, *(each for each in then if each is not None and not isinstance(each, str))):
+            needed |= {f.name for checkpoint in each.values() for f in as_student(checkpoint).encoder.features}
+        if not needed <= {*day.lake.columns(table, judged)}:
+            continue
+        predictors = [each if isinstance(each, str) else _predictors(each) for each in then if each is not None]
+        truth, shards = logged_truth(day.on(judged), student), day.lake.scan_shards(table, [judged])
+        for number, scan in enumerate(shards):
+            rows = scan.filter(pl.col("deepest_stage").is_in(reached)).drop_nulls(logged).collect()
+            rows = rows.filter(withheld(rows["request_id"], cascade.withheld_share)).sort(KEYS)
+            rows = corrected(cascade, student, delays, rows)
+            if truth is not None:
+                on = rows["requested_at"].dt.date().unique().sort()
+                rows = with_truth(rows, [part for each in on for part in truth(each, number, len(shards))])
+            yield PredictedRows(_compared(rows, student.task), _products(rows, _predictors(own), predictors))
+
+
+def _earlier_of_others(
+    day: Day, student: Student, given: list[Predicting]
+) -> list[str | dict[date, Mapping[str, Checkpoint]]]:
+    """Who predicts each task that is given on every judged day: by the checkpoints of its own time, as the student."""
+    found: list[str | dict[date, Mapping[str, Checkpoint]]] = []
+    students = iter(students_given(day.cascade, student))
+    for each in given:
+        if isinstance(each, str):
+            found.append(each)
+        else:
+            found.append({**earlier_checkpoints(day, next(students), each), day.date: each})
+    return found
+
+
+def _predictors(checkpoints: Mapping[str, Checkpoint]) -> Predictors:
+    return {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in checkpoints.items()}
+
+
+def _compared(rows: pl.DataFrame, task: str) -> pl.DataFrame:
+    """What impressions are judged by: the label so far and, where a column has it, the truth of the product."""
+    label = rows[task].cast(pl.Float32).fill_null(np.nan).to_numpy()
+    factor = rows["label_factor"].to_numpy() if "label_factor" in rows.columns else 1.0
+    compared = rows.select("request_id", target=pl.Series(seen_labels(label, factor), dtype=pl.Float32))
+    if TRUE_GIVEN not in rows.columns:
+        return compared
+    return compared.with_columns(truth=rows["truth"] * rows[TRUE_GIVEN])
+
+
+def _predictions(rows: pl.DataFrame, predictors: Predictors) -> Predictions:
+    return {(arm, head): p for arm, predict in predictors.items() for head, p in predict(rows).items()}
+
+
+def _products(rows: pl.DataFrame, own: Predictors, others: Sequence[Predictors | str]) -> Predictions:
+    """Own predictions times those of all others for the rows."""
+    products = _predictions(rows, own)
+    for each in others:
+        if isinstance(each, str):
+            products = product_predictions(products, rows[each].to_numpy())
+        else:
+            # Rows are shown rows, which head impression is for.
+            given = {arm: predict(rows)["impression"] for arm, predict in each.items()}
+            products = product_predictions(products, given)
+    return products

@@ -1,0 +1,149 @@
+"""All rows that a student's stage scored of a day's withheld requests, from the log: domain SCORED of evaluation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.columns import CD, EXPLORED, KEYS, REJECTED, SCORED, truth_column
+from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.frames.served_as import as_scored
+from ukdsl_assets.frames.splits import BUCKETS, SHARD_KEY, md5_numbers, shard_of, withheld
+from ukdsl_assets.frames.stages import reached
+from ukdsl_assets.learning.evaluation.explored import SUMS, pooled
+from ukdsl_assets.learning.evaluation.table import LATER_FIGURES, completed
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.evaluation import held_shards
+
+# Rows of a judged day that are scored for OWN, and for SCORED against the truth, about: of longer slates fewer requests
+# are taken, for more would cost more than all else that is evaluated. What the teacher labelled is not thinned.
+MOST_ROWS = 100_000
+
+
+def judged_shards(day: Day, student: Student, judging: date | None = None) -> Iterator[pl.DataFrame]:
+    """`held_shards`, each with the rows of domain SCORED of its requests behind it, for `evaluation.evaluated`.
+
+    Args:
+        judging: the later day that judges by them. Explored rows are then left to the day's own evaluation, so that
+            none counts twice when days are pooled.
+    """
+    scored = ScoredLog.of(day, student)
+    count = len(day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date]))
+    for shard, held in enumerate(held_shards(day, student, judging)):
+        rows = held.drop("propensity", strict=False) if judging not in (None, day.date) else held
+        yield rows if scored is None else scored.beside(rows, shard, count)
+
+
+@dataclass(frozen=True)
+class ScoredLog:
+    """A day's candidate log in shards, and the share of the withheld requests whose rows are taken, by hash."""
+
+    cascade: Cascade
+    student: Student
+    shards: list[pl.LazyFrame]
+    share: float
+
+    @classmethod
+    def of(cls, day: Day, student: Student) -> "ScoredLog | None":
+        """None where the day has no log, or there is nothing to judge them by: neither truth nor labels of the teacher
+        on all that the stage scored.
+        """
+        table = day.table("candidate_log")
+        if not (day.cascade.has_truth or labels_all(day.cascade, student)) or day.date not in day.lake.partitions(
+            table
+        ):
+            return None
+        shards = day.lake.scan_shards(table, [day.date])
+        counted = pl.concat([shard.select(reached(day.cascade, student.stage).sum()) for shard in shards])
+        rows = counted.sum().collect().item() * day.cascade.withheld_share
+        return cls(day.cascade, student, shards, min(1.0, MOST_ROWS / rows) if rows else 1.0)
+
+    def beside(self, held: pl.DataFrame, shard: int, count: int) -> pl.DataFrame:
+        """The held rows, and behind them all that the student's stage scored of the shard's requests that are taken.
+
+        Those have the teacher's target and weight where it labelled them, null else, `_beyond`, whether they got beyond
+        the stage, and the features as they are before anything is shown.
+
+        Args:
+            held: the withheld rows of teacher_augmented of a shard of `count`.
+        """
+        scored = self._of_shard(shard, count)
+        taught = held.filter(pl.col("domain").is_in([CD, REJECTED])).select(*KEYS, "target", "weight")
+        scored = scored.join(taught, on=KEYS, how="left").sort(KEYS)
+        types: dict[Any, Any] = {name: dtype for name, dtype in held.schema.items() if name in scored.columns}
+        return pl.concat([held, scored.with_columns(domain=pl.lit(SCORED)).cast(types)], how="diagonal")
+
+    def _of_shard(self, shard: int, count: int) -> pl.DataFrame:
+        """The log's rows; of one with as many shards it is the same, since a request is in the same of every table."""
+        same = len(self.shards) == count
+        log = self.shards[shard] if same else pl.concat(self.shards)
+        requests = log.select(pl.col(SHARD_KEY).unique()).collect().to_series()
+        requests = requests.filter(withheld(requests, self.cascade.withheld_share))
+        if self.share < 1:
+            requests = requests.filter(md5_numbers(requests, "scored") % BUCKETS < self.share * BUCKETS)
+        if not same:
+            requests = requests.filter(shard_of(requests, count) == shard)
+        # Two filters and the engine that streams: files are then read where a request was taken, and no further.
+        rows = log.filter(pl.col(SHARD_KEY).is_in(requests.implode()))
+        rows = rows.filter(reached(self.cascade, self.student.stage))
+        return rows.select(*KEYS, *self._columns()).collect(engine="streaming")
+
+    def _columns(self) -> list[pl.Expr]:
+        cascade, student = self.cascade, self.student
+        known = set(cascade.features_known_at(student.stage))
+        features = [feature for feature in cascade.columns_of(student) if feature in known]
+        stages = [stage.name for stage in cascade.stages]
+        after = stages[cascade.depth(student.stage) + 1 :]
+        beyond = reached(cascade, after[0]) if after else pl.col("shown")
+        columns = [beyond.alias("_beyond"), *(pl.col(each.name) for each in features if each.served_as is None)]
+        columns += as_scored(features)
+        if cascade.has_bid:
+            columns.append(pl.col("bid"))
+        if cascade.has_truth:
+            columns.append(pl.col(truth_column(student.task)).alias("truth"))
+        return columns
+
+
+def with_trailing(day: Day, student: Student, table: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The evaluation with rows of EXPLORED_TRAILING, and data versions of the earlier evaluations that these pool.
+
+    Of each arm and head of today: explored rows of today and of what was published of the cascade's `exploration_days`
+    before, each day with the predictions of its own checkpoints.
+    """
+    key = day.table(student.name, "evaluation")
+    first = day.date - timedelta(days=day.cascade.exploration_days - 1)
+    days = [each for each in day.lake.partitions(key) if first <= each < day.date]
+    earlier = completed(day.lake.scan(key, days).filter(domain=EXPLORED).collect()) if days else table.clear()
+    columns = ["arm", "head", "reference", "domain", "rows", "positives", SUMS]
+    both = pl.concat([earlier.select(columns), table.select(columns)])
+    today = table.unique(["arm", "head"], keep="first", maintain_order=True)
+    names = today.select("cascade", "note", "student", "arm", "head", "checkpoint")
+    rows = pooled(both).join(names, on=["arm", "head"], how="inner", maintain_order="left")
+    undefined = [name for name, dtype in table.schema.items() if dtype == pl.Float64 and name not in rows.columns]
+    undefined = [name for name in undefined if name not in LATER_FIGURES]
+    rows = rows.with_columns(pl.lit(float("nan")).alias(name) for name in undefined)
+    versions = {f"{'/'.join(key)}/{each}": day.on(each).partition(key).data_version for each in days}
+    return pl.concat([table, rows], how="diagonal").select(table.columns), versions
+
+
+def share_told(day: Day, student: Student) -> dict[str, str]:
+    """Of how many of the day's withheld requests OWN, and SCORED against the truth, are, for people; empty for all."""
+    scored = ScoredLog.of(day, student)
+    if scored is None or scored.share == 1:
+        return {}
+    return {"own choice": f"of {scored.share:.0%} of the withheld requests, by hash, about {MOST_ROWS:,} rows a day"}
+
+
+def labels_all(cascade: Cascade, student: Student) -> bool:
+    """Whether the teacher may label rows that the student's stage rejected, or its stage is the last."""
+    teacher = cascade.teacher(student.teacher)
+    own_stage = not teacher.logged and cascade.depth(teacher.stage) <= cascade.depth(student.stage)
+    return cascade.has_probes or own_stage or is_last(cascade, student)
+
+
+def is_last(cascade: Cascade, student: Student) -> bool:
+    """Whether the student's stage is the last, so that CD is all that it scored."""
+    return student.stage == cascade.stages[-1].name
