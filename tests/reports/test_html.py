@@ -269,7 +269,7 @@ def test_the_verdict_takes_its_own_choice_and_a_table_shows_all_that_was_scored(
     shown = dict(scored_rows(table))["with distillation"]
     assert [cell.split("\u00a0")[0] for cell in shown] == ["1.200", "\u2013", "1.030", "0.900", "0.800", "\u2013"]
     text = render_report(report(student(evaluation=table)))
-    assert "OWN, truth" in text
+    assert "OWN,<br>truth" in text
     assert "all that the student's own stage scores" in text
     assert scored_rows(judged()) == []
     assert "no row that the stage rejected has a teacher" in render_report(report(student()))

@@ -210,7 +210,7 @@ def trends_svg(trend: pl.DataFrame, bounds: tuple[float, float]) -> str:
             errors = _errors(rows["calibration_error"])
             _bars(level, _positions(days, rows["day"], shift), rows["calibration"], arm, line="-", yerr=errors)
         level.axhline(1, color="#262626", linewidth=0.9)
-        level.set_title("Calibration on considered rows, against the teacher")
+        level.set_title("Calibration on CD, against the teacher")
         level.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
         shown = days[:: max(1, -(-len(days) // 7))]
         for axes in (change, level):
