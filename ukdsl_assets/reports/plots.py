@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from ukdsl_assets.declaration.columns import CD, IMP
+from ukdsl_assets.declaration.columns import CD, IMP, SCORED
 from ukdsl_assets.learning.evaluation.by_group import DECILE
 from ukdsl_assets.reports.contents import VIEWS, serving_rows
 
@@ -36,7 +36,8 @@ COMPARISONS = {
     (CD, "teacher"): ("considered, against the next stage", "#d55e00", "s"),
     (IMP, "truth"): ("shown, against the truth", "#0072b2", "o"),
     (CD, "truth"): ("considered, against the truth", "#d55e00", "s"),
-    ("SCORED", "truth"): ("all scored, against the truth", "#595959", "D"),
+    (SCORED, "teacher"): ("all scored, against the next stage", "#595959", "^"),
+    (SCORED, "truth"): ("all scored, against the truth", "#595959", "D"),
 }
 DOMAINS = {IMP: "Shown (IMP)", CD: "Considered (CD)"}
 REFERENCES = {"label": "labels", "teacher": "the teacher", "truth": "the truth"}

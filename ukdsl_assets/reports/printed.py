@@ -1,7 +1,7 @@
 """The evaluation and the release history as tables for people: Markdown in the UI, rich in the terminal."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
@@ -37,7 +37,8 @@ LEFT_OUT_FIRST = ("NE", "AUC", "rows")
 
 LEGEND = (
     "IMP: shown rows, judged by head impression, which labels train. All else is judged by the last head, which "
-    "serves. CD: rows that the next stage scored. SCORED: all that the student's own stage scored, where the teacher "
+    "serves. CD: rows that the next stage scored, judged by head consideration where a head scored serves. "
+    "SCORED: all that the student's own stage scored, where the teacher "
     "labels rejected rows too (probes, or a trained teacher) or the truth is known. OWN: those of them that the head "
     "itself would hand on, each head its own, which is what follows from serving it. EXPLORED: rows shown by chance, "
     "weighted by 1 / propensity, of the trailing days together. No one output is calibrated on all: shown and "
@@ -251,7 +252,7 @@ def headline(serving: str, evaluation: pl.DataFrame) -> str:
     heads = evaluation.filter(arm="released")["head"].unique()
     if len(heads):
         # It may have been released before the student got its present heads.
-        head = serving if serving in heads else "impression"
+        head = _served_of(heads, serving)
         of_released, against = verdict_domain(evaluation, head, "released")
         chosen, shown = (
             _of(evaluation, "released", *key)
@@ -294,9 +295,7 @@ def judging_rows(evaluation: pl.DataFrame, serving: str) -> pl.DataFrame:
     Of explored rows those against labels, of the trailing days where there are such.
     """
     heads = {arm: set(evaluation.filter(arm=arm)["head"]) for arm in evaluation["arm"].unique()}
-    serves = {
-        arm: next(head for head in (serving, "consideration", "impression") if head in of) for arm, of in heads.items()
-    }
+    serves = {arm: _served_of(of, serving) for arm, of in heads.items()}
     considered = {arm: judging_head(head, CD) for arm, head in serves.items()}
     explored = EXPLORED_TRAILING if EXPLORED_TRAILING in evaluation["domain"] else EXPLORED
     by_own, by_considered = (
@@ -306,6 +305,11 @@ def judging_rows(evaluation: pl.DataFrame, serving: str) -> pl.DataFrame:
     kept = is_explored.not_() | ((pl.col("domain") == explored) & (pl.col("reference") == "label"))
     by = pl.when(domain=IMP).then(pl.col("head") == "impression").when(domain=CD).then(by_considered)
     return evaluation.filter(kept & by.otherwise(by_own))
+
+
+def _served_of(heads: Collection[str], serving: str) -> str:
+    """What serves of a checkpoint with these heads, which may be of before the student got its present ones."""
+    return next(head for head in (serving, "consideration", "impression") if head in heads)
 
 
 def _arms(serving: str, domain: str) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -342,10 +346,10 @@ def teacher_markdown(figures: pl.DataFrame, data: str) -> str:
 
 
 def groups_markdown(by_group: pl.DataFrame, serving: str) -> str:
-    """Calibration of the distilled student by decile and segment: impressions, and considered rows by what serves."""
+    """Calibration of the distilled student by decile and segment: impressions, and considered rows."""
     header = ("domain", "by", "group", "rows", "prediction", "reference", "calibration")
     rows = []
-    for domain, head, reference in ((IMP, "impression", "label"), (CD, serving, "teacher")):
+    for domain, head, reference in ((IMP, "impression", "label"), (CD, judging_head(serving, CD), "teacher")):
         chosen = by_group.filter(arm="distilled", head=head, domain=domain, reference=reference)
         for row in chosen.iter_rows(named=True):
             means = (f"{row['mean_prediction']:.4f}", f"{row['mean_reference']:.4f}")

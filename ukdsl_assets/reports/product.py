@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from ukdsl_assets.declaration.columns import CD, GIVEN, PRODUCT
+from ukdsl_assets.learning.evaluation.table import judging_head
 
 LEGEND = (
     "PRODUCT: all shown rows; the probability of what the task is given times the student's, judged by positive labels "
@@ -28,7 +29,7 @@ def product_sentences(serving: str, evaluation: pl.DataFrame) -> list[str]:
 
 def _sentences(serving: str, evaluation: pl.DataFrame) -> Iterator[str]:
     def rows(domain: str, reference: str) -> _Rows | None:
-        places = (("baseline", "impression"), ("distilled", serving))
+        places = (("baseline", "impression"), ("distilled", judging_head(serving, CD if domain == GIVEN else domain)))
         found = [evaluation.filter(arm=a, head=h, domain=domain, reference=reference) for a, h in places]
         before, after = (each.row(0, named=True) if len(each) else None for each in found)
         return None if before is None or after is None else (before, after)
@@ -47,7 +48,9 @@ def _sentences(serving: str, evaluation: pl.DataFrame) -> Iterator[str]:
     yesterdays = evaluation.filter(arm="released", domain=PRODUCT, reference="label")
     if len(yesterdays):
         # It may have been released before the student got its present heads.
-        row = yesterdays.filter(pl.col("head") == pl.col("head").min()).row(0, named=True)
+        heads = set(yesterdays["head"])
+        head = next(each for each in (serving, "consideration", "impression") if each in heads)
+        row = yesterdays.filter(head=head).row(0, named=True)
         yield (
             "Progressive validation, the students released before this day, the product: expected / seen labels "
             f"{_figures(row)}."

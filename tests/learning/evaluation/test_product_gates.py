@@ -72,7 +72,7 @@ def test_few_conversions_judge_no_product() -> None:
         assert found[name].message.startswith(f"not judged: {TO_RELEASE - 1} positive labels of {TO_RELEASE} needed")
     absent = judged(PRODUCT=None)[CALIBRATED]  # type: ignore[arg-type]
     assert not absent.judged
-    assert "not judged: no student of its stage" in absent.message
+    assert "not judged: no impression with a prediction of click" in absent.message
 
 
 def test_considered_rows_by_what_is_given_decide_and_not_the_unweighted() -> None:
@@ -86,3 +86,16 @@ def test_considered_rows_by_what_is_given_decide_and_not_the_unweighted() -> Non
     assert found[kept].blocks
     without = judged(GIVEN=None, CD={"calibration": 1.48})  # type: ignore[arg-type]
     assert without[name].blocks
+
+
+def test_considered_rows_are_judged_by_the_head_that_learnt_from_them() -> None:
+    three = STUDENT.model_copy(update={"heads": ("impression", "consideration", "scored")})
+    rows = [
+        {"arm": "distilled", "head": head, "domain": domain, "reference": "teacher", **GOOD, "calibration": calibration}
+        for domain in ("CD", "GIVEN")
+        for head, calibration in (("consideration", 1.0), ("scored", 1.3))
+    ]
+    labels = {"arm": "distilled", "head": "impression", "domain": "IMP", "reference": "label", **GOOD, "positives": 200}
+    found = judge_student(CASCADE, three, pl.DataFrame([*rows, labels], infer_schema_length=None))
+    (considered,) = (each for each in found if each.name == "calibrated_on_consideration")
+    assert considered.passed

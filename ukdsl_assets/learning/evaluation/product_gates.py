@@ -44,8 +44,9 @@ def judge_product(
         table: the student's evaluation of the day; results: its gates, in the order in which they are shown.
     """
     serving = student.served_heads[-1]
-    by_given = _row(table, serving, GIVEN, "teacher")
-    plain = _row(table, serving, CD, "teacher")
+    # Considered rows are judged by the head that learnt from them.
+    by_given = _row(table, student.trained_heads[-1], GIVEN, "teacher")
+    plain = _row(table, student.trained_heads[-1], CD, "teacher")
     judged = [
         _by_given(cascade, student, result, by_given, plain)
         if result.name in _CONSIDERED and by_given is not None and by_given["rows"] >= ROWS_TO_RELEASE
@@ -83,7 +84,7 @@ def _by_given(
 def _on_product(cascade: Cascade, student: Student, row: Mapping[str, Any] | None) -> list[GateResult]:
     given, delayed = " and ".join(cascade.conditions_of(student.task)), cascade.task(student.task).delayed
     if row is None:
-        why = f"no student of its stage, and no stage, predicts {given} for the impressions; declare one"
+        why = f"no impression with a prediction of {given}, by a student of its stage or by the stage"
         return [GateResult.not_judged(name, why) for name in (CALIBRATED, KEPT)]
     positives, counts = int(row["positives"]), {"positive": int(row["positives"]), "rows": int(row["rows"])}
     if positives < TO_RELEASE or row["rows"] < ROWS_TO_RELEASE:
