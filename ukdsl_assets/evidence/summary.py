@@ -170,5 +170,6 @@ def _with_error(figure: Mapping[str, Any], form: str) -> str:
     mean = format(figure["mean"], form)
     if figure["error"] is None:
         return mean
-    error = format(figure["error"], form.lstrip("+")).removeprefix("0")
+    error = format(figure["error"], form.lstrip("+"))
+    error = error.removeprefix("0") if "." in error else error
     return f"{mean.rstrip('%')} +- {error}"
