@@ -23,6 +23,9 @@
     FROM {{ table }}
     WHERE {{ prediction_column }} IS NOT NULL AND {{ reference_column }} IS NOT NULL
 {% endmacro %}
+{% macro reached(stages) -%}
+    deepest_stage IN ({% for stage in stages %}$stage_{{ stage }}{{ ", " if not loop.last }}{% endfor %})
+{%- endmacro %}
 WITH compared AS (
     -- Gives the columns their names and types, also where no stage predicts anything.
     SELECT
@@ -37,8 +40,9 @@ WITH compared AS (
         {% if has_probes %}
         AND NOT (probed AND deepest_stage = $stage_{{ p.before_teacher }})
     {% if p.before_teacher == p.stage %}
-    {{ compare(p, "SCORED", "teacher", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.teacher ~ '"', "coalesce(1 / probe_rate, 1)") }}
-        AND (NOT probed OR deepest_stage = $stage_{{ p.stage }})
+    -- What was handed on counts once, also as a probe of a later stage; a probe of this one for all that it stands for.
+    {{ compare(p, "SCORED", "teacher", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.teacher ~ '"', "CASE WHEN probed AND deepest_stage = $stage_" ~ p.stage ~ " THEN 1 / probe_rate ELSE 1 END") }}
+        AND ({{ reached(p.teacher_reached_by) }} OR (probed AND deepest_stage = $stage_{{ p.stage }}))
         -- Without a probe nothing stands for what the stage rejected.
         AND (SELECT bool_or(probed AND deepest_stage = $stage_{{ p.stage }}) FROM candidate_log)
     {% endif %}
@@ -47,6 +51,10 @@ WITH compared AS (
     {% if has_truth %}
     {{ compare(p, "IMP", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }} AND shown
     {{ compare(p, "SCORED", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }}
+        {% if has_probes %}
+        -- Probes of the stage before have a prediction and were not handed on to this stage.
+        AND {{ reached(p.reached_by) }}
+        {% endif %}
     {% if p.teacher %}
     {{ compare(p, "CD", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }}
         AND "{{ p.teacher }}" IS NOT NULL{{ " AND NOT (probed AND deepest_stage = $stage_" ~ p.before_teacher ~ ")" if has_probes }}

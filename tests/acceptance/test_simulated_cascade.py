@@ -61,6 +61,7 @@ def test_every_day_succeeds_and_every_declared_check_is_evaluated(week: Week) ->
             "keys_unique",
             "probabilities_valid",
             "late_stage_present",
+            "probe_rates_true",
             "volume_near_trailing_median",
             "events_have_candidates",
             "column_rules",

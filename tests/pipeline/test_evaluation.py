@@ -121,6 +121,11 @@ def test_days_of_before_a_feature_was_declared_are_not_judged(tmp_path: Path, fo
     table_of, _ = evaluated(cascade, STUDENT, held, found)
     assert table_of["rows"].sum() == 3 * 3 * len(training_rows(requests=20))
     assert table_of["ne"].is_finite().all()
+    # Of the four days asked for three can be judged, and each row says so.
+    *before, last = ([*held_shards(Day(workspace, cascade, day), STUDENT)] for day in judged)
+    pooled, _ = evaluated(cascade, STUDENT, last, found, [(found, shards) for shards in before])
+    assert pooled["rows"].to_list() == table_of["rows"].to_list()
+    assert (set(pooled["days"]), set(table_of["days"])) == ({3}, {1})
 
 
 @pytest.mark.parametrize("shards", [(2, 2), (2, 3), (1, 4)])

@@ -152,7 +152,12 @@ def test_a_known_rate_is_the_mean_of_all_that_the_teacher_labels_after_its_shift
     student = STUDENT.model_copy(update={"teacher": "ranking_logged", "correction": rate})
     cascade = CASCADE.model_copy(update={"students": (student,)})
     shown, labels = of_day(0)
-    unshown = shown.with_columns(pl.col("candidate_id") + 10**6, weight=pl.lit(2.5, pl.Float32))
+    unshown = shown.with_columns(
+        pl.col("candidate_id") + 10**6,
+        weight=pl.lit(2.5, pl.Float32),
+        probed=pl.lit(False),
+        probe_rate=pl.lit(None, pl.Float32),
+    )
     shifts = []
     for shards in (1, 3):
         workspace = Workspace.open(Settings(lake=str(tmp_path / str(shards)), shards=shards))
@@ -184,3 +189,35 @@ def test_a_known_rate_is_the_mean_of_all_that_the_teacher_labels_after_its_shift
     assert moved.mean() == pytest.approx(0.1773, abs=1e-6)
     assert alone != shifts[0]
     assert audit_inputs(cascade, cascade.teacher("ranking_logged"))[-1] == (CASCADE.name, "considerations")
+
+
+def test_probes_count_in_a_known_rate_where_all_its_students_stand_at_the_stage_that_rejected_them(
+    tmp_path: Path,
+) -> None:
+    rate = KnownRate(rate=0.1773, of="random exposure", over="unshown")
+    student = STUDENT.model_copy(update={"teacher": "ranking_logged", "correction": rate})
+    early = student.model_copy(update={"name": "early", "stage": "retrieval"})
+    shown, labels = of_day(0)
+    probed = pl.int_range(pl.len()) % 7 == 0
+    unshown = shown.with_columns(pl.col("candidate_id") + 10**6, weight=pl.lit(2.5, pl.Float32)).with_columns(
+        probed=probed,
+        deepest_stage=pl.when(probed).then(pl.lit("pre_ranking")).otherwise(pl.lit("ranking")),
+        probe_rate=pl.when(probed).then(pl.lit(0.05, pl.Float32)),
+    )
+    lake = Workspace.open(Settings(lake=str(tmp_path))).lake
+    tables = {("impressions",): shown, ("considerations",): unshown, ("ranking_logged", "teacher_labels"): labels}
+    for table, frame in tables.items():
+        lake.commit(lake.stage_frame((CASCADE.name, *table), DAYS[0], frame), {})
+    rows = unshown.join(labels, on=["request_id", "candidate_id"])
+    stood_for = pl.when("probed").then(1 / pl.col("probe_rate")).otherwise("weight")
+    for students, counted, weight in (
+        ((student,), rows, stood_for),
+        ((student, early), rows.filter(~pl.col("probed")), pl.col("weight")),
+        ((early,), rows.filter(~pl.col("probed")), pl.col("weight")),
+    ):
+        cascade = CASCADE.model_copy(update={"students": students})
+        day = Day(Workspace.open(Settings(lake=str(tmp_path))), cascade, DAYS[0])
+        shift = rate_shift(day, cascade.teacher("ranking_logged"), "click", rate)
+        moved = shifted(counted["click_prediction"].to_numpy(), shift)
+        weights = counted.select(weight).to_series().to_numpy()
+        assert np.average(moved, weights=weights) == pytest.approx(0.1773, abs=1e-6)

@@ -7,6 +7,7 @@ import pytest
 import ukdsl_assets.pipeline.fingerprint
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.declaration.release import Release
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.code_version import code_version
 from ukdsl_assets.pipeline.students import fingerprint
@@ -43,6 +44,11 @@ def test_whatever_a_training_depends_on_changes_the_fingerprint(monkeypatch: pyt
 def test_a_feature_that_the_student_does_not_read_changes_nothing() -> None:
     dearer = [f.model_copy(update={"cost": 9.0} if f.name == "pair_signals" else {}) for f in CASCADE.features]
     assert of(CASCADE.model_copy(update={"features": tuple(dearer)})) == of()
+
+
+def test_what_decides_on_a_release_changes_no_training() -> None:
+    decided = {"release": Release(margin=0.1, decided_by="next_day"), "accept": ("teacher_better_than_constant",)}
+    assert of(student=STUDENT.model_copy(update=decided)) == of()
 
 
 def test_the_version_of_the_code_is_a_hash() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.fixtures.rows import CASCADE, impressions, training_rows
+from tests.fixtures.rows import CASCADE, STUDENT, impressions, training_rows
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import truth_column
 from ukdsl_assets.declaration.students import Student
@@ -21,13 +21,20 @@ from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.evaluation import checkpoints_of
-from ukdsl_assets.pipeline.product import impression_shards, predicting, product_of, students_given, tables_of_product
+from ukdsl_assets.pipeline.product import (
+    impression_shards,
+    multiplied_days,
+    predicting,
+    product_of,
+    students_given,
+    tables_of_product,
+)
 from ukdsl_assets.pipeline.students import as_student, facts
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
 pytestmark = pytest.mark.slow
-DAY = dt.date(2026, 1, 1)
+DAY, NEXT = dt.date(2026, 1, 1), dt.date(2026, 1, 2)
 NOON = pl.lit(dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)).cast(pl.Datetime("us", "UTC"))
 CLICK, CONVERSION = CASCADE.student("pre_ranking_click"), CASCADE.student("pre_ranking_conversion")
 SHOWN = impressions(600).with_columns(
@@ -48,7 +55,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     closed = pl.DataFrame({"request_id": range(100), "candidate_id": range(100), "conversion_delay": hours})
     for name, frame in {"impressions": SHOWN, "candidate_log": log, "closed_impressions": closed}.items():
         lake.commit(lake.stage_frame((CASCADE.name, name), DAY, frame), {})
-    for student in (CLICK, CONVERSION):
+    for student in (STUDENT, CONVERSION):
         rows = training_rows(requests=20, seed=len(student.name))
         lake.commit(lake.stage_frame((CASCADE.name, student.name, "teacher_augmented"), DAY, rows), {})
         for arm in ARMS:
@@ -91,7 +98,7 @@ def test_without_a_student_of_clicks_the_stages_logged_prediction_is_taken(day: 
     bare = Day(day.workspace, alone, DAY)
     checkpoints, given = checkpoints_of(bare, CONVERSION), predicting(bare, CONVERSION)
     assert given == ["pre_ranking_click_prediction"]
-    shards = list(impression_shards(bare, CONVERSION, {DAY: checkpoints}, given))
+    shards = list(impression_shards(bare, CONVERSION, multiplied_days(bare, CONVERSION, {DAY: checkpoints}, given)))
     assert len(shards) == 2
     products = np.concatenate([shard.predictions["distilled", "consideration"] for shard in shards])
     own = by_hand(day, CONVERSION, "distilled", "consideration")
@@ -109,3 +116,27 @@ def test_a_task_that_is_given_none_has_no_product(day: Day) -> None:
     assert tables_of_product(CASCADE, CLICK) == students_given(CASCADE, CLICK) == []
     assert tables_of_product(CASCADE, CONVERSION) == [(CASCADE.name, "impressions")]
     assert students_given(CASCADE, CONVERSION) == [CLICK]
+
+
+def test_only_arms_that_all_students_have_on_all_judged_days_are_multiplied(day: Day) -> None:
+    lake, store = day.workspace.lake, day.checkpoints
+    lake.commit(lake.stage_frame((CASCADE.name, "impressions"), NEXT, SHOWN), {})
+    for student in (CLICK, CONVERSION):
+        key = (CASCADE.name, student.name)
+        lake.commit(lake.stage_frame((*key, "teacher_augmented"), NEXT, training_rows(requests=2)), {})
+        for arm in ARMS:
+            of_day = store.load((*key, arm), DAY)
+            store.publish(store.save((*key, arm), NEXT, of_day.metadata, tensors=of_day.tensors))
+        released = store.load((*key, "distilled"), DAY)
+        store.release(key, {"day": str(DAY), "arm": "distilled", "checkpoint": released.version})
+    second = Day(day.workspace, CASCADE.model_copy(update={"evaluation_days": 2, "has_truth": False}), NEXT)
+    own = checkpoints_of(second, CONVERSION)
+    assert {*own} == {*checkpoints_of(second, CLICK)} == {"baseline", "distilled", "released"}
+    # The student has a released one on both days, that of clicks on the second alone.
+    models, given = {DAY: own, NEXT: own}, predicting(second, CONVERSION)
+    assert given is not None
+    multiplied = multiplied_days(second, CONVERSION, models, given)
+    assert [*multiplied] == [DAY, NEXT]
+    shards = list(impression_shards(second, CONVERSION, multiplied))
+    assert len(shards) == 4
+    assert [{arm for arm, _ in shard.predictions} for shard in shards] == [{"baseline", "distilled"}] * 4

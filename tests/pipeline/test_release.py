@@ -37,13 +37,13 @@ def workspace(tmp_path: Path) -> Workspace:
 def made(
     workspace: Workspace,
     day: date,
-    positives: int = 20,
+    positives: int = 60,
     prediction: float = 0.5,
     of: str = "",
     lean: float = 0.0,
     when: dict[str, str] | None = None,
 ) -> tuple[Day, str]:
-    """A day with a checkpoint, an evaluation and a comparison of 40 shown and 40 considered rows; and its version.
+    """A day with a checkpoint, an evaluation and a comparison of 120 shown and 120 considered rows; and its version.
 
     Args:
         positives: labels of the shown rows; the teacher says 0.5.
@@ -57,21 +57,21 @@ def made(
     store.publish(checkpoint)
     rows = pl.DataFrame(
         {
-            "request_id": np.arange(80),
-            "domain": ["IMP"] * 40 + ["CD"] * 40,
-            "target": np.concatenate([np.arange(40) < positives, np.full(40, 0.5)]).astype(np.float32),
-            "weight": np.ones(80, np.float32),
+            "request_id": np.arange(240),
+            "domain": ["IMP"] * 120 + ["CD"] * 120,
+            "target": np.concatenate([np.arange(120) < positives, np.full(120, 0.5)]).astype(np.float32),
+            "weight": np.ones(240, np.float32),
         }
     )
-    table = evaluate(rows, dict.fromkeys(HEADS, np.full(80, prediction, np.float32)))
+    table = evaluate(rows, dict.fromkeys(HEADS, np.full(240, prediction, np.float32)))
     # The baseline was judged as another checkpoint.
     versions = pl.when(arm="distilled").then(pl.lit(of or checkpoint.version)).otherwise(pl.lit("of the baseline"))
     lake = workspace.lake
     lake.commit(lake.stage_frame((*KEY, "evaluation"), day, table.with_columns(checkpoint=versions)), {})
     request, target, weight = (rows[name].to_numpy().astype(float) for name in ("request_id", "target", "weight"))
-    said = np.full(40, prediction, np.float32)
-    champion = (said + lean * (target[:40] - 0.5)).astype(np.float32)
-    shown = paired(request[:40].astype(int), target[:40], weight[:40], champion, said)
+    said = np.full(120, prediction, np.float32)
+    champion = (said + lean * (target[:120] - 0.5)).astype(np.float32)
+    shown = paired(request[:120].astype(int), target[:120], weight[:120], champion, said)
     tables = [
         comparison_rows(
             Pairing(name, STUDENT.teacher, version or of or checkpoint.version, day, "old", day, "released"),
@@ -96,7 +96,7 @@ def test_a_checkpoint_whose_gates_passed_is_released_and_says_of_what(workspace:
 @pytest.mark.parametrize(
     ("wrong", "reasons"),
     [
-        ({"prediction": 0.9}, ["calibrated_on_consideration"]),
+        ({"prediction": 0.9}, ["calibrated_on_consideration", "calibrated_on_impression"]),
         ({"lean": 0.2}, ["no_worse_than_champion_on_impression", "no_worse_than_champion_on_scored"]),
         ({"of": "another"}, ["evaluation is of checkpoint another", "champion_comparison is of checkpoint another"]),
     ],
@@ -159,6 +159,9 @@ def test_a_wrong_teacher_refuses_first_whatever_agrees_with_it_unless_it_is_acce
     assert decision.message == f"Refused: {reason}"
     assert workspace.checkpoints.released(KEY) is None
     leave = STUDENT.model_copy(update={"accept": (reason.split(":")[0],)})
+    advice = f", or accept this by name: `accept: [{gate}"
+    reason, said, _ = reason.partition(advice)
+    assert said
     assert decide(day, leave).message == f"Released; accepted by name: {reason}"
     released = workspace.checkpoints.released(KEY)
     assert released is not None
@@ -206,6 +209,31 @@ def test_the_next_day_releases_yesterdays_checkpoint_and_a_rerun_decides_the_sam
     assert released_before(tuesday, NEXT_DAY) == DAY
     assert released_before(tuesday, STUDENT) == tuesday.date
     assert workspace.checkpoints.newest_release(KEY, released_before(tuesday, NEXT_DAY)) is None
+
+
+def test_a_checkpoint_that_the_next_day_cannot_compare_is_not_released_on_anothers_comparison(
+    workspace: Workspace,
+) -> None:
+    _, first = made(workspace, DAY)
+    _, second = made(workspace, DAY + timedelta(days=1), when={"same_day": "", "next_day": first})
+    # The third day's rows cannot be read by the second's student.
+    wednesday, _ = made(workspace, DAY + timedelta(days=2))
+    cascade = CASCADE.model_copy(update={"evaluation_days": 3})
+    decision = decide(Day(workspace, cascade, wednesday.date), NEXT_DAY)
+    assert (decision.checkpoint, decision.outcome) == (second, "not_judged")
+    assert "no rows of IMP to compare on (next_day)" in decision.message
+    assert workspace.checkpoints.released(KEY) is None
+
+
+def test_the_next_day_judges_the_teacher_of_the_checkpoints_own_day(workspace: Workspace) -> None:
+    monday, first = made(workspace, DAY)
+    tuesday, _ = made(workspace, DAY + timedelta(days=1), when={"next_day": first})
+    audited(monday, 1.5)
+    audited(tuesday, 0.0)
+    assert decide(tuesday, NEXT_DAY).message.startswith("Refused, the checkpoint of 2026-01-05: teacher_agrees_on")
+    audited(monday, 0.0)
+    audited(tuesday, 1.5)
+    assert decide(tuesday, NEXT_DAY).outcome == "released"
 
 
 def test_a_backfill_is_judged_and_does_not_move_the_pointer_back(workspace: Workspace) -> None:

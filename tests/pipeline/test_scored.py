@@ -9,12 +9,13 @@ import pytest
 
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import CD, EXPLORED, EXPLORED_TRAILING, IMP, KEYS, SCORED, truth_column
+from ukdsl_assets.declaration.columns import CD, EXPLORED, EXPLORED_TRAILING, IMP, KEYS, REJECTED, SCORED, truth_column
 from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.evaluation.explored import SUMS
 from ukdsl_assets.learning.evaluation.table import LATER_FIGURES, evaluate
 from ukdsl_assets.pipeline import scored
 from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.evaluation import COMPARED
 from ukdsl_assets.pipeline.scored import ScoredLog, judged_shards, labels_all, share_told, with_trailing
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
@@ -95,6 +96,26 @@ def test_without_truth_and_labels_of_rejected_rows_the_log_is_not_read(tmp_path:
     assert ScoredLog.of(placed(tmp_path, cascade=blind), STUDENT) is None
     last = STUDENT.model_copy(update={"stage": "ranking"})
     assert labels_all(blind, last)
+
+
+def test_a_days_labels_stand_for_all_that_was_scored_where_one_shard_has_a_rejected_row(tmp_path: Path) -> None:
+    day = placed(tmp_path, (3, 3))
+    assert not pl.concat(judged_shards(day, STUDENT))["_taught"].any()
+    table = (CASCADE.name, STUDENT.name, "teacher_augmented")
+    kept = day.lake.scan(table, [DATE]).collect().drop("day", strict=False)
+    probe = kept.filter(domain=CD).head(1).with_columns(candidate_id=pl.lit(99, pl.Int64), domain=pl.lit(REJECTED))
+    lake = Workspace.open(Settings(lake=str(tmp_path), shards=3)).lake
+    for change, stands in ((probe, True), (probe.with_columns(teacher=pl.lit("another")), False)):
+        lake.commit(lake.stage_frame(table, DATE, pl.concat([kept, change.cast(kept.schema)])), {})
+        shards = [*judged_shards(Day(Workspace.open(Settings(lake=str(tmp_path))), CASCADE, DATE), STUDENT)]
+        assert sum(REJECTED in shard["domain"] for shard in shards) == 1
+        assert [shard["_taught"].all() for shard in shards] == [stands] * 3
+    # Of the last stage the considered rows alone do; here without its log, of whose features nothing is asked.
+    alone = Workspace.open(Settings(lake=str(tmp_path / "alone")))
+    alone.lake.commit(alone.lake.stage_frame(table, DATE, kept), {})
+    last = STUDENT.model_copy(update={"stage": "ranking"})
+    assert pl.concat(judged_shards(Day(alone, CASCADE, DATE), last))["_taught"].all()
+    assert "_taught" in COMPARED
 
 
 def evaluation(seed: int, prediction: float) -> pl.DataFrame:

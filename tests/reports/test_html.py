@@ -13,7 +13,7 @@ from tests.fixtures.graph import shipped
 from tests.fixtures.selected_features import SELECTION, selected
 from ukdsl_assets.learning.evaluation.champion import Paired
 from ukdsl_assets.learning.evaluation.champion_table import Pairing, comparison_rows
-from ukdsl_assets.reports.champion import champion_markdown
+from ukdsl_assets.reports.champion import champion_markdown, champion_sentences
 from ukdsl_assets.reports.contents import CascadeReport, StudentReport, completed, funnel_of, gates_of, outcome_on
 from ukdsl_assets.reports.html import (
     data_line,
@@ -112,7 +112,19 @@ def test_the_page_tells_whose_figures_they_are() -> None:
     assert "source simulated (seed 1)" in text
     assert "against teacher ranking_logged, head consideration" in text
     assert "ukdsl score simulated_ads pre_ranking_click --input" in text
-    assert "20% of the requests" in data_line(CASCADE, DAY)
+    assert "20% of the requests" in data_line(report(student()))
+
+
+def test_the_page_tells_how_many_days_judged_and_not_how_many_were_asked_for() -> None:
+    week = CASCADE.model_copy(update={"evaluation_days": 7})
+    for counts, told in (
+        ([None], f"of the 7 days up to {DAY}"),
+        ([3], f"of the 3 days up to {DAY}"),
+        ([1], f"withheld requests of {DAY}"),
+        ([1, 3], f"of the 1 to 3 days up to {DAY}"),
+    ):
+        students = [student(evaluation=judged().with_columns(days=pl.lit(days, pl.Int64))) for days in counts]
+        assert told in data_line(replace(report(*students), cascade=week))
 
 
 def test_the_main_table_has_the_papers_columns_and_its_figures_last() -> None:
@@ -236,7 +248,7 @@ def test_a_day_that_was_not_judged_says_so_and_by_how_much_the_challenger_differ
             {"IMP": Paired(100, 600, 20, 50.0, 0.1, 30.0, 0.01, 0.05)},
         )
         for when, challenger, arm in (("same_day", DAY, "released"), ("next_day", day, "baseline"))
-    )
+    ).with_columns(day=pl.lit(DAY))
     html = render_report(
         report(student(outcome="not_judged", reasons=["not judged: too few rows"], champion=comparison, decisions=[]))
     )
@@ -244,9 +256,44 @@ def test_a_day_that_was_not_judged_says_so_and_by_how_much_the_challenger_differ
     assert "Nothing moves: what was released before stays." in html
     says = f"Same day, which decides: this day's student on withheld requests, NE against what was released, of {day}"
     assert says in unescape(html)
-    assert "Next day: yesterday's on all of this day's requests, which it has not seen" in unescape(html)
+    assert f"Next day: the student of {day} on all of this day's requests, which it has not seen" in unescape(html)
     assert f"the baseline of {day}, since nothing is released: IMP +0.20% (" in html
     assert champion_markdown(comparison).count("| IMP | label | 100 | 600 |") == 2
+    nothing = student(outcome="not_judged", reasons=["few"], anything_released=False)
+    assert "Nothing moves: nothing is released. There is too little" in render_report(report(nothing))
+    refused = student(outcome="refused", reasons=["worse"], anything_released=False)
+    assert "<p>Nothing is released. Why:</p>" in render_report(report(refused))
+
+
+def test_a_release_names_the_checkpoints_day_and_the_gates_that_it_accepted() -> None:
+    day = DAY - timedelta(days=2)
+    entry = {"day": str(day), "checkpoint": "a", "decided_on": str(DAY)}
+    record = {"outcome": "released", "decided_at": "2026-01-03T00:00:00", "entry": entry}
+    assert f"No gate refuses the release; the student of {day} may serve." in render_report(
+        report(student(decisions=[record]))
+    )
+    leave = record | {"entry": entry | {"day": str(DAY), "accepted": ["teacher: off", "ne: worse"]}}
+    text = unescape(render_report(report(student(decisions=[leave]))))
+    assert "Accepted by name: teacher: off; ne: worse; this day's student may serve." in text
+    assert "No gate refuses" not in text
+
+
+def test_the_comparison_that_decides_tells_the_pooled_change_of_what_decides() -> None:
+    def of(day: date, when: str, difference: float) -> pl.DataFrame:
+        sums = Paired(100, 600, 20, 50.0, difference, 30.0, 0.01, 0.05)
+        pairing = Pairing(when, STUDENT.teacher, "new", day, "old", day - timedelta(days=1), "released")
+        return comparison_rows(pairing, dict.fromkeys(("IMP", "CD", "SCORED"), sums)).with_columns(day=pl.lit(day))
+
+    days = [DAY - timedelta(days=back) for back in (2, 1, 0)]
+    table = pl.concat(of(day, when, 0.1 * at) for at, day in enumerate(days, 1) for when in ("same_day", "next_day"))
+    decides, pooled, other = champion_sentences(STUDENT, table, DAY)
+    assert decides.startswith("Same day, which decides: this day's student on withheld requests")
+    assert "IMP +0.60% (" in decides
+    assert pooled.startswith("Decided over 3 days: IMP +0.40% (")
+    assert ["SCORED" in each for each in (decides, pooled, other)] == [True] * 3
+    assert ["CD" in each for each in (decides, pooled, other)] == [False, False, True]
+    assert len(champion_sentences(STUDENT, table.filter(day=DAY), DAY)) == 2
+    assert champion_sentences(STUDENT, table, DAY + timedelta(days=1)) == []
 
 
 def test_the_verdict_takes_its_own_choice_and_a_table_shows_all_that_was_scored() -> None:

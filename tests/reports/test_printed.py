@@ -187,7 +187,7 @@ def test_explored_rows_say_why_they_are_not_judged() -> None:
     line = headline("consideration", few).splitlines()[1]
     assert line.endswith("; not judged, 1 effective requests of 100 needed, 1 effective positive labels of 20 needed.")
     none = everywhere().filter(pl.col("domain") != "EXPLORED_TRAILING")
-    assert "Explored rows: not judged, no withheld explored row." in headline("consideration", none)
+    assert "Explored rows: not judged, no withheld explored row with a label." in headline("consideration", none)
 
 
 def test_the_terminal_shows_each_domain_by_the_head_that_it_judges_in_eighty_columns() -> None:

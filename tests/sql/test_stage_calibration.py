@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Sequence
 from math import isnan, nan
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.fixtures.sql_tables import ADS, DAY, KEYS, MODELS, SHOP, run, written
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import prediction_column, truth_column
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.frames.stages import reached
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
 from ukdsl_assets.logs.contract import DayOfLogs
 
@@ -37,7 +39,8 @@ def comparisons(cascade: Cascade, log: pl.DataFrame) -> dict[tuple[str, ...], tu
             prediction = prediction_column(stage.name, task)
             scored = log.drop_nulls(prediction)
             found[stage.name, task, "IMP", "label"] = prediction, task, scored.drop_nulls(task)
-            domains = {"IMP": scored.filter("shown"), "SCORED": scored}
+            # A probe of the stage before has a prediction, and was not handed on to this one.
+            domains = {"IMP": scored.filter("shown"), "SCORED": scored.filter(reached(cascade, stage.name))}
             later = [s.name for s in cascade.stages[position + 1 :] if task in cascade.predictions_of(s.name)]
             if later:
                 teacher = prediction_column(later[0], task)
@@ -45,7 +48,9 @@ def comparisons(cascade: Cascade, log: pl.DataFrame) -> dict[tuple[str, ...], tu
                 probes = pl.col("probed") & (pl.col("deepest_stage") == before)
                 domains["CD"] = scored.drop_nulls(teacher).filter(~probes)
                 if before == stage.name and scored.select(probes.any()).item():
-                    rows = pl.concat([domains["CD"].filter(~pl.col("probed")), scored.filter(probes)])
+                    weight = pl.when(probes).then(1 / pl.col("probe_rate").cast(pl.Float64)).otherwise(1.0)
+                    taught = scored.filter(reached(cascade, later[0]) | probes)
+                    rows = taught.with_columns(weight=weight)
                     found[stage.name, task, "SCORED", "teacher"] = prediction, teacher, rows
                 found[stage.name, task, "CD", "teacher"] = prediction, teacher, domains["CD"]
             for domain, rows in domains.items() if cascade.has_truth else ():
@@ -62,7 +67,7 @@ def check(table: pl.DataFrame, cascade: Cascade, log: pl.DataFrame) -> None:
         p, y = (rows[column].cast(pl.Float64).to_numpy() for column in (prediction, reference))
         w = np.ones(len(p))
         if (row["domain"], row["reference"]) == ("SCORED", "teacher"):
-            w = 1 / rows["probe_rate"].fill_null(1.0).cast(pl.Float64).to_numpy()
+            w = rows["weight"].to_numpy()
         assert row["rows"] == rows.height
         figures = {
             "mean_prediction": np.average(p, weights=w) if len(p) else nan,
@@ -93,6 +98,37 @@ def test_rows_shown_from_an_early_stage_count_only_for_the_stages_that_scored_th
     check(table, ADS, log)
     rows = table.filter(task="click", domain="IMP", reference="label")
     assert rows.filter(stage="ranking")["rows"].item() < rows.filter(stage="retrieval")["rows"].item()
+
+
+def test_with_every_rejected_row_a_probe_all_that_a_stage_scored_is_those_rows_themselves(tmp_path: Path) -> None:
+    logs = make_logs(ADS, DAY, 120)
+    log = logs.candidate_log.with_columns(probed=pl.col("deepest_stage") != "ranking")
+    log = log.with_columns(probe_rate=pl.when("probed").then(pl.lit(1.0, pl.Float32)))
+    stages = [stage.name for stage in ADS.stages]
+    drawn = np.random.default_rng(7)
+    for before, stage in itertools.pairwise(stages):
+        scored = reached(ADS, before)
+        for task in ADS.predictions_of(stage):
+            column = prediction_column(stage, task)
+            values = pl.Series(drawn.random(len(log)), dtype=pl.Float32)
+            log = log.with_columns(pl.when(scored).then(pl.col(column).fill_null(values)).alias(column))
+    joined, table = tables_of(tmp_path, logs._replace(candidate_log=log))
+    check(table, ADS, joined)
+    for stage, teacher in itertools.pairwise(stages):
+        # Probes of the stages before and after neither add rows to it nor take any away.
+        rows = log.filter(reached(ADS, stage))
+        for reference, column in (
+            ("teacher", prediction_column(teacher, "click")),
+            ("truth", truth_column("click")),
+        ):
+            row = table.row(by_predicate=(pl.col("stage") == stage) & _of("click", "SCORED", reference), named=True)
+            assert row["rows"] == len(rows)
+            assert row["mean_reference"] == pytest.approx(rows[column].cast(pl.Float64).mean(), rel=1e-9)
+            assert row["mean_prediction"] == pytest.approx(rows[prediction_column(stage, "click")].mean(), rel=1e-5)
+
+
+def _of(task: str, domain: str, reference: str) -> pl.Expr:
+    return (pl.col("task") == task) & (pl.col("domain") == domain) & (pl.col("reference") == reference)
 
 
 @pytest.mark.slow

@@ -28,10 +28,11 @@ def show_run(settings: Settings, cascade: Cascade, days: list[date], json_file: 
     from ukdsl_assets.learning.evaluation.table import COLUMNS
     from ukdsl_assets.pipeline.exploration import judged_teacher
     from ukdsl_assets.reports.champion import champion_sentences
-    from ukdsl_assets.reports.contents import evaluation_of
+    from ukdsl_assets.reports.contents import evaluation_of, read_champion
     from ukdsl_assets.reports.html import report_place
     from ukdsl_assets.reports.printed import (
         LEGEND,
+        days_that_judged,
         decision_on,
         evaluation_table,
         headline,
@@ -49,7 +50,8 @@ def show_run(settings: Settings, cascade: Cascade, days: list[date], json_file: 
     unreleased = False
     for student in cascade.students:
         key, last = (cascade.name, student.name), evaluation.filter(student=student.name, day=days[-1])
-        title = f"{cascade.name}{note}, {student.name}: {withheld_requests(cascade, days[-1])}, seed {student.seed}"
+        requests = withheld_requests([days_that_judged(cascade, last)], days[-1])
+        title = f"{cascade.name}{note}, {student.name}: {requests}, seed {student.seed}"
         of_teacher, serving = judged_teacher(lake, cascade, student, days[-1]), student.served_heads[-1]
         if off := teacher_first(of_teacher, student.accept):
             console.print(off, style="bold red", markup=False, highlight=False)
@@ -62,8 +64,8 @@ def show_run(settings: Settings, cascade: Cascade, days: list[date], json_file: 
             console.print(" ".join(selection_sentences(student, union)[:2]), highlight=False)
         if labels := store.facts((*key, "distilled"), days[-1]).get("labels"):
             console.print(f"Labels of {labels}.", highlight=False)
-        compared = lake.scan((*key, "champion_comparison"), days[-1:]).collect()
-        console.print("\n".join(champion_sentences(student, compared)), highlight=False)
+        if (compared := read_champion(lake, cascade, student, days[-1])) is not None:
+            console.print("\n".join(champion_sentences(student, compared, days[-1])), highlight=False)
         decision = decision_on(str(days[-1]), store.release_history(key))
         console.print(f"{decision}\n", highlight=False)
         unreleased |= decision.startswith(("Refused", "Not judged"))

@@ -27,8 +27,11 @@ class KnownRate(Declared):
 
     @property
     def told(self) -> str:
-        """0.1773 of random exposure"""
-        return f"{self.rate:g} of {self.of}" + (" (rows not shown)" if self.over == "unshown" else "")
+        """0.1773 of random exposure, or 0.1773 (rows not shown) of random exposure.
+
+        Tables name a correction by it, so that no two have the same one: every digit, and `of`, which is free, last.
+        """
+        return f"{self.rate!r}{' (rows not shown)' if self.over == 'unshown' else ''} of {self.of}"
 
 
 # Tags are how Pydantic itself calls types, so that of a wrong value only what it was meant for is told.

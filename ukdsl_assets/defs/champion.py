@@ -56,7 +56,7 @@ def champion_asset(cascade: Cascade, workspace: Workspace, student: Student) -> 
                 inputs[f"{match.when} champion"] = match.champion.version
             shown = {"champion": dg.MarkdownMetadataValue(champion_markdown(frame))}
             made = committed(context, workspace, day.lake.stage_frame(table, day.date, frame), inputs, shown, MEANINGS)
-            yield from check_results(table, judge_champion(cascade, student, trailing(day, student)))
+            yield from check_results(table, judge_champion(cascade, student, trailing(day, student), day.date))
             yield made
 
     return champion_comparison

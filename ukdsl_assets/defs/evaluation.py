@@ -92,7 +92,7 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
             staged, staged_groups = (
                 day.lake.stage_frame(key, day.date, frame) for key, frame in ((table, judged), (grouped, by_group))
             )
-            data = f"{cascade.note}, seed {student.seed}, {withheld_requests(cascade, day.date)}"
+            data = f"{cascade.note}, seed {student.seed}, {withheld_requests([len(days)], day.date)}"
             shown = {"calibration": dg.MarkdownMetadataValue(groups_markdown(by_group, serving))}
             yield committed(context, workspace, staged_groups, inputs, shown, MEANINGS | GROUP_MEANINGS)
             drawn = judged.with_columns(day=pl.lit(day.date)), by_group.with_columns(day=pl.lit(day.date))

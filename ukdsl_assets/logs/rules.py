@@ -185,6 +185,10 @@ def _is_probability(column: str) -> Rule:
     return Rule("probabilities_valid", column, "finite, in [0, 1]", fix, ~pl.col(column).is_between(0, 1))
 
 
+# Of rarer ones sums of 1 / rate leave the range of decimals, and one would outweigh a day.
+LEAST_PROBE_RATE = 1e-6
+
+
 def _probe_rules(cascade: Cascade) -> list[Rule]:
     last, probed, rate = cascade.stages[-1].name, pl.col("probed"), pl.col("probe_rate")
     return [
@@ -198,9 +202,9 @@ def _probe_rules(cascade: Cascade) -> list[Rule]:
         Rule(
             "contract",
             "probe_rate",
-            "null exactly where not probed, else in (0, 1]",
+            f"null exactly where not probed, else in [{LEAST_PROBE_RATE:g}, 1]",
             "log the share of its stage's rejected candidates that the probe was drawn with",
-            (rate.is_null() == probed) | ~((rate > 0) & (rate <= 1)),
+            (rate.is_null() == probed) | ~((rate >= pl.lit(LEAST_PROBE_RATE, pl.Float32)) & (rate <= 1)),
         ),
     ]
 

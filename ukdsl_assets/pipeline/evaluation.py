@@ -29,7 +29,7 @@ from ukdsl_assets.pipeline.delays import corrected, known_delays
 from ukdsl_assets.pipeline.students import as_student
 
 # What predictions are compared with, and by.
-_READ = ("explored", "propensity", "bid", "_beyond", GIVEN_PROBABILITY, TRUE_GIVEN)
+_READ = ("explored", "propensity", "bid", "_beyond", "_taught", GIVEN_PROBABILITY, TRUE_GIVEN)
 COMPARED = (*KEYS, "domain", "target", "weight", "truth", *_READ)
 # Rows of the evaluation that are judged on more than the scored shards; the folder keeps what waits on disk.
 Further = Callable[[PredictedShards, Path], pl.DataFrame]
@@ -140,6 +140,7 @@ def evaluated(
         table = table if further is None else pl.concat([table, further(scored, Path(folder))], how="diagonal")
         by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed)
     checkpoint = pl.col("arm").replace_strict(versions).alias("checkpoint")
+    table = table.with_columns(days=pl.coalesce("days", pl.lit(len(earlier) + 1, pl.Int64)))
     return (
         table.select(*of_whom, pl.exclude(*LATER_FIGURES), checkpoint, *LATER_FIGURES),
         by_group.select(*of_whom, pl.all()),

@@ -90,17 +90,25 @@ def shown_withheld(day: Day, teacher: Teacher, days: list[dt.date]) -> pl.DataFr
 def rate_shift(day: Day, teacher: Teacher, task: str, rate: KnownRate) -> float:
     """What is added to a teacher's logits so that its mean over what it labels on a day is a known rate.
 
-    All considered rows with its label count, shown or, if the rate is of these alone, not shown, each by its weight (a
-    probe that it labels by 1 / its rate); 0 where there are none.
+    All considered rows with its label count, shown or, if the rate is of these alone, not shown, each by its weight; 0
+    where there are none. Probes that a logged teacher labels count by 1 / their rate where every student that is
+    corrected so stands at the stage that rejected them, and else not at all: a student elsewhere learns from none.
     """
     column = label_column(task)
     tables = day.table("impressions"), day.table("considerations"), day.table(teacher.name, "teacher_labels")
+    corrected = (s for s in day.cascade.students if (s.teacher, s.task, s.correction) == (teacher.name, task, rate))
+    next_stages = {day.cascade.depth(student.stage) + 1 for student in corrected}
+    of_probes = next_stages == {day.cascade.depth(teacher.stage)}
     counted = []
     for impressions, considerations, labels in day.shards(*tables):
         weights = [considerations]
         if teacher.logged and day.cascade.has_probes:
-            rate_of_probe = pl.when(probed_by(day.cascade, teacher.stage)).then(1 / pl.col("probe_rate"))
-            weights = [considerations.with_columns(weight=rate_of_probe.otherwise("weight").cast(pl.Float32))]
+            probes = probed_by(day.cascade, teacher.stage)
+            if of_probes:
+                stood_for = pl.when(probes).then(1 / pl.col("probe_rate")).otherwise("weight")
+                weights = [considerations.with_columns(weight=stood_for.cast(pl.Float32))]
+            else:
+                weights = [considerations.filter(~probes)]
         if rate.over == "labelled":
             weights.append(impressions.with_columns(weight=pl.lit(1.0, pl.Float32)))
         scored = pl.concat(each.select(*KEYS, "weight") for each in weights)

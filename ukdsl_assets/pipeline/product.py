@@ -1,6 +1,7 @@
 """A student whose task is given another, judged by the product of both on all withheld impressions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -68,11 +69,15 @@ def product_of(
         judged = given_rows(scored, student.seed)
         if given is None:
             return judged
+        multiplied = multiplied_days(day, student, models, given)
         shards = [
             kept_on_disk(shard, folder / f"product-{number}.parquet")
-            for number, shard in enumerate(impression_shards(day, student, models, given))
+            for number, shard in enumerate(impression_shards(day, student, multiplied))
         ]
-        return pl.concat([judged, product_rows(shards, student.seed)]) if shards else judged
+        if not shards:
+            return judged
+        product = product_rows(shards, student.seed).with_columns(days=pl.lit(len(multiplied), pl.Int64))
+        return pl.concat([judged, product])
 
     return further
 
@@ -97,39 +102,73 @@ def predicting(day: Day, student: Student) -> list[Predicting] | None:
     return found
 
 
-def impression_shards(
+@dataclass(frozen=True)
+class Multiplied:
+    """A judged day's checkpoints by arm, and who predicts each task that is given, by the same arms."""
+
+    own: Mapping[str, Checkpoint]
+    given: list[Predicting]
+
+
+def multiplied_days(
     day: Day, student: Student, models: Mapping[date, Mapping[str, Checkpoint]], given: list[Predicting]
-) -> Iterator[PredictedRows]:
+) -> dict[date, Multiplied]:
+    """Who is multiplied on each judged day: arms that all students have on all days, so that sums are of the same rows.
+
+    Left out are days without a checkpoint, a feature or a prediction that is asked for.
+    """
+    (table,), others = tables_of_product(day.cascade, student), _earlier_of_others(day, student, given)
+    found = {}
+    for judged, own in models.items():
+        then = [each if isinstance(each, str) else each.get(judged) for each in others]
+        if None not in then:
+            found[judged] = Multiplied(own, [each for each in then if each is not None])
+    heads = [{(arm, *as_student(each).heads) for arm, each in on.own.items()} for on in found.values()]
+    arms = {arm for arm, *_ in set.intersection(*heads)} if heads else set()
+    for on in found.values():
+        arms = arms.intersection(*(each for each in on.given if not isinstance(each, str)))
+    found = {
+        judged: Multiplied(_of_arms(on.own, arms), [e if isinstance(e, str) else _of_arms(e, arms) for e in on.given])
+        for judged, on in found.items()
+    }
+    return {judged: on for judged, on in found.items() if _read(student, on) <= {*day.lake.columns(table, judged)}}
+
+
+def _of_arms(checkpoints: Mapping[str, Checkpoint], arms: Collection[str]) -> dict[str, Checkpoint]:
+    return {arm: checkpoint for arm, checkpoint in checkpoints.items() if arm in arms}
+
+
+def _read(student: Student, on: Multiplied) -> set[str]:
+    """Columns of the impressions that a day's products take."""
+    students = [on.own, *(each for each in on.given if not isinstance(each, str))]
+    features = (as_student(each).encoder.features for of in students for each in of.values())
+    logged = [each for each in on.given if isinstance(each, str)]
+    return {student.task, *logged} | {feature.name for of in features for feature in of}
+
+
+def impression_shards(day: Day, student: Student, multiplied: Mapping[date, Multiplied]) -> Iterator[PredictedRows]:
     """All withheld impressions of the days that reached the stage, each with its label so far and the products.
 
-    One shard at a time. Left out are days without a feature or prediction that is asked for, and rows whose logged
-    prediction is.
+    One shard at a time. Left out are rows whose logged prediction is.
+
+    Args:
+        multiplied: of `multiplied_days`.
     """
     cascade, (table,) = day.cascade, tables_of_product(day.cascade, student)
-    logged = [each for each in given if isinstance(each, str)]
     reached = [stage.name for stage in cascade.stages[cascade.depth(student.stage) :]]
-    delays, others = known_delays(day, student), _earlier_of_others(day, student, given)
-    arms = set.intersection(*({*checkpoints} for checkpoints in models.values()))
-    for judged, checkpoints in models.items():
-        then = [each if isinstance(each, str) else each.get(judged) for each in others]
-        if None in then:
-            continue
-        own = {arm: checkpoint for arm, checkpoint in checkpoints.items() if arm in arms}
-        needed = {student.task, *logged}
-        for each in (own, *(each for each in then if each is not None and not isinstance(each, str))):
-            needed |= {f.name for checkpoint in each.values() for f in as_student(checkpoint).encoder.features}
-        if not needed <= {*day.lake.columns(table, judged)}:
-            continue
-        predictors = [each if isinstance(each, str) else _predictors(each) for each in then if each is not None]
+    delays = known_delays(day, student)
+    for judged, on in multiplied.items():
+        logged = [each for each in on.given if isinstance(each, str)]
+        predictors = [each if isinstance(each, str) else _predictors(each) for each in on.given]
         truth, shards = logged_truth(day.on(judged), student), day.lake.scan_shards(table, [judged])
         for number, scan in enumerate(shards):
             rows = scan.filter(pl.col("deepest_stage").is_in(reached)).drop_nulls(logged).collect()
             rows = rows.filter(withheld(rows["request_id"], cascade.withheld_share)).sort(KEYS)
             rows = corrected(cascade, student, delays, rows)
             if truth is not None:
-                on = rows["requested_at"].dt.date().unique().sort()
-                rows = with_truth(rows, [part for each in on for part in truth(each, number, len(shards))])
-            yield PredictedRows(_compared(rows, student.task), _products(rows, _predictors(own), predictors))
+                on_days = rows["requested_at"].dt.date().unique().sort()
+                rows = with_truth(rows, [part for each in on_days for part in truth(each, number, len(shards))])
+            yield PredictedRows(_compared(rows, student.task), _products(rows, _predictors(on.own), predictors))
 
 
 def _earlier_of_others(

@@ -67,9 +67,9 @@ def decide(day: Day, student: Student) -> Decision:
     judged = day.lake.scan((*key, "evaluation"), [of]).collect()
     results = [
         # What is wrong with the teacher is wrong with all that agrees with it: it is said first.
-        *judged_teacher(day.lake, day.cascade, student, day.date),
+        *judged_teacher(day.lake, day.cascade, student, of),
         *judge_student(day.cascade, student, judged),
-        *judge_champion(day.cascade, student, compared),
+        *judge_champion(day.cascade, student, compared, day.date),
     ]
     challengers = compared.filter(day=day.date, when=student.release.decided_by)["challenger"].unique().to_list()
     reasons = [

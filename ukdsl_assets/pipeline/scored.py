@@ -26,15 +26,26 @@ MOST_ROWS = 100_000
 def judged_shards(day: Day, student: Student, judging: date | None = None) -> Iterator[pl.DataFrame]:
     """`held_shards`, each with the rows of domain SCORED of its requests behind it, for `evaluation.evaluated`.
 
+    Column `_taught` (Boolean) says whether the teacher's labels of the day stand for all that the stage scored: it
+    labelled a withheld row that the stage rejected, or the stage is the last.
+
     Args:
         judging: the later day that judges by them. Explored rows are then left to the day's own evaluation, so that
             none counts twice when days are pooled.
     """
     scored = ScoredLog.of(day, student)
-    count = len(day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date]))
+    shards = day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date])
+    stands_for_all = pl.lit(is_last(day.cascade, student) or _labels_rejected(shards, student))
     for shard, held in enumerate(held_shards(day, student, judging)):
         rows = held.drop("propensity", strict=False) if judging not in (None, day.date) else held
-        yield rows if scored is None else scored.beside(rows, shard, count)
+        rows = rows if scored is None else scored.beside(rows, shard, len(shards))
+        yield rows.with_columns(_taught=stands_for_all)
+
+
+def _labels_rejected(shards: list[pl.LazyFrame], student: Student) -> bool:
+    """Whether the student's teacher labelled a rejected row of a day's withheld requests."""
+    taught = pl.col("withheld") & (pl.col("domain") == REJECTED) & (pl.col("teacher") == student.teacher)
+    return bool(pl.concat([shard.select(taught.any()) for shard in shards]).collect().to_series().any())
 
 
 @dataclass(frozen=True)

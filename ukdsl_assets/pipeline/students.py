@@ -218,7 +218,7 @@ def as_student(checkpoint: Checkpoint) -> FittedStudent:
 
 def declared_for_training(student: Student) -> dict[str, Any]:
     """A student's declaration without what decides on its release, of which a checkpoint knows nothing."""
-    return student.model_dump(mode="json", exclude={"release"})
+    return student.model_dump(mode="json", exclude={"release", "accept"})
 
 
 def facts(cascade: Cascade, student: Student, arm: Arm, fit: Fit) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import polars as pl
 
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.learning.evaluation.champion_table import RELEASED
+from ukdsl_assets.learning.evaluation.champion import Paired
+from ukdsl_assets.learning.evaluation.champion_table import RELEASED, pooled
+from ukdsl_assets.learning.evaluation.margin import interval
 
 WHEN = {"same_day": "same day", "next_day": "next day"}
 
@@ -32,25 +35,32 @@ def champion_markdown(table: pl.DataFrame) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def champion_sentences(student: Student, table: pl.DataFrame) -> list[str]:
-    """Same-day and next-day figures, a sentence each, and which of them decides; empty without rows.
+def champion_sentences(student: Student, table: pl.DataFrame, day: date) -> list[str]:
+    """Same-day and next-day figures, a sentence each, which of them decides and over how many days; empty without rows.
 
     Args:
-        table: a day's rows of champion_comparison.
+        table: champion_comparison of the trailing days, with their column day; day: whose figures are told.
     """
     sentences = []
     for when, of in (
         ("same_day", "this day's student on withheld requests"),
-        ("next_day", "yesterday's on all of this day's requests, which it has not seen"),
+        ("next_day", "the student of {} on all of this day's requests, which it has not seen"),
     ):
-        rows = table.filter(when=when)
+        rows = table.filter(when=when, day=day)
         if not len(rows):
             continue
-        figures = ", ".join(f"{row['domain']} {_change(row)}" for row in rows.iter_rows(named=True))
-        decides = ", which decides" if student.release.decided_by == when else ""
-        first = rows.row(0, named=True)
-        name = WHEN[when].capitalize()
-        sentences.append(f"{name}{decides}: {of}, NE against {_champion(first)}: {figures}.")
+        decided = pooled(table, when, day) if student.release.decided_by == when else {}
+        told = [row for row in rows.iter_rows(named=True) if not decided or row["domain"] in decided]
+        figures = ", ".join(f"{row['domain']} {_change(row)}" for row in told)
+        first, decides = told[0], ", which decides" if decided else ""
+        who = of.format(first["challenger_day"])
+        sentences.append(f"{WHEN[when].capitalize()}{decides}: {who}, NE against {_champion(first)}: {figures}.")
+        sentences += [
+            f"Decided over {days} days: "
+            + ", ".join(f"{domain} {_pooled(row.sums)}" for domain, row in decided.items() if row.days == days)
+            + "."
+            for days in sorted({row.days for row in decided.values()} - {1}, reverse=True)
+        ]
     return sentences
 
 
@@ -61,7 +71,15 @@ def _champion(row: Mapping[str, Any]) -> str:
 
 
 def _change(row: Mapping[str, Any]) -> str:
+    return _percent(row["ne_change"], row["low"], row["high"])
+
+
+def _pooled(sums: Paired) -> str:
+    return _percent(sums.change, *interval(sums.change, sums.error))
+
+
+def _percent(change: float, low: float, high: float) -> str:
     """-1.98% (-2.31 to -1.65)"""
-    if not all(math.isfinite(row[name]) for name in ("ne_change", "low", "high")):
+    if not all(map(math.isfinite, (change, low, high))):
         return "not measured"
-    return f"{100 * row['ne_change']:+.2f}% ({100 * row['low']:+.2f} to {100 * row['high']:+.2f})"
+    return f"{100 * change:+.2f}% ({100 * low:+.2f} to {100 * high:+.2f})"

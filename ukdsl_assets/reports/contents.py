@@ -42,7 +42,8 @@ class StudentReport:
         reasons: why it was refused or not judged.
         teacher: what is wrong with its teacher, empty for nothing.
         on_exploration: how a right one agrees with rows that chance showed, or why that is not judged.
-        champion: the day's rows of champion_comparison, None where the day has none.
+        champion: champion_comparison of the trailing days up to the day, None where the day has none.
+        anything_released: whether anything was released on the day or before.
     """
 
     student: Student
@@ -58,6 +59,7 @@ class StudentReport:
     teacher: str = ""
     on_exploration: str = ""
     champion: pl.DataFrame | None = None
+    anything_released: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,12 @@ def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: 
     history = [decision for decision in store.release_history(key) if decided_on(decision["entry"]) <= str(day)]
     outcome, reasons = outcome_on(day, history, store.released(key))
     of_teacher = judged_teacher(lake, cascade, student, day)
-    gates, champion = gates_of(cascade, student, evaluation), None
+    gates = gates_of(cascade, student, evaluation)
     # What is wrong with the teacher is wrong with all that agrees with it: it comes first.
     gates = None if gates is None else [*of_teacher, *gates]
-    compared = (*key, "champion_comparison")
-    if day in (published := lake.partitions(compared)):
-        window = [each for each in published if day - timedelta(days=cascade.evaluation_days) < each <= day]
-        trailing = lake.scan(compared, window).collect()
-        champion = trailing.filter(day=day)
-        gates = None if gates is None else [*gates, *judge_champion(cascade, student, trailing)]
+    champion = read_champion(lake, cascade, student, day)
+    if gates is not None and champion is not None:
+        gates += judge_champion(cascade, student, champion, day)
     selection = read_selection(lake, key, day)
     labels = store.facts((*key, "distilled"), day).get("labels", "")
     return StudentReport(
@@ -142,7 +141,17 @@ def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: 
         teacher_first(of_teacher, student.accept),
         teacher_told(of_teacher),
         champion,
+        any(decision["outcome"] == "released" for decision in history),
     )
+
+
+def read_champion(lake: Lake, cascade: Cascade, student: Student, day: date) -> pl.DataFrame | None:
+    """champion_comparison of the `evaluation_days` up to a day, with their column day; None where the day has none."""
+    table = (cascade.name, student.name, "champion_comparison")
+    if day not in (published := lake.partitions(table)):
+        return None
+    first = day - timedelta(days=cascade.evaluation_days - 1)
+    return lake.scan(table, [each for each in published if first <= each <= day]).collect()
 
 
 def read_selection(lake: Lake, key: tuple[str, str], day: date) -> SelectionReport | None:

@@ -20,6 +20,8 @@ from ukdsl_assets.reports import plots
 from ukdsl_assets.reports.champion import champion_sentences
 from ukdsl_assets.reports.contents import VIEWS, CascadeReport, StudentReport, figures_of, read_report
 from ukdsl_assets.reports.printed import (
+    days_that_judged,
+    decided_on,
     explored_line,
     in_words,
     verdict_domain,
@@ -93,7 +95,7 @@ def render_report(report: CascadeReport) -> str:
     return environment.get_template("report.html.jinja").render(
         cascade=cascade,
         day=report.day,
-        data=data_line(cascade, report.day),
+        data=data_line(report),
         css=Markup((FOLDER / "report.css").read_text()),
         funnel=Markup(plots.funnel_svg(report.funnel, report.requests)),
         funnel_rows=report.funnel.rows(),
@@ -101,18 +103,20 @@ def render_report(report: CascadeReport) -> str:
         delayed=any(task.delayed for task in cascade.tasks),
         stages=Markup(plots.stage_calibration_svg(report.stages)) if len(report.stages) else None,
         stage_rows=stage_rows(report.stages),
-        students=[_student(cascade, student_report) for student_report in report.students],
+        students=[_student(cascade, report.day, student_report) for student_report in report.students],
         paper=PAPER,
     )
 
 
-def data_line(cascade: Cascade, day: date) -> str:
+def data_line(report: CascadeReport) -> str:
     """Which data the figures are of."""
+    cascade = report.cascade
+    days = [days_that_judged(cascade, each.evaluation) for each in report.students]
     seed = getattr(cascade.source, "seed", None)
     source = f"source {cascade.source.kind}" + ("" if seed is None else f" (seed {seed})")
     note = f"{cascade.note}, " if cascade.note else ""
     return (
-        f"Data: {note}{source}. Students are judged on the {withheld_requests(cascade, day)}: "
+        f"Data: {note}{source}. Students are judged on the {withheld_requests(days, report.day)}: "
         f"{cascade.withheld_share:.0%} of the requests, chosen by hash, on which no model was trained."
     )
 
@@ -203,7 +207,7 @@ def number(value: float | None, digits: int) -> str:
     return f"{value:.{digits}f}" if value is not None and math.isfinite(value) else DASH
 
 
-def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
+def _student(cascade: Cascade, day: date, report: StudentReport) -> dict[str, Any]:
     """What the template shows of a student."""
     student, evaluation, groups = report.student, report.evaluation, report.groups
     teacher = cascade.teacher(student.teacher)
@@ -231,6 +235,7 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "outcome": report.outcome,
         "title": OUTCOMES[report.outcome],
         "reasons": report.reasons,
+        "decided": _decided(day, report),
         "sentences": [
             *([report.teacher] if report.teacher else []),
             *(
@@ -253,9 +258,27 @@ def _student(cascade: Cascade, report: StudentReport) -> dict[str, Any]:
         "progressive": progressive_rows(evaluation),
         "selection": None if report.selection is None else selection_shown(student, report.selection),
         "gates": report.gates,
-        "champion": [] if report.champion is None else champion_sentences(student, report.champion),
+        "champion": [] if report.champion is None else champion_sentences(student, report.champion, day),
         "decisions": [_decision(decision) for decision in reversed(report.decisions)],
     }
+
+
+def _decided(day: date, report: StudentReport) -> str:
+    """What follows from the decision of the day, before its reasons."""
+    entries = [each["entry"] for each in report.decisions if decided_on(each["entry"]) == str(day)]
+    entry = entries[-1] if entries else {"day": str(day)}
+    if report.outcome == "released":
+        leave = entry.get("accepted")
+        gates = f"Accepted by name: {'; '.join(leave)}" if leave else "No gate refuses the release"
+        return f"{gates}; {_whose(day, entry)} may serve."
+    stays = "what was released before stays" if report.anything_released else "nothing is released"
+    if report.outcome == "refused":
+        return f"{stays.capitalize()}. Why:"
+    return f"Nothing moves: {stays}. There is too little to decide by:"
+
+
+def _whose(day: date, entry: Mapping[str, Any]) -> str:
+    return "this day's student" if entry["day"] == str(day) else f"the student of {entry['day']}"
 
 
 def _segments(groups: pl.DataFrame) -> dict[str, tuple[Markup, int]]:

@@ -16,7 +16,7 @@ from ukdsl_assets.errors import redacted
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation.explored import SUMS
 from ukdsl_assets.learning.evaluation.scored_gates import explored_told, trailing_or_day
-from ukdsl_assets.learning.evaluation.table import figure, judging_head
+from ukdsl_assets.learning.evaluation.table import days_of, figure, judging_head
 from ukdsl_assets.reports.product import product_sentences
 
 UNDEFINED = "not measured"
@@ -48,11 +48,18 @@ LEGEND = (
 )
 
 
-def withheld_requests(cascade: Cascade, day: date) -> str:
-    """Which requests a day's evaluation is of."""
-    if cascade.evaluation_days == 1:
+def withheld_requests(days: Collection[int], day: date) -> str:
+    """Which requests the evaluations of a day are of; days: of `days_that_judged`, one a student, or nothing."""
+    least, most = (min(days), max(days)) if days else (1, 1)
+    if most == 1:
         return f"withheld requests of {day}"
-    return f"withheld requests of the {cascade.evaluation_days} days up to {day}"
+    return f"withheld requests of the {most if least == most else f'{least} to {most}'} days up to {day}"
+
+
+def days_that_judged(cascade: Cascade, evaluation: pl.DataFrame) -> int:
+    """How many days judged a student on a day; those that the cascade asks for in tables that do not say so."""
+    of_days = evaluation.filter(pl.col("domain") != EXPLORED_TRAILING)
+    return days_of({"days": of_days["days"].max() if "days" in of_days.columns else None}, cascade.evaluation_days)
 
 
 def evaluation_rows(evaluation: pl.DataFrame) -> list[tuple[str, ...]]:

@@ -33,8 +33,8 @@ class TaskNames:
 
 @dataclass(frozen=True)
 class PredictionNames:
-    """A logged prediction: its column, that of the next stage that predicts the same task (None: none does), and the
-    stage just before that one."""
+    """A logged prediction: its column, that of the next stage that predicts the same task (None: none does), the
+    stage just before that one, and the stages from its own and from that next one on."""
 
     stage: str
     task: str
@@ -42,6 +42,8 @@ class PredictionNames:
     teacher: str | None
     before_teacher: str | None
     truth: str
+    reached_by: tuple[str, ...]
+    teacher_reached_by: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -237,12 +239,13 @@ def _predictions(cascade: Cascade) -> tuple[PredictionNames, ...]:
         for s in cascade.stages
         for task in cascade.predictions_of(s.name)
     ]
-    predictions = []
+    predictions, stages = [], tuple(stage.name for stage in cascade.stages)
     for position, (stage, task, column) in enumerate(columns):
         later = next((each for each in columns[position + 1 :] if each[1] == task), None)
         before = cascade.stages[cascade.depth(later[0]) - 1].name if later else None
         teacher = later[2] if later else None
-        predictions.append(PredictionNames(stage, task, column, teacher, before, truth_column(task)))
+        own, next_one = (stages[cascade.depth(each) :] if each else () for each in (stage, later and later[0]))
+        predictions.append(PredictionNames(stage, task, column, teacher, before, truth_column(task), own, next_one))
     return tuple(predictions)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, OWN, REJECTED, SCORED
 from ukdsl_assets.learning.evaluation.by_group import calibration_by_group
 from ukdsl_assets.learning.evaluation.domains import top_of_each
-from ukdsl_assets.learning.evaluation.table import COLUMNS, evaluate, figure
+from ukdsl_assets.learning.evaluation.predictions import PredictedRows
+from ukdsl_assets.learning.evaluation.table import COLUMNS, evaluate, evaluate_shards, figure
+from ukdsl_assets.learning.evaluation.totals import totals_of
 from ukdsl_assets.learning.metrics.bootstrap import replicate_weights
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
 
@@ -112,6 +115,26 @@ def test_every_head_is_judged_on_its_own_choice_as_one_by_one(seed: int, bids: b
             assert figure(table, "rows", **teacher) == labelled.sum()
             assert figure(table, "calibration", **teacher) == pytest.approx(calibration(p[labelled], y, w))
             assert math.isnan(figure(table, "recall", **teacher))
+
+
+def test_a_day_whose_labels_do_not_stand_for_all_that_was_scored_is_left_out_of_that_comparison_alone() -> None:
+    probed, without = world(1, requests=30), world(2, requests=30, probe_rate=1e-9)
+    days = []
+    for number, ((rows, predictions), taught) in enumerate(((probed, True), (without, False), (without, False))):
+        marked = rows.with_columns(pl.col("request_id") + 1000 * number, _taught=pl.lit(taught))
+        days.append(partial(PredictedRows, marked, predictions))
+    alone, pooled = (evaluate_shards(shards, totals_of(shards)) for shards in (days[:1], days))
+    for arm, head in HEADS:
+        for domain in (SCORED, OWN):
+            where = {"arm": arm, "head": head, "domain": domain, "reference": "teacher"}
+            for column in ("rows", "calibration"):
+                assert figure(pooled, column, **where) == pytest.approx(figure(alone, column, **where))
+            truth = where | {"reference": "truth"}
+            assert figure(pooled, "rows", **truth) > figure(alone, "rows", **truth)
+        where = {"arm": arm, "head": head, "domain": CD, "reference": "teacher"}
+        assert figure(pooled, "rows", **where) > figure(alone, "rows", **where)
+    entropy = {"arm": "distilled", "head": "consideration", "domain": SCORED, "reference": "teacher"}
+    assert figure(pooled, "ne_change", **entropy) == pytest.approx(figure(alone, "ne_change", **entropy))
 
 
 @hypothesis_settings(max_examples=5)

@@ -88,10 +88,23 @@ def test_entropy_on_all_that_was_scored_is_held_to_the_bound_of_the_other_domain
     assert (unsure.passed, unsure.judged, unsure.blocks) == (False, False, False)
 
 
+def test_without_labels_of_rejected_rows_the_message_says_what_would_bring_them() -> None:
+    table = table_of(rejected=False)
+    blind, late = CASCADE.model_copy(update={"has_probes": False}), STUDENT.model_copy(update={"stage": "retrieval"})
+    for cascade, student, why in (
+        (CASCADE, STUDENT, "the cascade has probes, and no day that is judged has one"),
+        (blind, STUDENT, "log probes (has_probes) to judge"),
+        (CASCADE, late, "probes have that of a logged teacher of the next stage alone"),
+    ):
+        for told in judge_scored(cascade, student, table)[:3]:
+            assert why in told.message
+            assert f"stage {student.stage} rejected" in told.message
+
+
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        (table_of(rejected=False), "no row that the stage rejected has a teacher's label; log probes (has_probes)"),
+        (table_of(rejected=False), "no day that is judged has one; see whether probes with deepest_stage pre_ranking"),
         (table_of(14), "withheld rows with a teacher's label of 30 needed"),
     ],
     ids=["no probes", "few rows"],
@@ -125,7 +138,10 @@ def test_a_student_that_says_too_much_of_explored_rows_is_refused_and_the_traili
         (table_of(prediction=0.05, rate=0.05), "12 effective positive labels of 20 needed"),
         (table_of(rate=0.0, prediction=0.05), "12 effective positive labels of 20 needed"),
         (table_of(rate=0.0), "no positive label"),
-        (table_of().filter(~pl.col("domain").is_in([EXPLORED, EXPLORED_TRAILING])), "no withheld explored row"),
+        (
+            table_of().filter(~pl.col("domain").is_in([EXPLORED, EXPLORED_TRAILING])),
+            "no withheld explored row with a label",
+        ),
     ],
 )
 def test_exploration_is_not_judged_on_few_and_says_of_what(table: pl.DataFrame, why: str) -> None:

@@ -11,7 +11,9 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.evaluation.gates import judge_student, not_judged, refusals
+from ukdsl_assets.learning.evaluation.predictions import whole
 from ukdsl_assets.learning.evaluation.table import evaluate, figure
+from ukdsl_assets.learning.evaluation.totals import totals_of
 from ukdsl_assets.learning.metrics.bootstrap import replicate_weights
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy
 
@@ -238,7 +240,7 @@ def test_a_student_that_is_off_on_labels_is_refused_only_beyond_two_standard_err
 def test_entropy_passes_only_where_chance_cannot_have_made_it_and_chance_may_leave_it_unjudged() -> None:
     bound = CASCADE.gates.normalized_entropy
     assert refusals(judge_student(CASCADE, STUDENT, table_with(1.0, bound - 0.0197, error=0.01))) == []
-    for change, error in ((bound + 0.019, 0.01), (0.025, 0.003), (0.04, 0.015), (0.019, 0.003)):
+    for change, error in ((bound + 0.019, 0.01), (0.025, 0.003), (0.04, 0.015)):
         results = judge_student(CASCADE, STUDENT, table_with(1.0, change, error))
         assert len(refusals(results)) == 2
         assert f"{change:+.3%} +- {error:.3%} of the baseline's" in refusals(results)[0]
@@ -246,7 +248,9 @@ def test_entropy_passes_only_where_chance_cannot_have_made_it_and_chance_may_lea
     results = judge_student(CASCADE, STUDENT, table_with(1.0, 0.0, error=0.02))
     assert refusals(results) == []
     assert len(not_judged(results)) == 2
-    assert "about 4 days of them in place of 1 would do" in not_judged(results)[0]
+    assert "about 11 days of them in place of 1 would do" in not_judged(results)[0]
+    results = judge_student(CASCADE, STUDENT, table_with(1.0, 0.019, error=0.003))
+    assert (refusals(results), len(not_judged(results))) == ([], 2)
 
 
 def test_gates_that_are_accepted_by_name_refuse_nothing() -> None:
@@ -292,8 +296,9 @@ def test_delayed_labels_that_disagree_only_tell() -> None:
     ("change", "error", "delayed", "verdict"),
     [
         (0.0, 0.03, True, "not judged"),
-        (0.015, 0.005, True, "warns only"),
-        (0.015, 0.005, False, "failed"),
+        (0.015, 0.005, True, "not judged"),
+        (0.021, 0.005, True, "warns only"),
+        (0.021, 0.005, False, "failed"),
         (0.05, 0.01, True, "failed"),
         (0.0, math.nan, True, "failed"),
     ],
@@ -319,3 +324,16 @@ def test_figures_do_not_change_with_the_unit_of_the_weights() -> None:
     table, light = evaluate(ROWS, PREDICTIONS), evaluate(lighter, PREDICTIONS)
     for name in ("calibration", "ne", "auc", "request_auc", "mean_reference", "calibration_error", "ne_change_error"):
         assert light[name].to_list() == pytest.approx(table[name].to_list(), nan_ok=True), name
+
+
+def test_an_arm_that_predicts_some_shards_alone_is_refused() -> None:
+    fewer = {key: p for key, p in PREDICTIONS.items() if key[0] == "baseline"}
+    with pytest.raises(ValueError, match=r"\('distilled', 'impression'\)\] predict some shards alone"):
+        totals_of([*whole(ROWS, PREDICTIONS), *whole(ROWS, fewer)])
+
+
+def test_an_interval_is_of_the_days_that_judged_and_in_tables_that_do_not_say_of_those_asked_for() -> None:
+    week, table = CASCADE.model_copy(update={"evaluation_days": 7}), table_with(1.0, 0.0, error=0.02)
+    for of, days in ((table, 7), (table.drop("days"), 7), (table.with_columns(days=pl.lit(2)), 2)):
+        reason = not_judged(judge_student(week, STUDENT, of))[0]
+        assert f"days of them in place of {days} would do" in reason

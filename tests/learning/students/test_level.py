@@ -1,12 +1,15 @@
 """Head `scored`: the level of all that a stage scores, learnt from rare rows of large weight, with the order kept."""
 
+import datetime as dt
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import Architecture, LightGbmArchitecture, MlpArchitecture
@@ -15,6 +18,7 @@ from ukdsl_assets.declaration.students import LossWeights, Student
 from ukdsl_assets.learning.metrics.calibration import calibration
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
 from ukdsl_assets.learning.students.fit import Fit, fit_student
+from ukdsl_assets.learning.students.fit_level import FITTED, level_of
 from ukdsl_assets.learning.students.level import Level
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import as_checkpoint, from_checkpoint, parameters_of
@@ -101,6 +105,42 @@ def test_without_a_rejected_row_the_level_is_that_of_what_went_on_and_the_figure
     )
     assert alone.figures["rows_rejected"] == 0
     assert "no rejected row" in alone.figures["level"]
+
+
+def test_days_without_a_rejected_row_are_left_out_of_the_level_in_whatever_shards_they_come() -> None:
+    first = ROWS.with_columns(day=dt.date(2026, 1, 1))
+    second = WITHOUT.with_columns(pl.col("request_id") + 10**6, day=dt.date(2026, 1, 2))
+    both = pl.concat([first, second]).with_columns(shard=pl.col("request_id").hash(3) % 2)
+    shards = [both.filter(shard=shard).drop("shard").sort("request_id", maintain_order=True) for shard in (0, 1)]
+    # Rejected rows are in one shard alone: of the other the days are known none the less.
+    shards[0] = shards[0].filter(pl.col("domain") != REJECTED)
+    training = Training.of(CASCADE, SCORED, "distilled", [partial(_itself, each) for each in shards])
+    level, figures = level_of(_served, training.labelled_rows)
+    of_first = replace(training, readers=[partial(_itself, _first(shard)) for shard in shards])
+    expected, alone = level_of(_served, of_first.labelled_rows)
+    assert (level.slope, level.intercept) == pytest.approx((expected.slope, expected.intercept), rel=1e-9)
+    assert figures["level"] == f"{FITTED}; 1 of 2 days left out, which have no rejected row with a label"
+    assert alone["level"] == FITTED
+    assert figures["rows_rejected"] == alone["rows_rejected"] > 0
+
+
+def test_targets_that_are_all_0_leave_the_head_as_it_is_and_the_figures_say_so() -> None:
+    zero = Training.of(CASCADE, SCORED, "distilled", ROWS.with_columns(target=pl.lit(0.0, pl.Float32)))
+    level, figures = level_of(_served, zero.labelled_rows)
+    assert level == Level()
+    assert figures["level"] == "as the head: its predictions do not differ, or all targets are 0 or all 1"
+
+
+def _served(rows: pl.DataFrame) -> NDArray[np.float32]:
+    return predict_student(FIT.student, rows)["consideration"]
+
+
+def _first(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(day=dt.date(2026, 1, 1))
+
+
+def _itself(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows
 
 
 def test_tomorrow_goes_on_from_the_trained_heads_so_that_lines_do_not_add_up() -> None:

@@ -15,12 +15,13 @@ from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.logs.gates.rows import judge_candidate_log, judge_event_log
 
 DAY = date(2026, 1, 3)
-CANDIDATE_GATES = ["contract", "keys_unique", "probabilities_valid", "late_stage_present"]
+CANDIDATE_GATES = ["contract", "keys_unique", "probabilities_valid", "late_stage_present", "probe_rates_true"]
 
 
 def failed(results: list[GateResult]) -> dict[str, GateResult]:
-    assert blocking(results) == [result for result in results if not result.passed]
-    return {result.name: result for result in results if not result.passed}
+    found = [result for result in results if not result.passed and result.severity == "ERROR"]
+    assert blocking(results) == found
+    return {result.name: result for result in found}
 
 
 @pytest.mark.parametrize("shipped", sorted(path.stem for path in SHIPPED.glob("*.yaml")))
@@ -155,9 +156,24 @@ def test_lost_predictions_of_the_last_logging_stage_are_told_as_a_share_of_reque
 
 
 def test_the_last_stage_that_logs_predictions_need_not_be_the_last_stage(shop: Cascade) -> None:
-    result = judge_candidate_log(shop, DAY, make_logs(shop, DAY).candidate_log)[-1]
+    results = judge_candidate_log(shop, DAY, make_logs(shop, DAY).candidate_log)
+    result = next(each for each in results if each.name == "late_stage_present")
     assert result.passed
     assert "stage sort" in result.message
+
+
+def test_the_rarest_probe_is_one_of_a_million(ads: Cascade) -> None:
+    log, probed = make_logs(ads, DAY).candidate_log, pl.col("probed")
+    assert not failed(judge_candidate_log(ads, DAY, where(probed, "probe_rate", 1e-6)(log)))
+    told = failed(judge_candidate_log(ads, DAY, where(probed, "probe_rate", 1e-10)(log)))["contract"]
+    assert told.seen["probe_rate: null exactly where not probed, else in [1e-06, 1]"] == log["probed"].sum()
+
+
+def test_rates_that_probes_were_not_drawn_with_are_told(ads: Cascade) -> None:
+    log = make_logs(ads, DAY).candidate_log
+    results = judge_candidate_log(ads, DAY, where(pl.col("probed"), "probe_rate", 1.0)(log))
+    assert not failed(results)
+    assert [result.name for result in results if not result.passed] == ["probe_rates_true"]
 
 
 def test_events_without_a_shown_candidate_are_counted(ads: Cascade) -> None:

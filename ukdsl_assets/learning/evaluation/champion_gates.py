@@ -1,6 +1,7 @@
 """The gates between a challenger and the champion's place, from the table champion_comparison."""
 
 import math
+from datetime import date
 
 import polars as pl
 
@@ -20,18 +21,19 @@ RULES = {
 }
 
 
-def judge_champion(cascade: Cascade, student: Student, table: pl.DataFrame) -> list[GateResult]:
+def judge_champion(cascade: Cascade, student: Student, table: pl.DataFrame, day: date) -> list[GateResult]:
     """One verdict on impressions and one on what the stage scored; rule of `held_to_margin` at `release.margin`.
 
-    Comparable days of the table are pooled, so that the interval narrows with days; a newest day that fails by itself
-    fails, whatever days before it say. With fewer than `TO_RELEASE` positive labels, `ROWS_TO_RELEASE` rows or
+    Comparable days of the table are pooled, so that the interval narrows with days; a day that fails by itself fails,
+    whatever days before it say. With fewer than `TO_RELEASE` positive labels, `ROWS_TO_RELEASE` rows or
     `REQUESTS_TO_RELEASE` requests nothing is judged. Delayed labels are few by nature: they only tell. So does another
     cascade's teacher beside a student that labels alone train, as in `judge_student`.
 
     Args:
         table: rows of trailing days, columns of `champion_table.COLUMNS` and day.
+        day: whose requests decide; without rows of the declared comparison on it nothing is judged.
     """
-    found = pooled(table, student.release.decided_by)
+    found = pooled(table, student.release.decided_by, day)
     foreign = cascade.teacher(student.teacher).foreign and bool(student.teacher_tasks)
     results = []
     for name, domains in ((ON_IMPRESSION, (IMP,)), (ON_SCORED, [each for each in found if each != IMP] or [CD])):
@@ -49,7 +51,7 @@ def judge_champion(cascade: Cascade, student: Student, table: pl.DataFrame) -> l
 
 _WHEN_THERE_ARE = {
     "same_day": "materialize champion_comparison, and see whether the day has withheld rows",
-    "next_day": "a day's student is compared on the requests of the day after it",
+    "next_day": "a day's student is compared on the requests of the day after it, where it can read them",
 }
 
 
@@ -61,9 +63,9 @@ def _judged(name: str, domain: str, row: PooledRow, margin: float, severity: Sev
         return GateResult.not_judged(name, f"{few}; {told}", severity, counts)
     over_days = held_to_margin(name, row.sums.change, row.sums.error, margin, told, row.days, severity)
     today, error = row.today.change, row.today.error
-    if over_days.passed and row.days > 1 and today > margin and interval(today, error)[0] > 0:
+    if (over_days.passed or not over_days.judged) and row.days > 1 and today > margin and interval(today, error)[0] > 0:
         message = f"{told}; the newest day alone says {_percent(today, error)}"
-        return GateResult(name, False, message, over_days.severity, over_days.seen)
+        return GateResult(name, False, message, severity, over_days.seen)
     return over_days
 
 

@@ -90,10 +90,10 @@ def comparison_rows(pairing: Pairing, sums: Mapping[str, Paired]) -> pl.DataFram
 
 @dataclass(frozen=True)
 class PooledRow:
-    """One domain of a table's newest day with the days before it that are comparable.
+    """One domain of the decided day with the days before it that are comparable.
 
     Attributes:
-        newest: the newest day's row by name.
+        newest: the decided day's row by name.
         today: the sums of that row alone; sums: of all days.
         days: how many days these are of.
     """
@@ -104,20 +104,20 @@ class PooledRow:
     days: int
 
 
-def pooled(table: pl.DataFrame, when: str) -> dict[str, PooledRow]:
-    """Domain -> its newest row and the sums over days; IMP, and SCORED or else CD. Empty without rows of `when`.
+def pooled(table: pl.DataFrame, when: str, day: date) -> dict[str, PooledRow]:
+    """Domain -> the day's row and the sums over days; IMP, and SCORED or else CD. Empty where the day has no such rows.
 
-    Comparable are days with the newest day's teacher and kind of champion: what is far better than a baseline says
-    nothing of how it stands to what was released since. Each day was judged by models of its own time.
+    Days before alone say nothing of the checkpoint that is decided. Comparable are those with the day's teacher and
+    kind of champion: what is far better than a baseline says nothing of how it stands to what was released since. Each
+    day was judged by models of its own time.
 
     Args:
         table: rows of some days, columns of `COLUMNS` and day.
         when: which comparison, `SAME_DAY` or `NEXT_DAY`.
+        day: whose requests decide; later days are left out.
     """
-    rows = table.filter(when=when).sort("day")
-    if not len(rows):
-        return {}
-    newest = rows.filter(day=rows["day"][-1])
+    rows = table.filter(pl.col("day") <= day, when=when).sort("day")
+    newest = rows.filter(day=day)
     domains = set(newest["domain"])
     kept = [domain for domain in (IMP, SCORED if SCORED in domains else CD) if domain in domains]
     found = {}

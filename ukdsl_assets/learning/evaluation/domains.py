@@ -37,9 +37,10 @@ def every_comparison(
 def scored_comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
     """SCORED: rows of CD and REJECTED against the teacher, and all that was scored, of weight 1, against the truth.
 
-    Whether the first stand for all that was scored is for the caller to know: see `totals.totals_of`.
+    Whether the first stand for all that was scored is for the caller to know: see `totals.totals_of`, and `_stand_in`
+    where days are pooled.
     """
-    chosen = (rows["domain"].is_in([CD, REJECTED]) & rows["target"].is_not_null()).to_numpy()
+    chosen = _stand_in(rows) & (rows["domain"].is_in([CD, REJECTED]) & rows["target"].is_not_null()).to_numpy()
     yield _compared(rows, SCORED, "teacher", chosen, "target", _column(rows, "weight", chosen))
     if "truth" in rows.columns:
         chosen = ((rows["domain"] == SCORED) & rows["truth"].is_not_null()).to_numpy()
@@ -67,11 +68,16 @@ def own_comparisons(rows: pl.DataFrame, slates: "Slates", prediction: NDArray[np
     choice = slates.choice(prediction)
     own = np.zeros(len(rows), bool)
     own[slates.place[choice]] = True
-    chosen = own & rows["target"].is_not_null().to_numpy()
+    chosen = own & _stand_in(rows) & rows["target"].is_not_null().to_numpy()
     yield _compared(rows, OWN, "teacher", chosen, "target", _column(rows, "weight", chosen))
     if slates.truth is not None:
         chosen = own & rows["truth"].is_not_null().to_numpy()
         yield _compared(rows, OWN, "truth", chosen, "truth", np.ones(chosen.sum()), slates.order(choice))
+
+
+def _stand_in(rows: pl.DataFrame) -> NDArray[np.bool_]:
+    """Rows of days whose labels of the teacher stand for all that was scored, bool [n]; all without `_taught`."""
+    return rows["_taught"].to_numpy() if "_taught" in rows.columns else np.ones(len(rows), bool)
 
 
 @dataclass(frozen=True)

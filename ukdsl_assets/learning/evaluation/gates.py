@@ -14,7 +14,7 @@ from ukdsl_assets.gates import GateResult, finite
 from ukdsl_assets.learning.evaluation import scored_gates
 from ukdsl_assets.learning.evaluation.margin import held_to_margin
 from ukdsl_assets.learning.evaluation.product_gates import judge_product
-from ukdsl_assets.learning.evaluation.table import figure
+from ukdsl_assets.learning.evaluation.table import days_of, figure
 from ukdsl_assets.learning.metrics.least_positives import ROWS_TO_RELEASE, TO_RELEASE
 
 # Name of each gate -> what it demands.
@@ -141,11 +141,12 @@ def _entropy_kept(
     where = {"arm": "distilled", "head": head, "domain": domain, "reference": reference}
     change, error = (figure(table, column, **where) for column in ("ne_change", "ne_change_error"))
     bound = cascade.gates.normalized_entropy
+    days = days_of(table.filter(**where).row(0, named=True), cascade.evaluation_days)
     told = (
         f"NE of head {head} on {domain} against {reference} is {change:+.3%} +- {error:.3%} of the baseline's; "
         f"expected at most {bound:+.3%} (gates.normalized_entropy) at the upper end of its 95% interval"
     )
-    return held_to_margin(name, change, error, bound, told, cascade.evaluation_days, "ERROR")
+    return held_to_margin(name, change, error, bound, told, days, "ERROR")
 
 
 def _calibrated_on_impression(cascade: Cascade, student: Student, table: pl.DataFrame) -> GateResult:

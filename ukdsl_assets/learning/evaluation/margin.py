@@ -7,6 +7,8 @@ from ukdsl_assets.gates import GateResult, Severity, finite
 
 # Of an interval of 95%, in standard errors.
 STANDARD_ERRORS = 1.96
+# So many standard errors within the margin lies the change of nine equal students of ten.
+NINE_OF_TEN = 1.28
 
 
 def held_to_margin(
@@ -16,9 +18,11 @@ def held_to_margin(
 
     1. The upper end of its 95% interval is at most the margin: passed, however wide the interval.
     2. The change exceeds the margin and its interval lies above 0: failed. It is a loss, and too large by what is seen.
-    3. The interval is wider than the margin to either side: not judged, with how many days would do. A loss of nothing
-       and one of twice the margin cannot be told apart.
-    4. Else failed: rows enough, and a loss beyond the margin is not ruled out.
+    3. The change exceeds the margin and the interval reaches no further than the margin to either side: failed.
+    4. Else not judged: a loss beyond the margin is not ruled out, nor is it what was seen.
+
+    A message of rule 4 says how many days would do, for nine of ten students that are equal to pass; none where there
+    are as many: such a student is within the margin by less than its interval.
 
     A change or error that is not finite excuses nothing: failed.
 
@@ -36,13 +40,15 @@ def held_to_margin(
     if high <= margin:
         return GateResult(name, True, told, severity, seen)
     wide = STANDARD_ERRORS * error
-    lost = not math.isfinite(error) or (change > margin and low > min(margin, 0))
-    if lost or not wide > max(margin, 0) or not low <= margin:
+    lost = change > margin and (low > min(margin, 0) or wide <= margin)
+    if lost or not (math.isfinite(change) and math.isfinite(error)):
         return GateResult(name, False, told, severity, seen)
     would = "too few rows to tell"
     if margin > 0:
-        needed = math.ceil(days * (wide / margin) ** 2)
-        would = f"too few rows for this margin: about {needed} days of them in place of {days} would do"
+        needed = math.ceil(days * ((STANDARD_ERRORS + NINE_OF_TEN) * error / margin) ** 2)
+        would = "the change is within the margin, and its interval is not"
+        if needed > days:
+            would = f"too few rows for this margin: about {needed} days of them in place of {days} would do"
     return GateResult.not_judged(name, f"{told}; {would}", severity, seen)
 
 

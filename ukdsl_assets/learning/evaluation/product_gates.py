@@ -11,6 +11,7 @@ from ukdsl_assets.declaration.columns import CD, GIVEN, PRODUCT
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult, finite
 from ukdsl_assets.learning.evaluation.margin import held_to_margin
+from ukdsl_assets.learning.evaluation.table import days_of
 from ukdsl_assets.learning.metrics.least_positives import ROWS_TO_RELEASE, TO_RELEASE
 
 CALIBRATED, KEPT = "product_calibrated_on_impressions", "product_normalized_entropy_kept"
@@ -121,4 +122,4 @@ def _entropy_kept(
         f"NE {of_what} is {change:+.3%} +- {error:.3%} of the baseline's; expected at most {bound:+.3%} "
         "(gates.normalized_entropy) at the upper end of its 95% interval"
     )
-    return held_to_margin(name, change, error, bound, told, cascade.evaluation_days, severity)
+    return held_to_margin(name, change, error, bound, told, days_of(row, cascade.evaluation_days), severity)

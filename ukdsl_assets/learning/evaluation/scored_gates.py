@@ -13,6 +13,7 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult, finite
 from ukdsl_assets.learning.evaluation.explored import SUMS, ExploredSums, interval
 from ukdsl_assets.learning.evaluation.margin import held_to_margin
+from ukdsl_assets.learning.evaluation.table import days_of
 from ukdsl_assets.learning.metrics.least_positives import (
     REQUESTS_TO_WEIGH,
     ROWS_TO_RELEASE,
@@ -28,7 +29,13 @@ RULES = {
     "bound.",
     "calibrated_on_exploration": "Its 95% interval on withheld explored rows meets gates.student_exploration.",
 }
-NO_TEACHER = "no row that the stage rejected has a teacher's label; log probes (has_probes) to judge"
+NO_TEACHER = "no withheld row that stage {stage} rejected has a teacher's label; "
+_LOG_PROBES = "log probes (has_probes) to judge"
+_NO_PROBE = (
+    "the cascade has probes, and no day that is judged has one; see whether probes with deepest_stage {stage} were "
+    "logged on these days"
+)
+_OTHER_TEACHER = "probes have that of a logged teacher of the next stage alone; take one to judge"
 # Head that learns the level of all that its stage scores.
 _SCORED_HEAD = "scored"
 
@@ -47,9 +54,11 @@ def judge_scored(cascade: Cascade, student: Student, table: pl.DataFrame) -> lis
     told = foreign or serving != _SCORED_HEAD
     whole = _row(table, serving, SCORED, "teacher")
     on_scored = [
-        _calibrated(cascade, "calibrated_on_scored", "all that its stage scored", whole),
-        _calibrated(cascade, "calibrated_on_own_choice", "its own choice", _row(table, serving, OWN, "teacher")),
-        _entropy_kept(cascade, serving, whole),
+        _calibrated(cascade, student, "calibrated_on_scored", "all that its stage scored", whole),
+        _calibrated(
+            cascade, student, "calibrated_on_own_choice", "its own choice", _row(table, serving, OWN, "teacher")
+        ),
+        _entropy_kept(cascade, student, serving, whole),
     ]
     severe = (told, foreign, foreign)
     on_scored = [replace(each, severity="WARN") if only else each for each, only in zip(on_scored, severe, strict=True)]
@@ -69,7 +78,7 @@ def explored_told(row: Mapping[str, Any] | None) -> tuple[str, str]:
         row: of `trailing_or_day`.
     """
     if row is None or not row["rows"]:
-        return "", "no withheld explored row"
+        return "", "no withheld explored row with a label"
     sums = ExploredSums(*row[SUMS])
     low, high = interval(row["calibration"], row["calibration_error"])
     days = f" of {row['days']} day(s)" if row.get("days") else ""
@@ -92,18 +101,25 @@ def _row(
     return found.row(0, named=True) if len(found) else None
 
 
-def _few(row: Mapping[str, Any] | None) -> str | None:
+def _no_teacher(cascade: Cascade, student: Student) -> str:
+    """Why nothing stands for what the stage rejected, and what would."""
+    teacher = cascade.teacher(student.teacher)
+    taught = teacher.logged and cascade.depth(teacher.stage) == cascade.depth(student.stage) + 1
+    why = _LOG_PROBES if not cascade.has_probes else _NO_PROBE if taught else _OTHER_TEACHER
+    return (NO_TEACHER + why).format(stage=student.stage)
+
+
+def _few(row: Mapping[str, Any]) -> str | None:
     """Why a comparison with the teacher is not judged; None where it is."""
-    if row is None:
-        return NO_TEACHER
     few = row["rows"] < ROWS_TO_RELEASE
     return f"{row['rows']} withheld rows with a teacher's label of {ROWS_TO_RELEASE} needed" if few else None
 
 
-def _calibrated(cascade: Cascade, name: str, where: str, row: Mapping[str, Any] | None) -> GateResult:
-    few = _few(row)
-    if few or row is None:
-        return GateResult.not_judged(name, few or NO_TEACHER)
+def _calibrated(cascade: Cascade, student: Student, name: str, where: str, row: Mapping[str, Any] | None) -> GateResult:
+    if row is None:
+        return GateResult.not_judged(name, _no_teacher(cascade, student))
+    if few := _few(row):
+        return GateResult.not_judged(name, few)
     calibration, error = row["calibration"], row["calibration_error"]
     lowest, highest = cascade.gates.student_calibration
     message = (
@@ -117,17 +133,19 @@ def _calibrated(cascade: Cascade, name: str, where: str, row: Mapping[str, Any] 
     return GateResult(name, meets, message, seen=seen)
 
 
-def _entropy_kept(cascade: Cascade, head: str, row: Mapping[str, Any] | None) -> GateResult:
-    name, few = "normalized_entropy_on_scored_kept", _few(row)
-    if few or row is None:
-        return GateResult.not_judged(name, few or NO_TEACHER)
+def _entropy_kept(cascade: Cascade, student: Student, head: str, row: Mapping[str, Any] | None) -> GateResult:
+    name = "normalized_entropy_on_scored_kept"
+    if row is None:
+        return GateResult.not_judged(name, _no_teacher(cascade, student))
+    if few := _few(row):
+        return GateResult.not_judged(name, few)
     change, error, bound = row["ne_change"], row["ne_change_error"], cascade.gates.normalized_entropy
     told = (
         f"NE of head {head} on {SCORED} against teacher is {change:+.3%} +- {error:.3%} of the baseline's; expected at "
         f"most {bound:+.3%} (gates.normalized_entropy) at the upper end of its 95% interval"
     )
     # Probes are few and of large weights: rows that cannot tell only tell so.
-    verdict = held_to_margin(name, change, error, bound, told, cascade.evaluation_days, "ERROR")
+    verdict = held_to_margin(name, change, error, bound, told, days_of(row, cascade.evaluation_days), "ERROR")
     return verdict if verdict.judged else replace(verdict, severity="WARN")
 
 

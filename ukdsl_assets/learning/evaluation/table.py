@@ -1,6 +1,7 @@
 """The evaluation table: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ MEANINGS = {
     "effective_rows": "rows of equal weight that would know as much: (sum w)^2 / sum w^2",
     "recall": "OWN against the truth: share of the ideal choice that the head would hand on too; null elsewhere",
     "value_share": "likewise: share of the ideal choice's sum of bid * truth (without bids of truth)",
-    "days": "EXPLORED_TRAILING: days with explored rows; null elsewhere",
+    "days": "days that judge, each by checkpoints of its own time; of EXPLORED_TRAILING those with explored rows",
     SUMS: "EXPLORED: what is pooled over days, see `ExploredSums`; null elsewhere",
 }
 
@@ -87,7 +88,8 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0, last_s
             exceed 1 where labels are corrected for those that are yet to come. With columns explored and propensity
             EXPLORED is judged. Rows of domain SCORED, all that the student's stage scored of some requests, have
             `_beyond` (Boolean: got beyond the stage), `bid` if there is one, and the teacher's target and weight where
-            it labelled them, null else; with these OWN is judged.
+            it labelled them, null else; with these OWN is judged. Of rows whose `_taught` (Boolean, of a day; true
+            where there is none) is false, neither SCORED nor OWN is compared with the teacher.
         predictions: (arm, head) -> float32 [rows]; must hold ("baseline", "impression").
         seed: of the bootstrap.
         last_stage: whether the student's stage is the last, so that its teacher labels all that it scored.
@@ -203,6 +205,11 @@ def judging_head(serving: str, domain: str) -> str:
     if domain == IMP:
         return "impression"
     return "consideration" if (domain, serving) == (CD, SCORED_HEAD) else serving
+
+
+def days_of(row: Mapping[str, Any], otherwise: int) -> int:
+    """How many days judged a row of the table; `otherwise`, those asked for, in tables that do not say so."""
+    return int(row.get("days") or otherwise)
 
 
 def figure(table: pl.DataFrame, column: str, **where: str) -> float:

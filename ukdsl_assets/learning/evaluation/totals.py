@@ -111,11 +111,18 @@ def totals_of(shards: PredictedShards, last_stage: bool = False) -> dict[Compari
     What the teacher labelled stands for all that was scored, and so SCORED and OWN are compared with the teacher, only
     where a row of domain REJECTED has a label, or where the student's stage is the last, of which nothing else is
     scored. Domains but IMP and CD that have no rows are left out.
+
+    Raises:
+        ValueError: an arm or head predicts some shards alone, so that its sums would be of fewer rows.
     """
     totals: dict[ComparisonKey, Totals] = {}
-    taught = last_stage
+    taught, first = last_stage, None
     for read in shards:
         rows, predictions = read()
+        first = {*predictions} if first is None else first
+        if {*predictions} != first:
+            only = sorted(first ^ {*predictions})
+            raise ValueError(f"{only} predict some shards alone, expected the same arms and heads of all")
         taught |= REJECTED in rows["domain"]
         for compared, heads in every_comparison(rows, predictions):
             for arm, head in heads:

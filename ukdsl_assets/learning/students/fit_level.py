@@ -29,8 +29,9 @@ def level_of(predict: Predict, rows: ArmRows) -> tuple[Level, dict[str, Any]]:
 
     Args:
         predict: of the head that the line is to move.
-        rows: whose domains are CD and REJECTED. Without any rejected row the line agrees with the teacher's level on
-            what the next stage scored, and so with that of the head.
+        rows: whose domains are CD and REJECTED. Of several days (column `day`) those without any rejected row are left
+            out, for their rows do not stand for all that was scored. Where no day has one the line agrees with the
+            teacher's level on what the next stage scored, and so with that of the head.
 
     Returns:
         The line, and figures for people: its two numbers, and the rejected rows with the sum of their weights.
@@ -39,10 +40,16 @@ def level_of(predict: Predict, rows: ArmRows) -> tuple[Level, dict[str, Any]]:
         TrainingError: a target is not in [0, 1].
     """
     parts = [_of_shard(predict, rows, read()) for read in rows.readers]
-    probability, target, weight, rejected = (np.concatenate(column) for column in zip(*parts, strict=True))
-    level, message = _fitted(probability, target, weight)
+    probability, target, weight, rejected, day = (np.concatenate(column) for column in zip(*parts, strict=True))
+    # A day's rows are in all shards: which days have rejected ones is known after the last.
+    days, whole = np.unique(day), np.unique(day[rejected])
+    used = np.isin(day, whole) if len(whole) else np.ones(len(day), bool)
+    level, message = _fitted(probability[used], target[used], weight[used])
     if message == FITTED and not rejected.any():
         message = "no rejected row has a label, so it is that of what the next stage scored"
+    elif 0 < len(whole) < len(days):
+        left = len(days) - len(whole)
+        message += f"; {left} of {len(days)} days left out, which have no rejected row with a label"
     return level, {
         "level_slope": level.slope,
         "level_intercept": level.intercept,
@@ -53,7 +60,7 @@ def level_of(predict: Predict, rows: ArmRows) -> tuple[Level, dict[str, Any]]:
 
 
 def _of_shard(predict: Predict, rows: ArmRows, frame: pl.DataFrame) -> tuple[NDArray[Any], ...]:
-    """Probability, target and weight, and which rows are rejected, of a shard's rows that the teacher labels."""
+    """Probability, target, weight, which are rejected, and the day, of a shard's rows that the teacher labels."""
     taught = frame.filter(pl.col("domain").is_in(rows.domains))
     check_values(rows, taught)
     return (
@@ -61,6 +68,8 @@ def _of_shard(predict: Predict, rows: ArmRows, frame: pl.DataFrame) -> tuple[NDA
         taught[TARGET].to_numpy(),
         taught["weight"].to_numpy(),
         (taught["domain"] == REJECTED).to_numpy(),
+        # Rows that did not come from the lake are of one day.
+        taught["day"].to_physical().to_numpy() if "day" in taught.columns else np.zeros(len(taught), np.int32),
     )
 
 
@@ -70,7 +79,7 @@ def _fitted(
     try:
         slope, intercept = fit_platt(probability, target, weight)
     except TrainingError:
-        return Level(), "as the head, whose predictions do not differ"
+        return Level(), "as the head: its predictions do not differ, or all targets are 0 or all 1"
     if slope <= 0:
         return Level(), f"as the head: a line of slope {slope:.3g} would reverse its order"
     return Level(slope, intercept), FITTED

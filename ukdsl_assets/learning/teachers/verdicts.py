@@ -73,7 +73,7 @@ def exploration_verdict(cascade: Cascade, student: Student, audit: pl.DataFrame 
     leave = _leave(cascade, student)
     if not passed:
         better = "correct it otherwise" if by else "correct it (`correction`)"
-        message += f"; {better}, train it anew, or accept this by name: `accept: [{ON_EXPLORATION}]`"
+        message += f"; {better} or train it anew{_or_accept(student, ON_EXPLORATION)}"
     severity = "WARN" if leave else "ERROR"
     seen = _figures(row)
     return GateResult(ON_EXPLORATION, passed, message + leave, severity, seen)  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ def constant_verdict(cascade: Cascade, student: Student, audit: pl.DataFrame | N
     leave = allowed if teacher.foreign and teacher.allow_worse_than_constant else _leave(cascade, student)
     message += (
         "; expected below 1, the NE of the constant that predicts their mean label: what knows no more teaches "
-        f"nothing. Look at what it reads, or accept this by name: `accept: [{BETTER_THAN_CONSTANT}]`"
+        f"nothing. Look at what it reads{_or_accept(student, BETTER_THAN_CONSTANT)}"
     )
     severity = "WARN" if leave else "ERROR"
     return GateResult(BETTER_THAN_CONSTANT, False, message + leave, severity, seen)  # type: ignore[arg-type]
@@ -154,6 +154,11 @@ def _elsewhere(row: Mapping[str, Any]) -> str:
 
 def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row.get(name) for name in tuple(MEANINGS)[4:]}
+
+
+def _or_accept(student: Student, gate: str) -> str:
+    """The advice to accept a failing gate, to follow another; empty where the student does."""
+    return "" if gate in student.accept else f", or accept this by name: `accept: [{gate}]`"
 
 
 def _leave(cascade: Cascade, student: Student) -> str:

@@ -1,4 +1,4 @@
-"""The gates that one day of logs must pass before it is published. All are ERROR: a log that fails is not used.
+"""The gates that one day of logs must pass before it is published. A log that fails one of severity ERROR is not used.
 
 Every rule is about rows of one request, so that a day is judged shard by shard, one after the other.
 """
@@ -14,6 +14,7 @@ from ukdsl_assets.declaration.sources import ParquetSource
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.logs.by_shard import in_order
 from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, candidate_log_dtypes, event_log_dtypes
+from ukdsl_assets.logs.gates.probes import GATE, ProbeSums
 from ukdsl_assets.logs.gates.tally import Locate, Tally
 from ukdsl_assets.logs.rules import (
     Rule,
@@ -31,6 +32,7 @@ CANDIDATE_LOG_RULES = {
     "keys_unique": "One row per request and candidate.",
     "probabilities_valid": "Predictions and true probabilities are finite and in [0, 1].",
     "late_stage_present": "The deepest stage that logs predictions has scored candidates of most requests.",
+    GATE: "The probes of a stage stand for about as many rows as it rejected; only told.",
 }
 EVENT_LOG_RULES = {
     "contract": "Columns, types and event names are those of the contract; no event comes before its request.",
@@ -95,6 +97,7 @@ class CandidateLogGates:
             repeats_in_sorted(),
         ]
         self._tally = Tally(rules, CANDIDATE_ORDER)
+        self._probes = ProbeSums(cascade)
         self._problem = ""
         self._requests = self._late = 0
 
@@ -104,6 +107,7 @@ class CandidateLogGates:
         if self._problem or frame.is_empty():
             return
         self._tally.add(frame)
+        self._probes.add(frame)
         request = pl.col("request_id")
         present = pl.any_horizontal(pl.lit(False), *(pl.col(column).is_not_null() for column in self._late_columns))
         requests, late = frame.select(request.n_unique(), late=request.filter(present).n_unique()).row(0)
@@ -116,8 +120,8 @@ class CandidateLogGates:
             problem = "0 rows, expected at least one; see whether the day's logging ran"
         if problem:
             return _not_judged(self._where, problem, [*CANDIDATE_LOG_RULES])
-        judged = self._tally.verdicts(self._where, [*CANDIDATE_LOG_RULES][:-1], KEYS, locate)
-        return [*judged, self._late_stage_present()]
+        judged = self._tally.verdicts(self._where, [*CANDIDATE_LOG_RULES][:-2], KEYS, locate)
+        return [*judged, self._late_stage_present(), self._probes.result(self._where)]
 
     @property
     def _late_stage(self) -> str | None:
