@@ -67,12 +67,12 @@ def score(ukdsl: Command) -> Score:
     return called
 
 
-@pytest.mark.parametrize("head", ["impression", "consideration"])
+@pytest.mark.parametrize("head", ["impression", "consideration", "scored"])
 def test_scores_are_the_released_students_predictions_and_say_so(
     made: Made, tmp_path: Path, head: str, score: Score
 ) -> None:
     # The head that serves needs no naming.
-    done = score(made, tmp_path / "out.parquet", *(("--head", head) if head == "impression" else ()))
+    done = score(made, tmp_path / "out.parquet", *(("--head", head) if head != "scored" else ()))
     assert done.returncode == 0, done.stderr
     rows, found = pl.read_parquet(made.candidates), pl.read_parquet(tmp_path / "out.parquet")
     expected = predict_student(as_student(made.released), rows)[head]
