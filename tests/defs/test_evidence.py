@@ -23,7 +23,7 @@ def test_table_1_is_published_with_its_aims_judged_and_measured_once(tmp_path: P
         first, again = job.execute_in_process(instance=instance), job.execute_in_process(instance=instance)
     assert len(list((tmp_path / "evidence" / "table1").glob("*.json"))) == WORLDS
     (check,) = first.get_asset_check_evaluations()
-    assert "CD calibration 1.00 +- .02 against the teacher" in (check.description or "")
+    assert "rows that the next stage scored: calibration 1.00 +- .02, teacher" in (check.description or "")
     versions = [
         (made.tags or {})["dagster/data_version"]
         for done in (first, again)

@@ -40,6 +40,7 @@ def workspace(lake: Path, shards: int, requests: int = 2000, **logged: Any) -> W
     opened = Workspace.open(Settings(lake=str(lake), threads=1, shards=shards))
     shown = impressions(3 * requests)
     considered = impressions(3 * requests, seed=1).with_columns(candidate_id=pl.col("candidate_id") + 10**6)
+    considered = considered.with_columns(probed=False, probe_rate=pl.lit(None, pl.Float32))
     names = {task: prediction_column("ranking", task) for task in ("click", "conversion")}
     said = {name: pl.lit(shown[task].mean(), pl.Float32) for task, name in names.items()}
     said |= {names[task]: value.cast(pl.Float32) for task, value in logged.items()}

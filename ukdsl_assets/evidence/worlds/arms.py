@@ -50,9 +50,10 @@ class Recipe:
     probe_rate: float = 0.0
 
     def of(self, student: Student) -> Student:
-        """The student as this arm declares it; its loss is of labels and teacher alone but for what the arm adds."""
+        """The student as this arm declares it: two heads, a loss of labels and teacher alone, and what it adds."""
         loss = student.loss.model_copy(update={"listwise": 0.0, **self.loss})
-        return student.model_copy(update={**self.student, "loss": loss})
+        heads = {"heads": (IMPRESSION, CONSIDERATION)}
+        return student.model_copy(update={**heads, **self.student, "loss": loss})
 
 
 class Learner:

@@ -77,7 +77,9 @@ class Training:
             arm=arm,
             features=cascade.features_of(student),
             has_bid=cascade.has_bid,
-            labels_rejected=cascade.teacher(student.teacher).stage == student.stage,
+            labels_rejected=any(
+                teacher.name == student.teacher and teacher.stage == student.stage for teacher in cascade.teachers
+            ),
             readers=readers,
             previous=previous,
             threads=threads,
