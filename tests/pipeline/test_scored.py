@@ -1,6 +1,7 @@
 """All rows that a stage scored, read from the log beside the rows that the teacher labelled."""
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, EXPLORED, EXPLORED_TRAILING, IMP, KEYS, REJECTED, SCORED, truth_column
+from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.evaluation.explored import SUMS
 from ukdsl_assets.learning.evaluation.table import LATER_FIGURES, evaluate
@@ -53,7 +55,7 @@ def placed(folder: Path, shards: tuple[int, int] = (2, 2), cascade: Cascade = CA
 def test_each_shard_has_all_that_the_stage_scored_of_its_withheld_requests(
     tmp_path: Path, shards: tuple[int, int]
 ) -> None:
-    parts = list(judged_shards(placed(tmp_path, shards), STUDENT))
+    parts = list(judged(placed(tmp_path, shards), STUDENT))
     assert len(parts) == shards[0]
     rows = pl.concat(parts)
     beyond = pl.col("deepest_stage") == "ranking"
@@ -73,20 +75,26 @@ def test_each_shard_has_all_that_the_stage_scored_of_its_withheld_requests(
         assert set(part.filter(domain=SCORED)["request_id"]) == set(part.filter(domain=CD)["request_id"])
 
 
+def judged(day: Day, student: Student) -> Iterator[pl.DataFrame]:
+    return judged_shards(day, student, ScoredLog.of(day, student))
+
+
 def test_of_long_slates_a_share_of_the_requests_is_taken_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     day = placed(tmp_path)
-    assert share_told(day, STUDENT) == {}
+    assert share_told(ScoredLog.of(day, STUDENT)) == {}
     monkeypatch.setattr(scored, "MOST_ROWS", 50)
     taken = ScoredLog.of(day, STUDENT)
     assert taken is not None
     assert taken.share == pytest.approx(50 / (60 * 9 * CASCADE.withheld_share))
-    rows = pl.concat(judged_shards(day, STUDENT))
+    rows = pl.concat(judged(day, STUDENT))
     some, every = (rows.filter(domain=domain)["request_id"] for domain in (SCORED, CD))
     assert 0 < some.n_unique() < every.n_unique()
     assert rows.filter(domain=SCORED).group_by("request_id").len()["len"].unique().to_list() == [9]
-    assert share_told(day, STUDENT)["own choice"].startswith(f"of {taken.share:.0%} of the withheld requests")
+    assert share_told(ScoredLog.of(day, STUDENT))["own choice"].startswith(
+        f"of {taken.share:.0%} of the withheld requests"
+    )
 
 
 def test_without_truth_and_labels_of_rejected_rows_the_log_is_not_read(tmp_path: Path) -> None:
@@ -100,21 +108,21 @@ def test_without_truth_and_labels_of_rejected_rows_the_log_is_not_read(tmp_path:
 
 def test_a_days_labels_stand_for_all_that_was_scored_where_one_shard_has_a_rejected_row(tmp_path: Path) -> None:
     day = placed(tmp_path, (3, 3))
-    assert not pl.concat(judged_shards(day, STUDENT))["_taught"].any()
+    assert not pl.concat(judged(day, STUDENT))["_taught"].any()
     table = (CASCADE.name, STUDENT.name, "teacher_augmented")
     kept = day.lake.scan(table, [DATE]).collect().drop("day", strict=False)
     probe = kept.filter(domain=CD).head(1).with_columns(candidate_id=pl.lit(99, pl.Int64), domain=pl.lit(REJECTED))
     lake = Workspace.open(Settings(lake=str(tmp_path), shards=3)).lake
     for change, stands in ((probe, True), (probe.with_columns(teacher=pl.lit("another")), False)):
         lake.commit(lake.stage_frame(table, DATE, pl.concat([kept, change.cast(kept.schema)])), {})
-        shards = [*judged_shards(Day(Workspace.open(Settings(lake=str(tmp_path))), CASCADE, DATE), STUDENT)]
+        shards = [*judged(Day(Workspace.open(Settings(lake=str(tmp_path))), CASCADE, DATE), STUDENT)]
         assert sum(REJECTED in shard["domain"] for shard in shards) == 1
         assert [shard["_taught"].all() for shard in shards] == [stands] * 3
     # Of the last stage the considered rows alone do; here without its log, of whose features nothing is asked.
     alone = Workspace.open(Settings(lake=str(tmp_path / "alone")))
     alone.lake.commit(alone.lake.stage_frame(table, DATE, kept), {})
     last = STUDENT.model_copy(update={"stage": "ranking"})
-    assert pl.concat(judged_shards(Day(alone, CASCADE, DATE), last))["_taught"].all()
+    assert pl.concat(judged(Day(alone, CASCADE, DATE), last))["_taught"].all()
     assert "_taught" in COMPARED
 
 

@@ -20,7 +20,7 @@ from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.pipeline.delays import known_delays, labels_message
 from ukdsl_assets.pipeline.evaluation import checkpoints_of, earlier_checkpoints, evaluated
 from ukdsl_assets.pipeline.product import product_of, students_given, tables_of_product
-from ukdsl_assets.pipeline.scored import judged_shards, share_told, with_trailing
+from ukdsl_assets.pipeline.scored import ScoredLog, earlier_shards, judged_shards, share_told, with_trailing
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import evaluation_markdown, groups_markdown, trends, withheld_requests
 
@@ -75,8 +75,9 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
             day, serving = day_of(context, workspace, cascade), student.served_heads[-1]
             checkpoints = checkpoints_of(day, student)
             earlier = earlier_checkpoints(day, student, checkpoints)
-            before = [(models, judged_shards(day.on(each), student, day.date)) for each, models in earlier.items()]
-            days, held = [*earlier, day.date], judged_shards(day, student)
+            before = [(models, earlier_shards(day, each, student)) for each, models in earlier.items()]
+            days, scored = [*earlier, day.date], ScoredLog.of(day, student)
+            held = judged_shards(day, student, scored)
             product = product_of(day, student, {**earlier, day.date: checkpoints})
             judged, by_group = evaluated(cascade, student, held, checkpoints, before, product)
             judged, pooled = with_trailing(day, student, judged)
@@ -99,7 +100,7 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
             metadata: dict[str, Any] = {
                 "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
                 "days": ", ".join(map(str, days)),
-                **share_told(day, student),
+                **share_told(scored),
                 **overview({student.name: drawn}),
                 **labels_message(cascade, student, known_delays(day, student)),
                 **link_to_report(day),

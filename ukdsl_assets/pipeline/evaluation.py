@@ -29,8 +29,10 @@ from ukdsl_assets.pipeline.delays import corrected, known_delays
 from ukdsl_assets.pipeline.students import as_student
 
 # What predictions are compared with, and by.
-_READ = ("explored", "propensity", "bid", "_beyond", "_taught", GIVEN_PROBABILITY, TRUE_GIVEN)
-COMPARED = (*KEYS, "domain", "target", "weight", "truth", *_READ)
+COMPARED = (
+    *(*KEYS, "domain", "target", "weight", "truth", "explored", "propensity", "bid"),
+    *("_beyond", "_taught", GIVEN_PROBABILITY, TRUE_GIVEN),
+)
 # Rows of the evaluation that are judged on more than the scored shards; the folder keeps what waits on disk.
 Further = Callable[[PredictedShards, Path], pl.DataFrame]
 
@@ -135,7 +137,7 @@ def evaluated(
         for number, (models, held) in enumerate(alike([*earlier, (checkpoints, shards)])):
             (place := Path(folder) / str(number)).mkdir()
             scored += scored_shards(held, models, [*COMPARED, *segments], place)
-        totals = totals_of(scored, last_stage=student.stage == cascade.stages[-1].name)
+        totals = totals_of(scored)
         table = evaluate_shards(scored, totals, student.seed)
         table = table if further is None else pl.concat([table, further(scored, Path(folder))], how="diagonal")
         by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed)

@@ -23,23 +23,31 @@ from ukdsl_assets.pipeline.evaluation import held_shards
 MOST_ROWS = 100_000
 
 
-def judged_shards(day: Day, student: Student, judging: date | None = None) -> Iterator[pl.DataFrame]:
+def judged_shards(
+    day: Day, student: Student, scored: "ScoredLog | None", judging: date | None = None
+) -> Iterator[pl.DataFrame]:
     """`held_shards`, each with the rows of domain SCORED of its requests behind it, for `evaluation.evaluated`.
 
     Column `_taught` (Boolean) says whether the teacher's labels of the day stand for all that the stage scored: it
     labelled a withheld row that the stage rejected, or the stage is the last.
 
     Args:
+        scored: `ScoredLog.of` the day.
         judging: the later day that judges by them. Explored rows are then left to the day's own evaluation, so that
             none counts twice when days are pooled.
     """
-    scored = ScoredLog.of(day, student)
     shards = day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date])
     stands_for_all = pl.lit(is_last(day.cascade, student) or _labels_rejected(shards, student))
     for shard, held in enumerate(held_shards(day, student, judging)):
         rows = held.drop("propensity", strict=False) if judging not in (None, day.date) else held
         rows = rows if scored is None else scored.beside(rows, shard, len(shards))
         yield rows.with_columns(_taught=stands_for_all)
+
+
+def earlier_shards(day: Day, earlier: date, student: Student) -> Iterator[pl.DataFrame]:
+    """`judged_shards` of an earlier day, for the day that judges by them."""
+    of = day.on(earlier)
+    return judged_shards(of, student, ScoredLog.of(of, student), day.date)
 
 
 def _labels_rejected(shards: list[pl.LazyFrame], student: Student) -> bool:
@@ -140,9 +148,8 @@ def with_trailing(day: Day, student: Student, table: pl.DataFrame) -> tuple[pl.D
     return pl.concat([table, rows], how="diagonal").select(table.columns), versions
 
 
-def share_told(day: Day, student: Student) -> dict[str, str]:
+def share_told(scored: ScoredLog | None) -> dict[str, str]:
     """Of how many of the day's withheld requests OWN, and SCORED against the truth, are, for people; empty for all."""
-    scored = ScoredLog.of(day, student)
     if scored is None or scored.share == 1:
         return {}
     return {"own choice": f"of {scored.share:.0%} of the withheld requests, by hash, about {MOST_ROWS:,} rows a day"}

@@ -10,7 +10,7 @@ import polars as pl
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.evaluation.champion import Paired
 from ukdsl_assets.learning.evaluation.champion_table import RELEASED, pooled
-from ukdsl_assets.learning.evaluation.margin import interval
+from ukdsl_assets.learning.metrics.interval import interval
 
 WHEN = {"same_day": "same day", "next_day": "next day"}
 

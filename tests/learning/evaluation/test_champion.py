@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ukdsl_assets.learning.evaluation.champion import Paired, paired
-from ukdsl_assets.learning.evaluation.margin import STANDARD_ERRORS
 from ukdsl_assets.learning.metrics.bootstrap import request_sums
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy, row_entropy
+from ukdsl_assets.learning.metrics.interval import STANDARD_ERRORS
 
 RNG = np.random.default_rng(0)
 REQUESTS = 400

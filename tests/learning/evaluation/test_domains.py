@@ -181,7 +181,7 @@ def test_without_labels_on_rejected_rows_only_the_truth_speaks_of_all_that_was_s
     table = evaluate(rows.filter(kept), fewer)
     assert set(table.filter(pl.col("domain").is_in([SCORED, OWN]))["reference"]) == {"truth"}
     # Of the last stage nothing was rejected: what it scored is labelled, and shown is what it handed on.
-    last = evaluate(rows.filter(kept), fewer, last_stage=True)
+    last = evaluate(rows.filter(kept).with_columns(_taught=pl.lit(True)), fewer)
     assert set(last.filter(domain=OWN)["reference"]) == {"teacher", "truth"}
     untold = evaluate(rows.filter(kept).drop("truth"), fewer)
     assert set(untold["domain"]) <= {IMP, CD, EXPLORED}

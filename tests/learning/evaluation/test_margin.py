@@ -5,7 +5,8 @@ import math
 import pytest
 from scipy.stats import norm
 
-from ukdsl_assets.learning.evaluation.margin import STANDARD_ERRORS, held_to_margin
+from ukdsl_assets.learning.evaluation.margin import held_to_margin
+from ukdsl_assets.learning.metrics.interval import STANDARD_ERRORS
 
 MARGIN = 0.003
 

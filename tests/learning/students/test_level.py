@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import Architecture, LightGbmArchitecture, MlpArchitecture
-from ukdsl_assets.declaration.columns import CD, REJECTED
+from ukdsl_assets.declaration.columns import CD, IMP, REJECTED
 from ukdsl_assets.declaration.students import LossWeights, Student
 from ukdsl_assets.learning.metrics.calibration import calibration
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
@@ -160,6 +160,15 @@ def test_probes_weigh_no_more_in_the_loss_than_was_declared() -> None:
     outside = SCORED.model_copy(update={"loss": LossWeights(rejected=0.0)})
     assert bytes_of(fit(outside)) == bytes_of(fit(outside, WITHOUT))
     assert bytes_of(fit(capped)) != bytes_of(fit(outside))
+
+
+def test_a_probe_weighs_as_a_considered_row_that_is_given_as_much() -> None:
+    rows = ROWS.with_columns(given_probability=pl.lit(0.25, pl.Float32))
+    (read,) = Training.of(CASCADE, SCORED, "distilled", rows).rows.readers
+    considered = read().filter(domain=CD)
+    assert REJECTED in rows["domain"]
+    assert len(considered) == len(rows.filter(pl.col("domain") != IMP))
+    assert considered["weight"].unique().to_list() == [0.25]
 
 
 def test_rejected_rows_matter_to_no_student_without_the_head_unless_its_teacher_labels_them_itself() -> None:

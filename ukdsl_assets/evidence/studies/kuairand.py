@@ -27,7 +27,7 @@ from ukdsl_assets.evidence.worlds.cross_domain_rows import COPIES, kuairand_cand
 from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.learning.evaluation.table import evaluate
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
-from ukdsl_assets.learning.metrics.platt import shift_to_mean
+from ukdsl_assets.learning.metrics.weighted import shift_to_rate
 from ukdsl_assets.learning.teachers.trees import fit_teacher, predict_teacher
 from ukdsl_assets.settings import Settings
 
@@ -195,7 +195,7 @@ def with_total(rows: pl.DataFrame, rate: float, tab: int) -> pl.DataFrame:
         rate: mean label of random exposure, in (0, 1). tab: whose drawn pairs stand for it.
     """
     said = rows.filter(~pl.col("withheld"), ~pl.col("shown"), tab=tab, domain=CD)["target"].to_numpy()
-    shift = shift_to_mean(said, np.full(len(said), rate, np.float32))
+    shift = shift_to_rate(said.astype(np.float64), np.ones(len(said)), rate)
     moved = sigmoid(logit(rows["target"].to_numpy()) + shift).astype(np.float32)
     return rows.with_columns(target=pl.when(pl.col("domain") == CD).then(pl.Series(moved)).otherwise("target"))
 

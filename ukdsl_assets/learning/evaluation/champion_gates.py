@@ -10,7 +10,8 @@ from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.gates import GateResult, Severity
 from ukdsl_assets.learning.evaluation.champion_table import RELEASED, PooledRow, pooled
-from ukdsl_assets.learning.evaluation.margin import held_to_margin, interval
+from ukdsl_assets.learning.evaluation.margin import held_to_margin
+from ukdsl_assets.learning.metrics.interval import interval
 from ukdsl_assets.learning.metrics.least_positives import REQUESTS_TO_RELEASE, ROWS_TO_RELEASE, TO_RELEASE
 
 ON_IMPRESSION, ON_SCORED = "no_worse_than_champion_on_impression", "no_worse_than_champion_on_scored"

@@ -8,7 +8,7 @@ import polars as pl
 
 from ukdsl_assets.declaration.columns import CD, IMP, SCORED
 from ukdsl_assets.learning.evaluation.champion import Paired
-from ukdsl_assets.learning.evaluation.margin import interval
+from ukdsl_assets.learning.metrics.interval import interval
 
 SAME_DAY, NEXT_DAY = "same_day", "next_day"
 RELEASED = "released"

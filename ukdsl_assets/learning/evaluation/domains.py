@@ -37,8 +37,7 @@ def every_comparison(
 def scored_comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
     """SCORED: rows of CD and REJECTED against the teacher, and all that was scored, of weight 1, against the truth.
 
-    Whether the first stand for all that was scored is for the caller to know: see `totals.totals_of`, and `_stand_in`
-    where days are pooled.
+    The first are compared where they stand for all that was scored: see `_stand_in`.
     """
     chosen = _stand_in(rows) & (rows["domain"].is_in([CD, REJECTED]) & rows["target"].is_not_null()).to_numpy()
     yield _compared(rows, SCORED, "teacher", chosen, "target", _column(rows, "weight", chosen))
@@ -76,8 +75,11 @@ def own_comparisons(rows: pl.DataFrame, slates: "Slates", prediction: NDArray[np
 
 
 def _stand_in(rows: pl.DataFrame) -> NDArray[np.bool_]:
-    """Rows of days whose labels of the teacher stand for all that was scored, bool [n]; all without `_taught`."""
-    return rows["_taught"].to_numpy() if "_taught" in rows.columns else np.ones(len(rows), bool)
+    """Rows of days whose labels of the teacher stand for all that was scored, bool [n]: rejected rows have some too.
+
+    Column `_taught` says it of each row; without that column it is so where the frame, of one day, has a rejected row.
+    """
+    return rows["_taught"].to_numpy() if "_taught" in rows.columns else np.full(len(rows), REJECTED in rows["domain"])
 
 
 @dataclass(frozen=True)

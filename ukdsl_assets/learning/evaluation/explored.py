@@ -8,10 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.columns import EXPLORED, EXPLORED_TRAILING
+from ukdsl_assets.learning.metrics.interval import interval_of_ratio
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 
-# Half the width of a 95% interval, in standard errors.
-INTERVAL_ERRORS = 1.96
 # Column of the evaluation table that holds `ExploredSums` of a row of domain EXPLORED.
 SUMS = "explored_sums"
 
@@ -106,14 +105,8 @@ def pooled(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def interval(calibration: float, error: float) -> tuple[float, float]:
-    """The 95% interval of a calibration from its standard error, on the log scale, where it has only positive ends.
-
-    NaN for a calibration that is undefined or 0, or an error that is undefined.
-    """
-    if not (calibration > 0 and math.isfinite(error)):
-        return math.nan, math.nan
-    width = math.exp(INTERVAL_ERRORS * error / calibration)
-    return calibration / width, calibration * width
+    """`interval_of_ratio` of a calibration and its standard error."""
+    return interval_of_ratio(calibration, error / calibration if calibration > 0 else math.nan)
 
 
 def _effective(total: float, squares: float) -> float:

@@ -4,9 +4,8 @@ import math
 from typing import Any
 
 from ukdsl_assets.gates import GateResult, Severity, finite
+from ukdsl_assets.learning.metrics.interval import STANDARD_ERRORS, interval
 
-# Of an interval of 95%, in standard errors.
-STANDARD_ERRORS = 1.96
 # So many standard errors within the margin lies the change of nine equal students of ten.
 NINE_OF_TEN = 1.28
 
@@ -50,8 +49,3 @@ def held_to_margin(
         if needed > days:
             would = f"too few rows for this margin: about {needed} days of them in place of {days} would do"
     return GateResult.not_judged(name, f"{told}; {would}", severity, seen)
-
-
-def interval(change: float, error: float) -> tuple[float, float]:
-    """The 95% interval of a change by its standard error; NaN where either is."""
-    return change - STANDARD_ERRORS * error, change + STANDARD_ERRORS * error

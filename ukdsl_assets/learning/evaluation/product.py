@@ -17,9 +17,8 @@ from ukdsl_assets.learning.evaluation.predictions import PredictedRows, Predicte
 from ukdsl_assets.learning.evaluation.table import evaluate_shards
 from ukdsl_assets.learning.evaluation.totals import totals_of
 
-# Columns that judge considered rows: the teacher's probability of what is given, and the true one.
+# Column of the true probability of what is given, beside the teacher's.
 TRUE_GIVEN = "true_given"
-JUDGED_BY = (GIVEN_PROBABILITY, TRUE_GIVEN)
 
 
 def seen_labels(label: NDArray[np.float32], factor: NDArray[np.float32] | float = 1.0) -> NDArray[np.float32]:

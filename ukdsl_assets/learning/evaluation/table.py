@@ -80,7 +80,7 @@ MEANINGS = {
 }
 
 
-def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0, last_stage: bool = False) -> pl.DataFrame:
+def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.DataFrame:
     """`evaluate_shards` of rows that are in memory together.
 
     Args:
@@ -92,10 +92,9 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0, last_s
             where there is none) is false, neither SCORED nor OWN is compared with the teacher.
         predictions: (arm, head) -> float32 [rows]; must hold ("baseline", "impression").
         seed: of the bootstrap.
-        last_stage: whether the student's stage is the last, so that its teacher labels all that it scored.
     """
     shards = whole(rows, predictions)
-    return evaluate_shards(shards, totals_of(shards, last_stage), seed)
+    return evaluate_shards(shards, totals_of(shards), seed)
 
 
 def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals], seed: int = 0) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, OWN, REJECTED, SCORED
+from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, OWN
 from ukdsl_assets.learning.evaluation.comparisons import Comparison, Order
 from ukdsl_assets.learning.evaluation.domains import every_comparison
 from ukdsl_assets.learning.evaluation.explored import explored_sums
@@ -16,9 +16,8 @@ from ukdsl_assets.learning.metrics.auc_bins import BinnedOutcomes
 from ukdsl_assets.learning.metrics.calibration import constant_entropy, row_entropy
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 
-# Domains that have figures without rows too; and comparisons that take labels of rejected rows.
+# Domains that have figures without rows too.
 ALWAYS = (IMP, CD)
-OF_ALL_TAUGHT = ((SCORED, "teacher"), (OWN, "teacher"))
 # Domain, reference, arm, head.
 ComparisonKey = tuple[str, str, str, str]
 
@@ -105,31 +104,24 @@ class Totals:
         return inside / share if share != 0 else float("nan")
 
 
-def totals_of(shards: PredictedShards, last_stage: bool = False) -> dict[ComparisonKey, Totals]:
+def totals_of(shards: PredictedShards) -> dict[ComparisonKey, Totals]:
     """One pass over the shards, in their order.
 
-    What the teacher labelled stands for all that was scored, and so SCORED and OWN are compared with the teacher, only
-    where a row of domain REJECTED has a label, or where the student's stage is the last, of which nothing else is
-    scored. Domains but IMP and CD that have no rows are left out.
+    Domains but IMP and CD that have no rows are left out.
 
     Raises:
         ValueError: an arm or head predicts some shards alone, so that its sums would be of fewer rows.
     """
     totals: dict[ComparisonKey, Totals] = {}
-    taught, first = last_stage, None
+    first = None
     for read in shards:
         rows, predictions = read()
         first = {*predictions} if first is None else first
         if {*predictions} != first:
             only = sorted(first ^ {*predictions})
             raise ValueError(f"{only} predict some shards alone, expected the same arms and heads of all")
-        taught |= REJECTED in rows["domain"]
         for compared, heads in every_comparison(rows, predictions):
             for arm, head in heads:
                 of_rows = totals.setdefault((compared.domain, compared.reference, arm, head), Totals())
                 of_rows.add(compared, predictions[arm, head][compared.chosen])
-    return {
-        key: of_rows
-        for key, of_rows in totals.items()
-        if key[0] in ALWAYS or (of_rows.rows and (taught or key[:2] not in OF_ALL_TAUGHT))
-    }
+    return {key: of_rows for key, of_rows in totals.items() if key[0] in ALWAYS or of_rows.rows}

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.metrics.logits import logit, sigmoid
 from ukdsl_assets.learning.metrics.sums import weighted_sum
+from ukdsl_assets.learning.metrics.weighted import shift_to_rate
 
-# Logits beyond are 0 or 1 to any float32.
-_FAR = 50.0
 # Derivatives of the mean loss that count as none, what its rounding may add to it, and the least curvature.
 _FLAT, _NOISE, _RIDGE = 1e-10, 1e-13, 1e-9
 _MOST_STEPS = 200
@@ -104,11 +103,9 @@ def shift_to_mean(probability: NDArray[np.float32], target: NDArray[np.float32])
         probability: float [rows] without NaN; target: float [rows] in [0, 1].
 
     Returns:
-        Within 1e-9. NaN without rows, or where the mean target is 0 or 1.
+        As `shift_to_rate`. NaN without rows, or where the mean target is 0 or 1.
     """
-    from scipy.optimize import brentq
-
-    x, goal = logit(probability), float(np.mean(target)) if len(target) else float("nan")
+    goal = float(np.mean(target)) if len(target) else float("nan")
     if not 0 < goal < 1:
         return float("nan")
-    return float(brentq(lambda shift: float(sigmoid(x + shift).mean()) - goal, -_FAR, _FAR, xtol=1e-9))
+    return shift_to_rate(probability.astype(np.float64), np.ones(len(probability)), goal)

@@ -93,22 +93,22 @@ class Training:
         """The rows that the arm learns from: the baseline sees those of domain IMP alone."""
         if self.arm == "baseline":
             return ArmRows(self.student, self.features, self.has_bid, (IMP,), self.readers)
-        readers, most = self._weighed, self._most_weight
+        readers, most = self.readers, self._most_weight
         if most > 0:
+            # A probe is held to what other considered rows weigh before both count by what is given.
             readers = [partial(_as_considered, read, most) for read in readers]
-        return ArmRows(self.student, self.features, self.has_bid, (IMP, CD), readers)
+        return ArmRows(self.student, self.features, self.has_bid, (IMP, CD), self._weighed(readers))
 
     @property
     def labelled_rows(self) -> ArmRows:
         """The rows that head `scored` takes its level from: all that the teacher labels, as heavy as they are."""
-        return ArmRows(self.student, self.features, self.has_bid, (CD, REJECTED), self._weighed)
+        return ArmRows(self.student, self.features, self.has_bid, (CD, REJECTED), self._weighed(self.readers))
 
-    @property
-    def _weighed(self) -> Sequence[Reader]:
+    def _weighed(self, readers: Sequence[Reader]) -> Sequence[Reader]:
         """The readers, rows that the teacher labels weighted by what is given where the student declares it."""
         if self.student.loss.considered_rows != "given":
-            return self.readers
-        return [partial(weighed_by_given, read) for read in self.readers]
+            return readers
+        return [partial(weighed_by_given, read) for read in readers]
 
     @property
     def _most_weight(self) -> float:

@@ -23,6 +23,7 @@ from ukdsl_assets.declaration.columns import label_column
 from ukdsl_assets.declaration.corrections import KnownRate
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import Teacher
+from ukdsl_assets.learning.metrics.interval import interval_of_ratio
 from ukdsl_assets.learning.metrics.least_positives import REQUESTS_TO_WEIGH, TO_CORRECT_A_TEACHER
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.metrics.weighted import (
@@ -34,8 +35,6 @@ from ukdsl_assets.learning.metrics.weighted import (
 )
 from ukdsl_assets.learning.teachers.constant import against_constant
 
-# Half the width of a 95% interval, in standard errors.
-INTERVAL_ERRORS = 1.96
 DAY, TRAILING, JUDGED, CORRECTED, IMPRESSIONS = "day", "trailing", "judged", "corrected", "impressions"
 BY_EXPLORATION = "exploration"
 # Rows that were shown with every feature at its `served_as`, where the frame says so.
@@ -165,10 +164,11 @@ def _figures(rows: pl.DataFrame, task: str, shift: float = 0.0) -> _Row:
         return counts
     log_calibration, error = calibration_on_log_scale(prediction, label, weight, request)
     moved, moved_error = logit_shift(prediction, label, weight, request)
+    low, high = interval_of_ratio(math.exp(log_calibration), error)
     return counts | {
         "calibration": math.exp(log_calibration),
-        "calibration_low": math.exp(log_calibration - INTERVAL_ERRORS * error),
-        "calibration_high": math.exp(log_calibration + INTERVAL_ERRORS * error),
+        "calibration_low": low,
+        "calibration_high": high,
         "logit_shift": moved,
         "logit_shift_error": moved_error,
     }
