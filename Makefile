@@ -1,12 +1,13 @@
 # `make run` installs and materializes a week of the simulated cascade; `make test` installs and checks everything,
-# `make test-fast` in a minute and a half what needs neither a whole graph nor a process of its own.
+# `make test-fast` in a minute and a half what needs neither a whole graph nor a process of its own. `make docs` writes the
+# documentation's site to site/; open site/index.html.
 PYTHON ?= python3
 BIN := .venv/bin
 # A module stays in one process, so that what it has run once is not run again; the first ones are those that take long.
 PYTEST := $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 
-.PHONY: run test test-fast torture mutants ui install lock clean
+.PHONY: run test test-fast docs torture mutants screenshots ui install lock clean
 
 install: .venv/.installed
 
@@ -37,6 +38,11 @@ test: install
 test-fast: install
 	$(PYTEST) -m "not slow"
 
+# Needs no network, and neither does who reads it. What would be a warning stops it.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "$(CURDIR)/site/index.html"
+
 # Kills, races, damage, a full disk and bad logs; about a quarter of an hour.
 torture: install
 	$(BIN)/python -m tests.torture
@@ -45,9 +51,13 @@ torture: install
 mutants: install
 	$(BIN)/python -m benchmarks.mutants
 
+# The pictures of docs/, of the real UI on a small lake that it makes; some minutes. Look at them before you keep them.
+screenshots: install
+	$(BIN)/python -m tests.screenshots
+
 # Writes down what the installed environment resolved to; run it after a change of pyproject.toml.
 lock: install
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==.*/torch==2.13.0/' | grep -v '@ file' > constraints.txt
 
 clean:
-	rm -rf .venv .dagster_home lake
+	rm -rf .venv .dagster_home lake site

@@ -1,4 +1,4 @@
-"""What the documents name is there: functions of the walks, and what links lead to."""
+"""What the documents name is there: functions of the walks, and files of the package."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ import ukdsl_assets
 
 PACKAGE = Path(ukdsl_assets.__file__).parent
 PROJECT = PACKAGE.parent
-DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("docs/decisions/*.md")]
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
 STEPS = re.findall(r"`([\w/]+\.py):([\w.]+)`", (PROJECT / "docs" / "architecture.md").read_text())
 
 
@@ -33,12 +33,6 @@ def test_the_walks_name_their_steps() -> None:
 def test_each_step_of_a_walk_is_where_the_page_says(file: str, name: str) -> None:
     assert (PACKAGE / file).is_file(), f"docs/architecture.md names {file}, which is not there"
     assert name in defined_in(PACKAGE / file), f"docs/architecture.md: {file} has no `{name}`; say where it went"
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: each.relative_to(PROJECT).as_posix())
-def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
-        assert "://" in target or (document.parent / target).exists(), f"{document}: {target} is not there"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: each.relative_to(PROJECT).as_posix())

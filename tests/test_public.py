@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import ukdsl_assets
 from tests.fixtures.released import published, release
@@ -82,3 +83,10 @@ def test_a_door_loads_what_it_needs_and_no_more() -> None:
     script = "import sys; from ukdsl_assets import read_cascade; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not set(loaded.stdout.split()) & {"polars", "torch", "dagster", "duckdb"}
+
+
+def test_who_cites_the_software_names_this_version() -> None:
+    citation = yaml.safe_load((Path(ukdsl_assets.__file__).parents[1] / "CITATION.cff").read_text())
+    assert citation["version"] == ukdsl_assets.__version__
+    papers = [each["identifiers"][0]["value"] for each in citation["references"]]
+    assert papers == ["arXiv:2502.06834", "arXiv:2603.28994", "arXiv:2108.05891"]

@@ -103,6 +103,10 @@ class SqlModelError(UkdslError):
     """A file of dbt_like_sql is wrong or failed to run."""
 
 
+class OnboardingError(UkdslError):
+    """Raw files cannot be read or mapped, or a project cannot be made."""
+
+
 class LakeError(UkdslError):
     """A table or checkpoint could not be published or read."""
 
@@ -117,6 +121,14 @@ class ScoringError(UkdslError):
 
 class EvidenceError(UkdslError):
     """A study cannot be measured or told."""
+
+
+class RunFailedError(UkdslError):
+    """A day could not be materialized; what was published before stays."""
+
+
+class RunStoppedError(UkdslError):
+    """Ctrl-C or SIGTERM came before all days were done; what was published stays."""
 
 
 class SelectionError(UkdslError):

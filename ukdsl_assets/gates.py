@@ -9,6 +9,23 @@ NOT_JUDGED = "not judged"
 # ERROR keeps a partition from being published, or a student from being released; WARN only tells.
 Severity = Literal["ERROR", "WARN"]
 
+_IF_IT_FAILS = " If it fails: "
+
+
+def demand(what: str, fix: str) -> str:
+    """The text of a gate in a room's `RULES`: what it demands, and what to do when it fails.
+
+    The UI shows it beside the gate, and the reference of gates is made of it. A gate that never blocks says
+    "only told" in `what`.
+    """
+    return f"{what}{_IF_IT_FAILS}{fix}"
+
+
+def demand_and_fix(text: str) -> tuple[str, str]:
+    """Both parts of a `demand`; the second is empty where a text does not say what to do."""
+    what, _, fix = text.partition(_IF_IT_FAILS)
+    return what, fix
+
 
 @dataclass(frozen=True)
 class GateResult:

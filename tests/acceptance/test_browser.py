@@ -67,7 +67,7 @@ def launch_the_day(page: "Page") -> str:
 
 def test_a_day_is_launched_by_clicking_seen_green_and_its_report_opens_from_the_assets_page(page: "Page") -> None:
     page.goto("/locations/ukdsl_assets/jobs/shop_daily")
-    page.get_by_text("1_logs").first.wait_for()
+    page.get_by_text("candidate_log").first.wait_for()
     page.screenshot(path=SCREENSHOTS / "graph.png")
     assert launch_the_day(page) == "Success"
     page.screenshot(path=SCREENSHOTS / "run.png")
@@ -88,10 +88,14 @@ def test_a_bad_log_shows_the_failed_gate_in_our_words_and_the_old_partition_stay
     path = shop / "logs" / "candidate_log" / f"day={DAY}" / "part-0.parquet"
     pl.read_parquet(path).with_columns(bid=pl.lit(-1.0, pl.Float32)).write_parquet(path)
     assert launch_the_day(page) == "Failure"
-    told = page.get_by_text(re.compile("not published, 1 gate.s. failed; the partition stays as it was")).first
+    told = page.get_by_text(re.compile("not published, 1 gate failed; the partition stays as it was")).first
     told.wait_for()
     # What to mend comes first, and no line of code is in it.
-    assert re.match(r"\S*Failure: not published.*`bid`: 720 of 720 rows", told.inner_text(), re.DOTALL)
+    assert re.match(
+        r"\S*Failure: .*`bid`: 720 of 720 rows.*gate contract of shop/candidate_log.*not published",
+        told.inner_text(),
+        re.DOTALL,
+    )
     assert "Stack Trace" not in told.inner_text()
     page.screenshot(path=SCREENSHOTS / "failed_run.png")
     page.goto("/assets/shop/candidate_log?view=checks")

@@ -13,6 +13,7 @@ from tests.fixtures.graph import checks, failures, run_day_of, shipped, small
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import FoundationTeacher
 from ukdsl_assets.defs.build import build_defs
+from ukdsl_assets.defs.graph.keys import asset_key
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.evaluation.gates import judge_student
@@ -109,15 +110,15 @@ def test_without_a_checkpoint_of_the_other_cascade_the_command_that_makes_one_is
 
 def test_labels_hang_on_the_other_cascades_checkpoint_of_the_same_day(pair: Pair) -> None:
     graph = pair.defs.resolve_asset_graph()
-    parents = graph.get(dg.AssetKey((SMALL.name, *LABELS))).parent_keys
-    assert dg.AssetKey((LARGE.name, "foundation", "teacher_checkpoint")) in parents
+    parents = graph.get(asset_key((SMALL.name, *LABELS))).parent_keys
+    assert asset_key((LARGE.name, "foundation", "teacher_checkpoint")) in parents
 
 
 def test_figures_are_published_and_the_gates_decide_on_the_labels(pair: Pair) -> None:
     for done, day in zip(pair.days, (FIRST, SECOND), strict=True):
         seen = checks(done)
         for name in ("ads_click", "refused"):
-            assert not seen[f"{SMALL.name}/{name}/teacher_labels", "click_better_than_a_constant"]
+            assert not seen[f"{SMALL.name}/{name}_labels", "click_better_than_a_constant"]
             table = pair.lake.scan((SMALL.name, name, "teacher_evaluation"), [day]).collect()
             figures = table.row(0, named=True)
             assert figures["ne"] - 2 * figures["ne_error"] > 1
@@ -133,7 +134,7 @@ def test_who_learns_fresh_labels_of_a_delayed_task_says_so(pair: Pair) -> None:
     assert pair.store.facts((LARGE.name, "foundation"), FIRST)["labels"].startswith(expected)
     for arm in ("baseline", "distilled"):
         assert pair.store.facts((SMALL.name, "click", arm), FIRST)["labels"].startswith(expected)
-    described = pair.defs.resolve_asset_graph().get(dg.AssetKey((LARGE.name, "foundation", "teacher_checkpoint")))
+    described = pair.defs.resolve_asset_graph().get(asset_key((LARGE.name, "foundation", "teacher_checkpoint")))
     assert f"Labels of {expected}" in (described.description or "")
 
 
@@ -166,7 +167,7 @@ def test_students_learn_from_the_foreign_labels(pair: Pair) -> None:
 def test_what_is_served_is_the_main_task_alone_and_needs_not_agree_with_the_teacher(pair: Pair) -> None:
     for done in pair.days:
         seen = checks(done)
-        assert seen[f"{SMALL.name}/click/distilled_checkpoint", "serves_the_main_task_alone"]
+        assert seen[f"{SMALL.name}/click_distilled", "serves_the_main_task_alone"]
     assert pair.store.load((SMALL.name, "click", "distilled"), SECOND).metadata["heads"] == ["impression"]
     judged = pair.lake.scan((SMALL.name, "click", "evaluation"), [SECOND]).collect()
     told = {each.name: each for each in judge_student(SMALL, SMALL.students[0], judged)}

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 CASCADE = shipped("simulated_item_page")
 STUDENT = ("simulated_item_page", "module_click")
-GATES = {"evaluation": RULES, "champion_comparison": CHAMPION_RULES, "release": ("all_gates_passed",)}
+GATES = {"evaluation": RULES, "champion": CHAMPION_RULES, "release": ("all_gates_passed",)}
 Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
 
@@ -35,17 +35,17 @@ def test_a_day_succeeds_and_its_log_and_tables_pass_their_checks(ran: Ran) -> No
     verdicts = checks(ran[1])
     # A small day teaches little: its students may be refused, its tables may not.
     may_fail = {
-        (f"simulated_item_page/{student.name}/{asset}", check)
+        (f"simulated_item_page/{student.name}_{asset}", check)
         for student in CASCADE.students
         for asset, names in GATES.items()
         for check in names
     }
     assert may_fail <= verdicts.keys()
     # On few explored rows and conversions nothing is judged.
-    audit = "simulated_item_page/foundation/teacher_audit"
+    audit = "simulated_item_page/foundation_audit"
     may_fail |= {(audit, f"{task.name}_agrees_on_exploration") for task in CASCADE.tasks}
     may_fail |= {
-        (f"simulated_item_page/{student.name}/evaluation", check)
+        (f"simulated_item_page/{student.name}_evaluation", check)
         for student in CASCADE.students
         for check in product_rules(CASCADE, student)
     }
@@ -58,7 +58,7 @@ def test_a_student_is_released_exactly_where_no_gate_refuses_it_or_leaves_it_unj
         asset = f"simulated_item_page/{student.name}"
         (decision,) = store.release_history(("simulated_item_page", student.name))
         reasons = decision["entry"].get("reasons", [])
-        assert verdicts[f"{asset}/release", "all_gates_passed"] == (decision["outcome"] == "released") == (not reasons)
+        assert verdicts[f"{asset}_release", "all_gates_passed"] == (decision["outcome"] == "released") == (not reasons)
         failed = {gate for (_, gate), passed in verdicts.items() if not passed}
         # Those of the teacher are judged by the release alone.
         assert {reason.split(": ")[0] for reason in reasons} <= failed | {ON_EXPLORATION, BETTER_THAN_CONSTANT}

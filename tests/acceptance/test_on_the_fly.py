@@ -69,7 +69,7 @@ def test_a_corrected_student_is_taught_by_the_labels_and_the_audit(ran: Ran) -> 
         for task in ("click", "conversion")
         for period in ("day", "trailing", "judged", "corrected", "impressions")
     ]
-    assert ("simulated_ads/ranking_logged/teacher_audit", "click_agrees_on_exploration") in checks(done)
+    assert ("simulated_ads/ranking_logged_audit", "click_agrees_on_exploration") in checks(done)
     versions = [
         lake.partition(("simulated_ads", "ranking_logged", name), DAY).data_version  # type: ignore[union-attr]
         for name in ("teacher_labels", "teacher_audit")

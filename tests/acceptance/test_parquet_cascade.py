@@ -90,9 +90,9 @@ def test_a_foundation_teacher_teaches_a_student_of_the_last_stage_which_serves_w
     last |= {"architecture": "mlp", "heads": ["impression", "dependent", "auxiliary"]}
     done = run_day(settings, declare(tmp_path, teachers=[teacher], students=[last]), DAY, report=False)
     assert failures(done) == {}
-    assert checks(done)["shop/foundation/teacher_checkpoint", "reloads_to_the_same_predictions"]
-    assert checks(done)["shop/foundation/teacher_labels", "labels_valid"]
-    assert checks(done)["shop/ranking_click/distilled_checkpoint", "serves_the_main_task_alone"]
+    assert checks(done)["shop/foundation_checkpoint", "reloads_to_the_same_predictions"]
+    assert checks(done)["shop/foundation_labels", "labels_valid"]
+    assert checks(done)["shop/ranking_click_distilled", "serves_the_main_task_alone"]
     store = CheckpointStore(settings.checkpoints)
     distilled, baseline = (store.load(("shop", "ranking_click", arm), DAY) for arm in ("distilled", "baseline"))
     assert distilled.metadata["heads"] == baseline.metadata["heads"] == ["impression"]
@@ -185,7 +185,7 @@ def test_a_miscalibrated_student_is_not_released_and_the_reason_is_kept(
     strict = declare(tmp_path, gates={**DECLARATION["gates"], "student_calibration": [5.0, 6.0]})
     done = run_day(settings, strict, DAY, report=False)
     assert failures(done) == {}
-    assert not checks(done)["shop/pre_ranking_click/release", "all_gates_passed"]
+    assert not checks(done)["shop/pre_ranking_click_release", "all_gates_passed"]
     store = CheckpointStore(settings.checkpoints)
     assert store.released(("shop", "pre_ranking_click")) is None
     (decision,) = store.release_history(("shop", "pre_ranking_click"))

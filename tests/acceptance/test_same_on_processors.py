@@ -22,11 +22,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 # How far figures of a network may be apart where its matrix products add in another order; seen: 1e-8.
 CLOSE = 1e-4
 OF_NETWORK = {
-    f"{NAME}/{NETWORK}/{each}"
-    for each in (
-        *("baseline_checkpoint", "distilled_checkpoint", "evaluation", "calibration_by_group"),
-        *("champion_comparison", "release"),
-    )
+    *(f"{NAME}/{NETWORK}_{each}" for each in ("baseline", "distilled", "evaluation", "champion", "release")),
+    f"{NAME}/{NETWORK}/calibration_by_group",
 }
 Recorded = Callable[..., dict[str, Any]]
 
@@ -78,8 +75,8 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
 def test_a_day_has_all_that_is_claimed(recorded: Recorded) -> None:
     keys = recorded()["versions"].keys()
     assert keys > OF_NETWORK
-    made = ("trees/teacher_checkpoint", "corrected/teacher_augmented", "selecting/consideration_importance")
-    assert keys > {f"{NAME}/{each}" for each in (*made, "of_trees/evaluation", "pre_ranking_logged/teacher_audit")}
+    made = ("trees_checkpoint", "corrected_augmented", "selecting_consideration_importance")
+    assert keys > {f"{NAME}/{each}" for each in (*made, "of_trees_evaluation", "pre_ranking_logged_audit")}
 
 
 def test_the_kernels_of_an_older_blas_and_numpy_change_no_byte(recorded: Recorded) -> None:

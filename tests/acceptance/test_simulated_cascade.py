@@ -14,6 +14,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import truth_column
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.declaration.teachers import TrainedTeacher
+from ukdsl_assets.defs.web import read_picture
 from ukdsl_assets.frames.splits import halves, withheld
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
@@ -206,9 +207,26 @@ def test_calibration_is_reported_by_decile_and_by_the_segments_that_a_student_ha
 
 
 def test_figures_of_the_distilled_arm_can_be_plotted_over_days(week: Week) -> None:
-    shown = metadata(week.done[0])["simulated_ads/pre_ranking_click/evaluation"]
-    for name in ("cd_calibration", "cd_ne_change", "imp_calibration", "imp_ne_change"):
+    shown = metadata(week.done[0])["simulated_ads/pre_ranking_click_evaluation"]
+    for name in ("cd_calibration", "cd_ne", "cd_ne_change", "imp_calibration", "imp_ne", "imp_ne_change"):
         assert isinstance(shown[name], dg.FloatMetadataValue)
+        # Rounded for people.
+        assert shown[name].value == float(f"{shown[name].value:.4g}")
+
+
+def test_the_page_of_an_evaluation_begins_with_its_verdict_and_its_picture(week: Week) -> None:
+    shown = metadata(week.done[0])["simulated_ads/pre_ranking_click_evaluation"]
+    assert next(iter(shown)) == "verdict"
+    text = str(shown["verdict"].value)
+    assert len(text) < 1000
+    assert "calibration" in text
+    assert f"(/reports/simulated_ads/{DAYS[0]}/pre_ranking_click.png)" in text
+    assert (read_picture(week.settings, "simulated_ads", str(DAYS[0]), "pre_ranking_click") or b"").startswith(
+        b"\x89PNG"
+    )
+    # A section of columns would stand before it.
+    assert "dagster/column_schema" not in shown
+    assert isinstance(shown["columns"], dg.TableSchemaMetadataValue)
 
 
 def test_the_release_decision_of_each_day_is_kept_with_its_reasons(week: Week) -> None:
@@ -247,7 +265,7 @@ def test_a_student_is_trained_with_what_was_selected_the_day_before_and_at_first
 
 
 def test_the_terminal_names_the_chosen_features(week: Week, capsys: pytest.CaptureFixture[str]) -> None:
-    show_run(week.settings, week.cascade, DAYS, None)
+    show_run(week.settings, week.cascade, DAYS, None, details=True)
     said = " ".join(capsys.readouterr().out.split())
     chosen = chosen_of(week.lake.scan((CASCADE.name, "selecting", "feature_union"), DAYS[-1:]).collect())
     assert "Rule grouped permutation chose 5 of 11 candidates, at a cost of 5; allowed are 5 features." in said

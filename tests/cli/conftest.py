@@ -1,6 +1,8 @@
 """A folder to run commands in, and the command line without the seconds in which a process imports everything."""
 
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,15 @@ import pytest
 from tests.fixtures.command_line import Command, Ended, shop_in
 from ukdsl_assets.cli.app import main
 from ukdsl_assets.settings import PROJECT
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A command that runs or is stopped changes what Ctrl-C does for the rest of its process, which here goes on."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, messages without tracebacks, files written."""
 
 import json
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 import yaml
 
-from tests.fixtures.command_line import Command, Ended, at
+from tests.fixtures.command_line import Command, Ended, at, in_a_terminal
 from tests.fixtures.logs import make_logs
 from tests.fixtures.shop import DAY, DECLARATION
 from ukdsl_assets.cli.app import main
@@ -26,12 +27,22 @@ KEYS = [
 
 
 @pytest.mark.slow
-def test_run_prints_the_table_and_writes_the_evaluation(ran: Path) -> None:
+def test_run_prints_its_result_and_writes_decisions_and_evaluation(ran: Path) -> None:
     done = Ended(**json.loads((ran / "said.json").read_text()))
     assert done.returncode == 0, done.stderr
-    assert "pre_ranking_click: withheld requests of 2026-03-01" in done.stdout
-    assert "make ui" in done.stdout
-    rows = json.loads((ran / "out.json").read_text())
+    assert "pre_ranking_click: Released (by " in done.stdout
+    assert f"{DAY}: 1 released" in done.stdout
+    assert "ukdsl ui" in done.stdout
+    assert max(map(len, done.stdout.partition("decisions and evaluation")[0].splitlines())) <= 80
+    # In a pipe something is said before the first step, and then of steps.
+    assert done.stderr.startswith("loading shop ...\n")
+    assert re.search(rf"^{DAY}: 0 of \d+ steps: logs$", done.stderr, re.MULTILINE)
+    assert re.search(rf"^{DAY} done, \d+ s a day, 0 s left$", done.stderr, re.MULTILINE)
+    result = json.loads((ran / "out.json").read_text())
+    assert [(each["day"], each["student"], each["outcome"], each["reasons"]) for each in result["decisions"]] == [
+        (str(DAY), "pre_ranking_click", "released", [])
+    ]
+    rows = result["evaluation"]
     assert [list(row) for row in rows] == [KEYS] * len(rows)
     assert {(row["arm"], row["head"]) for row in rows} == {
         ("baseline", "impression"),
@@ -42,14 +53,29 @@ def test_run_prints_the_table_and_writes_the_evaluation(ran: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_refused_release_exits_with_three_and_says_why(shop: Path, ukdsl: Command) -> None:
+def test_a_refused_release_exits_with_three_and_says_why_on_eighty_columns(shop: Path) -> None:
     path = shop / "cascades" / "shop.yaml"
     strict = yaml.safe_load(path.read_text()) | {"gates": {**DECLARATION["gates"], "student_calibration": [5, 6]}}
     path.write_text(yaml.safe_dump(strict))
-    done = ukdsl("run", "shop", "--days", str(DAY), **at(shop))
-    assert done.returncode == 3, done.stderr
-    assert "Refused: checkpoint" in done.stdout
-    assert "calibrated_on_consideration" in done.stdout
+    # Without a file there Dagster says so, in lines of its own.
+    (shop / "home").mkdir()
+    (shop / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    done = in_a_terminal("run", "shop", "--days", str(DAY), "--details", **at(shop))
+    assert done.returncode == 3, done.stdout
+    # Control sequences take no room; what a line returns to its beginning for is a line of its own.
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout))
+    first = next(line for line in lines if line.strip())
+    assert "loading shop ..." in first
+    places = next(number for number, line in enumerate(lines) if line.startswith("report: "))
+    assert max(map(len, lines[:places])) <= 80
+    assert "…" not in done.stdout
+    told = " ".join(" ".join(lines).split())
+    assert "pre_ranking_click: Refused (by " in told
+    assert "why: calibrated_on_consideration: calibration" in told
+    assert "next: what was released before stays" in told
+    assert f"{DAY}: 1 refused report: " in told
+    # The tables of --details stand before it.
+    assert told.index("Not shown on 80 characters") < told.index("Refused: calibrated_on") < told.index("why: calib")
 
 
 @pytest.mark.slow
@@ -112,8 +138,10 @@ def test_check_logs_names_the_broken_rule_and_exits_with_one(shop: Path, ukdsl: 
 def test_check_logs_of_a_day_that_is_not_there_names_the_days_that_are(shop: Path, ukdsl: Command) -> None:
     done = ukdsl("check-logs", "shop", "--day", "2026-03-05", **at(shop))
     assert done.returncode == 1
-    assert "could not be read" in done.stdout
-    assert "2026-03-01" in done.stdout
+    assert done.stderr.startswith("shop, 2026-03-05: no candidate log for 2026-03-05 at ")
+    assert "nearest days there: 2026-03-01; write the day's logs first" in done.stderr
+    # One thing, and no table of gates that nothing could be judged by.
+    assert done.stdout == ""
 
 
 @pytest.mark.slow

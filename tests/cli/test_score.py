@@ -48,9 +48,12 @@ def made(tmp_path_factory: pytest.TempPathFactory, warm_state: Path) -> Made:
     rows = Lake(settings.tables).scan((CASCADE.name, "candidate_log"), [DAY]).head(20_000).collect()
     rows.write_parquet(folder / "candidates.parquet")
     (event,) = done.asset_materializations_for_node(f"{CASCADE.name}__{STUDENT}__release")
-    told = {name: str(value.value) for name, value in event.metadata.items()}
+    told = event.metadata["how to score"].value
+    assert isinstance(told, dict)
     released = CheckpointStore(settings.checkpoints).load((CASCADE.name, STUDENT, "distilled"), DAY)
-    return Made(folder / "lake", folder / "candidates.parquet", released, told)
+    return Made(
+        folder / "lake", folder / "candidates.parquet", released, {name: str(text) for name, text in told.items()}
+    )
 
 
 Score = Callable[..., Ended]
@@ -83,6 +86,7 @@ def test_scores_are_the_released_students_predictions_and_say_so(
     assert metadata == {
         "cascade": CASCADE.name,
         "student": STUDENT,
+        "arm": "distilled",
         "head": head,
         "checkpoint": f"{DAY}/{made.released.version}",
         "note": "simulated",
@@ -141,7 +145,7 @@ def test_ids_of_another_space_are_told_with_what_that_may_mean(made: Made, tmp_p
         (("--day", "2026-01-01..2026-01-02"), "--day: expected one day"),
         (("--day", "soon"), "saw 'soon'"),
         (("--output", "."), "is a folder; name a file in it"),
-        (("--input", "nowhere.parquet"), "is no Parquet file and no folder"),
+        (("--input", "nowhere.parquet"), "is no Parquet or CSV file and no folder"),
     ],
 )
 def test_wrong_arguments_exit_with_two_without_a_traceback(

@@ -6,6 +6,7 @@ import pytest
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.cross_domain import check_cross_domain, models_of, wrong_features
+from ukdsl_assets.declaration.examples import with_their_teachers
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.read import SHIPPED, read_cascades
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher
@@ -24,6 +25,16 @@ def declared(**changes: Any) -> dict[str, Cascade]:
 
 def test_shipped_mappings_hold() -> None:
     check_cross_domain(CASCADES)
+
+
+def test_a_cascade_needs_itself_and_those_that_teach_it_and_their_teachers() -> None:
+    names = {name: set(with_their_teachers(CASCADES, [cascade.name])) for name, cascade in CASCADES.items()}
+    assert names["simulated_ads"] == {"simulated_ads"}
+    assert names[TARGET.name] == {TARGET.name, "simulated_ads"}
+    for name, cascade in CASCADES.items():
+        # What is needed is enough to be checked by itself.
+        check_cross_domain(with_their_teachers(CASCADES, [cascade.name]))
+        assert all(names[other] <= names[name] for other in names[name])
 
 
 def test_students_and_trained_teachers_can_teach_with_their_features_and_tasks() -> None:

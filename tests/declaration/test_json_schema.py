@@ -115,3 +115,32 @@ def test_a_file_that_extends_another_may_leave_out_any_key() -> None:
 def test_an_architecture_is_a_name_or_a_block(kind: str) -> None:
     assert ads(lambda c: c["students"][0].update(architecture=kind)) == []
     assert ads(lambda c: c["students"][0].update(architecture={"kind": kind})) == []
+
+
+def properties_in(node: Any, where: str = "") -> list[tuple[str, Any]]:
+    """Every property of a schema by its path, however deep it stands: in blocks, in lists and in unions."""
+    if isinstance(node, list):
+        return [found for place, each in enumerate(node) for found in properties_in(each, f"{where}/{place}")]
+    if not isinstance(node, dict):
+        return []
+    own = node["properties"].items() if isinstance(node.get("properties"), dict) else ()
+    found = [(f"{where}/{name}", told) for name, told in own]
+    return found + [each for key, below in node.items() for each in properties_in(below, f"{where}/{key}")]
+
+
+def test_every_property_however_deep_is_described() -> None:
+    found = properties_in(SCHEMA)
+    assert len(found) > 100
+    assert [place for place, told in found if not told.get("description", "").strip()] == []
+
+
+def test_every_property_that_may_be_one_of_several_blocks_leads_to_described_ones() -> None:
+    def references(node: Any) -> set[str]:
+        if isinstance(node, list):
+            return {name for each in node for name in references(each)}
+        if not isinstance(node, dict):
+            return set()
+        own = {node["$ref"].removeprefix("#/$defs/")} if isinstance(node.get("$ref"), str) else set()
+        return own | {name for each in node.values() for name in references(each)}
+
+    assert references(SCHEMA) == SCHEMA["$defs"].keys()

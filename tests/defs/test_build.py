@@ -3,14 +3,19 @@
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
 
-from tests.fixtures.shop import DECLARATION
+from tests.fixtures.graph import shipped
+from tests.fixtures.shop import DECLARATION, declare
 from ukdsl_assets.declaration.read import SHIPPED, read_cascades
 from ukdsl_assets.defs.build import build_defs
+from ukdsl_assets.defs.graph.keys import asset_key
+from ukdsl_assets.defs.schedules import daily_job, schedules
+from ukdsl_assets.logs.sources.kuairand import LOGS, USERS, VIDEOS
 from ukdsl_assets.pipeline.stale import dated_tables
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import PROJECT, Settings
@@ -21,10 +26,18 @@ HEAVY = {"torch", "lightgbm", "numba", "matplotlib", "sklearn", "scipy"}
 
 @pytest.fixture(scope="module")
 def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
-    """What is shipped, beside a user's folder with a declaration that is wrong."""
+    """All that is shipped, beside a user's folder with a declaration that is wrong."""
     folder = tmp_path_factory.mktemp("cascades")
     (folder / "broken.yaml").write_text(yaml.safe_dump(DECLARATION | {"name": "broken", "withheld_share": 2}))
-    return build_defs(Settings(cascades=folder))
+    return build_defs(Settings(cascades=folder, examples="all", kuairand=kuairand_in(folder / "kuairand")))
+
+
+def kuairand_in(folder: Path) -> Path:
+    """A folder with files of the names that KuaiRand-Pure has."""
+    folder.mkdir()
+    for name in (*LOGS, USERS, VIDEOS):
+        (folder / name).touch()
+    return folder
 
 
 @pytest.mark.slow
@@ -34,11 +47,33 @@ def test_loading_the_code_location_imports_nothing_heavy() -> None:
     assert not HEAVY & set(loaded.stdout.split())
 
 
-def test_groups_stand_in_the_order_of_the_flow(defs: dg.Definitions) -> None:
+def test_a_group_is_a_cascade(defs: dg.Definitions) -> None:
+    graph, cascades = defs.resolve_asset_graph(), set(read_cascades(SHIPPED))
+    of_cascades = [graph.get(key) for key in graph.get_all_asset_keys() if key.path[0] in cascades]
+    assert {node.group_name for node in of_cascades} == cascades
+    assert all(node.group_name == node.key.path[0] for node in of_cascades)
+
+
+def test_a_box_tells_whose_it_is_by_the_last_part_of_its_key(defs: dg.Definitions) -> None:
+    keys = defs.resolve_asset_graph().get_all_asset_keys()
+    for name, cascade in read_cascades(SHIPPED).items():
+        names = [key.path[-1] for key in keys if key.path[0] == name]
+        assert len(names) == len(set(names)) > 5
+        for student in cascade.students:
+            endings = ("augmented", "baseline", "distilled", "evaluation", "champion", "release")
+            assert {f"{student.name}_{each}" for each in endings} <= set(names)
+
+
+def test_a_plain_cascade_of_one_student_has_fourteen_boxes(tmp_path: Path) -> None:
+    graph = build_defs(Settings(), {"shop": declare(tmp_path)}).resolve_asset_graph()
+    assert len(graph.get_all_asset_keys()) == 14
+
+
+def test_steps_stand_in_the_order_of_the_flow(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
-    order = sorted({graph.get(key).group_name for key in graph.get_all_asset_keys()})
-    assert order == [
-        "0_wrong_declarations",
+    nodes = {key: graph.get(key) for key in graph.get_all_asset_keys()}
+    steps = {key: node.tags["step"] for key, node in nodes.items() if "step" in node.tags}
+    assert sorted(set(steps.values())) == [
         "1_logs",
         "2_tables",
         "3_teachers",
@@ -47,13 +82,11 @@ def test_groups_stand_in_the_order_of_the_flow(defs: dg.Definitions) -> None:
         "6_evaluation",
         "7_release",
         "8_report",
-        "evidence",
-        "theory",
     ]
-    for key in graph.get_all_asset_keys():
+    for key, step in steps.items():
         # A teacher may be the released student of another cascade.
-        for parent in [each for each in graph.get(key).parent_keys if each.path[0] == key.path[0]]:
-            assert graph.get(parent).group_name <= graph.get(key).group_name
+        for parent in [each for each in nodes[key].parent_keys if each.path[0] == key.path[0]]:
+            assert steps[parent] <= step
 
 
 def test_every_asset_says_what_it_is_and_whose(defs: dg.Definitions) -> None:
@@ -77,23 +110,25 @@ def test_a_wrong_declaration_is_shown_by_its_error_and_stops_no_other(defs: dg.D
     assert "withheld_share: expected at most 0.9999 (saw 2)" in (shown.description or "")
 
 
-def test_every_cascade_has_a_daily_job_and_only_living_ones_a_schedule(defs: dg.Definitions) -> None:
+def test_every_cascade_has_a_daily_job_and_only_living_ones_a_schedule(defs: dg.Definitions, tmp_path: Path) -> None:
     repository = defs.get_repository_def()
     assert {"simulated_ads_daily", "kuairand_daily"} <= set(repository.job_names)
-    assert [schedule.job_name for schedule in repository.schedule_defs] == [
-        "simulated_ads_daily",
-        "simulated_item_page_daily",
-        "simulated_last_stage_daily",
-        "simulated_small_surface_daily",
-    ]
+    assert not repository.schedule_defs
+    living = build_defs(Settings(), {"shop": declare(tmp_path)}).get_repository_def()
+    assert [schedule.job_name for schedule in living.schedule_defs] == ["shop_daily"]
 
 
-def test_a_cascade_that_another_one_teaches_runs_an_hour_later(defs: dg.Definitions) -> None:
-    assert defs.resolve_schedule_def("simulated_small_surface_daily_schedule").cron_schedule == "0 6 * * *"
+def test_a_cascade_that_another_one_teaches_runs_an_hour_later() -> None:
+    small = shipped("simulated_small_surface", last_day=None)
+    (schedule,) = schedules(small, daily_job(small))
+    cascades = {cascade.name: cascade for cascade in (small, shipped("simulated_ads"))}
+    defs = build_defs(Settings(), cascades)
+    assert defs.resolve_schedule_def(schedule.name).cron_schedule == "0 6 * * *"
 
 
-def test_the_schedule_asks_for_yesterday_at_five_utc(defs: dg.Definitions) -> None:
-    schedule = defs.resolve_schedule_def("simulated_ads_daily_schedule")
+def test_the_schedule_asks_for_yesterday_at_five_utc(tmp_path: Path) -> None:
+    defs = build_defs(Settings(), {"shop": declare(tmp_path, first_day="2026-02-01")})
+    schedule = defs.resolve_schedule_def("shop_daily_schedule")
     assert schedule.cron_schedule == "0 5 * * *"
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_schedule_context(
@@ -107,13 +142,16 @@ def test_days_are_watched_in_every_table_by_day(defs: dg.Definitions) -> None:
     graph, workspace = defs.resolve_asset_graph(), Workspace.open(Settings())
     watched = {key for cascade in read_cascades(SHIPPED).values() for key in dated_tables(cascade, workspace)}
     nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
-    by_day = {tuple(node.key.path) for node in nodes if "deltalake" in node.kinds and node.partitions_def is not None}
+    by_day = {node.key for node in nodes if "deltalake" in node.kinds and node.partitions_def is not None}
     assert len(by_day) > 50
-    assert by_day <= watched
+    assert by_day <= {asset_key(table) for table in watched}
 
 
-def test_late_data_is_asked_for_again_only_where_somebody_turns_it_on(defs: dg.Definitions) -> None:
-    sensors = {sensor.name: sensor.default_status for sensor in defs.get_repository_def().sensor_defs}
-    assert sensors["simulated_ads_late_data"] == dg.DefaultSensorStatus.STOPPED
+def test_late_data_is_asked_for_again_only_where_somebody_turns_it_on(defs: dg.Definitions, tmp_path: Path) -> None:
+    living = build_defs(Settings(), {"shop": declare(tmp_path)}).get_repository_def()
+    assert {sensor.name: sensor.default_status for sensor in living.sensor_defs}["shop_late_data"] == (
+        dg.DefaultSensorStatus.STOPPED
+    )
+    sensors = {sensor.name for sensor in defs.get_repository_def().sensor_defs}
     # Its logs ended in 2022, and nobody replaces them.
     assert "kuairand_late_data" not in sensors

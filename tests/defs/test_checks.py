@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from ukdsl_assets.defs.graph.checks import check_results, errors_as_failures, result
+from ukdsl_assets.defs.graph.checks import check_results, errors_as_failures, refuse_if_blocked, result
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.gates import GateResult, Severity
 from ukdsl_assets.lake.storage import Storage
@@ -66,6 +66,32 @@ def test_what_was_not_judged_is_a_warning_and_never_passed(severity: Severity) -
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description == "not judged: eight requests"
     assert {name: value.value for name, value in check.metadata.items()} == {"verdict": "not judged", "rows": 48}
+
+
+def test_a_failed_gate_begins_with_its_own_words() -> None:
+    low, keys = (GateResult(name, False, said) for name, said in (("volume", "few rows; look"), ("keys", "2 twice")))
+    unjudged = GateResult.not_judged("rates", "nothing to judge", "ERROR")
+    (check,) = check_results(
+        ("shop", "candidate_log"), [GateResult("volume", False, "few rows; look", seen={"rows": 3})]
+    )
+    assert [(name, value.value) for name, value in check.metadata.items()] == [
+        ("what is wrong", "few rows; look"),
+        ("rows", 3),
+    ]
+    with pytest.raises(dg.Failure) as raised:
+        refuse_if_blocked({("shop", "candidate_log"): [unjudged, low], ("shop", "event_log"): [keys]})
+    assert (raised.value.description or "").splitlines() == [
+        "few rows; look (gate volume of shop/candidate_log)",
+        "2 twice (gate keys of shop/event_log)",
+        "not published, 2 gates failed, 1 not judged; the partition stays as it was",
+    ]
+
+
+def test_gates_that_could_not_be_judged_are_told_where_none_failed() -> None:
+    unjudged = GateResult.not_judged("rates", "nothing to judge", "ERROR")
+    with pytest.raises(dg.Failure, match=r"^not judged: nothing to judge \(gate rates of shop/labels\)\nnot published"):
+        refuse_if_blocked({("shop", "labels"): [unjudged]})
+    refuse_if_blocked({("shop", "labels"): [GateResult.not_judged("rates", "nothing to judge", "WARN")]})
 
 
 def test_no_secret_stands_in_metadata_or_verdicts() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from tests.fixtures.graph import shipped
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.defs.run import RunFailedError, RunStoppedError, progress_logger, run_days
+from ukdsl_assets.defs.run import progress_logger, run_days
+from ukdsl_assets.errors import RunFailedError, RunStoppedError
 
 DAYS = [date(2026, 3, 1) + timedelta(days=each) for each in range(3)]
 
@@ -78,9 +79,11 @@ def test_a_stop_says_what_stands_and_leaves_no_run_under_way(cascade: Cascade) -
     before = signal.getsignal(signal.SIGTERM)
     done, told = run_until_it_ends(job_of(stop(signal.SIGTERM, DAYS[1])), cascade)
     assert done == DAYS[:1]
-    assert told.startswith("RunStoppedError: simulated_ads, 2026-03-02: stopped as asked; done before it: 2026-03-01.")
-    assert "published and whole: first;" in told
-    assert "ukdsl run simulated_ads --days 2026-03-02" in told
+    assert told == (
+        "RunStoppedError: simulated_ads, 2026-03-02: stopped as asked in step second; what is published stays "
+        "(2026-03-01 and 1 step of 2026-03-02), and `ukdsl run simulated_ads --days 2026-03-02..2026-03-03` goes on, "
+        "a training from its last kept state"
+    )
     assert signal.getsignal(signal.SIGTERM) is before
     with dg.DagsterInstance.get() as opened:
         assert {run.status.value for run in opened.get_runs()} <= {"SUCCESS", "FAILURE"}
@@ -114,6 +117,7 @@ def test_an_error_that_nobody_foresaw_is_told_in_its_own_words(cascade: Cascade)
 
     _, told = run_until_it_ends(job_of(step), cascade)
     assert told == (
-        "RunFailedError: simulated_ads, 2026-03-01: step second failed: "
-        "OSError: [Errno 28] No space left on device: 'sftp://***@b/shard.parquet'"
+        "RunFailedError: OSError: [Errno 28] No space left on device: 'sftp://***@b/shard.parquet'\n"
+        "(step second failed)\n"
+        "simulated_ads, 2026-03-01: stopped there; what was published stays"
     )

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(lake=str(tmp_path_factory.mktemp("lake")))
+    return Settings(lake=str(tmp_path_factory.mktemp("lake")), examples="theory")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The report is whole, says what was measured and how, and leaves out what the lake does not have."""
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from html import unescape
@@ -13,16 +14,11 @@ from tests.fixtures.graph import shipped
 from tests.fixtures.selected_features import SELECTION, selected
 from ukdsl_assets.learning.evaluation.champion import Paired
 from ukdsl_assets.learning.evaluation.champion_table import Pairing, comparison_rows
+from ukdsl_assets.reports.cells import main_rows, progressive_rows, scored_rows
 from ukdsl_assets.reports.champion import champion_markdown, champion_sentences
 from ukdsl_assets.reports.contents import CascadeReport, StudentReport, completed, funnel_of, gates_of, outcome_on
-from ukdsl_assets.reports.html import (
-    data_line,
-    headline_sentences,
-    main_rows,
-    progressive_rows,
-    render_report,
-    scored_rows,
-)
+from ukdsl_assets.reports.html import data_line, render_report
+from ukdsl_assets.reports.student_section import headline_sentences
 
 CASCADE = shipped("simulated_ads")
 STUDENT = CASCADE.student("pre_ranking_click").model_copy(update={"heads": ("impression", "consideration")})
@@ -75,6 +71,11 @@ def report(*students: StudentReport) -> CascadeReport:
     return CascadeReport(CASCADE, DAY, 1, funnel, STAGES, list(students))
 
 
+def words(html: str) -> str:
+    """A page as it reads, without tags and glossary."""
+    return " ".join(unescape(re.sub("<[^>]*>", "", html.partition('id="glossary"')[0])).split())
+
+
 class Elements(HTMLParser):
     """The addresses that a page would load, and whether its elements are closed."""
 
@@ -110,7 +111,7 @@ def test_the_page_tells_whose_figures_they_are() -> None:
     assert "simulated_ads, 2026-01-03" in text
     assert '<span class="note">simulated</span>' in text
     assert "source simulated (seed 1)" in text
-    assert "against teacher ranking_logged, head consideration" in text
+    assert "against teacher ranking_logged, by head consideration" in text
     assert "ukdsl score simulated_ads pre_ranking_click --input" in text
     assert "20% of the requests" in data_line(report(student()))
 
@@ -236,6 +237,7 @@ def test_a_selection_has_its_section_and_a_student_without_one_has_none() -> Non
     declared = STUDENT.model_copy(update={"selection": SELECTION, "features": "selected"})
     text = render_report(report(student(student=declared, selection=selected())))
     assert "Feature selection" in text
+    assert 'href="#selection"' in text
     assert "Rule average importance chose 3 of 4 candidates" in text
     assert "Feature selection" not in render_report(report(student()))
 
@@ -250,15 +252,27 @@ def test_a_day_that_was_not_judged_says_so_and_by_how_much_the_challenger_differ
         for when, challenger, arm in (("same_day", DAY, "released"), ("next_day", day, "baseline"))
     ).with_columns(day=pl.lit(DAY))
     html = render_report(
-        report(student(outcome="not_judged", reasons=["not judged: too few rows"], champion=comparison, decisions=[]))
+        report(
+            student(
+                outcome="not_judged",
+                reasons=["on_impression: not judged: too few rows"],
+                champion=comparison,
+                decisions=[],
+            )
+        )
     )
-    assert "<strong>Not judged</strong>" in html
+    assert '<h3><span class="state">Not judged</span>' in html
+    assert "Gate “on impression” could not be judged: too few rows." in words(html)
     assert "Nothing moves: what was released before stays." in html
     says = f"Same day, which decides: this day's student on withheld requests, NE against what was released, of {day}"
-    assert says in unescape(html)
-    assert f"Next day: the student of {day} on all of this day's requests, which it has not seen" in unescape(html)
-    assert f"the baseline of {day}, since nothing is released: IMP +0.20% (" in html
+    assert says in words(html)
+    assert f"Next day: the student of {day} on all of this day's requests, which it has not seen" in words(html)
+    assert f"the baseline of {day}, since nothing is released: shown rows +0.20% (" in words(html)
     assert champion_markdown(comparison).count("| IMP | label | 100 | 600 |") == 2
+    figures = "on_impression: not judged: NE on IMP: -0.5%; expected at most +0.3%; too few rows: 84 days would do"
+    long = words(render_report(report(student(outcome="not_judged", reasons=[figures]))))
+    assert "Gate “on impression” could not be judged: too few rows: 84 days would do." in long
+    assert "Gate “on impression”: NE on shown rows: −0.5%; expected at most +0.3%; too few rows" in long  # noqa: RUF001
     nothing = student(outcome="not_judged", reasons=["few"], anything_released=False)
     assert "Nothing moves: nothing is released. There is too little" in render_report(report(nothing))
     refused = student(outcome="refused", reasons=["worse"], anything_released=False)
@@ -273,7 +287,7 @@ def test_a_release_names_the_checkpoints_day_and_the_gates_that_it_accepted() ->
         report(student(decisions=[record]))
     )
     leave = record | {"entry": entry | {"day": str(DAY), "accepted": ["teacher: off", "ne: worse"]}}
-    text = unescape(render_report(report(student(decisions=[leave]))))
+    text = words(render_report(report(student(decisions=[leave]))))
     assert "Accepted by name: teacher: off; ne: worse; this day's student may serve." in text
     assert "No gate refuses" not in text
 
@@ -316,7 +330,7 @@ def test_the_verdict_takes_its_own_choice_and_a_table_shows_all_that_was_scored(
     shown = dict(scored_rows(table))["with distillation"]
     assert [cell.split("\u00a0")[0] for cell in shown] == ["1.200", "\u2013", "1.030", "0.900", "0.800", "\u2013"]
     text = render_report(report(student(evaluation=table)))
-    assert "OWN,<br>truth" in text
-    assert "all that the student's own stage scores" in text
+    assert "own choice,<br>truth" in text
+    assert "all that stage pre_ranking scores" in words(text)
     assert scored_rows(judged()) == []
     assert "no row that the stage rejected has a teacher" in render_report(report(student()))

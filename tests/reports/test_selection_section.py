@@ -33,7 +33,7 @@ def test_table_2_has_a_row_for_each_rule_and_size_and_a_column_for_each_label() 
     ]
     text = comparison_markdown(comparison(), "simulated")
     assert text.splitlines()[0] == "simulated"
-    assert "| rule | features | cost | NE, IMP, labels | NE, CD, teacher |" in text
+    assert "| rule | features | cost | NE, shown, labels | NE, ranked, teacher |" in text
     assert "| **average importance** |" in text
 
 
@@ -42,7 +42,7 @@ def test_the_section_is_of_the_last_day_and_leaves_out_what_is_not_there() -> No
     assert shown["candidates"] == 4
     assert shown["days"] == 3
     assert shown["rows"] == {"IMP": "1,200", "CD": "1,200"}
-    assert shown["views"] == ["IMP, labels", "CD, teacher"]
+    assert shown["views"] == ["shown, labels", "ranked, teacher"]
     assert "svg" in shown["stability"]
     report = selected()
     first = selection_shown(

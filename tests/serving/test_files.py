@@ -59,7 +59,7 @@ def test_a_folder_is_scored_in_order_of_names_and_told_as_it_goes(tmp_path: Path
     folder.mkdir()
     ROWS[:100].write_parquet(folder / "a.parquet")
     ROWS[100:].write_parquet(folder / "b.parquet")
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int | None]] = []
     student = fitted()
     done = score_files(
         student, folder, tmp_path / "out.parquet", "consideration", progress=lambda r, n, s: told.append((r, n))
@@ -115,7 +115,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     ROWS.write_parquet(tmp_path / "in.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet")
     student, out = fitted(), tmp_path / "out.parquet"
-    with pytest.raises(ScoringError, match="is no Parquet file and no folder"):
+    with pytest.raises(ScoringError, match="is no Parquet or CSV file and no folder"):
         score_files(student, tmp_path / "none.parquet", out, "consideration")
     with pytest.raises(ScoringError, match="not readable as Parquet"):
         score_files(student, tmp_path / "text.parquet", out, "consideration")

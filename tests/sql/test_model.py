@@ -4,7 +4,10 @@ import pytest
 
 from tests.fixtures.sql_models import HEADER
 from ukdsl_assets.errors import SqlModelError
+from ukdsl_assets.settings import shipped
 from ukdsl_assets.sql.model import read_model, read_models
+
+SHIPPED = read_models(shipped("dbt_like_sql"))
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,38 @@ def test_a_missing_folder_and_a_name_that_is_taken_are_errors(tmp_path: Path) ->
         (folder / "table_a.sql").write_text(HEADER)
     with pytest.raises(SqlModelError, match="`table_a` is taken"):
         read_models(tmp_path)
+
+
+def test_own_models_stand_beside_the_shipped_ones_and_in_place_of_those_of_their_name(tmp_path: Path) -> None:
+    own = tmp_path / "marts"
+    own.mkdir()
+    more = SHIPPED["impressions"].path.read_text().replace("-- columns:\n", "-- columns:\n--   more: {}\n", 1)
+    assert read_models(shipped("dbt_like_sql"), tmp_path) == SHIPPED
+    (own / "impressions.sql").write_text(
+        more.replace("--   more: {}", "--   more: {description: Another column., type: BIGINT}")
+    )
+    (own / "table_a.sql").write_text(HEADER)
+    models = read_models(shipped("dbt_like_sql"), tmp_path)
+    assert {*models} == {*SHIPPED, "table_a"}
+    assert models["impressions"].path == own / "impressions.sql"
+    assert {*models["impressions"].columns} == {*SHIPPED["impressions"].columns, "more"}
+    assert all(models[name] == SHIPPED[name] for name in SHIPPED if name != "impressions")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("-- scope: cascade", "-- scope: student", "scope: saw student, expected cascade; write it as"),
+        ("-- shard_key: request_id", "-- shard_key: none", "shard_key: saw None, expected request_id"),
+        ("--   explored:", "--   explorer:", r"without its column\(s\) explored, which other tables and steps read"),
+        ("shown., type: FLOAT", "shown., type: DOUBLE", r"columns\.propensity: saw type DOUBLE, expected FLOAT"),
+    ],
+)
+def test_an_own_model_in_place_of_another_keeps_what_is_read_of_it(
+    tmp_path: Path, was: str, now: str, said: str
+) -> None:
+    text = SHIPPED["impressions"].path.read_text()
+    assert was in text
+    (tmp_path / "impressions.sql").write_text(text.replace(was, now, 1))
+    with pytest.raises(SqlModelError, match=rf"(?s){tmp_path}/impressions\.sql: .*{said}"):
+        read_models(shipped("dbt_like_sql"), tmp_path)

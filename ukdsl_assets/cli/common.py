@@ -2,27 +2,36 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.sound import sound_cascades
-from ukdsl_assets.declaration.wrong_keys import wrong_keys
+from ukdsl_assets.cli.completion import cascade_names, student_names
 from ukdsl_assets.errors import DeclarationError, did_you_mean
-from ukdsl_assets.settings import Settings
 
+# Late, as in all commands: `ukdsl --help` and the completion of a name need no declaration and no settings.
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.status import Status
 
-# Characters of a line from which there is room for a bar, and of the figures beside a step's name with and without it.
-WIDE = 140
-FIGURES_WITH_BAR, FIGURES_ALONE = 102, 42
+    from ukdsl_assets.declaration.cascade import Cascade
+    from ukdsl_assets.declaration.students import Student
+    from ukdsl_assets.settings import Settings
+
+
+@dataclass
+class Speech:
+    """How much is told: `--quiet` leaves results and errors alone, `--verbose` adds log lines and tracebacks."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+speech = Speech()
 
 
 class PlainConsole(Console):
@@ -36,81 +45,129 @@ class PlainConsole(Console):
             options.setdefault("markup", False)
         super().print(*objects, **options)
 
+    def status(self, status: Any, **options: Any) -> "Status":
+        """A line of progress; none with `--quiet`."""
+        return Console.status(asides if speech.quiet else self, status, **options)
+
 
 # Wide enough for every table where the output is no terminal, such as a file.
 console = PlainConsole(width=None if sys.stdout.isatty() else 120)
 complaints = PlainConsole(stderr=True)
+# What `--quiet` leaves out: progress and what is left out, and beside results legends and next steps.
+asides, hints = PlainConsole(stderr=True), PlainConsole(width=console.width)
 
-CascadeName = Annotated[str, typer.Argument(metavar="CASCADE", help="Name of a declared cascade, e.g. simulated_ads.")]
+CascadeName = Annotated[
+    str,
+    typer.Argument(
+        metavar="CASCADE", help="Name of a declared cascade, e.g. simulated_ads.", autocompletion=cascade_names
+    ),
+]
+StudentName = Annotated[
+    str, typer.Argument(metavar="STUDENT", help="Name of a declared student.", autocompletion=student_names)
+]
+
+
+def text_width() -> int:
+    """Characters of a line of text: 80, which every terminal and every mail shows whole, or fewer on a narrow one."""
+    return min(console.width, 80)
+
+
+def speak(quiet: bool, verbose: bool) -> None:
+    """Set how much is told from here on."""
+    speech.quiet, speech.verbose = quiet, verbose
+    asides.quiet = hints.quiet = quiet
 
 
 @contextmanager
 def own_terminal() -> Iterator[Console]:
     """Standard error as it is now: Dagster sends this process's output to the run's own log while steps run."""
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as file:
-        yield PlainConsole(file=file)
+        yield PlainConsole(file=file, quiet=speech.quiet)
 
 
-def day_progress(terminal: Console) -> "Progress":
-    """A bar over the steps of days, with as much beside it as the terminal has room for; none where it is a file."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def read_settings(**options: str | None) -> "Settings":
+    """Settings of the environment and of the project's `.env`; options that were given go before them.
 
-    columns: list[ProgressColumn] = [TextColumn("{task.fields[day]}"), MofNCompleteColumn(), TextColumn("steps")]
-    if terminal.width >= WIDE:
-        columns[1:1] = [BarColumn()]
-        columns += [TimeElapsedColumn(), TextColumn("elapsed,")]
-    columns += [TimeRemainingColumn(), TextColumn("left  {task.description}", markup=False)]
-    return Progress(*columns, console=terminal, disable=not terminal.is_terminal)
-
-
-def beside_progress(terminal: Console, step: str) -> str:
-    """As much of a step's name or line as there is room for beside the figures of `day_progress`."""
-    figures = FIGURES_WITH_BAR if terminal.width >= WIDE else FIGURES_ALONE
-    return step[: max(terminal.width - figures, 0)]
-
-
-def read_settings(**options: str | None) -> Settings:
-    """Settings of the environment; options that were given go before it.
+    What else `.env` says is put into the environment, for stores and for Dagster.
 
     Raises:
-        DeclarationError: names each wrong variable and what was seen.
+        DeclarationError: names each wrong variable and what was seen, or what `.env` has that is no setting.
     """
+    from pydantic import ValidationError
+
+    from ukdsl_assets.declaration.wrong_keys import wrong_keys
+    from ukdsl_assets.settings import ENV_FILE, Settings, load_environment
+
     try:
+        _refuse_unknown_settings()
+        load_environment()
         return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         lines = [f"UKDSL_{key.upper()}{line.removeprefix(key)}" for key, line in wrong_keys(Settings, {}, error)]
         raise DeclarationError("settings: " + "; ".join(lines)) from None
+    except UnicodeDecodeError as error:
+        raise DeclarationError(f"{ENV_FILE}: not readable as UTF-8: {error}; write it again") from None
 
 
-def find_cascade(settings: Settings, name: str) -> tuple[dict[str, Cascade], Cascade]:
+def _refuse_unknown_settings() -> None:
+    """Of `.env`, a file of the project's own; the environment may hold variables of other versions."""
+    from ukdsl_assets.settings import ENV_FILE, PREFIX, Settings, project_environment
+
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in project_environment():
+        if name.startswith(PREFIX) and name not in known:
+            raise DeclarationError(
+                f"{ENV_FILE}: no setting `{name}`, expected one of {', '.join(known)}{did_you_mean(name, known)}"
+            )
+
+
+def find_cascade(settings: "Settings", name: str) -> "tuple[dict[str, Cascade], Cascade]":
     """All sound cascades, and the one of this name; wrong declarations beside it are told on standard error.
 
     Raises:
         DeclarationError: for an unknown name; lists the known ones, and the declarations that are wrong.
     """
-    cascades, wrong = sound_cascades(settings.cascades)
-    told = "\n".join(str(each) for each in wrong)
-    if name not in cascades:
-        raise DeclarationError(
-            f"no cascade `{name}`; declared are {', '.join(cascades)}{did_you_mean(name, cascades)}. Set "
-            "UKDSL_CASCADES to a folder of your own YAML"
-            + (f". Left out, because what they declare is wrong:\n{told}" if wrong else "")
-        )
-    if wrong:
-        complaints.print("Left out, because what they declare is wrong:", style="yellow")
-        complaints.print(told, highlight=False, soft_wrap=True)
+    cascades = find_cascades(settings, name)
     return cascades, cascades[name]
 
 
-def parse_day(cascade: Cascade, text: str) -> date:
+def find_cascades(settings: "Settings", name: str | None = None) -> "dict[str, Cascade]":
+    """All sound cascades, among them one of this name; raises and tells as `find_cascade`."""
+    from ukdsl_assets.declaration.sound import sound_cascades
+
+    cascades, wrong = sound_cascades(settings.cascades)
+    told = "\n".join(str(each) for each in wrong)
+    if name is not None and name not in cascades:
+        raise DeclarationError(
+            f"{not_declared(f'no cascade `{name}`', name, cascades)}. Set UKDSL_CASCADES to a folder of your own YAML"
+            + (f". Left out, because what they declare is wrong:\n{told}" if wrong else "")
+        )
+    if wrong:
+        asides.print("Left out, because what they declare is wrong:", style="yellow")
+        asides.print(told, highlight=False, soft_wrap=True)
+    return cascades
+
+
+def find_student(cascade: "Cascade", name: str) -> "Student":
+    """The student of this name.
+
+    Raises:
+        DeclarationError: for an unknown name; lists the known ones.
+    """
+    names = [student.name for student in cascade.students]
+    if name not in names:
+        raise DeclarationError(not_declared(f"{cascade.name} has no student `{name}`", name, names))
+    return cascade.student(name)
+
+
+def not_declared(told: str, name: str, known: Iterable[str]) -> str:
+    """A sentence about an unknown name, with the known one that is nearest to it, and all known ones."""
+    names = list(known)
+    near = did_you_mean(name, names)
+    return f"{told}{f'{near} Declared' if near else '; declared'} are {', '.join(names) or '(none)'}"
+
+
+def parse_day(cascade: "Cascade", text: str) -> date:
     """The day of `2026-01-01`.
 
     Raises:
@@ -123,7 +180,7 @@ def parse_day(cascade: Cascade, text: str) -> date:
     return parse_days(cascade, text)[0]
 
 
-def parse_days(cascade: Cascade, text: str) -> list[date]:
+def parse_days(cascade: "Cascade", text: str) -> list[date]:
     """The days of `2026-01-01` or `2026-01-01..2026-01-07`, both ends included.
 
     Raises:
@@ -136,8 +193,18 @@ def parse_days(cascade: Cascade, text: str) -> list[date]:
         raise DeclarationError(f"--days: expected 2026-01-01 or 2026-01-01..2026-01-07, saw {text!r}") from None
     if end < start:
         raise DeclarationError(f"--days: the last day {end} is before the first, {start}")
-    newest = cascade.last_day or datetime.now(UTC).date() - timedelta(days=1)
+    newest = newest_day(cascade)
     for bound in (start, end):
         if not cascade.first_day <= bound <= newest:
             raise DeclarationError(f"--days: {cascade.name} has days {cascade.first_day} to {newest}, saw {bound}")
-    return [start + timedelta(days=count) for count in range((end - start).days + 1)]
+    return every_day(start, end)
+
+
+def newest_day(cascade: "Cascade") -> date:
+    """The last day that a cascade can have logs of: the declared one, or yesterday (UTC)."""
+    return cascade.last_day or datetime.now(UTC).date() - timedelta(days=1)
+
+
+def every_day(first: date, last: date) -> list[date]:
+    """The days from the first to the last, both included."""
+    return [first + timedelta(days=count) for count in range((last - first).days + 1)]

@@ -1,51 +1,54 @@
-"""`ukdsl status`: what serves, and which published days were made of what has changed since."""
+"""`ukdsl status`: what serves, what was decided last, and which days are missing or stale."""
 
-from datetime import date, timedelta
+import json
 from typing import Annotated
 
 import typer
 
-from ukdsl_assets.cli.common import CascadeName, complaints, console, find_cascade, read_settings
+from ukdsl_assets.cli.common import complaints, console, find_cascades, hints, read_settings, text_width
+from ukdsl_assets.cli.completion import cascade_names
 
 
 def status(
-    cascade: CascadeName,
-    days: Annotated[int, typer.Option(help="How many of the newest published days to look at.", min=1)] = 30,
+    cascade: Annotated[
+        str | None,
+        typer.Argument(metavar="[CASCADE]", help="A declared cascade; all if left out.", autocompletion=cascade_names),
+    ] = None,
+    days: Annotated[
+        int, typer.Option(help="How many of the newest published days to look at for what is stale.", min=1)
+    ] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, in place of all else.")] = False,
 ) -> None:
-    """Tell what is released of each student, and which published days are stale.
+    """Tell what serves, the newest decisions with their first reason, and which days are missing or stale.
 
-    A day is stale whose log files, events or tables have changed since they were read.
+    A day is missing while one of its tables is not published, and stale where its log files, events or tables have
+    changed since they were read. Exit code 0 whatever there is to tell.
     """
-    from ukdsl_assets.pipeline.stale import look_for_stale
+    from ukdsl_assets.declaration.examples import is_shipped
     from ukdsl_assets.pipeline.workspace import Workspace
-    from ukdsl_assets.reports.printed import stale_table, standing
+    from ukdsl_assets.reports.standing import as_json as plain
+    from ukdsl_assets.reports.standing import read_standing, standing_lines, wrapped
 
     settings = read_settings()
-    _, declared = find_cascade(settings, cascade)
+    cascades = find_cascades(settings, cascade)
+    chosen = list(cascades.values()) if cascade is None else [cascades[cascade]]
+    workspace = Workspace.open(settings)
     with complaints.status("looking at logs and tables ..."):
-        workspace = Workspace.open(settings)
-        watched, found = look_for_stale(workspace, declared, days)
-    if not watched:
-        console.print(f"{cascade}: no day is published below {settings.lake}. Make one: ukdsl run {cascade} --days DAY")
+        read = [read_standing(workspace, each, days) for each in chosen]
+    if as_json:
+        print(json.dumps([plain(each) for each in read], indent=1))
         return
-    for student in declared.students:
-        key, store = (cascade, student.name), workspace.checkpoints
-        console.print(standing(student.name, store.released(key), store.release_history(key, last=1)), highlight=False)
-    late = sorted({each.day for each in found})
-    span = f"{len(watched)} published day(s), {watched[0]} to {watched[-1]}"
-    if not late:
-        console.print(f"{cascade}: {span}; none is stale", highlight=False)
-        return
-    console.print(stale_table(f"{cascade}: {span}; {len(late)} stale", [(e.day, e.table, e.reason) for e in found]))
-    console.print("Make them again, in order:")
-    for first, last in _spans(late):
-        console.print(f"ukdsl run {cascade} --days {first if first == last else f'{first}..{last}'}", highlight=False)
-
-
-def _spans(days: list[date]) -> list[tuple[date, date]]:
-    """First and last day of each run of days without a gap; the days are in order."""
-    spans: list[tuple[date, date]] = []
-    for day in days:
-        begun = spans.pop() if spans and day - spans[-1][1] == timedelta(days=1) else (day, day)
-        spans.append((begun[0], day))
-    return spans
+    # A shipped cascade that nobody ran has nothing to tell beside a user's own.
+    own = [each for each in read if not is_shipped(each.cascade)]
+    shown = [each for each in read if each.published or each in own or cascade is not None]
+    for standing in shown:
+        console.print("\n".join(standing_lines(standing, text_width())), highlight=False, soft_wrap=True)
+    if not shown:
+        names = wrapped(f"No day is published of: {', '.join(each.cascade.name for each in read)}", text_width())
+        console.print("\n".join(names), highlight=False, soft_wrap=True)
+    first = next((each for each in read if each.found.to_make), None)
+    if first is not None:
+        hints.print(f"Make what is missing or stale: ukdsl run {first.cascade.name} --missing", highlight=False)
+    elif len(shown) == 1 and not shown[0].published:
+        name, day = shown[0].cascade.name, shown[0].cascade.first_day
+        hints.print(f"Make the first day: ukdsl run {name} --days {day}", highlight=False)

@@ -10,7 +10,6 @@ import typer
 
 from ukdsl_assets.cli.common import console, read_settings
 from ukdsl_assets.errors import DeclarationError
-from ukdsl_assets.settings import PROJECT
 
 
 def ui(
@@ -21,7 +20,7 @@ def ui(
     import uvicorn
 
     from ukdsl_assets.defs.home import instance
-    from ukdsl_assets.defs.web import web_application
+    from ukdsl_assets.defs.web import daemon_command, web_application
 
     settings = read_settings()
     _refuse_unless_free(host, port)
@@ -30,8 +29,8 @@ def ui(
     # The daemon opens DAGSTER_HOME too; by then it must be there.
     with instance() as home:
         application = web_application(home, settings)
-        command = [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(PROJECT / "workspace.yaml")]
-        daemon = subprocess.Popen(command, cwd=PROJECT)
+        # In this folder, from which relative paths of the settings count there too.
+        daemon = subprocess.Popen(daemon_command())
         console.print(f"Dagster UI: http://{host}:{port}  (Ctrl-C ends it)", highlight=False)
         try:
             uvicorn.run(application, host=host, port=port, log_level="warning")

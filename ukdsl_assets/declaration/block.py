@@ -15,7 +15,8 @@ MOST_DAYS = 3650
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Days = Annotated[int, Field(ge=1, le=MOST_DAYS)]
 # What a column of integers holds.
-Id = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+MOST_ID = 2**63 - 1
+Id = Annotated[int, Field(ge=-MOST_ID - 1, le=MOST_ID)]
 Seed = Annotated[int, Field(ge=0, le=MOST)]
 # A weight or a cost; float32 still holds it times a loss.
 Weight = Annotated[float, Field(ge=0, le=1e6)]

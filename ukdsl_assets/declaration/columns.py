@@ -79,14 +79,14 @@ RESERVED = frozenset(
 OF_NO_CASCADE = frozenset({"evidence", "theory"})
 # Dagster calls a step by the parts of its key with this between them.
 BETWEEN_PARTS = "__"
-# Tables of a cascade, whose folders in the lake stand beside those of its teachers and students.
-TABLES = frozenset(
+# Tables of a cascade that no SQL model makes.
+NO_MODELS_TABLES = frozenset(
     # The logs, as read.
     {"candidate_log", "event_log"}
-    # SQL models over them.
-    | {"impressions", "considerations", "stage_calibration"}
     # The model of impressions once more, over an earlier day's logs, where a task is delayed.
     | {CLOSED_IMPRESSIONS}
     # No table: what a simulated world remembers, in a folder of the lake.
     | {"simulated_state"}
 )
+# Tables of a cascade, whose folders in the lake stand beside those of its teachers and students.
+TABLES = NO_MODELS_TABLES | {"impressions", "considerations", "stage_calibration"}

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ukdsl_assets.declaration.block import Declared, Duration, Id, Name, PositiveWeight, Weight
+from ukdsl_assets.declaration.value_names import ValueNames, no_value_of
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Bounds = Annotated[tuple[float, float], AfterValidator(lambda pair: _ordered(pair))]
@@ -81,6 +82,12 @@ class Feature(Declared):
     """
     cost: Weight = 1.0
     """Relative cost of serving it, for cost-aware selection."""
+    # Words for people are no part of what a model is made of: they do not reach checkpoints or fingerprints.
+    names: ValueNames | None = Field(None, exclude=True)
+    """What people call the values of a categorical or multi-valued feature, such as {0: Germany, 1: France}.
+
+    Reports, pictures and tables by segment say these words; values without a name, and all models, keep the value.
+    """
 
     @model_validator(mode="after")
     def _width_is_for_vectors(self) -> "Feature":
@@ -103,6 +110,16 @@ class Feature(Declared):
     def _null_means_one_thing(self) -> "Feature":
         if self.may_be_missing and self.served_as is not None:
             raise ValueError("`missing` is for features without `served_as`, which are null where nothing was shown")
+        return self
+
+    @model_validator(mode="after")
+    def _names_of_its_values(self) -> "Feature":
+        if self.names is None:
+            return self
+        if not self.of_ids:
+            raise ValueError("`names` is for categorical and multi_valued features; leave it out")
+        if (wrong := no_value_of(self.values, self.names)) is not None:
+            raise ValueError(f"`names` calls {wrong!r} by a name, which is no value of type {self.values}")
         return self
 
     @property

@@ -1,17 +1,14 @@
 """Reads declarations from YAML files."""
 
-import os
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.files import SHIPPED as SHIPPED
+from ukdsl_assets.declaration.files import with_extended, yaml_files
 from ukdsl_assets.declaration.wrong_keys import wrong_keys
-from ukdsl_assets.declaration.yaml_text import read_yaml
 from ukdsl_assets.errors import DeclarationError
-
-SHIPPED = Path(__file__).parents[1] / "cascades"
 
 
 def read_cascade(path: Path | str) -> Cascade:
@@ -32,7 +29,7 @@ def read_cascade(path: Path | str) -> Cascade:
         'ranking_logged'
     """
     path = Path(path)
-    files = _files(path)
+    files = with_extended(path)
     content = {key: value for _, each in reversed(files) for key, value in each.items()}
     try:
         return Cascade.model_validate({**content, "origin": str(path)})
@@ -59,12 +56,7 @@ def read_cascades(*folders: Path | None, wrong: list[DeclarationError] | None = 
     for folder in folders:
         if folder is None:
             continue
-        if not folder.is_dir():
-            raise DeclarationError(f"{folder}: no such folder of cascade declarations; set UKDSL_CASCADES to one")
-        for path in sorted(folder.iterdir()):
-            # Editors lock and keep copies under hidden names.
-            if path.suffix.lower() not in (".yaml", ".yml") or path.name.startswith("."):
-                continue
+        for path in yaml_files(folder):
             try:
                 cascade = read_cascade(path)
             except DeclarationError as error:
@@ -81,18 +73,3 @@ def read_cascades(*folders: Path | None, wrong: list[DeclarationError] | None = 
     if wrong is not None:
         wrong += errors
     return {name: same[0] for name, same in found.items() if len(same) == 1}
-
-
-def _files(path: Path, above: tuple[Path, ...] = ()) -> list[tuple[Path, dict[str, Any]]]:
-    """The keys of a file, then those of the file that it extends and so on; whole keys, nothing is merged."""
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise DeclarationError(f"{path}: expected a mapping of keys such as `name` and `stages`, saw {content!r:.80}")
-    if (extended := content.pop("extends", None)) is None:
-        return [(path, content)]
-    if not isinstance(extended, str) or "\0" in extended:
-        raise DeclarationError(f"{path}: extends: expected the name of a file beside it, saw {extended!r:.80}")
-    other = path.parent / extended
-    if os.path.realpath(other) in map(os.path.realpath, (path, *above)):
-        raise DeclarationError(f"{path}: extends: `{extended}` leads back to itself; expected another file")
-    return [(path, content), *_files(other, (path, *above))]

@@ -6,12 +6,16 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.cross_domain import check_cross_domain
+from ukdsl_assets.declaration.examples import examples_chosen
 from ukdsl_assets.declaration.sound import sound_cascades
 from ukdsl_assets.defs.champion import champion_assets
 from ukdsl_assets.defs.closed_impressions import closed_impression_assets
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
 from ukdsl_assets.defs.evidence import evidence_assets, evidence_job
+from ukdsl_assets.defs.examples import shown_cascades
+from ukdsl_assets.defs.graph.edges import without_implied_edges
+from ukdsl_assets.defs.graph.keys import EVIDENCE, THEORY
 from ukdsl_assets.defs.home import dead_runs_sensor
 from ukdsl_assets.defs.late_data import late_data_sensors
 from ukdsl_assets.defs.logs import log_assets
@@ -47,27 +51,39 @@ def build_defs(
     cascades: Mapping[str, Cascade] | None = None,
     loggers: Mapping[str, dg.LoggerDefinition] | None = None,
 ) -> dg.Definitions:
-    """Definitions for the given cascades, or for the shipped ones and those of the folder UKDSL_CASCADES.
+    """Definitions for the given cascades, or for those of the folder UKDSL_CASCADES and the examples that are chosen.
 
     Where none are given, a wrong declaration is left out, logged, and shown as an asset that says what is wrong.
 
     Raises:
-        DeclarationError: a given cascade is wrong, or the folder is missing; SqlModelError: a SQL file is wrong.
+        DeclarationError: a given cascade is wrong, or the folder is missing, or UKDSL_EXAMPLES names what is not
+            shipped; SqlModelError: a SQL file is wrong.
             Nothing is read from lake or logs.
     """
     workspace = Workspace.open(settings)
     wrong: list[DeclarationError] = []
+    missing: list[dg.AssetSpec] = []
     if cascades is None:
-        cascades, wrong = sound_cascades(settings.cascades)
+        sound, wrong = sound_cascades(settings.cascades)
+        cascades, missing = shown_cascades(settings, sound)
     else:
         check_cross_domain(cascades)
     assets = [asset for cascade in cascades.values() for make in FLOW for asset in make(cascade, workspace)]
     for cascade in cascades.values():
         assets += cross_domain_assets(cascade, cascades, workspace)
+    assets = without_implied_edges(assets)
     jobs = {name: daily_job(cascade) for name, cascade in cascades.items()}
+    of_no_cascade = examples_chosen(settings.examples, settings.cascades) & {EVIDENCE, THEORY}
+    undated_jobs = []
+    if EVIDENCE in of_no_cascade:
+        assets += evidence_assets(workspace)
+        undated_jobs.append(evidence_job())
+    if THEORY in of_no_cascade:
+        assets += theory_assets(workspace)
+        undated_jobs.append(theory_job())
     return dg.Definitions(
-        assets=[*wrong_declarations(wrong), *assets, *evidence_assets(workspace), *theory_assets(workspace)],
-        jobs=[*jobs.values(), evidence_job(), theory_job()],
+        assets=[*wrong_declarations(wrong), *missing, *assets],
+        jobs=[*jobs.values(), *undated_jobs],
         schedules=[schedule for name, cascade in cascades.items() for schedule in schedules(cascade, jobs[name])],
         sensors=[
             dead_runs_sensor(),

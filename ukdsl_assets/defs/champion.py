@@ -1,5 +1,7 @@
 """Group 6: each day's challenger against what serves, on the same rows."""
 
+from typing import Any
+
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
@@ -7,14 +9,16 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.closed_impressions import delay_dependencies
 from ukdsl_assets.defs.evaluation import DECIDES
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures
-from ukdsl_assets.defs.graph.keys import EVALUATION, spec
+from ukdsl_assets.defs.graph.keys import EVALUATION, asset_key, spec
+from ukdsl_assets.defs.graph.pictures import link_to_report, verdict
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
+from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation.champion_gates import RULES, judge_champion
 from ukdsl_assets.learning.evaluation.champion_table import MEANINGS
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.pipeline.champion import compared, matches_of, trailing
 from ukdsl_assets.pipeline.workspace import Table, Workspace
-from ukdsl_assets.reports.champion import champion_markdown
+from ukdsl_assets.reports.champion import champion_markdown, champion_sentences, champion_trends
 
 
 def champion_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -30,13 +34,13 @@ def champion_asset(cascade: Cascade, workspace: Workspace, student: Student) -> 
         cascade,
         table,
         EVALUATION,
-        f"NE of {student.name} against what serves, on the same rows: the day's student on withheld requests of the "
+        f"{student.name} against what serves, on the same rows. NE of the day's student on withheld requests of the "
         "day, and that of the day before on all requests of the day, which it has not seen. Where nothing was released "
         "before, the baseline of the same day is the champion.",
         kinds={"polars", "deltalake"},
         deps=[
-            dg.AssetKey(rows),
-            *(dg.AssetKey((cascade.name, student.name, f"{arm}_checkpoint")) for arm in ARMS),
+            asset_key(rows),
+            *(asset_key((cascade.name, student.name, f"{arm}_checkpoint")) for arm in ARMS),
             *delay_dependencies(cascade, student),
         ],
     )
@@ -54,9 +58,18 @@ def champion_asset(cascade: Cascade, workspace: Workspace, student: Student) -> 
             for match in matches:
                 inputs[f"{match.when} challenger"] = match.challenger.version
                 inputs[f"{match.when} champion"] = match.champion.version
-            shown = {"champion": dg.MarkdownMetadataValue(champion_markdown(frame))}
+            results: list[GateResult] = []
+
+            def shown() -> dict[str, Any]:
+                # Judged over days of the lake, this one among them.
+                days = trailing(day, student)
+                results.extend(judge_champion(cascade, student, days, day.date))
+                told = "\n".join(champion_sentences(student, days, day.date))
+                table = {"champion": dg.MarkdownMetadataValue(champion_markdown(frame))}
+                return {**verdict(results, told), **table, **link_to_report(day), **champion_trends(frame)}
+
             made = committed(context, workspace, day.lake.stage_frame(table, day.date, frame), inputs, shown, MEANINGS)
-            yield from check_results(table, judge_champion(cascade, student, trailing(day, student), day.date))
+            yield from check_results(table, results)
             yield made
 
     return champion_comparison

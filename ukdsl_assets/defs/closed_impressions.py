@@ -6,7 +6,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
-from ukdsl_assets.defs.graph.keys import TABLES, since, spec
+from ukdsl_assets.defs.graph.keys import TABLES, asset_key, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.learning.training.delayed_feedback import DELAY_DAYS
 from ukdsl_assets.pipeline.closed_impressions import RULES, stage_closed
@@ -24,9 +24,9 @@ def closed_impression_assets(cascade: Cascade, workspace: Workspace) -> list[dg.
         TABLES,
         "Impressions and final labels of the newest day whose attribution windows have all closed, as known at this "
         "partition's clock; no rows before the first window has closed.",
-        kinds={"sql", "deltalake"},
+        kinds={"duckdb", "sql", "deltalake"},
         # Read from the source once more; the day's own logs come first, so that days are simulated in order.
-        deps=[dg.AssetKey((cascade.name, "event_log"))],
+        deps=[asset_key((cascade.name, "event_log"))],
     )
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, RULES))

@@ -9,7 +9,7 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher
 from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
-from ukdsl_assets.defs.graph.keys import TEACHERS, same_day, since, spec
+from ukdsl_assets.defs.graph.keys import TEACHERS, asset_key, same_day, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_staged
 from ukdsl_assets.lake.tables.staging import removed_on_error
 from ukdsl_assets.learning.cross_domain.evaluation import MEANINGS, constant_rules, judge_against_constant
@@ -57,7 +57,7 @@ def labels_asset(
     evaluation: Table = (cascade.name, teacher.name, "teacher_evaluation")
     sources: list[Table] = [(cascade.name, "impressions"), (cascade.name, "considerations")]
     window = teacher.window_days if teacher.recalibration == "labels" else 1
-    deps = [since(sources[0], window), dg.AssetKey(sources[1]), same_day(model_asset(other, teacher.model))]
+    deps = [since(sources[0], window), asset_key(sources[1]), same_day(model_asset(other, teacher.model))]
     of = f"{teacher.model} of cascade {teacher.cascade}"
     described = {
         evaluation: f"Calibration, NE and AUC of {of}, used as it is, on this cascade's withheld impressions"

@@ -9,9 +9,9 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.closed_impressions import delay_dependencies
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures
-from ukdsl_assets.defs.graph.keys import EVALUATION, since, spec
-from ukdsl_assets.defs.graph.pictures import link_to_report, overview
-from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
+from ukdsl_assets.defs.graph.keys import EVALUATION, asset_key, since, spec
+from ukdsl_assets.defs.graph.pictures import link_to_report, overview, picture_of, verdict
+from ukdsl_assets.defs.graph.publishing import Events, committed, committed_beside, day_of
 from ukdsl_assets.learning.evaluation.by_group import MEANINGS as GROUP_MEANINGS
 from ukdsl_assets.learning.evaluation.gates import RULES, judge_student
 from ukdsl_assets.learning.evaluation.product_gates import product_rules
@@ -22,19 +22,24 @@ from ukdsl_assets.pipeline.evaluation import checkpoints_of, earlier_checkpoints
 from ukdsl_assets.pipeline.product import product_of, students_given, tables_of_product
 from ukdsl_assets.pipeline.scored import ScoredLog, earlier_shards, judged_shards, share_told, with_trailing
 from ukdsl_assets.pipeline.workspace import Table, Workspace
-from ukdsl_assets.reports.printed import evaluation_markdown, groups_markdown, trends, withheld_requests
+from ukdsl_assets.reports.printed import evaluation_markdown, groups_markdown, headline, trends, withheld_requests
+from ukdsl_assets.reports.segments import with_names
 
 # Dagster calls these checks non-blocking: they do not stop the day.
 DECIDES = " Where it fails, and not only warns, the student is not released."
 
 
 def evaluation_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
-    """[cascade, student, evaluation] and [cascade, student, calibration_by_group] of each student."""
+    """[cascade, student, evaluation] of each student, which makes the table calibration_by_group too."""
     return [evaluation_asset(cascade, workspace, student) for student in cascade.students]
 
 
 def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -> dg.AssetsDefinition:
-    """The tables are published whatever they say; the gates of the first decide on the release."""
+    """Both tables are published whatever they say; the gates of the first decide on the release.
+
+    They are made in one pass over the rows and judged together, so that they are one asset; calibration_by_group is
+    committed first, and a day with an evaluation has both.
+    """
     table: Table = (cascade.name, student.name, "evaluation")
     grouped: Table = (cascade.name, student.name, "calibration_by_group")
     rows: Table = (cascade.name, student.name, "teacher_augmented")
@@ -42,34 +47,28 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
     tables = [rows, log, *tables_of_product(cascade, student)]
     predicting = [student, *students_given(cascade, student)]
     arms = [(cascade.name, each.name, f"{arm}_checkpoint") for each in predicting for arm in ARMS]
-    described = {
-        table: f"Calibration, normalized entropy and AUC of {student.name} on withheld requests: IMP against labels, "
-        "CD, what the next stage scored, against the teacher, both against the truth where it is known; SCORED, all "
-        "that its own stage scored, and OWN, what it would itself hand on, where the teacher or the truth speaks of "
-        "rejected rows; EXPLORED, shown by chance, against labels. NE relative to the baseline arm. Arm "
-        "released: the student released before the day, when it is materialized (progressive validation).",
-        grouped: f"Calibration of {student.name} on withheld requests by decile of the prediction and by segment.",
-    }
-    specs = [
-        spec(
-            cascade,
-            asset,
-            EVALUATION,
-            description,
-            kinds={"polars", "deltalake"},
-            deps=[
-                *(since(key, cascade.evaluation_days) for key in tables),
-                *(dg.AssetKey(key) for key in arms),
-                *delay_dependencies(cascade, student),
-            ],
-        )
-        for asset, description in described.items()
-    ]
+    described = spec(
+        cascade,
+        table,
+        EVALUATION,
+        f"How {student.name} does on withheld requests: calibration, normalized entropy and AUC of both arms and of "
+        "what was released before. IMP: shown rows, against labels; CD: what the next stage scored, against the "
+        "teacher; SCORED and OWN: all that its stage scored, and what it would itself hand on; EXPLORED: shown by "
+        "chance. Table calibration_by_group beside it: by decile and segment.",
+        kinds={"polars", "deltalake"},
+        deps=[
+            *(since(key, cascade.evaluation_days) for key in tables),
+            *(asset_key(key) for key in arms),
+            *delay_dependencies(cascade, student),
+        ],
+    )
 
     rules = RULES | product_rules(cascade, student)
     gates = {name: text + DECIDES for name, text in rules.items()}
 
-    @dg.multi_asset(name="__".join(table), specs=specs, check_specs=check_specs(cascade, table, gates, blocking=False))
+    @dg.multi_asset(
+        name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, gates, blocking=False)
+    )
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with errors_as_failures():
             day, serving = day_of(context, workspace, cascade), student.served_heads[-1]
@@ -81,7 +80,8 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
             product = product_of(day, student, {**earlier, day.date: checkpoints})
             judged, by_group = evaluated(cascade, student, held, checkpoints, before, product)
             judged, pooled = with_trailing(day, student, judged)
-            yield from check_results(table, judge_student(cascade, student, judged))
+            results = judge_student(cascade, student, judged)
+            yield from check_results(table, results)
             inputs = day.versions(*tables)
             for each, models in earlier.items():
                 for read in (rows, *tables_of_product(cascade, student)):
@@ -94,17 +94,19 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
                 day.lake.stage_frame(key, day.date, frame) for key, frame in ((table, judged), (grouped, by_group))
             )
             data = f"{cascade.note}, seed {student.seed}, {withheld_requests([len(days)], day.date)}"
-            shown = {"calibration": dg.MarkdownMetadataValue(groups_markdown(by_group, serving))}
-            yield committed(context, workspace, staged_groups, inputs, shown, MEANINGS | GROUP_MEANINGS)
-            drawn = judged.with_columns(day=pl.lit(day.date)), by_group.with_columns(day=pl.lit(day.date))
+            beside = committed_beside(context, workspace, staged_groups, inputs, MEANINGS | GROUP_MEANINGS)
+            drawn = (frame.with_columns(day=pl.lit(day.date)) for frame in (judged, by_group))
             metadata: dict[str, Any] = {
-                "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
-                "days": ", ".join(map(str, days)),
-                **share_told(scored),
-                **overview({student.name: drawn}),
-                **labels_message(cascade, student, known_delays(day, student)),
+                **verdict(results, headline(serving, judged), picture_of(day, student.name)),
                 **link_to_report(day),
                 **trends(serving, judged),
+                **overview(day, student.name, *drawn),
+                "evaluation": dg.MarkdownMetadataValue(evaluation_markdown(judged, data)),
+                "calibration": dg.MarkdownMetadataValue(groups_markdown(with_names(cascade, by_group), serving)),
+                "days": ", ".join(map(str, days)),
+                **share_told(scored),
+                **labels_message(cascade, student, known_delays(day, student)),
+                **beside,
             }
             yield committed(context, workspace, staged, inputs, metadata, MEANINGS)
 

@@ -5,14 +5,14 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
 from ukdsl_assets.errors import UkdslError, in_own_words
-from ukdsl_assets.settings import PROJECT
+from ukdsl_assets.settings import project_file, project_folder
 
 # A run's tags: the process that it runs in, when that began, and on which machine; a number alone is used again.
 PROCESS, STARTED, MACHINE = "ukdsl/process", "ukdsl/process_started", "ukdsl/machine"
@@ -31,7 +31,9 @@ class HomeError(UkdslError):
 
 @contextmanager
 def instance() -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance that the UI uses too: DAGSTER_HOME, by default .dagster_home of the project.
+    """The Dagster instance that the UI uses too: DAGSTER_HOME, by default .dagster_home of the project or clone.
+
+    The default home takes the folder's `dagster.yaml`, or the shipped one.
 
     Two first processes on a new home would both make its databases, and leave what nobody can open; so one opens at a
     time. Runs that died are failed: see `fail_dead_runs`.
@@ -39,17 +41,18 @@ def instance() -> Iterator[dg.DagsterInstance]:
     Raises:
         HomeError: the home or its storage cannot be opened; says where it is, why, and what to do.
     """
-    told = os.environ.setdefault("DAGSTER_HOME", str(PROJECT / ".dagster_home"))
+    default = project_folder() / ".dagster_home"
+    told = os.environ.setdefault("DAGSTER_HOME", str(default))
     home = Path(told)
     if not home.is_absolute():
         raise HomeError(
             f"DAGSTER_HOME={told} is no absolute path, which Dagster expects; write the whole path, or unset it for "
-            f"{PROJECT / '.dagster_home'}"
+            f"{default}"
         )
     try:
         with _alone_in(home):
-            if home == PROJECT / ".dagster_home":
-                _put_in_place(PROJECT / "dagster.yaml", home / "dagster.yaml")
+            if home == default:
+                _put_in_place(project_file("dagster.yaml"), home / "dagster.yaml")
             opened = dg.DagsterInstance.get()
             # Each storage makes its database when it is first asked.
             opened.get_runs_count()
@@ -90,8 +93,13 @@ def fail_dead_runs(opened: dg.DagsterInstance) -> list[str]:
 
 def fail_own_runs(opened: dg.DagsterInstance, why: str) -> None:
     """Mark the runs of this process as failed that have not ended; none is under way any more."""
-    for run in opened.get_runs(dg.RunsFilter(statuses=_UNDER_WAY, tags=process_tags())):
+    for run in own_runs_under_way(opened):
         opened.report_run_failed(run, why)
+
+
+def own_runs_under_way(opened: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
+    """The runs of this process that have not ended."""
+    return opened.get_runs(dg.RunsFilter(statuses=_UNDER_WAY, tags=process_tags()))
 
 
 @contextmanager

@@ -7,9 +7,13 @@ from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as
 from ukdsl_assets.defs.graph.keys import LOGS, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
 from ukdsl_assets.logs.clock import known_until
+from ukdsl_assets.logs.contract import candidate_log_meanings, event_log_meanings
 from ukdsl_assets.logs.gates.day import RULES
 from ukdsl_assets.pipeline.logs import files_now, judge_and_stage, reading_of
 from ukdsl_assets.pipeline.workspace import Table, Workspace
+
+# What the graph shows of a source.
+READ_FROM = {"parquet": "parquet", "kuairand": "csv", "simulated": "numpy", "simulated_item_page": "numpy"}
 
 
 def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -22,8 +26,11 @@ def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefiniti
     @dg.multi_asset(
         name=f"{cascade.name}__logs",
         specs=[
-            spec(cascade, candidates, LOGS, f"What each stage scored, predicted and showed ({kind} source)."),
-            spec(cascade, events, LOGS, "Outcomes of the day's requests, late ones too once they are known."),
+            spec(cascade, table, LOGS, description, kinds={READ_FROM[kind], "deltalake"})
+            for table, description in (
+                (candidates, f"What each stage scored, predicted and showed ({kind} source)."),
+                (events, "Outcomes of the day's requests, late ones too once they are known."),
+            )
         ],
         check_specs=[*check_specs(cascade, candidates, of_candidates), *check_specs(cascade, events, of_events)],
     )
@@ -40,7 +47,7 @@ def log_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefiniti
             yield from check_results(events, judged.event_log)
             refuse_if_blocked({candidates: judged.candidate_log, events: judged.event_log})
             record = reading_of(staged, clock, files, cut=day.settings.as_of is not None)
-            for part in staged:
-                yield committed(context, workspace, part, {}, {"source": kind}, record=record)
+            for part, meanings in zip(staged, (candidate_log_meanings(cascade), event_log_meanings()), strict=True):
+                yield committed(context, workspace, part, {}, {"source": kind}, meanings, record)
 
     return [logs]

@@ -5,8 +5,8 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, result
-from ukdsl_assets.defs.graph.keys import RELEASE, since, spec
-from ukdsl_assets.defs.graph.pictures import link_to_report
+from ukdsl_assets.defs.graph.keys import RELEASE, asset_key, since, spec
+from ukdsl_assets.defs.graph.pictures import link_to_report, picture_of
 from ukdsl_assets.defs.graph.publishing import Events, day_of
 from ukdsl_assets.pipeline.release import RULES, decide, how_to_score
 from ukdsl_assets.pipeline.workspace import Table, Workspace
@@ -35,10 +35,10 @@ def release_asset(cascade: Cascade, workspace: Workspace, student: Student) -> d
         f"Which checkpoint of {student.name} is released, its history, and why a day was refused or not judged.",
         kinds={"json"},
         deps=[
-            dg.AssetKey(audit),
-            dg.AssetKey(evaluation),
+            asset_key(audit),
+            asset_key(evaluation),
             since(comparison, cascade.evaluation_days),
-            dg.AssetKey(checkpoint),
+            asset_key(checkpoint),
         ],
     )
 
@@ -57,9 +57,11 @@ def release_asset(cascade: Cascade, workspace: Workspace, student: Student) -> d
                 decision.checkpoint,
                 {
                     "decision": decision.message,
-                    "released": released["checkpoint"] if released else "nothing yet",
-                    **(how_to_score(day.settings, table[:2], released) if released else {}),
                     **link_to_report(day),
+                    "picture": dg.MetadataValue.md(picture_of(day, student.name)),
+                    "released": released["checkpoint"] if released else "nothing yet",
+                    # A command and a folder are too long for a column.
+                    **({"how to score": how_to_score(day.settings, table[:2], released)} if released else {}),
                     "history": dg.MarkdownMetadataValue(history_markdown(history)),
                 },
             )

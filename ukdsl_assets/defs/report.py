@@ -4,13 +4,13 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.defs.graph.checks import errors_as_failures, result
-from ukdsl_assets.defs.graph.keys import REPORT, spec
-from ukdsl_assets.defs.graph.pictures import link_to_report, overview
+from ukdsl_assets.defs.graph.keys import REPORT, asset_key, spec
+from ukdsl_assets.defs.graph.pictures import link_to_report, pictures_of
 from ukdsl_assets.defs.graph.publishing import Events, day_of
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 # What the report of a student is made of, of one that selects its features, and of the cascade itself.
-OF_STUDENT = ("evaluation", "calibration_by_group", "release")
+OF_STUDENT = ("evaluation", "release")
 OF_SELECTION = ("feature_union", "selection_comparison")
 OF_CASCADE = ("candidate_log", "impressions", "stage_calibration")
 
@@ -26,11 +26,12 @@ def report_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefin
         cascade,
         table,
         REPORT,
-        "The day as one HTML file that needs no network and prints on A4: verdicts, the funnel, calibration of the "
+        "The day for people, behind the link `report`. One HTML file that needs no network and prints on A4: "
+        "verdicts, the funnel, calibration of the "
         "stages, and of every student what distillation did, reliability, segments, trends, selected features, gates "
         "and releases.",
         kinds={"html"},
-        deps=[dg.AssetKey(key) for key in upstream],
+        deps=[asset_key(key) for key in upstream],
     )
 
     @dg.multi_asset(name="__".join(table), specs=[described])
@@ -40,8 +41,8 @@ def report_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefin
         with errors_as_failures():
             day = day_of(context, workspace, cascade)
             written = write_report(day.settings, cascade, day.date)
-            drawn = {part.student.name: (part.evaluation, part.groups) for part in written.report.students}
-            shown = {**link_to_report(day), "bytes": dg.MetadataValue.int(written.bytes)}
-            yield result(table, written.version, shown | overview(drawn))
+            names = [part.student.name for part in written.report.students]
+            shown = {**link_to_report(day), **pictures_of(day, names), "bytes": written.bytes}
+            yield result(table, written.version, shown)
 
     return [report]

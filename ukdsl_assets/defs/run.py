@@ -6,35 +6,31 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.declaration.examples import with_their_teachers
 from ukdsl_assets.defs.build import build_defs
-from ukdsl_assets.defs.home import fail_own_runs, instance, process_tags
+from ukdsl_assets.defs.home import fail_own_runs, instance, own_runs_under_way, process_tags
 from ukdsl_assets.defs.schedules import job_name
-from ukdsl_assets.errors import UkdslError, redacted
+from ukdsl_assets.errors import RunFailedError, RunStoppedError, redacted
 from ukdsl_assets.settings import Settings
 
+LOGGER = logging.getLogger(__name__)
 # Called with the day, the step that has started or a line of its progress, and whether a step has ended.
 RunProgress = Callable[[date, str, bool], None]
-
-
-class RunFailedError(UkdslError):
-    """A day could not be materialized; what was published before stays."""
-
-
-class RunStoppedError(UkdslError):
-    """Ctrl-C or SIGTERM came before all days were done; what was published stays."""
 
 
 def open_job(
     settings: Settings, cascades: Mapping[str, Cascade], cascade: Cascade, progress: RunProgress
 ) -> dg.JobDefinition:
     """The cascade's daily job, which hands its steps to `progress`; it has as many steps in a day as `nodes`."""
-    defs = build_defs(settings, cascades, loggers={"told": progress_logger(progress)})
+    # Others would cost seconds, and the day needs none of them.
+    needed = with_their_teachers(cascades, [cascade.name])
+    defs = build_defs(settings, needed, loggers={"told": progress_logger(progress)})
     return defs.resolve_job_def(job_name(cascade))
 
 
@@ -42,7 +38,7 @@ def run_days(job: dg.JobDefinition, cascade: Cascade, days: Iterable[date]) -> I
     """Materialize the days in order by a job of `open_job` and yield each that is done; stops at the first that fails.
 
     Raises:
-        RunFailedError: names the day and gives the failed steps' messages.
+        RunFailedError: gives the failed steps' messages, then names the day.
         RunStoppedError: Ctrl-C or SIGTERM came; says what stands.
     """
     ready: list[date] = []
@@ -57,21 +53,26 @@ def run_days(job: dg.JobDefinition, cascade: Cascade, days: Iterable[date]) -> I
                     run_config={"loggers": {"told": {"config": {"day": day.isoformat()}}}},
                     tags=process_tags(),
                 )
-            except KeyboardInterrupt:
-                # It came between steps: Dagster was writing down a run, which stays as it was.
+            except BaseException as error:
+                if not asked() and not isinstance(error, KeyboardInterrupt):
+                    raise
+                ignore_stops()
+                # It came between steps, or twice: Dagster was writing down a run, which stays as it was.
+                events = _events_of_own_runs(home)
                 fail_own_runs(home, "stopped by Ctrl-C or SIGTERM")
-                raise RunStoppedError(_what_stands(cascade, day, ready, [])) from None
+                raise RunStoppedError(_what_stands(cascade, wanted, ready, events)) from None
             if not done.success:
                 if asked():
+                    ignore_stops()
                     # Dagster takes an interrupt for a step's failure, and libraries raise errors of their own for it.
-                    made = [event.step_key or "" for event in done.all_events if event.is_step_success]
-                    raise RunStoppedError(_what_stands(cascade, day, ready, made))
-                raise RunFailedError(f"{cascade.name}, {day}: " + "\n".join(_failures(done)))
+                    raise RunStoppedError(_what_stands(cascade, wanted, ready, done.all_events))
+                told = "\n".join(_failures(done))
+                raise RunFailedError(f"{told}\n{cascade.name}, {day}: stopped there; what was published stays")
             ready.append(day)
             yield day
             if asked() and day != wanted[-1]:
                 # Some library took it for an error of its own and went on.
-                raise RunStoppedError(_what_stands(cascade, day + timedelta(days=1), ready, []))
+                raise RunStoppedError(_what_stands(cascade, wanted, ready, []))
 
 
 @contextmanager
@@ -79,6 +80,7 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
     """Tells whether Ctrl-C or SIGTERM has come inside, and has SIGTERM interrupt as Ctrl-C does.
 
     Dagster has handlers of its own in steps, and libraries swallow what these raise: so it is the system that is asked.
+    At its end the handlers are those of before, whatever `ignore_stops` made of them inside.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # Signals are the main thread's.
@@ -94,25 +96,54 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
         return not numbers.isdisjoint((signal.SIGINT, signal.SIGTERM))
 
     told_before = signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    interrupted_before = signal.getsignal(signal.SIGINT)
     terminated_before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield asked
     finally:
+        signal.signal(signal.SIGINT, interrupted_before)
         signal.signal(signal.SIGTERM, terminated_before)
         signal.set_wakeup_fd(told_before)
         os.close(come)
         os.close(written)
 
 
-def _what_stands(cascade: Cascade, day: date, ready: list[date], made: list[str]) -> str:
-    """Days that are done, steps of the day that are, and the command that goes on."""
-    done = "no day was done before it" if not ready else f"done before it: {', '.join(map(str, ready))}"
-    names = ", ".join(step.removeprefix(f"{cascade.name}__").replace("__", "/") for step in made)
+def ignore_stops() -> None:
+    """From now on neither Ctrl-C nor SIGTERM interrupts: whoever asks twice would stop what clears up."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _what_stands(cascade: Cascade, wanted: list[date], ready: list[date], events: Iterable[dg.DagsterEvent]) -> str:
+    """One sentence: the step that was stopped, what is published, and the command that goes on.
+
+    Args:
+        wanted: all days of the command; ready: those that are done; events: of the day after these.
+    """
+    day, last = wanted[len(ready)], wanted[-1]
+    begun, made = [], []
+    for event in events:
+        if event.event_type_value == "STEP_START":
+            begun.append(event.step_key or "")
+        elif event.is_step_success:
+            made.append(event.step_key or "")
+    under_way = [step.removeprefix(f"{cascade.name}__").replace("__", "/") for step in begun if step not in made]
+    where = f"in step {under_way[-1]}" if under_way else "between two steps" if made else "before its first step"
+    stays = [str(ready[0]) if len(ready) == 1 else f"{ready[0]} to {ready[-1]}"] if ready else []
+    stays += [f"{len(made)} step{'s' if len(made) > 1 else ''} of {day}"] if made else []
+    days = f"{day}..{last}" if day != last else str(day)
     return (
-        f"{cascade.name}, {day}: stopped as asked; {done}. Of {day}, published and whole: {names or 'nothing new'}; "
-        f"its other tables are as they were. `ukdsl run {cascade.name} --days {day}`, or up to your last day, goes on; "
-        "an interrupted training does so from its last kept state"
+        f"{cascade.name}, {day}: stopped as asked {where}; what is published stays "
+        f"({' and '.join(stays) or 'nothing new'}), and `ukdsl run {cascade.name} --days {days}` goes on, a training "
+        "from its last kept state"
     )
+
+
+def _events_of_own_runs(home: dg.DagsterInstance) -> list[dg.DagsterEvent]:
+    """What was written down of this process's runs that have not ended."""
+    entries = [entry for run in own_runs_under_way(home) for entry in home.all_logs(run.run_id)]
+    return [entry.dagster_event for entry in entries if entry.dagster_event is not None]
 
 
 def _failures(done: dg.ExecuteInProcessResult) -> list[str]:
@@ -122,7 +153,7 @@ def _failures(done: dg.ExecuteInProcessResult) -> list[str]:
         if event.is_step_failure:
             data = event.step_failure_data
             own = data.user_failure_data.description if data.user_failure_data else None
-            messages.append(f"step {event.step_key} failed: {redacted(own or _first_cause(data.error))}")
+            messages.append(f"{redacted(own or _first_cause(data.error))}\n(step {event.step_key} failed)")
     if not messages:
         ends = [event.job_failure_data.error for event in done.all_events if event.is_job_failure]
         messages = [f"the run failed outside its steps: {redacted(_first_cause(error))}" for error in ends]
@@ -152,6 +183,7 @@ class _ProgressHandler(logging.Handler):
         self.day, self.progress = day, progress
 
     def emit(self, record: logging.LogRecord) -> None:
+        LOGGER.debug("%s", record.getMessage())
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         if event is None:

@@ -11,7 +11,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked, result
-from ukdsl_assets.defs.graph.keys import SELECTION, since, spec
+from ukdsl_assets.defs.graph.keys import SELECTION, asset_key, since, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, rankings
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_frame
 from ukdsl_assets.frames.splits import halves
@@ -99,7 +99,7 @@ def importance(cascade: Cascade, workspace: Workspace, student: Student) -> dg.A
             "one half of the withheld requests, the other judges the choice.",
             kinds={"numba", "deltalake"},
             deps=[
-                dg.AssetKey((cascade.name, student.name, "simplified_student")), since(rows, selection.window_days)
+                asset_key((cascade.name, student.name, "simplified_student")), since(rows, selection.window_days)
             ],
         )
         for domain in IMPORTANCE
@@ -148,7 +148,7 @@ def feature_union(cascade: Cascade, workspace: Workspace, student: Student) -> d
         SELECTION,
         f"The features that {student.name} {use}, by rule {selection.rule}, and what every rule would choose.",
         kinds={"polars", "deltalake"},
-        deps=[dg.AssetKey(key) for key in (*importance.values(), rows, *others)],
+        deps=[asset_key(key) for key in (*importance.values(), rows, *others)],
     )
 
     @dg.multi_asset(name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, RULES))
@@ -188,7 +188,7 @@ def selection_comparison(cascade: Cascade, workspace: Workspace, student: Studen
         "truth where it is known.",
         kinds={"polars", "deltalake"},
         deps=[
-            dg.AssetKey(union), since(rows, selection.window_days), *([dg.AssetKey(log)] if cascade.has_truth else [])
+            asset_key(union), since(rows, selection.window_days), *([asset_key(log)] if cascade.has_truth else [])
         ],
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.closed_impressions import delay_dependencies
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked, result
-from ukdsl_assets.defs.graph.keys import STUDENTS, since, spec
+from ukdsl_assets.defs.graph.keys import STUDENTS, asset_key, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of
 from ukdsl_assets.learning.students.student import ARMS, Arm
 from ukdsl_assets.pipeline.progress import training_progress
@@ -14,8 +14,8 @@ from ukdsl_assets.pipeline.students import arm_rules, as_selected, teachers_on_t
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 DESCRIPTIONS = {
-    "baseline": "Labels only, with the distilled arm's epochs, learning rate and steps: the equal-effort control.",
-    "distilled": "Labels on impressions and the teacher's soft labels on considered rows.",
+    "baseline": "The equal-effort control: labels only, with the distilled arm's epochs, learning rate and steps.",
+    "distilled": "The student: labels on impressions, and the teacher's soft labels on considered rows.",
 }
 
 
@@ -32,11 +32,11 @@ def arm_asset(cascade: Cascade, workspace: Workspace, student: Student, arm: Arm
         cascade,
         table,
         STUDENTS,
-        f"{student.architecture.kind} of stage {student.stage} for {student.task}. {DESCRIPTIONS[arm]}",
+        f"{DESCRIPTIONS[arm]} {student.architecture.kind} of stage {student.stage} for {student.task}.",
         kinds={"pytorch" if student.architecture.is_network else "lightgbm"},
         deps=[
             since(rows, student.window_days),
-            *(dg.AssetKey(key) for key in teachers_on_the_fly(cascade, student, arm)),
+            *(asset_key(key) for key in teachers_on_the_fly(cascade, student, arm)),
             *delay_dependencies(cascade, student),
         ],
     )

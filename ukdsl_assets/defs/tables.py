@@ -8,7 +8,7 @@ import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
-from ukdsl_assets.defs.graph.keys import TABLES, TEACHERS, spec
+from ukdsl_assets.defs.graph.keys import TABLES, TEACHERS, asset_key, spec
 from ukdsl_assets.defs.graph.lineage import lineage_metadata
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.pipeline.tables import (
@@ -56,8 +56,8 @@ def sql_asset(
         group,
         rendered.model.description,
         owner=rendered.model.owner,
-        kinds={"sql", "deltalake"},
-        deps=[dg.AssetKey(key) for key in read],
+        kinds={"duckdb", "sql", "deltalake"},
+        deps=[asset_key(key) for key in read],
         code_version=sha256(rendered.sql.encode()).hexdigest()[:12],
     )
     checks = check_specs(cascade, table, {**RULES, **(rules or {})})

@@ -6,6 +6,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TEACHERS, since, spec
+from ukdsl_assets.defs.graph.pictures import verdict
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of
 from ukdsl_assets.learning.teachers.exploration import MEANINGS
 from ukdsl_assets.learning.teachers.verdicts import audit_rules, corrections_told, judge_exploration
@@ -21,7 +22,8 @@ def audit_asset(cascade: Cascade, workspace: Workspace, teacher: Teacher) -> dg.
         cascade,
         table,
         TEACHERS,
-        f"Calibration of {teacher.name} on rows that exploration showed, weighted by 1 / propensity, on the day and "
+        f"Whether {teacher.name} can be believed. "
+        f"Calibration on rows that exploration showed, weighted by 1 / propensity, on the day and "
         f"over {cascade.exploration_days} days, with 95% intervals, and the correction that they support; the same, as "
         "it is and corrected, on withheld explored rows, and on withheld impressions against a constant.",
         kinds={"polars", "deltalake"},
@@ -35,9 +37,10 @@ def audit_asset(cascade: Cascade, workspace: Workspace, teacher: Teacher) -> dg.
         with errors_as_failures():
             day = day_of(context, workspace, cascade)
             frame = audited(day, teacher)
-            yield from check_results(table, judge_exploration(cascade, frame))
+            results = judge_exploration(cascade, frame)
+            yield from check_results(table, results)
             staged = day.lake.stage_frame(table, day.date, frame)
             told = {f"correction of {task}": text for task, text in corrections_told(frame).items()}
-            yield committed(context, workspace, staged, day.versions(*read), told, MEANINGS)
+            yield committed(context, workspace, staged, day.versions(*read), {**verdict(results), **told}, MEANINGS)
 
     return audit

@@ -9,7 +9,7 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.teachers import FoundationTeacher, LoggedTeacher, TrainedTeacher
 from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as_failures, refuse_if_blocked, result
-from ukdsl_assets.defs.graph.keys import TEACHERS, since, spec
+from ukdsl_assets.defs.graph.keys import TEACHERS, asset_key, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.defs.tables import sql_asset
 from ukdsl_assets.defs.teacher_audit import audit_asset
@@ -103,7 +103,7 @@ def trained_labels(
         TEACHERS,
         f"Predictions of {teacher.name} for all rows that {teacher.stage} scored, computed once a day.",
         kinds=KINDS[teacher.kind] | {"deltalake"},
-        deps=[dg.AssetKey((*table[:2], "teacher_checkpoint")), *(dg.AssetKey(key) for key in sources)],
+        deps=[asset_key((*table[:2], "teacher_checkpoint")), *(asset_key(key) for key in sources)],
     )
     rules = teacher_rules(cascade, teacher)
 

@@ -1,4 +1,4 @@
-"""Pictures of studies' results, for the page and the README; all numbers are the results' own."""
+"""Pictures of studies' results, for the documentation's pages; all numbers are the results' own."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -13,9 +13,8 @@ other log), by names that the package itself offers (docs/public.md); this modul
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import dataframely as dy
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
@@ -24,6 +23,7 @@ from ukdsl_assets.errors import LogsError
 from ukdsl_assets.frames.casts import TIMESTAMP
 from ukdsl_assets.frames.conform import feature_dtype
 from ukdsl_assets.logs.rules import (
+    IMPRESSION,
     Rule,
     candidate_log_rules,
     constant_columns,
@@ -31,6 +31,10 @@ from ukdsl_assets.logs.rules import (
     event_log_rules,
     nullable_columns,
 )
+
+if TYPE_CHECKING:
+    # It loads SQLAlchemy, and no day of the pipeline needs it.
+    import dataframely as dy
 
 LogName = Literal["candidate_log", "event_log"]
 CANDIDATE_ORDER = KEYS
@@ -81,7 +85,46 @@ def event_log_dtypes(cascade: Cascade) -> dict[str, pl.DataType]:
     }
 
 
-def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
+def candidate_log_meanings(cascade: Cascade) -> dict[str, str]:
+    """What each column of `candidate_log_dtypes` says, in the same order."""
+    predictions = {
+        prediction_column(stage.name, task): f"{stage.name}'s own probability of {task}; null where it did not score"
+        for stage in cascade.stages
+        for task in cascade.predictions_of(stage.name)
+    }
+    meanings = {
+        "request_id": "names one request of the whole cascade, not of one day",
+        "candidate_id": "names a candidate; a request has each once",
+        "requested_at": "when the request came in, inside the day (UTC)",
+        "deepest_stage": "the last stage that scored it in the ordinary way",
+        **predictions,
+        "bid": "what the auction multiplies predictions with, 0 or more",
+        "shown": "whether the user saw it",
+        "explored": "whether a randomised policy showed it",
+        "propensity": "the probability with which that policy showed it; null where not explored",
+        "probed": "whether its stage rejected it and the next stage scored it all the same, to learn from",
+        "probe_rate": "the share of its stage's rejected rows that probes were drawn with; null where not probed",
+        **{feature.name: f"feature: {feature.kind}, of the {feature.side}" for feature in cascade.features},
+        **{
+            truth_column(task.name): f"the true probability of {task.name}; no training reads it"
+            for task in cascade.tasks
+        },
+    }
+    return {name: meanings[name] for name in candidate_log_dtypes(cascade)}
+
+
+def event_log_meanings() -> dict[str, str]:
+    """What each column of `event_log_dtypes` says, in the same order."""
+    return {
+        "request_id": "the request that it came of",
+        "candidate_id": "the candidate, which was shown",
+        "event": f"what happened: the event of a declared task, or {IMPRESSION}",
+        "occurred_at": "when it happened, at or after the request",
+        "value": "what it was worth; may be null",
+    }
+
+
+def candidate_log_schema(cascade: Cascade) -> "type[dy.Schema]":
     """A dataframely schema of the candidate log, to validate, filter or document logs outside the pipeline.
 
     It knows no day: that `requested_at` lies inside the partition is for the gates.
@@ -109,7 +152,7 @@ def candidate_log_schema(cascade: Cascade) -> type[dy.Schema]:
     return _schema("CandidateLog", candidate_log_dtypes(cascade), nullable_columns(cascade), KEYS, kept, with_nan)
 
 
-def event_log_schema(cascade: Cascade) -> type[dy.Schema]:
+def event_log_schema(cascade: Cascade) -> "type[dy.Schema]":
     """A dataframely schema of the event log; that its candidates exist and were shown is for the gates.
 
     Example, an event that no task declares:
@@ -151,8 +194,10 @@ def _schema(
     keys: tuple[str, ...],
     kept: Mapping[str, pl.Expr],
     with_nan: frozenset[str] = frozenset(),
-) -> type[dy.Schema]:
+) -> "type[dy.Schema]":
     """with_nan: columns of numbers in which NaN is a missing value; what else must hold of them `kept` says."""
+    import dataframely as dy
+
     # Members are numbered and aliased: a feature may be called like a method of Schema, e.g. `filter`.
     columns = {
         f"column_{index}": _schema_column(
@@ -164,7 +209,9 @@ def _schema(
     return type(name, (dy.Schema,), {"__module__": __name__, **columns, **rules})
 
 
-def _schema_column(dtype: pl.DataType, with_nan: bool, **options: Any) -> dy.Column:
+def _schema_column(dtype: pl.DataType, with_nan: bool, **options: Any) -> "dy.Column":
+    import dataframely as dy
+
     if isinstance(dtype, pl.Datetime):
         return dy.Datetime(time_unit="us", time_zone="UTC", **options)
     if isinstance(dtype, pl.Array):

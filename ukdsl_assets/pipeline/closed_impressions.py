@@ -8,7 +8,7 @@ import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS
-from ukdsl_assets.gates import GateResult, blocking
+from ukdsl_assets.gates import GateResult, blocking, demand
 from ukdsl_assets.lake.tables.staging import removed_on_error
 from ukdsl_assets.learning.training.delayed_feedback import newest_closed_day
 from ukdsl_assets.logs.by_shard import by_shard
@@ -24,7 +24,13 @@ from ukdsl_assets.sql.render import render
 from ukdsl_assets.sql.run import run_sharded
 
 # Name of each gate of the table -> what it demands.
-RULES = {"logs_valid": "The logs of the closed day, read again, keep the contract.", **SQL_RULES}
+RULES = {
+    "logs_valid": demand(
+        "The logs of the closed day, read again, keep the contract.",
+        "see what was written to that day since it was first read; `ukdsl check-logs` of that day names it.",
+    ),
+    **SQL_RULES,
+}
 
 
 def stage_closed(day: Day) -> StagedTable:

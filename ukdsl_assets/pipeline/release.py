@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Literal
 
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.storage import folder_of
 from ukdsl_assets.learning.evaluation.champion_gates import judge_champion
@@ -20,7 +20,13 @@ from ukdsl_assets.pipeline.workspace import Table
 from ukdsl_assets.settings import Settings
 
 # Name of the gate -> what it demands.
-RULES = {"all_gates_passed": "Every gate of the evaluated checkpoint passed; what was not judged has not passed."}
+RULES = {
+    "all_gates_passed": demand(
+        "Every gate of the evaluated checkpoint passed; what was not judged has not passed.",
+        "what was released before is served on; read which gate refused or did not judge, and what to do about that "
+        "one. Nothing else is stopped.",
+    )
+}
 Outcome = Literal["released", "refused", "not_judged"]
 # What people read.
 OUTCOMES: dict[Outcome, str] = {"released": "Released", "refused": "Refused", "not_judged": "Not judged"}

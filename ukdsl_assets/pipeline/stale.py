@@ -99,10 +99,15 @@ def look_for_stale(workspace: Workspace, cascade: Cascade, days: int = WATCHED_D
     lake, logs = workspace.lake, (cascade.name, "candidate_log")
     lake.refuse_lost(logs)
     watched = lake.partitions(logs)[-days:]
-    newest = {table: _newest(lake, table, watched) for table in dated_tables(cascade, workspace)}
+    return watched, stale_among(workspace, cascade, watched)
+
+
+def stale_among(workspace: Workspace, cascade: Cascade, watched: Sequence[date]) -> list[Stale]:
+    """What is stale of some published days, in order; reads and raises as `look_for_stale`."""
+    newest = {table: _newest(workspace.lake, table, watched) for table in dated_tables(cascade, workspace)}
     window = max(task.attribution_window for task in cascade.tasks)
     readings = {day: reading_now(Day(workspace, cascade, day)) for day in watched}
-    return watched, stale_partitions(newest, readings, window)
+    return stale_partitions(newest, readings, window)
 
 
 def dated_tables(cascade: Cascade, workspace: Workspace) -> list[Table]:

@@ -7,12 +7,12 @@ from datetime import datetime
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS
+from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS, NO_MODELS_TABLES
 from ukdsl_assets.declaration.corrections import KnownRate
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import LoggedTeacher
 from ukdsl_assets.errors import LakeError, SqlModelError
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
 from ukdsl_assets.learning.teachers.exploration import correction_of
 from ukdsl_assets.learning.teachers.verdicts import corrections_told
@@ -21,6 +21,7 @@ from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.sql.context import parameters_for, template_context
 from ukdsl_assets.sql.gates import judge_model
+from ukdsl_assets.sql.model import SqlModel
 from ukdsl_assets.sql.render import RenderedModel, in_dependency_order, render
 from ukdsl_assets.sql.run import run_sharded
 
@@ -28,16 +29,28 @@ from ukdsl_assets.sql.run import run_sharded
 Judge = Callable[[Day, Sequence[str]], list[GateResult]]
 
 
-def check_models(cascade: Cascade, workspace: Workspace) -> None:
+def check_models(cascade: Cascade, workspace: Workspace) -> list[SqlModel]:
     """Refuse SQL files that read a table which nobody makes, read each other in a circle, or are of no use.
+
+    Returns:
+        The models that the cascade has a use for, each after those that it reads.
 
     Raises:
         SqlModelError: names the file and what was expected.
     """
     teacher = next((each for each in cascade.teachers if each.logged), None)
     student = next(iter(cascade.students), None)
+    # Their folders of the lake stand side by side.
+    taken = dict.fromkeys(NO_MODELS_TABLES, "what no SQL model makes") | {
+        each.name: "a teacher or student" for each in (*cascade.teachers, *cascade.students)
+    }
     rendered = []
     for model in workspace.models.values():
+        if model.scope == "cascade" and model.table in taken:
+            raise SqlModelError(
+                f"{model.path}: table `{model.table}` has the name of {taken[model.table]} in {cascade.origin}; give "
+                "the file, or the `table` of its header, another name"
+            )
         if model.scope == "teacher" and model.table != "teacher_labels":
             raise SqlModelError(f"{model.path}: scope: teacher is for the table teacher_labels, saw `{model.table}`")
         if model.scope == "cascade":
@@ -46,10 +59,9 @@ def check_models(cascade: Cascade, workspace: Workspace) -> None:
             rendered.append(render(model, template_context(cascade, teacher=teacher)))
         elif model.scope == "student" and student is not None:
             rendered.append(render(model, template_context(cascade, student)))
-    in_dependency_order(
-        rendered,
-        {"candidate_log", "event_log", "teacher_labels", CLOSED_IMPRESSIONS} - {each.model.table for each in rendered},
-    )
+    given = {"candidate_log", "event_log", "teacher_labels", CLOSED_IMPRESSIONS}
+    ordered = in_dependency_order(rendered, given - {each.model.table for each in rendered})
+    return [each.model for each in ordered]
 
 
 @dataclass(frozen=True)
@@ -181,7 +193,11 @@ def same_reading(day: Day, logs: Sequence[Table]) -> None:
 def label_rate_rules(cascade: Cascade) -> dict[str, str]:
     """Gates on how often each task's label is positive, and what they demand."""
     names = [task.name for task in cascade.tasks]
-    return {f"{name}_label_rate_near_trailing_median": f"{name} is as frequent as the week before." for name in names}
+    fix = "see whether events were lost, doubled or renamed; where behaviour truly changed, widen gates.label_rate."
+    return {
+        f"{name}_label_rate_near_trailing_median": demand(f"{name} is as frequent as the week before.", fix)
+        for name in names
+    }
 
 
 def judge_label_rates(day: Day, files: Sequence[str]) -> list[GateResult]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.lake.tables.reading import Table as Table
-from ukdsl_assets.settings import Settings
+from ukdsl_assets.settings import Settings, shipped
 from ukdsl_assets.sql.model import SqlModel, read_models
 
 
@@ -20,6 +20,7 @@ class Workspace:
 
     @classmethod
     def open(cls, settings: Settings) -> "Workspace":
-        """Raises SqlModelError if a file of dbt_like_sql is wrong. Touches neither lake nor logs."""
+        """Raises SqlModelError if a file of dbt_like_sql or of UKDSL_SQL is wrong. Touches neither lake nor logs."""
         lake = Lake(settings.tables, settings.shards)
-        return cls(settings, lake, CheckpointStore(settings.checkpoints), read_models(settings.sql))
+        models = read_models(shipped("dbt_like_sql"), settings.sql)
+        return cls(settings, lake, CheckpointStore(settings.checkpoints), models)

@@ -35,6 +35,14 @@ def champion_markdown(table: pl.DataFrame) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
+def champion_trends(table: pl.DataFrame) -> dict[str, float]:
+    """NE against what serves, by when it was compared and domain: a number a day that is worth a plot; finite ones."""
+    figures = {
+        f"{row['when']}_{row['domain'].lower()}_ne_change": row["ne_change"] for row in table.iter_rows(named=True)
+    }
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
+
+
 def champion_sentences(student: Student, table: pl.DataFrame, day: date) -> list[str]:
     """Same-day and next-day figures, a sentence each, which of them decides and over how many days; empty without rows.
 

@@ -1,7 +1,7 @@
 """What a report shows, read back from the lake and nothing else: tables, decisions, verdicts of the gates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,13 +17,16 @@ from ukdsl_assets.learning.evaluation.champion_gates import judge_champion
 from ukdsl_assets.learning.evaluation.gates import judge_student
 from ukdsl_assets.learning.evaluation.table import COLUMNS, LATER, completed
 from ukdsl_assets.pipeline.exploration import judged_teacher
+from ukdsl_assets.reports.changes import DayBefore
 from ukdsl_assets.reports.printed import decided_on, teacher_first, teacher_told
+from ukdsl_assets.reports.segments import with_names
 from ukdsl_assets.settings import Settings
 
 TREND_DAYS = 30
 SHOWN_DECISIONS = 10
 # What each arm is judged by: shown rows by labels, considered rows by the teacher.
 VIEWS = ((IMP, "label"), (CD, "teacher"))
+COUNTED = ("candidate_log", "event_log", "impressions", "considerations")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class StudentReport:
     Attributes:
         evaluation: the day's rows of the table evaluation.
         trend: the same of the last published days up to the day, at most 30, the day included.
-        groups: the day's rows of calibration_by_group, None where the day has none.
+        groups: the day's rows of calibration_by_group with the declared names, None where the day has none.
         gates: the verdicts on the distilled arm, None where the evaluation is too old to be judged again.
         decisions: decisions on this and earlier days, oldest first, at most 10.
         selection: what was selected, None for a student without a selection or a day without one.
@@ -44,6 +47,7 @@ class StudentReport:
         on_exploration: how a right one agrees with rows that chance showed, or why that is not judged.
         champion: champion_comparison of the trailing days up to the day, None where the day has none.
         anything_released: whether anything was released on the day or before.
+        before: the same student on the day before of the lake, None where it was not evaluated then.
     """
 
     student: Student
@@ -60,6 +64,7 @@ class StudentReport:
     on_exploration: str = ""
     champion: pl.DataFrame | None = None
     anything_released: bool = True
+    before: DayBefore | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,14 @@ class SelectionReport:
 
 @dataclass(frozen=True)
 class CascadeReport:
-    """A cascade on one day; `funnel` as of `funnel_of`, `stages` the day's rows of stage_calibration."""
+    """A cascade on one day.
+
+    Attributes:
+        funnel: as of `funnel_of`.
+        stages: the day's rows of stage_calibration.
+        before: the newest day before it whose log is published, None on the first.
+        rows: table -> its rows on the day, of `COUNTED`; rows_before: the same of the day before.
+    """
 
     cascade: Cascade
     day: date
@@ -87,6 +99,9 @@ class CascadeReport:
     funnel: pl.DataFrame
     stages: pl.DataFrame
     students: list[StudentReport]
+    before: date | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    rows_before: dict[str, int] = field(default_factory=dict)
 
 
 def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeReport:
@@ -104,12 +119,23 @@ def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeRepor
     order = pl.Enum([stage.name for stage in cascade.stages])
     stages = lake.scan((cascade.name, "stage_calibration"), [day]).collect()
     stages = stages.sort(pl.col("stage").cast(order), "task", maintain_order=True)
-    students = [read_student(lake, store, cascade, student, day) for student in cascade.students]
-    return CascadeReport(cascade, day, requests, funnel, stages, students)
+    earlier = [each for each in lake.partitions((cascade.name, "candidate_log")) if each < day]
+    before = earlier[-1] if earlier else None
+    students = [read_student(lake, store, cascade, student, day, before) for student in cascade.students]
+    now, then = ({}, {}) if before is None else rows_of(lake, cascade, day, before)
+    return CascadeReport(cascade, day, requests, funnel, stages, students, before, now, then)
 
 
-def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: Student, day: date) -> StudentReport:
-    """One student's part of the report; see `read_report`."""
+def rows_of(lake: Lake, cascade: Cascade, *days: date) -> list[dict[str, int]]:
+    """Of each day how many rows the tables of `COUNTED` have; those without a published day are left out."""
+    counted = {name: lake.row_counts((cascade.name, name), days) for name in COUNTED}
+    return [{name: counts[day] for name, counts in counted.items() if day in counts} for day in days]
+
+
+def read_student(
+    lake: Lake, store: CheckpointStore, cascade: Cascade, student: Student, day: date, before: date | None = None
+) -> StudentReport:
+    """One student's part of the report; see `read_report`; before: the day that changes are told from."""
     key = (cascade.name, student.name)
     days = [earlier for earlier in lake.partitions((*key, "evaluation")) if earlier < day][1 - TREND_DAYS :]
     trend = completed(lake.scan((*key, "evaluation"), [*days, day]).collect())
@@ -118,20 +144,22 @@ def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: 
     groups = lake.scan(grouped, [day]).collect() if day in lake.partitions(grouped) else None
     history = [decision for decision in store.release_history(key) if decided_on(decision["entry"]) <= str(day)]
     outcome, reasons = outcome_on(day, history, store.released(key))
-    of_teacher = judged_teacher(lake, cascade, student, day)
-    gates = gates_of(cascade, student, evaluation)
-    # What is wrong with the teacher is wrong with all that agrees with it: it comes first.
-    gates = None if gates is None else [*of_teacher, *gates]
-    champion = read_champion(lake, cascade, student, day)
-    if gates is not None and champion is not None:
-        gates += judge_champion(cascade, student, champion, day)
+    of_teacher, champion = judged_teacher(lake, cascade, student, day), read_champion(lake, cascade, student, day)
+    gates = every_gate(cascade, student, day, evaluation, of_teacher, champion)
+    day_before = None
+    if before in days:
+        assert before is not None
+        evaluated, outcome_then = trend.filter(day=before), outcome_on(before, history, None)[0]
+        judged = judged_teacher(lake, cascade, student, before), read_champion(lake, cascade, student, before)
+        gates_then = every_gate(cascade, student, before, evaluated, *judged)
+        day_before = DayBefore(before, evaluated, outcome_then, gates_then)
     selection = read_selection(lake, key, day)
     labels = store.facts((*key, "distilled"), day).get("labels", "")
     return StudentReport(
         student,
         evaluation,
         trend,
-        groups,
+        None if groups is None else with_names(cascade, groups),
         gates,
         history[-SHOWN_DECISIONS:],
         outcome,
@@ -142,7 +170,25 @@ def read_student(lake: Lake, store: CheckpointStore, cascade: Cascade, student: 
         teacher_told(of_teacher),
         champion,
         any(decision["outcome"] == "released" for decision in history),
+        day_before,
     )
+
+
+def every_gate(
+    cascade: Cascade,
+    student: Student,
+    day: date,
+    evaluation: pl.DataFrame,
+    of_teacher: list[GateResult],
+    champion: pl.DataFrame | None,
+) -> list[GateResult] | None:
+    """Verdicts on the teacher, on the student and against the champion; None where the evaluation is too old for it."""
+    gates = gates_of(cascade, student, evaluation)
+    if gates is None:
+        return None
+    compared = [] if champion is None else judge_champion(cascade, student, champion, day)
+    # What is wrong with the teacher is wrong with all that agrees with it: it comes first.
+    return [*of_teacher, *gates, *compared]
 
 
 def read_champion(lake: Lake, cascade: Cascade, student: Student, day: date) -> pl.DataFrame | None:

@@ -152,6 +152,20 @@ def gate_table(title: str, results: Iterable[GateResult]) -> Table:
     return table
 
 
+def logs_line(day: date, results: Sequence[GateResult], rows: Mapping[str, int]) -> str:
+    """A day's verdicts on its logs in one line; rows: of each log, none where the logs could not be read."""
+    names = {"candidate_log": "candidates", "event_log": "events"}
+    counted = ", ".join(f"{count:,} {names[log]}" for log, count in rows.items())
+    failed = [result for result in results if result.blocks and (result.judged or rows)]
+    told = [result for result in results if not result.passed and not result.blocks]
+    beside = f", {len(told)} only tell(s)" if told else ""
+    if not rows:
+        return f"{day}  could not be read"
+    if failed:
+        return f"{day}  {len(failed)} of {len(results)} gates failed{beside}; {counted}"
+    return f"{day}  keeps the contract, {len(results)} gates{beside}; {counted}"
+
+
 def stale_table(title: str, found: Iterable[tuple[date, tuple[str, ...], str]]) -> Table:
     """Stale partitions for the terminal: day, table and why; each day is named once."""
     table = Table(title=escape(title), title_justify="left", title_style="bold")
@@ -162,16 +176,6 @@ def stale_table(title: str, found: Iterable[tuple[date, tuple[str, ...], str]]) 
         table.add_row("" if day == before else str(day), escape("/".join(key[1:])), escape(redacted(why)))
         before = day
     return table
-
-
-def decision_on(day: str, history: Iterable[Mapping[str, Any]]) -> str:
-    """The newest decision of a day, in one line; the history is oldest first."""
-    decisions = [decision for decision in history if decided_on(decision["entry"]) == day]
-    if not decisions:
-        return f"Not released: {day} passed its gates, and a newer day is released"
-    entry = decisions[-1]["entry"]
-    outcome = in_words(decisions[-1]["outcome"])
-    return f"{outcome}: checkpoint {entry['checkpoint']} of {entry['day']}, {why_decided(entry)}"
 
 
 def teacher_first(results: Iterable[GateResult], accept: Sequence[str] = ()) -> str:
@@ -376,7 +380,9 @@ def trends(serving: str, evaluation: pl.DataFrame) -> dict[str, float]:
         where = {"arm": "distilled", "head": head, "domain": domain, "reference": reference}
         if evaluation.filter(**where).is_empty():
             continue
-        figures |= {f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne_change")}
+        figures |= {
+            f"{name}_{column}": figure(evaluation, column, **where) for column in ("calibration", "ne", "ne_change")
+        }
     return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 

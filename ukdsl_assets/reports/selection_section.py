@@ -16,10 +16,10 @@ from ukdsl_assets.selection.simplified import selection_of
 MINUS, SPACE, DASH = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{EN DASH}"
 VIEWS = ((IMP, "label"), (IMP, "truth"), (CD, "teacher"), (CD, "truth"))
 HEADS = {
-    (IMP, "label"): "IMP, labels",
-    (IMP, "truth"): "IMP, truth",
-    (CD, "teacher"): "CD, teacher",
-    (CD, "truth"): "CD, truth",
+    (IMP, "label"): "shown, labels",
+    (IMP, "truth"): "shown, truth",
+    (CD, "teacher"): "ranked, teacher",
+    (CD, "truth"): "ranked, truth",
 }
 
 

@@ -11,18 +11,30 @@ from ukdsl_assets.declaration.columns import CD, IMP, KEYS
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.frames.missing import missing_in
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.selection.choice import budget_of, chosen_of
 from ukdsl_assets.selection.rules.clusters import numeric_columns
 from ukdsl_assets.selection.simplified import selection_of
 
 RULES = {
-    "budget_kept": "The chosen features are as many, or cost as much, as the student's budget allows at most.",
-    "no_leakage": "No candidate is an outcome: none is implausibly important, equals the label, or is known only of "
-    "shown rows.",
-    "selection_stable": "The chosen features are much the same as on the newest day before.",
-    "needed_features_kept": "What is dropped here and read elsewhere (segments, other students, what is released) is "
-    "still in the rows there.",
+    "budget_kept": demand(
+        "The chosen features are as many, or cost as much, as the student's budget allows at most.",
+        "raise selection.budget or cost_budget, or lower the cost of a feature: at least one must fit.",
+    ),
+    "no_leakage": demand(
+        "No candidate is an outcome: none is implausibly important, equals the label, or is known only of shown rows.",
+        "leave the feature out of the student, declare `served_as` where only shown rows have it, or, where it is "
+        "sound, raise gates.implausible_importance.",
+    ),
+    "selection_stable": demand(
+        "The chosen features are much the same as on the newest day before; only told.",
+        "raise selection.rows, trainings or window_days, so that chance chooses less.",
+    ),
+    "needed_features_kept": demand(
+        "What is dropped here and read elsewhere (segments, other students, what is released) is still in the rows "
+        "there.",
+        "name the feature under `features` of the student that reads it, or leave it out there.",
+    ),
 }
 # |correlation| with the label from which a feature is taken for the label itself.
 OUTCOME_CORRELATION = 0.95

@@ -6,14 +6,19 @@ from typing import Any
 
 import polars as pl
 
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.sql.model import Column
 from ukdsl_assets.sql.render import RenderedModel
 
 # Name of each gate -> what it demands.
 RULES = {
-    "keys_unique": "The declared keys identify a row.",
-    "column_rules": "Every column keeps the rules in the header of its SQL file.",
+    "keys_unique": demand(
+        "The declared keys identify a row.", "look for a join in the model's query that multiplies rows."
+    ),
+    "column_rules": demand(
+        "Every column keeps the rules in the header of its SQL file.",
+        "correct the query, what it reads, or the header, whichever is wrong.",
+    ),
 }
 SHOWN_KEYS = 3
 TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {

@@ -1,4 +1,4 @@
-"""A file of dbt_like_sql as declared: the YAML header of its comment lines, and the template below."""
+"""A file of dbt_like_sql or a user's own, as declared: the YAML header of its comment lines, the template below."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,20 +75,56 @@ class SqlModel(BaseModel):
         return shard_key
 
 
-def read_models(folder: Path) -> dict[str, SqlModel]:
+def read_models(folder: Path, own: Path | None = None) -> dict[str, SqlModel]:
     """Every .sql file below `folder`, by name, in the order of their paths.
 
+    Args:
+        folder: of the shipped models.
+        own: of a user's models, which replace those of the same name and stand beside the others; None: none.
+
     Raises:
-        SqlModelError: for a missing folder, a wrong header, or two files of the same name.
+        SqlModelError: for a missing folder, a wrong header, two files of the same name in one folder, or a model that
+            replaces another without keeping what is read of it.
     """
+    models = _models_of(folder)
+    if own is None:
+        return models
+    for name, model in _models_of(own).items():
+        if name in models:
+            _check_replacement(model, models[name])
+        models[name] = model
+    return models
+
+
+def _models_of(folder: Path) -> dict[str, SqlModel]:
     if not folder.is_dir():
-        raise SqlModelError(f"{folder}: no such folder of SQL models; set UKDSL_SQL to one")
+        raise SqlModelError(f"{folder}: no such folder of SQL models; make it, or set UKDSL_SQL to one")
     models: dict[str, SqlModel] = {}
     for path in sorted(folder.rglob("*.sql")):
         if path.stem in models:
             raise SqlModelError(f"{path}: the name `{path.stem}` is taken by {models[path.stem].path}; choose another")
         models[path.stem] = read_model(path)
     return models
+
+
+def _check_replacement(own: SqlModel, ours: SqlModel) -> None:
+    """Refuse a model in place of another if what reads the table would miss something; more columns are welcome."""
+    fix = f"write it as {ours.path} has it, or give the file another name to make a table beside it"
+    for key in ("table", "scope", "keys", "shard_key"):
+        seen, expected = getattr(own, key), getattr(ours, key)
+        if seen != expected:
+            raise SqlModelError(f"{own.path}: it replaces `{ours.name}`: {key}: saw {seen}, expected {expected}; {fix}")
+    if absent := [name for name in ours.columns if name not in own.columns]:
+        raise SqlModelError(
+            f"{own.path}: it replaces `{ours.name}` without its column(s) {', '.join(absent)}, which other tables and "
+            f"steps read; {fix}"
+        )
+    for name, column in ours.columns.items():
+        if own.columns[name].type != column.type:
+            seen, expected = own.columns[name].type, column.type
+            raise SqlModelError(
+                f"{own.path}: it replaces `{ours.name}`: columns.{name}: saw type {seen}, expected {expected}; {fix}"
+            )
 
 
 def read_model(path: Path) -> SqlModel:

@@ -77,7 +77,10 @@ def in_dependency_order(models: Iterable[RenderedModel], given: Collection[str])
     for rendered in models:
         other = by_table.setdefault(rendered.model.table, rendered)
         if other is not rendered:
-            raise SqlModelError(f"{rendered.model.path}: table `{rendered.model.table}` is made by {other.model.path}")
+            raise SqlModelError(
+                f"{rendered.model.path}: table `{rendered.model.table}` is made by {other.model.path}; give it another "
+                f"table, or call the file {other.model.name}.sql to replace that one"
+            )
     for rendered in by_table.values():
         for table in rendered.depends_on:
             if table not in by_table and table not in given:

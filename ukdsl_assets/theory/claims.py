@@ -6,18 +6,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 
 # How far drawing may be from the closed form: an absolute bound, and a bound in standard errors.
 MOST_DIFFERENCE, MOST_ERRORS = 1e-3, 5.0
 
-BIAS_CLAIMS = {
+# They read no log and no declaration.
+_FIX = "compare the versions of numpy and scipy with constraints.txt; if they agree, it is a fault of ours: report it."
+_BIAS_CLAIMS = {
     "drawing_agrees_with_the_closed_form": "Drawn calibrations are within 0.001 and five standard errors of it.",
     "larger_noise_promises_more_and_earns_less": "At every k the prediction rises with the noise, the truth falls.",
     "the_selected_are_over_predicted": "A model that errs around the truth over-predicts on what it selects.",
     "nested_bayes_is_calibrated": "A model whose prediction is the mean of the truth given what it knows does not.",
 }
-STAGE_CLAIMS = {
+_STAGE_CLAIMS = {
     "drawing_agrees_with_the_closed_form": "Drawn calibrations on S_1 are within 0.001 and five standard errors.",
     "drawing_agrees_with_the_quadrature": "So are those on S_2.",
     "stage_1_over_predicts_on_s_1": "Figure 2 a, b: stage 1 is above the truth on S_1, more so the larger its noise.",
@@ -25,6 +27,8 @@ STAGE_CLAIMS = {
     "correlated_errors_hide_in_the_cross_stage_ratio": "Stage 2 is too high too; the ratio shows less than is wrong.",
     "stage_2_over_predicts_on_its_own_selection": "What holds for stage 1 on S_1 holds for stage 2 on S_2.",
 }
+BIAS_CLAIMS = {name: demand(what, _FIX) for name, what in _BIAS_CLAIMS.items()}
+STAGE_CLAIMS = {name: demand(what, _FIX) for name, what in _STAGE_CLAIMS.items()}
 
 
 def judge_bias(table: pl.DataFrame) -> list[GateResult]:

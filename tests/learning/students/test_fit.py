@@ -269,9 +269,9 @@ def test_a_null_number_is_refused_by_name() -> None:
         fitted(rows=rows)
 
 
-def test_what_a_feature_costs_is_no_reason_for_a_cold_start() -> None:
+def test_what_a_feature_costs_and_names_of_its_values_are_no_reason_for_a_cold_start() -> None:
     yesterday = fitted()
-    dearer = [feature.model_copy(update={"cost": 9.0}) for feature in CASCADE.features]
+    dearer = [feature.model_copy(update={"cost": 9.0, "names": (("0", "none"),)}) for feature in CASCADE.features]
     assert can_continue(yesterday, CASCADE.model_copy(update={"features": tuple(dearer)}), LEARNING, "distilled")
 
 

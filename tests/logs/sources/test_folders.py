@@ -110,9 +110,9 @@ def test_a_name_that_is_not_utf_8_is_told_in_letters_that_can_be_printed(tmp_pat
 
 def test_a_missing_day_is_not_the_nearest_one_and_what_is_there_is_told(tmp_path: Path) -> None:
     (touched(tmp_path, "year=2026/p.parquet") / "candidate_log" / f"day={DAY}").mkdir()
-    with pytest.raises(SourceError, match=r"are there: none \(saw day=2026-01-03, year=2026\); write"):
+    with pytest.raises(SourceError, match=r"days there: none \(saw day=2026-01-03, year=2026\); write"):
         files(tmp_path)
-    with pytest.raises(SourceError, match="are there: 2026-01-03; write"):
+    with pytest.raises(SourceError, match="days there: 2026-01-03; write"):
         files(tmp_path, date(2026, 1, 4))
 
 

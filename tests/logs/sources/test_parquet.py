@@ -63,13 +63,15 @@ def test_a_missing_folder_and_a_missing_day_tell_what_is_there(shop: Cascade, tm
     for day in (1, 8, 9, 20):
         write_day(make_logs(shop, date(2026, 1, day)), str(tmp_path), date(2026, 1, day))
     (tmp_path / "candidate_log" / "day=draft").mkdir()
-    with pytest.raises(SourceError, match=r"day=2026-01-07: missing.* 2026-01-01, 2026-01-08, 2026-01-09;"):
+    with pytest.raises(
+        SourceError, match=r"^no candidate log for 2026-01-07 at .*2026-01-07; .* 2026-01-01, 2026-01-08, 2026-01-09;"
+    ):
         source.read(date(2026, 1, 7))
 
 
 def test_a_day_folder_without_files_is_missing(shop: Cascade, tmp_path: Path) -> None:
     (tmp_path / "candidate_log" / f"day={DAY}").mkdir(parents=True)
-    with pytest.raises(SourceError, match=r"day=2026-01-03: missing, or holds no \*\.parquet"):
+    with pytest.raises(SourceError, match=r"day=2026-01-03, which holds no \*\.parquet file"):
         ParquetReader(declared(shop, str(tmp_path))).read(DAY)
 
 

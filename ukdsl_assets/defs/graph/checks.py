@@ -1,17 +1,22 @@
 """Gate verdicts as Dagster asset checks, and publication that hangs on them."""
 
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import dagster as dg
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.defs.graph.keys import daily
+from ukdsl_assets.defs.graph.keys import asset_key, daily
 from ukdsl_assets.errors import UkdslError, in_own_words, redacted
 from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.pipeline.workspace import Table
+
+# Of the step that this process is at, by the monotonic clock.
+_STEP_BEGAN: ContextVar[float] = ContextVar("step began")
 
 
 def check_specs(
@@ -24,7 +29,7 @@ def check_specs(
         return [
             dg.AssetCheckSpec(
                 name,
-                asset=dg.AssetKey(table),
+                asset=asset_key(table),
                 description=demands,
                 blocking=blocking,
                 partitions_def=daily(cascade),
@@ -36,9 +41,9 @@ def check_specs(
 def check_results(table: Table, results: Iterable[GateResult]) -> Iterator[dg.AssetCheckResult]:
     """Verdicts as Dagster shows them."""
     for result in results:
-        seen = result.seen if result.judged else {"verdict": result.verdict, **result.seen}
+        seen = _told_first(result) | result.seen
         yield dg.AssetCheckResult(
-            asset_key=dg.AssetKey(table),
+            asset_key=asset_key(table),
             check_name=result.name,
             passed=result.passed,
             # Dagster knows no third state: what was not judged is a warning, and is called so.
@@ -48,17 +53,27 @@ def check_results(table: Table, results: Iterable[GateResult]) -> Iterator[dg.As
         )
 
 
+def _told_first(result: GateResult) -> dict[str, Any]:
+    """What stands before a verdict's figures: the gate's own words where it failed, and that it was not judged."""
+    if not result.judged:
+        return {"verdict": result.verdict}
+    return {} if result.passed else {"what is wrong": result.message}
+
+
 def refuse_if_blocked(judged: Mapping[Table, Sequence[GateResult]]) -> None:
-    """Raise a failure that names every gate that forbids publication; what was published stays as it was."""
-    lines = [
-        f"  {'/'.join(table)}, {failed.name}: {failed.message}"
-        for table, results in judged.items()
-        for failed in blocking(results)
-    ]
-    if lines:
-        said = f"not published, {len(lines)} gate(s) failed; the partition stays as it was"
-        message = redacted("\n".join([said, *lines]))
-        raise dg.Failure(message, allow_retries=False)
+    """Raise a failure that begins with the words of the first gate that failed, and then of every other.
+
+    Gates that could not be judged are counted beside those that failed, and told alone where none did. What was
+    published stays as it was.
+    """
+    blocked = [(table, each) for table, results in judged.items() for each in blocking(results)]
+    failed = [(table, each) for table, each in blocked if each.judged]
+    if blocked:
+        lines = [f"{each.message} (gate {each.name} of {'/'.join(table)})" for table, each in failed or blocked]
+        counted = [f"{len(failed)} gate{'s' if len(failed) > 1 else ''} failed"] if failed else []
+        counted += [f"{len(blocked) - len(failed)} not judged"] if len(blocked) > len(failed) else []
+        lines.append(f"not published, {', '.join(counted)}; the partition stays as it was")
+        raise dg.Failure(redacted("\n".join(lines)), allow_retries=False)
 
 
 @contextmanager
@@ -68,6 +83,7 @@ def errors_as_failures() -> Iterator[None]:
     Those that a user can mend are helped by no retry. An error whose words hold a secret leaves its stack behind:
     Dagster would keep the words with it.
     """
+    _STEP_BEGAN.set(time.monotonic())
     try:
         yield
     except dg.Failure:
@@ -79,10 +95,12 @@ def errors_as_failures() -> Iterator[None]:
 
 
 def result(table: Table, data_version: str, metadata: Mapping[str, Any]) -> dg.MaterializeResult:
-    """A materialization with its data version; secrets of addresses in its metadata are left out."""
-    return dg.MaterializeResult(
-        asset_key=dg.AssetKey(table), data_version=dg.DataVersion(data_version), metadata=_shown(metadata)
-    )
+    """A materialization with its data version and how many `seconds` its step took so far.
+
+    Secrets of addresses in its metadata are left out, and its figures are rounded.
+    """
+    shown = _shown({**metadata, "seconds": time.monotonic() - _STEP_BEGAN.get(time.monotonic())})
+    return dg.MaterializeResult(asset_key=asset_key(table), data_version=dg.DataVersion(data_version), metadata=shown)
 
 
 def _shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,6 +108,9 @@ def _shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _redacted_value(value: Any) -> Any:
+    if isinstance(value, float):
+        # Four digits are what people read; the tables hold the others.
+        return float(f"{value:.4g}")
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, dg.TextMetadataValue | dg.UrlMetadataValue | dg.PathMetadataValue):

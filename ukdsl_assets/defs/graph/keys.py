@@ -1,4 +1,4 @@
-"""Names in the graph: asset keys, groups in the order of the flow, partitions."""
+"""Names in the graph: the asset of a table, steps in the order of the flow, partitions."""
 
 import re
 import warnings
@@ -21,6 +21,29 @@ LOGS, TABLES, TEACHERS, SELECTION, STUDENTS, EVALUATION, RELEASE, REPORT = (
 )
 # Of no day and no cascade.
 EVIDENCE, THEORY = "evidence", "theory"
+# What the name of a teacher's or a student's asset ends with, where it is not the name of the table: a box of the graph
+# has room for some thirty characters. None ends with `_` and another, so that two tables never have one name.
+SHORT = {
+    "teacher_checkpoint": "checkpoint",
+    "teacher_labels": "labels",
+    "teacher_audit": "audit",
+    "teacher_evaluation": "evaluation",
+    "teacher_augmented": "augmented",
+    "simplified_student": "simplified",
+    "baseline_checkpoint": "baseline",
+    "distilled_checkpoint": "distilled",
+    "champion_comparison": "champion",
+}
+
+
+def asset_key(table: tuple[str, ...]) -> dg.AssetKey:
+    """The asset of a table (or checkpoint) of the lake: [cascade, table], or [cascade, OWNER_name] of a teacher's or
+    student's, since the graph shows the last part of a key alone.
+
+    (simulated_ads, pre_ranking_click, baseline_checkpoint) -> simulated_ads/pre_ranking_click_baseline
+    """
+    cascade, *owner, name = table
+    return dg.AssetKey([cascade, "_".join([*owner, SHORT.get(name, name)]) if owner else name])
 
 
 def daily(cascade: Cascade) -> dg.DailyPartitionsDefinition:
@@ -31,18 +54,21 @@ def daily(cascade: Cascade) -> dg.DailyPartitionsDefinition:
     )
 
 
-def spec(cascade: Cascade, table: tuple[str, ...], group: str, description: str, **more: Any) -> dg.AssetSpec:
-    """An asset of the cascade with what all of them share; `table` is its key."""
+def spec(cascade: Cascade, table: tuple[str, ...], step: str, description: str, **more: Any) -> dg.AssetSpec:
+    """An asset of the cascade with what all of them share: the asset of `table`, in the cascade's group.
+
+    Args:
+        step: of the flow; a tag, to select by: `tag:step=5_students`.
+        description: its first sentence stands in the box of the graph.
+    """
     note = f"\n\nData: {cascade.note}." if cascade.note else ""
-    # The graph shows only the last part of a key: the pill tells whose it is. Dagster allows three.
-    kinds = {table[-2], *more.pop("kinds", ["deltalake"])}
     return dg.AssetSpec(
-        key=dg.AssetKey(table),
-        group_name=group,
+        key=asset_key(table),
+        group_name=cascade.name,
         description=description + note,
         owners=sorted({cascade.owner, more.pop("owner", cascade.owner)}),
-        kinds=kinds,
-        tags={"cascade": cascade.name, **_note_tag(cascade.note)},
+        kinds=set(more.pop("kinds", ["deltalake"])),
+        tags={"cascade": cascade.name, "step": step, **_note_tag(cascade.note)},
         partitions_def=daily(cascade),
         **more,
     )
@@ -57,7 +83,13 @@ def _note_tag(note: str) -> dict[str, str]:
 def since(table: tuple[str, ...], days: int) -> dg.AssetDep:
     """A dependency on the rolling window of `days` partitions that ends with today's."""
     mapping = dg.TimeWindowPartitionMapping(start_offset=1 - days) if days > 1 else None
-    return dg.AssetDep(dg.AssetKey(table), partition_mapping=mapping)
+    return dg.AssetDep(asset_key(table), partition_mapping=mapping)
+
+
+def window_days(dep: dg.AssetDep) -> int:
+    """How many partitions of what it depends on a partition reads, the day's own included."""
+    mapping = dep.partition_mapping
+    return 1 - mapping.start_offset if isinstance(mapping, dg.TimeWindowPartitionMapping) else 1
 
 
 def same_day(table: tuple[str, ...]) -> dg.AssetDep:
@@ -66,4 +98,4 @@ def same_day(table: tuple[str, ...]) -> dg.AssetDep:
         # The parameter is in beta; the version of Dagster is pinned and a test runs both cascades.
         warnings.simplefilter("ignore", dg.BetaWarning)
         mapping = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
-    return dg.AssetDep(dg.AssetKey(table), partition_mapping=mapping)
+    return dg.AssetDep(asset_key(table), partition_mapping=mapping)

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from ukdsl_assets.defs.graph.keys import asset_key
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.tables import TableModel
 from ukdsl_assets.sql.lineage import column_lineage
@@ -17,7 +18,7 @@ def lineage_metadata(day: Day, model: TableModel) -> dict[str, Any]:
     lineage = column_lineage(rendered, columns)
     return {
         "dagster/column_lineage": dg.TableColumnLineage({
-            column: [dg.TableColumnDep(dg.AssetKey(upstream[table]), name) for table, name in origins]
+            column: [dg.TableColumnDep(asset_key(upstream[table]), name) for table, name in origins]
             for column, origins in lineage.items()
         }),
         "columns": dg.MarkdownMetadataValue(lineage_markdown(rendered, lineage)),

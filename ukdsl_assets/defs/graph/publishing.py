@@ -1,6 +1,6 @@
 """Write, judge, publish: a partition is staged, judged, and committed only if no gate of severity ERROR failed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -9,6 +9,7 @@ import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.defs.graph.checks import check_results, refuse_if_blocked, result
+from ukdsl_assets.defs.graph.pictures import VERDICT
 from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.lake.tables.lake import StagedPartition
 from ukdsl_assets.lake.tables.undated import publish_whole
@@ -59,28 +60,53 @@ def committed(
     workspace: Workspace,
     staged: StagedPartition,
     inputs: Mapping[str, str],
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
     descriptions: Mapping[str, str] | None = None,
     record: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
-    """Commit a staged partition and describe it for the UI; `descriptions` are of columns, by name.
+    """Commit a staged partition and describe it for the UI; `descriptions` are of columns, by name, and `metadata` may
+    be made once the commit stands.
 
-    The run's id, the inputs' versions and `record` go into the commit.
+    The run's id, the inputs' versions and `record` go into the commit. What the asset says of itself comes first. An
+    asset with a `verdict` begins with it: Dagster would put a section of columns before it, so they are linked instead.
     """
     versions = {f"input:{name}": version for name, version in inputs.items()}
     published = workspace.lake.commit(staged, {"run_id": context.run.run_id, **versions, **(record or {})})
-    meanings = descriptions or {}
-    columns = [dg.TableColumn(name, str(dtype), meanings.get(name)) for name, dtype in staged.schema.items()]
+    said = metadata() if callable(metadata) else metadata
     shown: dict[str, Any] = {
         "dagster/partition_row_count": published.rows,
         "dagster/table_name": "/".join(staged.table),
         "dagster/uri": workspace.lake.table_uri(staged.table),
-        "dagster/column_schema": dg.TableSchema(columns),
+        "columns" if VERDICT in said else "dagster/column_schema": columns_of(staged, descriptions or {}),
         "delta_version": published.version,
         "bytes": published.bytes,
         "shards": len(published.files),
     }
-    return result(staged.table, published.data_version, {**shown, **metadata})
+    return result(staged.table, published.data_version, {**said, **shown})
+
+
+def committed_beside(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    staged: StagedPartition,
+    inputs: Mapping[str, str],
+    descriptions: Mapping[str, str],
+) -> dict[str, Any]:
+    """Commit a table that has no asset of its own, but belongs to another: metadata for that one."""
+    versions = {f"input:{name}": version for name, version in inputs.items()}
+    published = workspace.lake.commit(staged, {"run_id": context.run.run_id, **versions})
+    name = staged.table[-1]
+    return {
+        f"{name} columns": columns_of(staged, descriptions),
+        f"{name} rows": published.rows,
+    }
+
+
+def columns_of(staged: StagedPartition, meanings: Mapping[str, str]) -> dg.TableSchema:
+    """The columns of a staged table with their types, and what each means where `meanings` says so."""
+    return dg.TableSchema(
+        [dg.TableColumn(name, str(dtype), meanings.get(name)) for name, dtype in staged.schema.items()]
+    )
 
 
 def committed_undated(

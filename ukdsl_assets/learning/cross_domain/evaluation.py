@@ -7,7 +7,7 @@ import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, label_column
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.learning.metrics.auc import auc_with_influence
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_numbers, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import calibration, normalized_entropy, row_entropy
@@ -74,7 +74,11 @@ def evaluate_teacher(labels: pl.DataFrame, impressions: pl.DataFrame, tasks: lis
 def constant_rules(tasks: list[str]) -> dict[str, str]:
     """Names of the gates of `judge_against_constant` and what they demand."""
     return {
-        f"{task}_better_than_a_constant": f"{task}: the teacher explains withheld labels better than their mean does."
+        f"{task}_better_than_a_constant": demand(
+            f"{task}: the teacher explains withheld labels better than their mean does.",
+            "see whether `features` and `defaults` map names and values rightly; `recalibration: labels` moves the "
+            "level; `allow_worse_than_constant: true` takes it all the same.",
+        )
         for task in tasks
     }
 

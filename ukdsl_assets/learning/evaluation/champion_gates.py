@@ -8,7 +8,7 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.gates import GateResult, Severity
+from ukdsl_assets.gates import GateResult, Severity, demand
 from ukdsl_assets.learning.evaluation.champion_table import RELEASED, PooledRow, pooled
 from ukdsl_assets.learning.evaluation.margin import held_to_margin
 from ukdsl_assets.learning.metrics.interval import interval
@@ -17,8 +17,15 @@ from ukdsl_assets.learning.metrics.least_positives import REQUESTS_TO_RELEASE, R
 ON_IMPRESSION, ON_SCORED = "no_worse_than_champion_on_impression", "no_worse_than_champion_on_scored"
 # Name of each gate -> what it demands.
 RULES = {
-    ON_IMPRESSION: "The challenger's NE on impressions exceeds the champion's by at most release.margin, at 95%.",
-    ON_SCORED: "So does its NE on what its stage scored (SCORED; CD where only what the next stage scored is known).",
+    ON_IMPRESSION: demand(
+        "The challenger's NE on impressions exceeds the champion's by at most release.margin, at 95%.",
+        "what serves is served on; find what changed in the day, its data or the declaration. Where it is not judged, "
+        "set evaluation_days to what the message says, a margin that a day can tell, or decided_by: next_day.",
+    ),
+    ON_SCORED: demand(
+        "So does its NE on what its stage scored (SCORED; CD where only what the next stage scored is known).",
+        "as on impressions; look at the day's teacher first, which both are compared with.",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.gates import GateResult, finite
+from ukdsl_assets.gates import GateResult, demand, finite
 from ukdsl_assets.learning.evaluation import scored_gates
 from ukdsl_assets.learning.evaluation.margin import held_to_margin
 from ukdsl_assets.learning.evaluation.product_gates import judge_product
@@ -19,10 +19,26 @@ from ukdsl_assets.learning.metrics.least_positives import ROWS_TO_RELEASE, TO_RE
 
 # Name of each gate -> what it demands.
 RULES = {
-    "calibrated_on_consideration": "The distilled student agrees with its teacher on withheld considered rows.",
-    "calibrated_on_impression": "It agrees with the labels of withheld impressions, at two standard errors.",
-    "normalized_entropy_on_impression_kept": "Its NE on impressions exceeds the baseline's by at most the bound.",
-    "normalized_entropy_on_consideration_kept": "Its NE on considered rows exceeds it by at most the bound.",
+    "calibrated_on_consideration": demand(
+        "The distilled student agrees with its teacher on withheld considered rows.",
+        "train longer (epochs, window_days), raise loss.consideration, or serve a head of its own for these rows "
+        "(heads); a day that differs from the days before it also does this.",
+    ),
+    "calibrated_on_impression": demand(
+        "It agrees with the labels of withheld impressions, at two standard errors.",
+        "see whether events are complete and the attribution window is right; with one head, serve two "
+        "(heads: [impression, consideration]), so that soft labels do not move this level.",
+    ),
+    "normalized_entropy_on_impression_kept": demand(
+        "Its NE on impressions exceeds the baseline's by at most the bound.",
+        "lower loss.consideration, or give the student more capacity or features; where it is not judged, judge by "
+        "more requests (evaluation_days, withheld_share).",
+    ),
+    "normalized_entropy_on_consideration_kept": demand(
+        "Its NE on considered rows exceeds it by at most the bound.",
+        "raise loss.consideration or train longer; look at the teacher (teacher_audit); where it is not judged, "
+        "judge by more requests (evaluation_days, withheld_share).",
+    ),
     **scored_gates.RULES,
 }
 

@@ -9,7 +9,7 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, GIVEN, PRODUCT
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.gates import GateResult, finite
+from ukdsl_assets.gates import GateResult, demand, finite
 from ukdsl_assets.learning.evaluation.margin import held_to_margin
 from ukdsl_assets.learning.evaluation.table import days_of
 from ukdsl_assets.learning.metrics.least_positives import ROWS_TO_RELEASE, TO_RELEASE
@@ -26,8 +26,16 @@ def product_rules(cascade: Cascade, student: Student) -> dict[str, str]:
         return {}
     both = f"p({given}) times p({student.task} | {given})"
     return {
-        CALIBRATED: f"Over all withheld impressions {both} agrees with the labels, at two standard errors.",
-        KEPT: f"The NE of {both} over all withheld impressions exceeds the baseline's by at most the bound.",
+        CALIBRATED: demand(
+            f"Over all withheld impressions {both} agrees with the labels, at two standard errors.",
+            "see which of the two is off in the report; give the other student its own head, or wait for late labels "
+            "(delayed_feedback).",
+        ),
+        KEPT: demand(
+            f"The NE of {both} over all withheld impressions exceeds the baseline's by at most the bound.",
+            "keep `loss: {considered_rows: ...}` at its default, train on a longer window; where it is not judged, "
+            "judge by more requests (evaluation_days, withheld_share).",
+        ),
     }
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import EXPLORED, EXPLORED_TRAILING, OWN, SCORED
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.gates import GateResult, finite
+from ukdsl_assets.gates import GateResult, demand, finite
 from ukdsl_assets.learning.evaluation.explored import SUMS, ExploredSums, interval
 from ukdsl_assets.learning.evaluation.margin import held_to_margin
 from ukdsl_assets.learning.evaluation.table import days_of
@@ -22,12 +22,24 @@ from ukdsl_assets.learning.metrics.least_positives import (
 
 # Name of each gate -> what it demands.
 RULES = {
-    "calibrated_on_scored": "The served head agrees with the teacher on all that its stage scored; only told, unless a "
-    "head `scored` serves.",
-    "calibrated_on_own_choice": "It agrees with the teacher on what it would itself hand on, at two standard errors.",
-    "normalized_entropy_on_scored_kept": "Its NE on all that its stage scored exceeds the baseline's by at most the "
-    "bound.",
-    "calibrated_on_exploration": "Its 95% interval on withheld explored rows meets gates.student_exploration.",
+    "calibrated_on_scored": demand(
+        "The served head agrees with the teacher on all that its stage scored; only told, unless a head `scored` "
+        "serves.",
+        "serve a head `scored` (heads: [impression, consideration, scored]) and log probes for it to learn its level.",
+    ),
+    "calibrated_on_own_choice": demand(
+        "It agrees with the teacher on what it would itself hand on, at two standard errors.",
+        "add loss.listwise, log probes and serve a head `scored`; where few rows judge, evaluation_days pools days.",
+    ),
+    "normalized_entropy_on_scored_kept": demand(
+        "Its NE on all that its stage scored exceeds the baseline's by at most the bound.",
+        "lower loss.rejected, since heavy rows cost order; train longer, or log more probes.",
+    ),
+    "calibrated_on_exploration": demand(
+        "Its 95% interval on withheld explored rows meets gates.student_exploration.",
+        "correct its teacher by what explored rows say (`correction: exploration`), or see whether `explored` and "
+        "`propensity` are logged rightly.",
+    ),
 }
 NO_TEACHER = "no withheld row that stage {stage} rejected has a teacher's label; "
 _LOG_PROBES = "log probes (has_probes) to judge"

@@ -5,6 +5,7 @@ predictions, and never their order.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ _MOST_STEPS = 200
 
 
 def fit_platt(
-    probability: NDArray[np.float32], target: NDArray[np.float32], weight: NDArray[np.float32] | None = None
+    probability: NDArray[np.floating[Any]],
+    target: NDArray[np.floating[Any]],
+    weight: NDArray[np.floating[Any]] | None = None,
 ) -> tuple[float, float]:
     """Slope and intercept that minimise the weighted cross entropy of sigmoid(slope * logit + intercept).
 

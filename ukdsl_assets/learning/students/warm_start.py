@@ -101,9 +101,9 @@ def _columns(features: tuple[Feature, ...], side: str, width: int) -> dict[str, 
 
 def can_continue(previous: FittedStudent, cascade: Cascade, student: Student, arm: Arm) -> bool:
     """Whether training may be warm-started: a network that fits the declaration of today. Trees are grown anew."""
-    # What a feature costs is no part of the model.
+    # What a feature costs, and what people call its values, is no part of the model.
     before, now = (
-        [feature.model_copy(update={"cost": 0.0}) for feature in features]
+        [feature.model_copy(update={"cost": 0.0, "names": None}) for feature in features]
         for features in (previous.encoder.features, cascade.features_of(student))
     )
     same = previous.architecture == student.architecture and student.architecture.is_network

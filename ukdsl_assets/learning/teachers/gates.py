@@ -9,7 +9,7 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.teachers import Teacher
-from ukdsl_assets.gates import GateResult, finite
+from ukdsl_assets.gates import GateResult, demand, finite
 from ukdsl_assets.learning.metrics.least_positives import TO_BLOCK_A_TEACHER
 from ukdsl_assets.learning.teachers.sums import Agreement, LabelCounts
 
@@ -32,10 +32,23 @@ class TeacherSums:
 
 def teacher_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:
     """Names of the gates of `judge_teacher_labels` and what they demand."""
-    rules = {"labels_valid": "Labels are in [0, 1], one a row, and none is missing for what its stage scored."}
+    rules = {
+        "labels_valid": demand(
+            "Labels are in [0, 1], one a row, and none is missing for what its stage scored.",
+            "see whether the stage's predictions are logged for all that it scored, or train the teacher anew.",
+        )
+    }
     for task in cascade.tasks_taught(teacher):
-        rules[f"{task}_calibrated_on_withheld_impressions"] = f"{task}: the teacher agrees with withheld labels."
-        rules[f"{task}_calibrated_on_exploration"] = f"{task}: it agrees with labels of rows that were shown at random."
+        rules[f"{task}_calibrated_on_withheld_impressions"] = demand(
+            f"{task}: the teacher agrees with withheld labels.",
+            "see whether events are complete; train the teacher on a longer window, or widen "
+            "gates.teacher_calibration.",
+        )
+        rules[f"{task}_calibrated_on_exploration"] = demand(
+            f"{task}: it agrees with labels of rows that were shown at random.",
+            "see whether `explored` marks only what chance showed; declare `correction: exploration`, or widen "
+            "gates.teacher_exploration.",
+        )
     return rules
 
 

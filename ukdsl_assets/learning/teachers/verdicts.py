@@ -14,7 +14,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.corrections import BETTER_THAN_CONSTANT, ON_EXPLORATION
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import Teacher
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.learning.metrics.least_positives import TO_AUDIT_ON_EXPLORATION, TO_COMPARE_WITH_A_CONSTANT
 from ukdsl_assets.learning.teachers.exploration import IMPRESSIONS, MEANINGS, TRAILING, row_that_judges, too_few
 
@@ -22,11 +22,28 @@ from ukdsl_assets.learning.teachers.exploration import IMPRESSIONS, MEANINGS, TR
 LEAST_GAIN = 0.001
 _OLD = "teacher_audit of this day was published before it had the rows that judge; make the day again"
 
+# Gates of a release that the teacher decides -> what they demand.
+RULES = {
+    ON_EXPLORATION: demand(
+        "The teacher, as the student has it, agrees with explored rows that no training and no correction has seen.",
+        "correct the teacher (`correction`), train it anew, or accept the gate by name (`accept`) of the student.",
+    ),
+    BETTER_THAN_CONSTANT: demand(
+        "At their own level the teacher explains withheld impressions better than their mean label does.",
+        "look at what the teacher reads and whether its events are complete; what knows no more than a constant "
+        "teaches nothing. Where it is not judged, more labels tell.",
+    ),
+}
+
 
 def audit_rules(cascade: Cascade, teacher: Teacher) -> dict[str, str]:
     """Names of the verdicts of `judge_exploration` and what they demand."""
     return {
-        f"{task}_agrees_on_exploration": f"{task}: the interval of the pooled days meets gates.teacher_exploration."
+        f"{task}_agrees_on_exploration": demand(
+            f"{task}: the interval of the pooled days meets gates.teacher_exploration.",
+            "correct the teacher (`correction: exploration`, or a rate that is known), train it anew, or accept it by "
+            "name: `accept: [teacher_agrees_on_exploration]` of the student. This check itself keeps nothing back.",
+        )
         for task in cascade.tasks_taught(teacher)
     }
 

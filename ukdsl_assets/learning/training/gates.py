@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.learning.features.encoding import EMBEDDING
 from ukdsl_assets.learning.training.requests_read import RequestsRead
 
@@ -14,10 +14,23 @@ from ukdsl_assets.learning.training.requests_read import RequestsRead
 COMPARED_ROWS = 4096
 # Name of each gate -> what it demands.
 RULES = {
-    "parameters_finite": "Every parameter is a finite number.",
-    "reloads_to_the_same_predictions": "The checkpoint read back predicts the same, bit by bit.",
-    "no_withheld_request_in_training": "None of the requests trained on is withheld.",
-    "serves_the_main_task_alone": "The checkpoint's layers are the baseline's, no more.",
+    "parameters_finite": demand(
+        "Every parameter is a finite number.",
+        "lower learning_rate; look for numeric features of enormous values.",
+    ),
+    "reloads_to_the_same_predictions": demand(
+        "The checkpoint read back predicts the same, bit by bit.",
+        "run the day again; if it fails again, the disk or a library of another version changes what is read: compare "
+        "with constraints.txt and report it.",
+    ),
+    "no_withheld_request_in_training": demand(
+        "None of the requests trained on is withheld.",
+        "an SQL model of your own lost or changed the column `withheld`; filter the rows by it.",
+    ),
+    "serves_the_main_task_alone": demand(
+        "The checkpoint's layers are the baseline's, no more.",
+        "parameters of a task that only teaches would be served; report it with the message.",
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import LogsError
 from ukdsl_assets.frames.conform import feature_dtype
 from ukdsl_assets.frames.missing import missing_as_null
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.logs.by_shard import by_shard
 from ukdsl_assets.logs.contract import DayOfLogs, LogName
 from ukdsl_assets.logs.gates.drift import volume
@@ -24,7 +24,10 @@ from ukdsl_assets.logs.tolerance import within_tolerance
 RULES: dict[LogName, dict[str, str]] = {
     "candidate_log": {
         **CANDIDATE_LOG_RULES,
-        "volume_near_trailing_median": "The day has about as many rows as the days of the week before.",
+        "volume_near_trailing_median": demand(
+            "The day has about as many rows as the days of the week before.",
+            "see whether logs were lost or doubled; where traffic truly changed, widen gates.volume.",
+        ),
     },
     "event_log": EVENT_LOG_RULES,
 }
@@ -33,11 +36,15 @@ Keep = Callable[[DayOfLogs], None]
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdicts on a day's logs, and the rows of each log; no rows at all where they could not be read."""
+    """The verdicts on a day's logs, and the rows of each log.
+
+    Where they could not be read there are no rows at all, and `unread` says why and what to do: the one thing to tell.
+    """
 
     candidate_log: list[GateResult]
     event_log: list[GateResult]
     rows: dict[str, int]
+    unread: str = ""
 
     @property
     def results(self) -> list[GateResult]:
@@ -72,7 +79,7 @@ def read_and_judge(
             read = by_shard(source.read_in_parts(day), shards, Path(waiting))
             return judge_shards(cascade, day, read, trailing_rows, keep, source)
         except LogsError as error:
-            return Judged(_unread("candidate_log", error), _unread("event_log", error), {})
+            return Judged(_unread("candidate_log", error), _unread("event_log", error), {}, str(error))
 
 
 def judge_shards(
@@ -121,7 +128,7 @@ def _as_declared(cascade: Cascade, logs: DayOfLogs) -> list[Feature]:
 
 def _unread(log: LogName, error: LogsError) -> list[GateResult]:
     wrong = error.log
-    reason = f"{log}: not judged, because {wrong} could not be read; mend that first"
+    reason = f"not judged: {wrong} could not be read; its gate `contract` says why"
     return [
         GateResult(gate, False, str(error))
         if (log, gate) == (wrong, "contract")

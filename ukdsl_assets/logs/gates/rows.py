@@ -11,7 +11,7 @@ import polars as pl
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, prediction_column
 from ukdsl_assets.declaration.sources import ParquetSource
-from ukdsl_assets.gates import GateResult
+from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.logs.by_shard import in_order
 from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.logs.gates.probes import GATE, ProbeSums
@@ -28,15 +28,38 @@ from ukdsl_assets.logs.rules import (
 
 # Name of each gate -> what it demands, in the order of the verdicts.
 CANDIDATE_LOG_RULES = {
-    "contract": "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
-    "keys_unique": "One row per request and candidate.",
-    "probabilities_valid": "Predictions and true probabilities are finite and in [0, 1].",
-    "late_stage_present": "The deepest stage that logs predictions has scored candidates of most requests.",
-    GATE: "The probes of a stage stand for about as many rows as it rejected; only told.",
+    "contract": demand(
+        "Columns, types, nulls and ranges are those of the contract; timestamps lie inside the day.",
+        "mend the column and rows that the message names where the log is written, or the mapping that writes it; "
+        "`ukdsl check-logs` tells when the day is right.",
+    ),
+    "keys_unique": demand(
+        "One row per request and candidate.",
+        "write each candidate of a request once; look for files that were written twice, or ids that are reused.",
+    ),
+    "probabilities_valid": demand(
+        "Predictions and true probabilities are finite and in [0, 1].",
+        "log probabilities, not scores or logits; find what wrote NaN or infinity.",
+    ),
+    "late_stage_present": demand(
+        "The deepest stage that logs predictions has scored candidates of most requests.",
+        "see whether its predictions are logged for every request that it ranks; where it truly ranks few, lower "
+        "gates.late_stage_present.",
+    ),
+    GATE: demand(
+        "The probes of a stage stand for about as many rows as it rejected; only told.",
+        "log as `probe_rate` the share that probes were drawn with, and log every probe.",
+    ),
 }
 EVENT_LOG_RULES = {
-    "contract": "Columns, types and event names are those of the contract; no event comes before its request.",
-    "events_have_candidates": "Every event belongs to a candidate that was shown.",
+    "contract": demand(
+        "Columns, types and event names are those of the contract; no event comes before its request.",
+        "mend what the message names; where clocks differ by a moment, declare source.clock_tolerance.",
+    ),
+    "events_have_candidates": demand(
+        "Every event belongs to a candidate that was shown.",
+        "write an event to the day of its request, and only of shown candidates; see whether candidates were lost.",
+    ),
 }
 
 

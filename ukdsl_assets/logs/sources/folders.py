@@ -67,9 +67,10 @@ def files_of_day(path: str, log: LogName, day: date, declared: str) -> tuple[fss
         raise SourceError(f"{path}/{log}/day={day}: {found.refusal}")
     if not found.read:
         fix = "; a day without events needs an empty file" if log == "event_log" else ""
+        empty = ", which holds no *.parquet file" if f"day={day}" in there else ""
         raise SourceError(
-            f"{path}/{log}/day={day}: missing, or holds no *.parquet file; nearest days that are there: "
-            f"{_nearest_days(there, day)}; write the day's logs first{fix}"
+            f"no {log.replace('_', ' ')} for {day} at {path}/{log}/day={day}{empty}; nearest days there: "
+            f"{_nearest_days(there, day)}; write the day's logs first, or choose a day that is there{fix}"
         )
     return files, found.read
 

@@ -30,6 +30,17 @@ VIDEOS = "video_features_basic_pure.csv"
 KEYS_AT_ONCE = 4_000_000
 
 
+def absent_files(folder: Path) -> str:
+    """Which files of KuaiRand-Pure the folder lacks and what to do; an empty text where all are there."""
+    absent = [name for name in (*LOGS, USERS, VIDEOS) if not (folder / name).is_file()]
+    if not absent:
+        return ""
+    return (
+        f"{folder}: {', '.join(absent)} of KuaiRand-Pure not found; get the data set (https://kuairand.com) and set "
+        "UKDSL_KUAIRAND to its folder"
+    )
+
+
 class KuaiRandReader:
     """Reads a day of KuaiRand-Pure; the same declaration and day give the same rows, whatever was read before."""
 
@@ -41,12 +52,8 @@ class KuaiRandReader:
         """
         if not isinstance(cascade.source, Declaration):
             raise SourceError(f"{cascade.origin}: source is of kind `{cascade.source.kind}`, expected `kuairand`")
-        absent = [name for name in (*LOGS, USERS, VIDEOS) if not (folder / name).is_file()]
-        if absent:
-            raise SourceError(
-                f"{folder}: {', '.join(absent)} of KuaiRand-Pure not found; get the data set and set UKDSL_KUAIRAND to "
-                "its folder"
-            )
+        if absent := absent_files(folder):
+            raise SourceError(absent)
         self.cascade = cascade
         self.declared = cascade.source
         self.folder = folder

@@ -78,6 +78,23 @@ class ParquetReader:
             for _, events in self._slices("event_log", day):
                 yield DayOfLogs(no_candidates, events)
 
+    def read_columns(
+        self, day: date, candidates: Sequence[str], events: Sequence[str]
+    ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """`read_in_parts` of some of the contract's columns, in the order asked for; no other is read.
+
+        Raises:
+            SourceError, ContractError: as `read_in_parts`.
+        """
+        none_of = {log: pl.DataFrame(schema=self.dtypes[log]) for log in self.dtypes}
+        no_candidates, no_events = none_of["candidate_log"].select(candidates), none_of["event_log"].select(events)
+        with reading("candidate_log"):
+            for _, rows in self._slices("candidate_log", day, candidates):
+                yield rows.select(candidates), no_events
+        with reading("event_log"):
+            for _, rows in self._slices("event_log", day, events):
+                yield no_candidates, rows.select(events)
+
     def locate(self, log: LogName, day: date, keys: pl.DataFrame) -> dict[tuple[Any, ...], list[str]]:
         """The files of a day that hold rows of each key, sorted by name; reads the keys' columns of every file.
 

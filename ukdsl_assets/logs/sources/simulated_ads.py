@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ukdsl_assets.simulation.ads.world import World
 
 _TASKS = {"click": ("click", None), "conversion": ("conversion", "click")}  # name: (event, given)
+# What a declaration may choose of a feature.
+_FREE = ("name", "cost", "hash_buckets", "names")
 
 
 class SimulatedAdsReader:
@@ -186,7 +188,7 @@ def _differences(cascade: Cascade) -> list[str]:
         known = FEATURES.get(names.get(feature.name, feature.name))
         if known is None:
             problems.append(f"features: unknown feature `{feature.name}`, expected some of {', '.join(FEATURES)}")
-        elif feature.model_copy(update={"name": known.name, "cost": known.cost, "hash_buckets": None}) != known:
+        elif feature.model_copy(update={key: getattr(known, key) for key in _FREE}) != known:
             expected = known.model_dump(exclude_none=True, exclude={"name", "cost"})
             actual = feature.model_dump(exclude_none=True, exclude={"name", "cost"})
             problems.append(f"features.{feature.name}: saw {actual}, expected {expected}")

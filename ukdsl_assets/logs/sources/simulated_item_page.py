@@ -197,7 +197,7 @@ def _differences(cascade: Cascade) -> list[str]:
         known = FEATURES.get(feature.name)
         if known is None:
             problems.append(f"features: unknown feature `{feature.name}`, expected some of {', '.join(FEATURES)}")
-        elif feature.model_copy(update={"cost": known.cost}) != known:
+        elif feature.model_copy(update={"cost": known.cost, "names": None}) != known:
             actual, expected = (f.model_dump(exclude_defaults=True, exclude={"name", "cost"}) for f in (feature, known))
             problems.append(f"features.{feature.name}: saw {actual}, expected {expected}")
     return problems
