@@ -40,7 +40,7 @@ def test_what_is_wrong_ends_with_two_and_says_what_was_expected(shop: Path, ukds
     for arguments, expected in (
         ((), "expected one of --day"),
         (("--day", str(DAY), "--days", str(DAY)), "expected one of --day"),
-        (("--day", "2026-03-02"), f"nearest days that are there: {DAY}"),
+        (("--day", "2026-03-02"), f"nearest days there: {DAY}"),
         (("--day", str(DAY), "--html", "nowhere/x.html"), "--html: no folder nowhere"),
         (("--day", str(DAY), "--json", "nowhere/x.json"), "--json: no folder nowhere"),
     ):

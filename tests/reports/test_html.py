@@ -167,8 +167,18 @@ def test_what_older_days_lack_is_left_out_with_a_sentence() -> None:
     text = render_report(report(student(evaluation=old, trend=old, groups=None, gates=None)))
     assert "before calibration by decile and segment was kept" in text
     assert "before standard errors were kept" in text
-    assert "No student had been released before this day" in text
+    assert "no student had been released before this day" in text
     assert "nan" not in text.lower()
+
+
+def test_pooled_days_say_which_requests_a_point_is_of_and_why_nothing_is_said_of_the_released() -> None:
+    alone = report(student())
+    of_week = replace(alone, cascade=CASCADE.model_copy(update={"evaluation_days": 7}))
+    one, week = (re.sub("<[^>]+>", "", render_report(each)) for each in (alone, of_week))
+    assert "each on its own withheld requests. Bars" in one
+    assert "no student had been released before this day, or it cannot predict today's rows" in unescape(one)
+    assert "each on the withheld requests of up to 7 days that end with it. Bars" in week
+    assert "no student had been released before the first of the days that judge" in week
 
 
 def test_progressive_validation_compares_what_was_released_with_todays() -> None:

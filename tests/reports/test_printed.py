@@ -157,7 +157,9 @@ def test_the_headline_takes_its_own_choice_where_there_is_one_then_all_that_was_
     lines = headline("consideration", everywhere()).splitlines()
     own = "Own choice: calibration 1.550 -> 1.010 against the teacher (truth 1.490 -> 1.000), "
     assert lines[0].startswith(own + "NE -1.98 +- .17% on all that its stage scores. Impressions: NE")
-    assert lines[1].startswith("Explored rows: 1.550 (1.282 to 1.874) on 412 rows (412 effective) of 28 day(s), 31 pos")
+    assert lines[1].startswith(
+        "Explored rows: calibration 1.55 (1.28 to 1.87) on 412 rows (412 effective) of 28 day(s), 31 pos"
+    )
     assert lines[1].endswith("against labels.")
     without = everywhere().filter(pl.col("domain") != "OWN")
     scored = (

@@ -29,7 +29,8 @@ def table(**left_out: str) -> pl.DataFrame:
 def test_the_verdict_is_of_the_product_and_of_what_is_given() -> None:
     assert headline("consideration", table()).splitlines() == product_sentences("consideration", table())
     first, second, third, fourth = product_sentences("consideration", table())
-    assert "expected / seen labels 0.610 -> 0.980 +- 0.040, NE -1.98% +- 0.17%" in first
+    assert first.startswith("On all shown rows, both probabilities multiplied: ")
+    assert "calibration 0.610 -> 0.980 +- 0.040, NE -1.98% +- 0.17% against labels" in first
     assert "calibration 0.620 -> 1.000 +- 0.040" in second
     assert "0.940 -> 1.480, which judges nothing" in third
     assert "product 0.600 -> 0.970" in fourth
@@ -40,7 +41,7 @@ def test_the_students_released_before_are_told_of_by_their_product() -> None:
     before = table().filter(arm="distilled", domain="PRODUCT", reference="label").with_columns(arm=pl.lit("released"))
     *_, last = product_sentences("consideration", pl.concat([table(), before]))
     assert last.startswith("Progressive validation")
-    assert "expected / seen labels 0.980 +- 0.040, NE -1.98% +- 0.17%." in last
+    assert "calibration 0.980 +- 0.040, NE -1.98% +- 0.17% against labels." in last
 
 
 def test_what_was_not_measured_is_not_said() -> None:

@@ -68,7 +68,7 @@ def check_logs(
             if judged.unread and len(wanted) == 1:
                 complaints.print(f"{cascade}, {judged_day}: {judged.unread}", highlight=False, soft_wrap=True)
             elif not to_stdout:
-                _show(cascade, judged_day, judged)
+                _show(cascade, judged_day, judged, alone=len(wanted) == 1)
     if json_file is not None:
         text = json.dumps(verdicts, indent=1)
         print(text) if to_stdout else json_file.write_text(text + "\n", encoding="utf-8")
@@ -80,15 +80,19 @@ def check_logs(
         raise typer.Exit(1)
 
 
-def _show(cascade: str, day: date, judged: "Judged") -> None:
-    """A line of a day; a table of each log where a gate of it failed, or of all with `--verbose`."""
-    from ukdsl_assets.reports.printed import gate_table, logs_line
+def _show(cascade: str, day: date, judged: "Judged", alone: bool) -> None:
+    """A line of a day, or of each log of the one day that was asked for; a table of each log where a gate of it failed,
+    or of all with `--verbose`."""
+    from ukdsl_assets.reports.printed import gate_table, log_line, logs_line
 
     if judged.unread:
         console.print(f"{day}  {judged.unread}", highlight=False, soft_wrap=True)
         return
-    console.print(logs_line(day, judged.results, judged.rows), highlight=False)
+    if not alone:
+        console.print(logs_line(day, judged.results, judged.rows), highlight=False)
     for log, results in (("candidate_log", judged.candidate_log), ("event_log", judged.event_log)):
+        if alone:
+            console.print(log_line(f"{log} of {cascade}, {day}", results, judged.rows[log]), highlight=False)
         failed = [result for result in results if result.blocks]
         if shown := results if speech.verbose else failed:
             console.print(gate_table(f"{log} of {cascade}, {day}", shown))

@@ -20,7 +20,9 @@ from ukdsl_assets.evidence.registry import MODULES, study
 # What a setting's type is called.
 TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list"}
 
-evidence = typer.Typer(no_args_is_help=True, help="Measure the platform's claims over many seeds (docs/evidence.md).")
+evidence = typer.Typer(
+    no_args_is_help=True, help="Measure the platform's claims over many seeds (see Evidence in the documentation)."
+)
 
 
 class StudyCommand(TyperCommand):
@@ -106,7 +108,7 @@ def document_command(
     source: Annotated[Path, typer.Option("--from", help="Folder of the results.")] = Path("docs/evidence"),
     target: Annotated[Path, typer.Option("--output", help="Markdown file to write.")] = Path("docs/evidence.md"),
 ) -> None:
-    """Make docs/evidence.md and its figures from the JSON files that the other commands wrote, and the notes beside."""
+    """Make a page of all results, with figures, from the JSON files of the other commands and the notes beside them."""
     from ukdsl_assets.evidence.document import document, read_results
     from ukdsl_assets.evidence.figures import write_figures
 

@@ -196,12 +196,15 @@ def _by_next_stage(cascade: Cascade, rows: pl.DataFrame, stage: str, task: str, 
     if not cascade.has_probes:
         cannot = (
             f"nothing that {stage} rejected was scored by {teacher}. Let it score two in a hundred of them, "
-            "log `probed` and `probe_rate`, and declare has_probes: true (docs/logs.md)"
+            "log `probed` and `probe_rate`, and declare has_probes: true (see Probes in the documentation)"
         )
     elif after != teacher:
         cannot = f"{teacher} is not the stage after {stage}, so no probe stands for what {stage} rejected"
     elif not rows.select(probe.any()).item():
-        cannot = f"no row that {stage} rejected is a probe; let {teacher} score a few of them (docs/logs.md)"
+        cannot = (
+            f"no row that {stage} rejected is a probe; let {teacher} score a few of them "
+            "(see Probes in the documentation)"
+        )
     stands_for = pl.when(probe).then(1 / pl.col("probe_rate").cast(pl.Float64)) if cascade.has_probes else None
     weight = pl.lit(1.0) if stands_for is None else stands_for.otherwise(1.0)
     return [

@@ -3,7 +3,6 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, SCORED
@@ -28,7 +27,7 @@ from ukdsl_assets.reports.diagnosis import (
     verdicts,
     worst_segments,
 )
-from ukdsl_assets.reports.html import FOLDER
+from ukdsl_assets.reports.page import page_environment, style_sheet
 from ukdsl_assets.reports.plots import as_svg, drawing, few_ticks
 
 if TYPE_CHECKING:
@@ -46,18 +45,12 @@ _MARKERS = {SCORED: "^", CD: "s", IMP: "o", EXPLORED: "D"}
 
 def render_diagnosis(diagnosis: Diagnosis) -> str:
     """The HTML text; equal diagnoses give the same text."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     judged = [each for every in by_stage(diagnosis) for each in every if not each.not_judged]
     return environment.get_template("diagnosis.html.jinja").render(
         title=title(diagnosis),
         read=read_line(diagnosis),
-        css=Markup((FOLDER / "report.css").read_text()),
+        css=style_sheet(),
         verdicts=verdicts(diagnosis),
         levels=Markup(levels_svg(diagnosis)) if judged else None,
         level_rows=[_level(each) for each in judged],

@@ -131,7 +131,11 @@ GROUPS: dict[str, tuple[Term, ...]] = {
         Term("Jaccard index", "Features that two choices share over those in either; 1 is the same choice."),
     ),
     "Decisions": (
-        Term("gate", "A bound that the cascade declares; one that fails, or cannot be judged, holds a release back."),
+        Term(
+            "gate",
+            "A bound that the cascade declares; one that fails holds a release back, and so does one that must be "
+            "judged and cannot be.",
+        ),
         Term("margin", "How much worse than the champion a challenger may be, as a fraction of NE."),
         Term("Released", "No gate refuses the day's student, so that it may serve."),
         Term("Refused", "A gate failed; what was released before stays."),

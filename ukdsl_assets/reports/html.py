@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.lake.storage import Storage
@@ -16,11 +12,10 @@ from ukdsl_assets.reports.changes import row_changes
 from ukdsl_assets.reports.contents import CascadeReport, read_report
 from ukdsl_assets.reports.explained import Explained
 from ukdsl_assets.reports.glossary import GROUPS
+from ukdsl_assets.reports.page import page_environment, style_sheet
 from ukdsl_assets.reports.printed import days_that_judged, withheld_requests
 from ukdsl_assets.reports.student_section import gate_in_words, reason_in_words, student_shown, unprefixed
 from ukdsl_assets.settings import Settings
-
-FOLDER = Path(__file__).parent
 
 
 def report_place(cascade: str, day: date) -> tuple[str, ...]:
@@ -52,13 +47,7 @@ def write_report(settings: Settings, cascade: Cascade, day: date) -> WrittenRepo
 
 def render_report(report: CascadeReport) -> str:
     """The HTML text; equal reports give the same text."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     cascade, explained = report.cascade, Explained()
     environment.filters |= {"explained": explained.text, "in_words": gate_in_words}
     environment.filters |= {"unprefixed": unprefixed, "reason_in_words": reason_in_words}
@@ -67,7 +56,7 @@ def render_report(report: CascadeReport) -> str:
         day=report.day,
         before=report.before,
         data=data_line(report),
-        css=Markup((FOLDER / "report.css").read_text()),
+        css=style_sheet(),
         overview=pictures.overview(report.students),
         funnel=funnel_rows(report.funnel, report.requests),
         requests=report.requests,

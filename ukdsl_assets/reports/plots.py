@@ -66,7 +66,7 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
             three are drawn.
     """
     drawn = list(students.items())[:3]
-    with drawing(2.2 * len(drawn), 2, rows=len(drawn), width=6) as (figure, every):
+    with drawing(2.2 * len(drawn) + 0.2, 2, rows=len(drawn), width=6) as (figure, every):
         for (name, (evaluation, groups)), (curve, level) in zip(
             drawn, zip(*[iter(every)] * 2, strict=True), strict=True
         ):
@@ -81,7 +81,7 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
             level.set_xticks([0, 1], ["IMP, against labels", "CD, against the teacher"])
             level.set_xlim(-0.5, 1.5)
             level.set_title("Calibration")
-        every[1].legend(loc="best")
+        figure.legend(*every[1].get_legend_handles_labels(), loc="outside lower right", ncols=2)
         target = BytesIO()
         figure.savefig(target, format="png", dpi=72, metadata={"Software": None})
         return target.getvalue()

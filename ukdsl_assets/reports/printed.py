@@ -153,17 +153,24 @@ def gate_table(title: str, results: Iterable[GateResult]) -> Table:
 
 
 def logs_line(day: date, results: Sequence[GateResult], rows: Mapping[str, int]) -> str:
-    """A day's verdicts on its logs in one line; rows: of each log, none where the logs could not be read."""
+    """A day's verdicts on its logs in one line; rows: of each log."""
     names = {"candidate_log": "candidates", "event_log": "events"}
     counted = ", ".join(f"{count:,} {names[log]}" for log, count in rows.items())
-    failed = [result for result in results if result.blocks and (result.judged or rows)]
-    told = [result for result in results if not result.passed and not result.blocks]
-    beside = f", {len(told)} only tell(s)" if told else ""
-    if not rows:
-        return f"{day}  could not be read"
+    return f"{day}  {_gates_told(results)}; {counted}"
+
+
+def log_line(name: str, results: Sequence[GateResult], rows: int) -> str:
+    """The verdicts on one log of a day in one line."""
+    return f"{name}: {rows:,} rows, {_gates_told(results)}"
+
+
+def _gates_told(results: Sequence[GateResult]) -> str:
+    failed = sum(result.blocks for result in results)
+    told = sum(not result.passed and not result.blocks for result in results)
+    beside = f", {told} only tell(s)" if told else ""
     if failed:
-        return f"{day}  {len(failed)} of {len(results)} gates failed{beside}; {counted}"
-    return f"{day}  keeps the contract, {len(results)} gates{beside}; {counted}"
+        return f"{failed} of {len(results)} gates failed{beside}"
+    return f"keeps the contract, {len(results)} gates{beside}"
 
 
 def stale_table(title: str, found: Iterable[tuple[date, tuple[str, ...], str]]) -> Table:

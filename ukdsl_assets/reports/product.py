@@ -36,7 +36,7 @@ def _sentences(serving: str, evaluation: pl.DataFrame) -> Iterator[str]:
 
     product, given, plain = rows(PRODUCT, "label"), rows(GIVEN, "teacher"), rows(CD, "teacher")
     if product:
-        yield f"Over all impressions, the product: expected / seen labels {_change_of(product)}."
+        yield f"On all shown rows, both probabilities multiplied: calibration {_change_of(product)} against labels."
     if given:
         yield f"Considered rows by what the task is given: calibration {_change_of(given)} against the teacher."
     if (product or given) and plain:
@@ -52,8 +52,8 @@ def _sentences(serving: str, evaluation: pl.DataFrame) -> Iterator[str]:
         head = next(each for each in (serving, "consideration", "impression") if each in heads)
         row = yesterdays.filter(head=head).row(0, named=True)
         yield (
-            "Progressive validation, the students released before this day, the product: expected / seen labels "
-            f"{_figures(row)}."
+            "Progressive validation, the students released before this day, both probabilities multiplied: calibration "
+            f"{_figures(row)} against labels."
         )
 
 

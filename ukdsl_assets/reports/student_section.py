@@ -76,6 +76,7 @@ def student_shown(cascade: Cascade, day: date, report: StudentReport) -> dict[st
         "segments": {} if groups is None else segments_of(groups),
         "trend": pictures.trend(report.trend, cascade.gates.student_calibration),
         "trend_days": report.trend["day"].n_unique(),
+        "pooled": cascade.evaluation_days if cascade.evaluation_days > 1 else None,
         "progressive": progressive_rows(evaluation),
         "selection": None if report.selection is None else selection_shown(student, report.selection),
         "gates": report.gates,

@@ -120,7 +120,7 @@ def test_where_the_teacher_says_too_little_nothing_is_judged_and_nothing_refused
 def test_a_student_that_says_too_much_of_explored_rows_is_refused_and_the_trailing_days_decide() -> None:
     verdict = judged(table_of(prediction=0.5, rate=0.2))["calibrated_on_exploration"]
     assert verdict.blocks
-    assert "explored rows: 2.000" in verdict.message
+    assert "explored rows: calibration 2.00" in verdict.message
     assert "on 240 rows (240 effective) of 1 day(s)" in verdict.message
     assert "meets 0.8 to 1.25 (gates.student_exploration)" in verdict.message
     day = table_of(prediction=0.5, rate=0.2).filter(pl.col("domain") != EXPLORED_TRAILING)

@@ -103,7 +103,7 @@ def explored_told(row: Mapping[str, Any] | None) -> tuple[str, str]:
     if not math.isfinite(low):
         few = few or ["no positive label"]
         return f"explored rows: {counts}", ", ".join(few)
-    return f"explored rows: {row['calibration']:.3f} ({low:.3f} to {high:.3f}) on {counts}", ", ".join(few)
+    return f"explored rows: calibration {row['calibration']:.2f} ({low:.2f} to {high:.2f}) on {counts}", ", ".join(few)
 
 
 def _row(
