@@ -86,3 +86,23 @@ def test_a_wrong_env_is_told_by_what_is_wrong_in_it(folder: Path, line: bytes, s
     (folder / ".env").write_bytes(line + b"\n")
     with pytest.raises(DeclarationError, match=said):
         read_settings()
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [("UKDSL_CASCADES mine", "UKDSL_CASCADES"), ("UKDSL_CASCADES", "UKDSL_CASCADES"), ("UKDSL_SQL='a", "UKDSL_SQL"),
+     ("SECRET: secret", "SECRET"), ("KEY='secret", "KEY")],
+)  # fmt: skip
+def test_a_line_of_env_that_says_nothing_is_told_with_its_number_and_no_value(
+    line: str, seen: str, folder: Path
+) -> None:
+    (folder / ".env").write_text(f"# places\n\nUKDSL_SHARDS=2\n{line}\n")
+    with pytest.raises(DeclarationError, match=rf"\.env, line 4: expected NAME=VALUE.* saw '{seen}'") as told:
+        read_settings()
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["\ufeffUKDSL_SHARDS=4", "UKDSL_SHARDS = 4 # four", 'export UKDSL_SHARDS="4"\r'])
+def test_env_may_have_a_byte_order_mark_spaces_comments_and_quotes(text: str, folder: Path) -> None:
+    (folder / ".env").write_text(f"{text}\n", encoding="utf-8")
+    assert read_settings().shards == 4

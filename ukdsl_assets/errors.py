@@ -111,6 +111,10 @@ class LakeError(UkdslError):
     """A table or checkpoint could not be published or read."""
 
 
+class ReleaseError(UkdslError):
+    """A release cannot be withdrawn or given back."""
+
+
 class TrainingError(UkdslError):
     """A model cannot be trained or has diverged."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AwareDatetime, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -33,6 +34,19 @@ def project_environment() -> dict[str, str | None]:
     """What the current folder's `.env` says, names of settings in capitals; UnicodeDecodeError if it is no UTF-8."""
     said = dotenv_values(ENV_FILE)
     return {name.upper() if name.upper().startswith(PREFIX) else name: value for name, value in said.items()}
+
+
+def wrong_lines() -> list[tuple[int, str]]:
+    """Lines of the current folder's `.env` that say nothing, and their numbers from 1: no value, or half quoted."""
+    if not ENV_FILE.is_file():
+        return []
+    with ENV_FILE.open(encoding="utf-8") as file:
+        said = list(parse_stream(file))
+    return [
+        (each.original.line, each.original.string.strip())
+        for each in said
+        if each.error or (each.key is not None and each.value is None)
+    ]
 
 
 def project_folder() -> Path:

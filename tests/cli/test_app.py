@@ -14,16 +14,39 @@ from tests.fixtures.command_line import Command, Ended, at, in_a_terminal
 from tests.fixtures.logs import make_logs
 from tests.fixtures.shop import DAY, DECLARATION
 from ukdsl_assets.cli.app import main
-from ukdsl_assets.cli.common import PlainConsole
+from ukdsl_assets.cli.common import PlainConsole, find_cascade, read_settings, speak
+from ukdsl_assets.cli.show import show_run
 from ukdsl_assets.declaration.read import read_cascade
 from ukdsl_assets.gates import GateResult
-from ukdsl_assets.reports.printed import gate_table
+from ukdsl_assets.reports.gates import gate_table
 
 KEYS = [
     *("cascade", "day", "student", "arm", "head", "domain", "reference", "rows", "calibration", "calibration_error"),
     *("ne", "ne_change", "ne_change_error", "auc", "auc_error", "request_auc"),
     *("effective_rows", "recall", "value_share", "days"),
 ]
+
+
+@pytest.mark.slow
+def test_a_result_is_printed_quietly_or_as_json_alone(
+    ran: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, place in at(ran).items():
+        monkeypatch.setenv(name, place)
+    settings = read_settings()
+    cascade = find_cascade(settings, "shop")[1]
+    capfd.readouterr()
+    try:
+        speak(quiet=True, verbose=False)
+        assert not show_run(settings, cascade, [DAY], None)
+    finally:
+        speak(quiet=False, verbose=False)
+    quiet = capfd.readouterr().out
+    assert "pre_ranking_click: Released (by " in quiet
+    assert "report: " in quiet
+    assert not [words for words in ("calibration: mean", "ukdsl ui", "--details") if words in quiet]
+    show_run(settings, cascade, [DAY], Path("-"))
+    assert json.loads(capfd.readouterr().out) == json.loads((ran / "out.json").read_text())
 
 
 @pytest.mark.slow

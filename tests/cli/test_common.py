@@ -1,10 +1,11 @@
 """What commands are given is read, or refused with what was expected."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from ukdsl_assets.cli.common import parse_days
+from ukdsl_assets.cli.common import check_output, parse_days
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import DeclarationError
 
@@ -27,3 +28,18 @@ def test_days_are_read_with_both_ends() -> None:
 def test_wrong_days_are_told_with_the_days_there_are(text: str, expected: str) -> None:
     with pytest.raises(DeclarationError, match=expected):
         parse_days(read_cascade(SHIPPED / "kuairand.yaml"), text)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    for file, words in (
+        (tmp_path, f"--json: {tmp_path} is a folder; name a file in it"),
+        (tmp_path / "none" / "x.json", f"--json: no folder {tmp_path / 'none'}; make it first"),
+        (Path("-"), "--json: expected a file, saw -"),
+    ):
+        with pytest.raises(DeclarationError) as told:
+            check_output("--json", file)
+        assert str(told.value).startswith(words)
+    check_output("--json", Path("-"), or_print=True)
+    check_output("--json", None)
+    check_output("--json", tmp_path / "new.json")
+    assert list(tmp_path.iterdir()) == []

@@ -26,6 +26,14 @@ def test_a_day_of_files_is_diagnosed_in_the_terminal_as_a_page_and_for_machines(
     assert ranked["low"] < ranked["calibration"] < ranked["high"]
     assert ranked["positives"] is None
     assert figures["days"] == [str(DAY)]
+    printed = ukdsl("diagnose", "shop", "--day", str(DAY), "--json", "-", **at(shop))
+    # Each is of its own moment.
+    assert json.loads(printed.stdout) | {"known_until": ""} == figures | {"known_until": ""}
+    # In a pipe there is no line that moves, and nothing that clears it.
+    assert printed.stderr == ""
+    quiet = ukdsl("--quiet", "diagnose", "shop", "--day", str(DAY), **at(shop))
+    assert "pre_ranking " in quiet.stdout
+    assert "ukdsl run" not in quiet.stdout
 
 
 def test_days_and_a_file_for_the_page(shop: Path, ukdsl: Command) -> None:

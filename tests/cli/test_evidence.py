@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from tests.fixtures.worlds import barely_warmed_up
 from ukdsl_assets.cli.app import app
 from ukdsl_assets.cli.evidence import TYPES
-from ukdsl_assets.errors import EvidenceError
+from ukdsl_assets.errors import DeclarationError, EvidenceError
 from ukdsl_assets.evidence.registry import MODULES, study
 
 SMALL = [
@@ -70,8 +70,9 @@ def test_wrong_arguments_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             ["table1", "--set", "request=5"],
             r"no setting `request`; expected one of requests, days, .*; did you mean `requests`\?",
         ),
-        (["table1", "--json", f"{tmp_path}/none/x.json"], "no folder"),
         (["document", "--from", str(tmp_path), "--output", f"{tmp_path}/x.md"], r"no \*.json here"),
     ):
         with pytest.raises(EvidenceError, match=message):
             ukdsl(*arguments)
+    with pytest.raises(DeclarationError, match="--json: no folder"):
+        ukdsl("table1", "--json", f"{tmp_path}/none/x.json")

@@ -81,3 +81,39 @@ def test_an_unknown_name_exits_with_two_and_the_nearest(shop: Path, ukdsl: Comma
 def test_dagster_is_not_loaded() -> None:
     code = "import sys; from ukdsl_assets.pipeline import validate; sys.exit('dagster' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["candidate_log", "event_log", "simulated_state", "ranker", "pre_ranking_click"])
+def test_an_own_table_with_the_name_of_what_no_model_makes_is_told(name: str, shop: Path, ukdsl: Command) -> None:
+    (shop / "sql").mkdir()
+    ours = (PROJECT / "dbt_like_sql" / "staging" / "impressions.sql").read_text()
+    own = shop / "sql" / f"{name}.sql"
+    own.write_text(ours)
+    told = ukdsl("validate", "shop", UKDSL_SQL=shop / "sql", **at(shop))
+    assert told.returncode == 1
+    kind = "a teacher or student" if name in ("ranker", "pre_ranking_click") else "what no SQL model makes"
+    assert f"{own}: table `{name}` has the name of {kind}" in told.stdout
+    own.rename(own.with_name("mine.sql"))
+    assert ukdsl("validate", "shop", UKDSL_SQL=shop / "sql", **at(shop)).returncode == 0
+
+
+def test_wrong_sql_is_told_without_control_sequences(shop: Path, models: Path, ukdsl: Command) -> None:
+    path = models / "staging" / "impressions.sql"
+    path.write_text(path.read_text().replace("SELECT", "SELEKT"))
+    told = ukdsl("validate", "shop", UKDSL_SQL=models, **at(shop))
+    assert told.returncode == 1
+    assert "is not DuckDB SQL once rendered" in told.stdout
+    assert "\x1b" not in told.stdout
+
+
+def test_a_choice_of_examples_that_is_none_is_told(shop: Path, ukdsl: Command) -> None:
+    told = ukdsl("validate", "shop", UKDSL_EXAMPLES="simulated_adds", **at(shop))
+    assert told.returncode == 1
+    assert "UKDSL_EXAMPLES: no shipped cascade `simulated_adds`; did you mean `simulated_ads`?" in told.stdout
+
+
+def test_a_folder_without_a_declaration_is_told_with_the_next_step(tmp_path: Path, ukdsl: Command) -> None:
+    (tmp_path / "cascades").mkdir()
+    told = ukdsl("validate", **at(tmp_path))
+    assert told.returncode == 0
+    assert "has no declaration yet: ukdsl init NAME makes one" in told.stdout

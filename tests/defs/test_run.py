@@ -121,3 +121,20 @@ def test_an_error_that_nobody_foresaw_is_told_in_its_own_words(cascade: Cascade)
         "(step second failed)\n"
         "simulated_ads, 2026-03-01: stopped there; what was published stays"
     )
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="what a process ignores is read from /proc")
+def test_what_copies_a_steps_output_leaves_ctrl_c_to_the_run(cascade: Cascade) -> None:
+    ignored: list[bool] = []
+
+    def step(day: str) -> None:
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+        for status in (Path(f"/proc/{child}/status").read_text() for child in children):
+            mask = next(line for line in status.splitlines() if line.startswith("SigIgn:"))
+            ignored.append(bool(int(mask.split()[1], 16) >> (signal.SIGINT - 1) & 1))
+
+    before = signal.getsignal(signal.SIGINT)
+    assert list(run_days(job_of(step), cascade, DAYS[:1])) == DAYS[:1]
+    assert len(ignored) >= 4  # of each of the two streams a copy and who watches it
+    assert all(ignored)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -249,7 +249,7 @@ def test_no_declaration_is_advised_for_what_none_changes(column: str, dtype: pl.
         ("bid", "or declare `has_bid: false`$"),
         ("ranking_click_prediction", "or leave the task out of the stage's `predicts`$"),
         ("audit_true_click", "or declare `has_truth: false`$"),
-        ("item", "or drop the feature from the declaration$"),
+        ("item", "or drop the feature from the declaration; .* `missing: allowed`$"),
     ],
 )
 def test_a_missing_column_is_told_with_what_can_be_done_about_it(column: str, advice: str) -> None:

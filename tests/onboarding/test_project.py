@@ -89,6 +89,23 @@ def test_the_mapping_is_run_again_for_new_days_and_late_events(tmp_path: Path) -
     assert "2 rows have a request and candidate that another row has" in refused.stderr
 
 
+def test_lost_flags_stay_null_and_a_new_feature_does_not_stop_late_events(tmp_path: Path) -> None:
+    made = made_of(tmp_path, ".parquet")
+    script = made.folder / "mapping.py"
+    with_feature = script.read_text().replace("        fresh=", "        pages=pl.lit(1.0),\n        fresh=")
+    script.write_text(with_feature)
+    # The second day once more, with the new feature, and half of its flags lost.
+    second = RAW.filter(pl.col("logged_at").dt.date() > DAY)
+    lost = pl.when(pl.int_range(pl.len()) % 2 == 0).then("displayed")
+    raw = write_raw(second.with_columns(lost), tmp_path / "second.parquet")
+    done = run_mapping(made.folder, "--candidates", str(raw), "--events", str(tmp_path / "clicks.parquet"))
+    assert done.returncode == 0, done.stderr
+    log = pl.read_parquet(made.folder / "logs" / "candidate_log" / f"day={DAY + timedelta(days=1)}" / "*.parquet")
+    assert log["shown"].null_count() == second.height // 2
+    assert "pages" in log.columns
+    assert "%, look: " in done.stderr
+
+
 def test_what_is_there_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "mine.txt").write_text("mine")
@@ -111,10 +128,90 @@ def test_a_mapping_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clicks.csv", "raw"]
 
 
-@pytest.mark.parametrize("name", ["Shop", "my-shop", "1st", "a__b", "", "a/b", "x" * 49, "simulated_ads", "evidence"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Shop",
+        "my-shop",
+        "1st",
+        "a__b",
+        "",
+        "a/b",
+        "../x",
+        "shop\n",
+        "no",
+        "null",
+        "x" * 49,
+        "simulated_ads",
+        "evidence",
+    ],
+)
 def test_names_that_a_cascade_may_not_have_are_refused(name: str) -> None:
     with pytest.raises(OnboardingError):
         check_name(name)
+
+
+def test_a_name_near_to_a_wrong_one_is_proposed() -> None:
+    with pytest.raises(OnboardingError, match=r"e\.g\. naive_shop$"):
+        check_name("Naïve Shop")
+
+
+def test_a_place_where_nothing_can_be_made_is_told(tmp_path: Path) -> None:
+    if not Path("/proc").is_dir():
+        pytest.skip("needs a folder in which nobody can write")
+    raw = find_raw_files(str(write_raw(RAW, tmp_path / "scored.parquet")), "--candidates")
+    clicks = find_raw_files(str(write_raw(CLICKS, tmp_path / "clicks.parquet")), "--events")
+    with pytest.raises(OnboardingError, match=r"^/proc: no folder can be made there"):
+        make_project("shop", Path("/proc"), raw, clicks)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("empty.csv", b"", r"empty\.csv: holds nothing, 0 bytes; expected UTF-8 text with commas"),
+        ("empty.parquet", b"", r"empty\.parquet: holds nothing, 0 bytes; expected a whole Parquet file"),
+        ("header.csv", b"a,b\n", r"header\.csv: no rows; expected some below the header"),
+        ("latin.csv", "a,b\n1,Köln\n".encode("latin-1"), r"latin\.csv: cannot be read as csv.*expected UTF-8.*iconv"),
+        ("wide.csv", "a,b\n1,2\n".encode("utf-16"), r"its first column is called .*; expected UTF-8"),
+        ("other.csv", b"a;b\n1;2\n", r"its first column is called 'a;b'; expected UTF-8 text with commas"),
+        ("other.tsv", b"a,b\n1,2\n", r"its first column is called 'a,b'; expected UTF-8 text with tabs"),
+        ("ragged.csv", b"a,b\n1,2\n1,2,3\n", r"expected UTF-8 .* as many columns on each line"),
+        ("array.json", b'[{"a": 1}, {"a": 2}]', r"expected one JSON object on each line.*jq -c"),
+        ("blank.jsonl", b"\n\n", r"blank\.jsonl: cannot be read as ndjson.*expected one JSON object on each line"),
+        ("old.feather", b"FEA1xxxxFEA1", r"cannot be read as feather.*expected a whole file of Arrow"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_told_with_what_to_do(
+    name: str, content: bytes, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(OnboardingError, match=f"(?s){words}") as told:
+        find_raw_files(str(tmp_path / name), "--candidates").sample()
+    assert "truncate_ragged_lines" not in str(told.value)
+
+
+def test_events_of_other_requests_are_told_with_ids_of_both(tmp_path: Path) -> None:
+    others = CLICKS.with_columns(query_id=pl.lit("other-") + pl.col("query_id"))
+    raw = find_raw_files(str(write_raw(RAW, tmp_path / "scored.parquet")), "--candidates")
+    clicks = find_raw_files(str(write_raw(others, tmp_path / "clicks.parquet")), "--events")
+    with pytest.raises(OnboardingError, match=r"none of its clicks is of a shown candidate .* 'other-q.* 'q\d+' here"):
+        make_project("shop", tmp_path, raw, clicks)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clicks.parquet", "scored.parquet"]
+
+
+def test_requests_without_a_time_are_counted(tmp_path: Path) -> None:
+    first = RAW["query_id"][0]
+    untimed = RAW.with_columns(pl.when(pl.col("query_id") != first).then("logged_at"))
+    raw = find_raw_files(str(write_raw(untimed, tmp_path / "scored.parquet")), "--candidates")
+    clicks = find_raw_files(str(write_raw(CLICKS, tmp_path / "clicks.parquet")), "--events")
+    with pytest.raises(OnboardingError, match=r"12 of [\d,]+ rows have no time of their request; leave them out"):
+        make_project("shop", tmp_path, raw, clicks)
+
+
+def test_what_is_not_found_is_told_with_the_files_that_were_looked_at(tmp_path: Path) -> None:
+    raw = find_raw_files(str(write_raw(RAW.drop("logged_at"), tmp_path / "scored.parquet")), "--candidates")
+    with pytest.raises(OnboardingError, match=r"no column of times.*Looked at .*scored\.parquet$"):
+        make_project("shop", tmp_path, raw, None)
 
 
 def test_files_are_a_file_a_folder_or_a_pattern_of_one_format(tmp_path: Path) -> None:

@@ -182,6 +182,13 @@ def test_what_is_accepted_is_named_and_a_plain_release_says_no_more() -> None:
     assert why_and_next(CASCADE, DayDecision("pre_ranking_click", DAY, "released", [], []), 80) == []
 
 
+def test_a_withdrawn_day_names_the_command_that_gives_it_back() -> None:
+    withdrawn = DayDecision("pre_ranking_click", DAY, "withdrawn", ["clicks fell"], [])
+    told = " ".join(" ".join(why_and_next(CASCADE, withdrawn, 80)).split())
+    expected = f"next: ukdsl release simulated_ads pre_ranking_click --to {DAY} lets it serve again"
+    assert told == f"why: clicks fell {expected}"
+
+
 @pytest.mark.parametrize("most", [1, 40, 80, 120, 400])
 def test_reasons_are_cut_at_clauses_and_leave_no_bracket_open(most: int) -> None:
     plain = TOO_FEW.rpartition("; ")[0]

@@ -214,6 +214,14 @@ def test_what_became_of_a_day(day: date, released: dict[str, str] | None, expect
     assert outcome_on(day, HISTORY, released) == expected
 
 
+def test_a_withdrawn_day_says_by_whom_and_why() -> None:
+    entry = {"day": str(DAY), "checkpoint": "0" * 16, "by": "anna", "reasons": ["clicks <fell>"]}
+    record = {"outcome": "withdrawn", "decided_at": "2026-01-09T08:00:00+00:00", "entry": entry}
+    withdrawn = student(outcome="withdrawn", reasons=["clicks <fell>"], decisions=[record])
+    text = unescape(re.sub(r"<[^>]+>", "", render_report(report(withdrawn))))
+    assert "It passed and was withdrawn, by anna: clicks <fell>." in text
+
+
 def test_the_funnel_counts_every_stage_that_scored_a_candidate() -> None:
     log = pl.LazyFrame(
         {

@@ -12,15 +12,14 @@ from rich.console import Console
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation.explored import explored_sums
 from ukdsl_assets.learning.evaluation.table import COLUMNS, LATER_FIGURES
+from ukdsl_assets.reports.gates import gate_table
 from ukdsl_assets.reports.printed import (
     evaluation_markdown,
     evaluation_table,
-    gate_table,
     groups_markdown,
     headline,
     history_markdown,
     judging_rows,
-    standing,
     teacher_first,
     teacher_told,
     trends,
@@ -94,15 +93,10 @@ def test_the_history_is_newest_first_with_every_reason() -> None:
     assert "x; y" in lines[3]
 
 
-def test_what_was_not_judged_is_said_so_with_the_day_whose_requests_decided() -> None:
+def test_what_was_not_judged_is_said_so() -> None:
     entry = {"day": "2026-01-02", "checkpoint": "b", "decided_on": "2026-01-03", "reasons": ["too few rows"]}
     unjudged = {"outcome": "not_judged", "decided_at": "t3", "entry": entry}
     assert "| 2026-01-02 | Not judged | b | too few rows |" in history_markdown([*HISTORY, unjudged])
-    released = {"day": "2026-01-02", "checkpoint": "b"}
-    assert standing("click", released, [unjudged]) == (
-        "click: checkpoint b of 2026-01-02 is released; newest decision, on 2026-01-03: Not judged"
-    )
-    assert standing("click", None, []) == "click: nothing released"
 
 
 def whole(*arms: str) -> pl.DataFrame:

@@ -38,6 +38,19 @@ def test_wrong_headers_name_the_file_and_the_line_or_key(
         read_model(path)
 
 
+@pytest.mark.parametrize("name", ["a b", "1x", "a-b", "naïve"])
+def test_a_table_has_a_name_that_sql_and_the_graph_take(name: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.sql").write_text(HEADER)
+    with pytest.raises(SqlModelError, match=rf"{name}\.sql: 1 wrong key.*\n  table: .*saw '{name}'"):
+        read_model(tmp_path / f"{name}.sql")
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "table_a.sql").write_bytes(HEADER.encode() + "-- Köln".encode("latin-1"))
+    with pytest.raises(SqlModelError, match=r"table_a\.sql: not readable as UTF-8.*write it again"):
+        read_model(tmp_path / "table_a.sql")
+
+
 def test_names_and_tables_follow_from_the_files(tmp_path: Path) -> None:
     (tmp_path / "staging").mkdir()
     (tmp_path / "staging" / "first.sql").write_text(HEADER)

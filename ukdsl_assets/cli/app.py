@@ -18,6 +18,7 @@ from ukdsl_assets.cli.diagnose import diagnose
 from ukdsl_assets.cli.evidence import evidence
 from ukdsl_assets.cli.init import init
 from ukdsl_assets.cli.listing import list_declared
+from ukdsl_assets.cli.release import release
 from ukdsl_assets.cli.report import report
 from ukdsl_assets.cli.run import run
 from ukdsl_assets.cli.schema import schema
@@ -144,5 +145,6 @@ app.command()(compare)
 app.command()(report)
 app.command()(ui)
 app.command()(score)
+app.command()(release)
 app.command()(vacuum)
 app.add_typer(evidence, name="evidence")

@@ -10,13 +10,16 @@ import typer
 
 from ukdsl_assets.cli.common import (
     CascadeName,
+    check_output,
     complaints,
     console,
     find_cascade,
+    is_stdout,
     parse_day,
     parse_days,
     read_settings,
     speech,
+    text_width,
 )
 from ukdsl_assets.cli.run import ScaleOption
 from ukdsl_assets.errors import DeclarationError
@@ -52,9 +55,8 @@ def check_logs(
     if (day is None) == (days is None):
         raise DeclarationError("--day or --days: expected one of them, such as --days 2026-01-01..2026-01-07")
     wanted = [parse_day(declared, day)] if day is not None else parse_days(declared, str(days))
-    to_stdout = json_file == Path("-")
-    if json_file is not None and not to_stdout and not json_file.parent.is_dir():
-        raise DeclarationError(f"--json: no folder {json_file.parent}; make it first")
+    to_stdout = is_stdout(json_file)
+    check_output("--json", json_file, or_print=True)
     verdicts: list[dict[str, Any]] = []
     failed = failed_days = 0
     # A simulated cascade's state goes to a folder that is thrown away.
@@ -83,10 +85,11 @@ def check_logs(
 def _show(cascade: str, day: date, judged: "Judged", alone: bool) -> None:
     """A line of a day, or of each log of the one day that was asked for; a table of each log where a gate of it failed,
     or of all with `--verbose`."""
-    from ukdsl_assets.reports.printed import gate_table, log_line, logs_line
+    from ukdsl_assets.reports.gates import gate_table, log_line, logs_line
+    from ukdsl_assets.reports.standing import wrapped
 
     if judged.unread:
-        console.print(f"{day}  {judged.unread}", highlight=False, soft_wrap=True)
+        console.print("\n".join(wrapped(f"{day}  {judged.unread}", text_width())), highlight=False, soft_wrap=True)
         return
     if not alone:
         console.print(logs_line(day, judged.results, judged.rows), highlight=False)
@@ -95,7 +98,7 @@ def _show(cascade: str, day: date, judged: "Judged", alone: bool) -> None:
             console.print(log_line(f"{log} of {cascade}, {day}", results, judged.rows[log]), highlight=False)
         failed = [result for result in results if result.blocks]
         if shown := results if speech.verbose else failed:
-            console.print(gate_table(f"{log} of {cascade}, {day}", shown))
+            console.print(gate_table(f"{log} of {cascade}, {day}", shown), width=text_width())
 
 
 def _as_json(cascade: str, day: date, judged: "Judged") -> list[dict[str, Any]]:

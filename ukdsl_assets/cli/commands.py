@@ -10,7 +10,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Look at logs": ("check-logs", "diagnose"),
     "Make days": ("run", "status"),
     "Look at results": ("compare", "report", "ui"),
-    "Serve": ("score",),
+    "Serve": ("score", "release"),
     "Keep and measure": ("vacuum", "evidence"),
 }
 _PLACES = {name: (number, panel) for number, (panel, names) in enumerate(PANELS.items()) for name in names}

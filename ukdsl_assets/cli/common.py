@@ -1,11 +1,13 @@
 """What the commands share: consoles, arguments, and how settings, cascades and days are read from them."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,13 +48,14 @@ class PlainConsole(Console):
         super().print(*objects, **options)
 
     def status(self, status: Any, **options: Any) -> "Status":
-        """A line of progress; none with `--quiet`."""
-        return Console.status(asides if speech.quiet else self, status, **options)
+        """A line of progress on a terminal, where it moves; none in a pipe, and none with `--quiet`."""
+        return Console.status(self if self.is_terminal and not speech.quiet else _nowhere, status, **options)
 
 
 # Wide enough for every table where the output is no terminal, such as a file.
 console = PlainConsole(width=None if sys.stdout.isatty() else 120)
 complaints = PlainConsole(stderr=True)
+_nowhere = Console(quiet=True)
 # What `--quiet` leaves out: progress and what is left out, and beside results legends and next steps.
 asides, hints = PlainConsole(stderr=True), PlainConsole(width=console.width)
 
@@ -70,6 +73,30 @@ StudentName = Annotated[
 def text_width() -> int:
     """Characters of a line of text: 80, which every terminal and every mail shows whole, or fewer on a narrow one."""
     return min(console.width, 80)
+
+
+def check_output(option: str, file: Path | None, or_print: bool = False) -> None:
+    """Refuse a file that cannot be written, before anything is computed for it.
+
+    Args:
+        option: that names it. or_print: whether `-` stands for standard output.
+
+    Raises:
+        DeclarationError: it is a folder, or in one that is not there; or it is `-` and nothing is printed there.
+    """
+    if file is None or (or_print and is_stdout(file)):
+        return
+    if is_stdout(file):
+        raise DeclarationError(f"{option}: expected a file, saw -; name one")
+    if file.is_dir():
+        raise DeclarationError(f"{option}: {file} is a folder; name a file in it")
+    if not file.parent.is_dir():
+        raise DeclarationError(f"{option}: no folder {file.parent}; make it first")
+
+
+def is_stdout(file: Path | None) -> bool:
+    """Whether `-` was given in place of a file."""
+    return file == Path("-")
 
 
 def speak(quiet: bool, verbose: bool) -> None:
@@ -111,8 +138,15 @@ def read_settings(**options: str | None) -> "Settings":
 
 def _refuse_unknown_settings() -> None:
     """Of `.env`, a file of the project's own; the environment may hold variables of other versions."""
-    from ukdsl_assets.settings import ENV_FILE, PREFIX, Settings, project_environment
+    from ukdsl_assets.settings import ENV_FILE, PREFIX, Settings, project_environment, wrong_lines
 
+    for line, text in wrong_lines():
+        # What follows the name may be a key of a store.
+        name = re.match(r"[\w.]*", text.removeprefix("export ").strip())[0]  # type: ignore[index]
+        raise DeclarationError(
+            f"{ENV_FILE}, line {line}: expected NAME=VALUE, with both quotes or none, saw {name!r}; write it so, or # "
+            "before it"
+        )
     known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     for name in project_environment():
         if name.startswith(PREFIX) and name not in known:

@@ -8,6 +8,7 @@ import typer
 from ukdsl_assets.cli.common import (
     CascadeName,
     StudentName,
+    check_output,
     complaints,
     console,
     find_cascade,
@@ -15,6 +16,7 @@ from ukdsl_assets.cli.common import (
     hints,
     parse_days,
     read_settings,
+    text_width,
 )
 from ukdsl_assets.errors import DeclarationError, redacted
 
@@ -45,18 +47,18 @@ def compare(
     wanted = parse_days(declared, days)
     if output is not None and output.suffix not in (".png", ".svg"):
         raise DeclarationError(f"--output: expected a file that ends with .png or .svg, saw {output}")
-    if output is not None and not output.parent.is_dir():
-        raise DeclarationError(f"--output: no folder {output.parent}; make it first")
+    check_output("--output", output)
     with complaints.status("reading evaluations ..."):
         compared = read_comparison(settings, declared, of, wanted)
     note = f" ({declared.note})" if declared.note else ""
     console.print(f"{cascade}/{student}{note}: {compared.days[0]} to {compared.days[-1]}\n", highlight=False)
     for view in compared.views:
-        console.print(view_table(compared, view))
+        console.print(view_table(compared, view), width=text_width())
         console.print("\n".join(spark_lines(compared, view, console.options.ascii_only)) + "\n", highlight=False)
-    console.print(decision_table(compared))
+    console.print(decision_table(compared), width=text_width())
     if compared.without:
-        console.print(f"\nWithout an evaluation: {', '.join(spans(compared.without))}", highlight=False)
+        without = f"\nWithout an evaluation: {', '.join(spans(compared.without))}"
+        console.print(without, highlight=False, width=text_width())
     picture = comparison_picture(compared, "svg" if output is not None and output.suffix == ".svg" else "png")
     if output is not None:
         output.write_bytes(picture)
@@ -66,5 +68,5 @@ def compare(
         place = ("reports", cascade, "compare", f"{student}_{compared.days[0]}_{compared.days[-1]}.png")
         storage.write(storage.path(*place), picture)
         where = storage.uri(*place)
-    hints.print(f"\n{LEGEND}", highlight=False)
+    hints.print(f"\n{LEGEND}", highlight=False, width=text_width())
     console.print(redacted(f"Picture: {where}"), highlight=False, soft_wrap=True)

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from ukdsl_assets.cli.common import CascadeName, complaints, console, find_cascade, parse_day, parse_days, read_settings
+from ukdsl_assets.cli.common import (
+    CascadeName,
+    check_output,
+    complaints,
+    console,
+    find_cascade,
+    hints,
+    is_stdout,
+    parse_day,
+    parse_days,
+    read_settings,
+)
 from ukdsl_assets.errors import DeclarationError, redacted
 
 
@@ -15,7 +26,9 @@ def diagnose(
     day: Annotated[str | None, typer.Option(help="The day to look at, e.g. 2026-01-01.")] = None,
     days: Annotated[str | None, typer.Option(help="Or several together: 2026-01-01..2026-01-07.")] = None,
     html: Annotated[Path | None, typer.Option(help="HTML file to write; the lake's own place if left out.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure here, for machines.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write every figure here; - prints them in place of all else.")
+    ] = None,
 ) -> None:
     """Tell how far each stage over- or under-predicts, from the logs alone: nothing is trained, no table is written."""
     from rich.text import Text
@@ -30,9 +43,8 @@ def diagnose(
     if (day is None) == (days is None):
         raise DeclarationError("diagnose: expected one of --day 2026-01-01 and --days 2026-01-01..2026-01-07")
     wanted = [parse_day(declared, day)] if day is not None else parse_days(declared, days or "")
-    for option, file in (("--html", html), ("--json", json_file)):
-        if file is not None and not file.parent.is_dir():
-            raise DeclarationError(f"{option}: no folder {file.parent}; make it first")
+    check_output("--html", html)
+    check_output("--json", json_file, or_print=True)
     with complaints.status("reading the logs ...") as line:
         done = diagnosed(settings, declared, wanted, lambda words: line.update(Text(words)))
         page = render_diagnosis(done)
@@ -44,6 +56,10 @@ def diagnose(
     else:
         html.write_text(page, encoding="utf-8")
         where = str(html)
+    figures = json.dumps(done.as_json(), indent=1)
+    if is_stdout(json_file):
+        print(figures)
+        return
     for told in printed_diagnosis(done):
         console.print(told, highlight=False, soft_wrap=True)
     console.print(redacted(f"\nWith pictures: {where}"), highlight=False, soft_wrap=True)
@@ -51,7 +67,7 @@ def diagnose(
         next_step = f"Next, train and judge its students:\n  ukdsl run {cascade} --days {wanted[-1]}"
     else:
         next_step = f"Next: declare a student under `students` of\n  {declared.origin or cascade}"
-    console.print(next_step, highlight=False, soft_wrap=True)
+    hints.print(next_step, highlight=False, soft_wrap=True)
     if json_file is not None:
-        json_file.write_text(json.dumps(done.as_json(), indent=1) + "\n")
+        json_file.write_text(figures + "\n")
         console.print(f"Every figure: {json_file}", highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperCommand
 
-from ukdsl_assets.cli.common import complaints, console, read_settings
+from ukdsl_assets.cli.common import check_output, complaints, console, read_settings
 from ukdsl_assets.errors import EvidenceError
 from ukdsl_assets.evidence.registry import MODULES, study
 
@@ -60,8 +60,7 @@ def measure_command(
 
     name = str(context.info_name)
     chosen, lake = study(name), read_settings().lake
-    if json_file is not None and not json_file.parent.is_dir():
-        raise EvidenceError(f"--json: no folder {json_file.parent}; make it first")
+    check_output("--json", json_file)
     changed = dict(_setting(name, setting) for setting in settings or [])
     wanted = [settings_of(chosen, seed, changed) for seed in range(first, first + (seeds or chosen.seeds))]
     bar = Progress(
@@ -112,8 +111,7 @@ def document_command(
     from ukdsl_assets.evidence.document import document, read_results
     from ukdsl_assets.evidence.figures import write_figures
 
-    if not target.parent.is_dir():
-        raise EvidenceError(f"--output: no folder {target.parent}; make it first")
+    check_output("--output", target)
     results = read_results(source)
     target.write_text(document(results) + "\n", encoding="utf-8")
     typer.echo(f"{target}: {len(results)} result(s)")

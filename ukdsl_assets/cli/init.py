@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ukdsl_assets.cli.common import complaints, console
+from ukdsl_assets.cli.common import complaints, console, speech
 from ukdsl_assets.errors import DeclarationError, OnboardingError, redacted
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ def _tell(made: "NewProject", name: str, sample: bool) -> None:
     _say(f"{made.day}: the logs keep the contract ({passed} of {len(gates)} gates passed).", style="green")
     doubts = len(made.guessed.doubts)
     look = f"; look at {doubts} line(s) with CHECK in mapping.py and the YAML" if doubts else ""
-    _wrapped("", f"Made: {name}/, see its README.md{look}. Next:")
+    _wrapped("", f"Made: {name}/, see its README.md{look}.{'' if speech.quiet else ' Next:'}")
+    if speech.quiet:
+        return
     span = f"{made.full[0]}..{made.full[-1]}" if len(made.full) > 1 else str(made.full[0])
     _say(f"  cd {name}")
     _say(f"  ukdsl diagnose {name} --day {made.day}")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ukdsl_assets.cli.common import CascadeName, console, find_cascade, parse_day, read_settings
-from ukdsl_assets.errors import DeclarationError, redacted
+from ukdsl_assets.cli.common import CascadeName, check_output, console, find_cascade, parse_day, read_settings
+from ukdsl_assets.errors import redacted
 
 
 def report(
@@ -21,10 +21,9 @@ def report(
     settings = read_settings()
     _, declared = find_cascade(settings, cascade)
     wanted = parse_day(declared, day)
+    check_output("--output", output)
     if output is None:
         where = write_report(settings, declared, wanted).uri
-    elif not output.parent.is_dir():
-        raise DeclarationError(f"--output: no folder {output.parent}; make it first")
     else:
         output.write_text(render_report(read_report(settings, declared, wanted)), encoding="utf-8")
         where = str(output)

@@ -8,6 +8,7 @@ import typer
 
 from ukdsl_assets.cli.common import (
     CascadeName,
+    check_output,
     complaints,
     console,
     find_cascade,
@@ -41,7 +42,10 @@ def run(
     as_of: Annotated[str | None, typer.Option(help="Simulated clock (UTC), to find late events (UKDSL_AS_OF).")] = None,
     details: Annotated[bool, typer.Option("--details", help="Print all tables of the last day, too.")] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write decisions and evaluation of all days here.")
+        Path | None,
+        typer.Option(
+            "--json", help="Write decisions and evaluation of all days here; - prints them in place of all else."
+        ),
     ] = None,
 ) -> None:
     """Materialize days in order, by the same graph that the UI shows, and print what became of each student.
@@ -53,8 +57,7 @@ def run(
     settings = read_settings(scale=scale, as_of=as_of)
     cascades, declared = find_cascade(settings, cascade)
     wanted = _asked_for(settings, declared, days, missing)
-    if json_file is not None and not json_file.parent.is_dir():
-        raise DeclarationError(f"--json: no folder {json_file.parent}; make it first")
+    check_output("--json", json_file, or_print=True)
     if dry_run or not wanted:
         if dry_run and not missing:
             console.print(f"{cascade}: would make {len(wanted)} day(s): {', '.join(map(str, wanted))}", highlight=False)

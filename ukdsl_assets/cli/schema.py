@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ukdsl_assets.cli.common import hints
-from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.cli.common import check_output, hints
 
 
 def schema(
@@ -28,8 +27,7 @@ def schema(
     if output is None:
         print(text)
         return
-    if not output.parent.is_dir():
-        raise DeclarationError(f"--output: no folder {output.parent}; make it first")
+    check_output("--output", output)
     output.write_text(text + "\n", encoding="utf-8")
     hints.print(
         f"{output}: begin a declaration beside it with\n# yaml-language-server: $schema={output.name}",

@@ -13,6 +13,7 @@ from ukdsl_assets.cli.common import (
     find_cascade,
     parse_day,
     read_settings,
+    text_width,
 )
 
 
@@ -66,9 +67,12 @@ def score(
             fitted, source, target, chosen, record, settings.training_threads, progress=progress, keep=keep or None
         )
     speed = f"{done.rows:,} rows in {done.seconds:.1f} s ({done.rows / max(done.seconds, 1e-9):,.0f} a second)"
-    console.print(f"{name}\n{speed}, mean prediction {done.mean:.5f}: {target}", highlight=False, soft_wrap=True)
+    mean = f", mean prediction {done.mean:.5f}" if done.rows else "; the input has none"
+    console.print(f"{name}\n{speed}{mean}:", highlight=False, width=text_width())
+    console.print(str(target), highlight=False, soft_wrap=True)
     for feature in fitted.encoder.features:
         if feature.served_as is not None:
-            console.print(f"{feature.name}: scored as {feature.served_as}; the input's is not read", highlight=False)
+            told = f"{feature.name}: scored as {feature.served_as}; the input's is not read"
+            console.print(told, highlight=False, width=text_width())
     for line in unknown_id_messages(done.unknown, str(fitted.day)):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, width=text_width())

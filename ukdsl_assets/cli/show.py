@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ukdsl_assets.cli.common import console
+from ukdsl_assets.cli.common import console, hints, is_stdout
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import redacted
 from ukdsl_assets.settings import Settings
@@ -22,11 +22,13 @@ def show_run(
 ) -> bool:
     """Print the last day's result and all days' decisions; decisions and figures of all days go to the JSON file.
 
+    Where that is `-` they are printed, and nothing else is.
+
     Args:
         details: whether the last day's tables stand before it.
 
     Returns:
-        Whether the last day released nothing of some student: it was refused or not judged.
+        Whether the last day released nothing of some student: it was refused, not judged or stays withdrawn.
     """
     # Late, as in all commands: `ukdsl --help` needs none of it.
     from ukdsl_assets.cli.details import show_details
@@ -45,6 +47,16 @@ def show_run(
     store, lake = CheckpointStore(settings.checkpoints), Lake(settings.tables, settings.shards)
     decisions = read_decisions(store, cascade, days)
     of_last = [decision for decision in decisions if decision.day == days[-1]]
+    unreleased = any(decision.outcome in UNRELEASED for decision in of_last)
+    result = {
+        "cascade": cascade.name,
+        "note": cascade.note,
+        "decisions": [decision.as_record() for decision in decisions],
+        "evaluation": _plain(evaluation.select(*COLUMNS).to_dicts()),
+    }
+    if is_stdout(json_file):
+        print(json.dumps(result, indent=1))
+        return unreleased
     last = evaluation.filter(day=days[-1])
     if details:
         show_details(lake, store, cascade, days[-1], last, of_last)
@@ -59,18 +71,12 @@ def show_run(
     for line in student_lines(cascade, glances, width):
         console.print(line.text, style=line.style or None, highlight=False, soft_wrap=True)
     console.print()
-    for text in legend_lines(glances, width):
-        console.print(text, style="dim", highlight=False, soft_wrap=True)
-    console.print()
+    # A legend and what to do next are for who sees this for the first time.
+    for text in [*legend_lines(glances, width), ""]:
+        hints.print(text, style="dim", highlight=False, soft_wrap=True)
     for text in day_lines(decisions):
         console.print(text, highlight=False)
     if json_file is not None:
-        result = {
-            "cascade": cascade.name,
-            "note": cascade.note,
-            "decisions": [decision.as_record() for decision in decisions],
-            "evaluation": _plain(evaluation.select(*COLUMNS).to_dicts()),
-        }
         json_file.write_text(json.dumps(result, indent=1) + "\n")
         console.print(f"decisions and evaluation of {len(days)} day(s): {json_file}", highlight=False, soft_wrap=True)
     # What was set for this command must be set for the UI too.
@@ -78,11 +84,10 @@ def show_run(
         f"{name}={shlex.quote(value)} " for name, value in sorted(os.environ.items()) if name.startswith("UKDSL_")
     )
     report = Storage(settings.lake).uri(*report_place(cascade.name, days[-1]))
-    places = f"report: {report}\nopen the UI: {own}ukdsl ui"
-    if not details:
-        places += "\nall tables: the same command with --details"
-    console.print(redacted(places), highlight=False, soft_wrap=True)
-    return any(decision.outcome in UNRELEASED for decision in of_last)
+    console.print(redacted(f"report: {report}"), highlight=False, soft_wrap=True)
+    more = "" if details else "\nall tables: the same command with --details"
+    hints.print(redacted(f"open the UI: {own}ukdsl ui{more}"), highlight=False, soft_wrap=True)
+    return unreleased
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ukdsl_assets.cli.common import console, hints, not_declared, read_settings
+from ukdsl_assets.cli.common import console, hints, not_declared, read_settings, text_width
 from ukdsl_assets.cli.completion import cascade_names
 from ukdsl_assets.errors import DeclarationError, redacted
 
@@ -28,11 +28,16 @@ def validate(
 
     The models are run on tables without a row. Not checked are the logs: `ukdsl check-logs` judges them.
     """
+    from ukdsl_assets.declaration.examples import examples_chosen
     from ukdsl_assets.pipeline.validate import wrong_headers, wrong_models
     from ukdsl_assets.pipeline.workspace import Workspace
 
     settings = read_settings()
     chosen, wrong = _chosen(settings, names or [])
+    try:
+        examples_chosen(settings.examples, settings.cascades)
+    except DeclarationError as error:
+        wrong.append(str(error))
     headers = wrong_headers(settings)
     models: list[str] = []
     if not headers:
@@ -49,8 +54,16 @@ def validate(
         console.print(f"{len(messages)} message(s); mend them and validate again.", highlight=False)
         raise typer.Exit(1)
     console.print(f"{len(chosen)} declaration(s) and {len(workspace.models)} SQL model(s) are sound.", highlight=False)
-    name = chosen[0].name if chosen else "CASCADE"
-    hints.print(f"Not checked: the logs. ukdsl check-logs {name} --day DAY judges a day of them.", highlight=False)
+    if not chosen:
+        hints.print(
+            f"{settings.cascades} has no declaration yet: ukdsl init NAME makes one, or name a shipped one",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
+    name = chosen[0].name
+    not_checked = f"Not checked: the logs. ukdsl check-logs {name} --day DAY judges a day of them."
+    hints.print(not_checked, highlight=False, width=text_width())
 
 
 def _chosen(settings: "Settings", names: list[str]) -> "tuple[list[Cascade], list[str]]":
@@ -60,14 +73,14 @@ def _chosen(settings: "Settings", names: list[str]) -> "tuple[list[Cascade], lis
         DeclarationError: a name of no cascade and no file.
     """
     from ukdsl_assets.declaration.cross_domain import check_cross_domain
-    from ukdsl_assets.declaration.files import SHIPPED
+    from ukdsl_assets.declaration.examples import is_shipped
     from ukdsl_assets.declaration.read import read_cascade
     from ukdsl_assets.declaration.sound import sound_cascades
 
     cascades, errors = sound_cascades(settings.cascades)
     wrong = [str(error) for error in errors]
     if not names:
-        own = [each for each in cascades.values() if Path(each.origin).parent != SHIPPED]
+        own = [each for each in cascades.values() if not is_shipped(each)]
         return (own if settings.cascades is not None else list(cascades.values())), wrong
     chosen, told = [], []
     for name in names:

@@ -14,6 +14,7 @@ import dagster as dg
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.examples import with_their_teachers
 from ukdsl_assets.defs.build import build_defs
+from ukdsl_assets.defs.compute_logs import copies_without_interrupts
 from ukdsl_assets.defs.home import fail_own_runs, instance, own_runs_under_way, process_tags
 from ukdsl_assets.defs.schedules import job_name
 from ukdsl_assets.errors import RunFailedError, RunStoppedError, redacted
@@ -43,7 +44,7 @@ def run_days(job: dg.JobDefinition, cascade: Cascade, days: Iterable[date]) -> I
     """
     ready: list[date] = []
     wanted = list(days)
-    with instance() as home, _stop_asked() as asked:
+    with instance() as home, _stop_asked() as asked, copies_without_interrupts():
         for day in wanted:
             try:
                 done = job.execute_in_process(

@@ -76,8 +76,13 @@ def missing_column(column: str, dtype: pl.DataType, present: Iterable[str], wher
         without = ", or leave the task out of the stage's `predicts`"
     elif column.startswith("audit_true_"):
         without = ", or declare `has_truth: false`"
+    elif is_reserved(column):
+        without = ""
     else:
-        without = "" if is_reserved(column) else ", or drop the feature from the declaration"
+        without = (
+            ", or drop the feature from the declaration; a day from before it was logged may have it without values, "
+            "where it is declared with `missing: allowed`"
+        )
     return ContractError(
         f"{where}: column `{column}` ({dtype}) is missing, saw {', '.join(present) or 'no columns'}; "
         f"write it, map it under `source.columns` if it has another name{without}"

@@ -1,6 +1,7 @@
 """What a sample of rows says of its columns, one by one: their words, values and missing values."""
 
 import json
+import keyword
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,11 +9,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from ukdsl_assets.declaration.block import NAME
-from ukdsl_assets.declaration.columns import is_reserved
+from ukdsl_assets.declaration.columns import BETWEEN_PARTS, is_reserved
 
 # A value that some logs write where a model gave no score.
 SENTINEL = -1.0
-_TRUE, _FALSE = ("true", "yes", "y", "t", "1"), ("false", "no", "n", "f", "0")
+_TRUE, _FALSE = ("true", "yes", "y", "t", "on", "1", "1.0"), ("false", "no", "n", "f", "off", "0", "0.0", "")
+_OF_YAML = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+# Above it a float no longer tells one whole number from the next.
+_MOST_WHOLE = 2.0**53
 # l1 and l2 are stages.
 _WORD = re.compile(r"[lL]\d(?![a-zA-Z0-9])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # Guesses below it are marked `# CHECK`.
@@ -71,6 +75,20 @@ class Column:
         return kinds and self.distinct > 1 and float(self.present.mean() or 0) > 0.99  # type: ignore[arg-type]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether its values are fractions without a fraction, as pandas has whole numbers beside missing ones."""
+        if not self.dtype.is_float() or self.low is None or self.high is None:
+            return False
+        known = self.values.filter(self.present)
+        return max(-self.low, self.high) < _MOST_WHOLE and bool((known == known.floor()).all())
+
+    @property
+    def ids(self) -> pl.Series:
+        """Its values as texts, one a row, by which rows of two files are brought together; null for none."""
+        whole = self.values.fill_nan(None).cast(pl.Int64) if self.is_whole else self.values
+        return whole.cast(pl.String)
+
+    @property
     def is_text(self) -> bool:
         """Whether its values are texts."""
         return isinstance(self.dtype, pl.String | pl.Categorical | pl.Enum)
@@ -103,23 +121,25 @@ def as_flags(column: Column) -> pl.Series | None:
     """Boolean, one a row, null as false, of a column of two values that say yes or no; None for any other."""
     if column.dtype == pl.Boolean:
         return column.values.fill_null(False)
-    if column.dtype.is_integer() and column.distinct == 2 and (column.low, column.high) == (0, 1):
+    if column.dtype.is_numeric() and column.distinct == 2 and (column.low, column.high) == (0, 1):
         return (column.values == 1).fill_null(False)
     if column.is_text and 1 <= column.distinct <= 2:
-        texts = column.values.cast(pl.String).str.to_lowercase()
+        texts = column.values.cast(pl.String).str.strip_chars().str.to_lowercase()
         if texts.drop_nulls().is_in([*_TRUE, *_FALSE]).all():
             return texts.is_in(list(_TRUE)).fill_null(False)
     return None
 
 
-def flags_expression(column: Column) -> str:
-    """The same as an expression of polars, as a script has it."""
+def flags_expression(column: Column, null_is_false: bool = True) -> str:
+    """The same as an expression of polars, as a script has it; null stays null where it is not false."""
     value = col(column.name)
+    known = ".fill_null(False)" if null_is_false else ""
     if column.dtype == pl.Boolean:
-        return f"{value}.fill_null(False)"
-    if column.dtype.is_integer():
-        return f"({value} == 1).fill_null(False)"
-    return f"{value}.str.to_lowercase().is_in({json.dumps(list(_TRUE))}).fill_null(False)"
+        return f"{value}{known}"
+    if column.dtype.is_numeric():
+        return f"({value} == 1){known}"
+    value += "" if column.dtype == pl.String else ".cast(pl.String)"
+    return f"{value}.str.strip_chars().str.to_lowercase().is_in({json.dumps(list(_TRUE))}){known}"
 
 
 def col(name: str) -> str:
@@ -127,16 +147,38 @@ def col(name: str) -> str:
     return f"pl.col({json.dumps(name, ensure_ascii=False)})"
 
 
+def names_told(columns: Iterable[Column]) -> str:
+    """The columns' names for a message, and what to do about those that hold others."""
+    return ", ".join(f"{column.name}{_nested(column.dtype)}" for column in columns)
+
+
+def may_be_called(name: str) -> bool:
+    """Whether a declaration may have this name for a cascade or a stage: YAML takes some words for other things."""
+    return bool(re.fullmatch(NAME, name)) and BETWEEN_PARTS not in name and name not in _OF_YAML
+
+
 def sound_name(name: str, taken: Iterable[str]) -> str:
     """A name that a declaration may have for a feature, near to that of its column and not among those taken."""
     words = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())).strip("_")
     words = words[:40].rstrip("_")
     words = words if re.match(NAME, words) else f"column_{words}".rstrip("_")
-    words = f"{words}_feature" if is_reserved(words) else words
+    # A script names its columns as Python names arguments, and YAML has words of its own.
+    reserved = is_reserved(words) or keyword.iskeyword(words) or words in _OF_YAML
+    words = f"{words}_feature" if reserved else words
     found, number = words, 2
     while found in {*taken}:
         found, number = f"{words}_{number}", number + 1
     return found
+
+
+def _nested(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Struct):
+        fields = ", ".join(field.name for field in dtype.fields)
+        return f" (holds {fields}: write each as a column of its own)"
+    if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):
+        fields = ", ".join(field.name for field in dtype.inner.fields)
+        return f" (a list of {fields}: write a row for each entry)"
+    return ""
 
 
 def _looked_at(series: pl.Series) -> Column:

@@ -9,7 +9,7 @@ import polars as pl
 from ukdsl_assets.errors import OnboardingError
 from ukdsl_assets.onboarding.columns import Column, Guess, sound_name
 from ukdsl_assets.onboarding.keys import OF_CANDIDATES, OF_REQUESTS, Keys, likely, name_it
-from ukdsl_assets.onboarding.moments import Moment, how_likely_the_time, moment_of
+from ukdsl_assets.onboarding.moments import Moment, how_likely_the_time, moment_of, near_moments
 
 _OF_KINDS = ("event", "type", "action", "kind", "interaction", "label", "activity")
 _OF_VALUES = ("value", "revenue", "amount", "gmv", "price", "total", "payout", "sum")
@@ -79,7 +79,9 @@ def guess_events(
     if "event.occurred_at" in chosen:
         moments = [moment for moment in moments if moment.column == chosen["event.occurred_at"]]
     if not moments:
-        raise OnboardingError("events: no column of times. " + name_it(columns, "event.occurred_at"))
+        raise OnboardingError(
+            f"events: no column of times.{near_moments(columns.values())} " + name_it(columns, "event.occurred_at")
+        )
     time = max(moments, key=lambda each: how_likely_the_time(columns[each.column], "event", "click", "occurred"))
     used = {request, candidate, *(moment.column for moment in moments)}
     kind = _kind(columns, used, chosen)
@@ -123,12 +125,13 @@ def _same_ids(
 ) -> tuple[str, tuple[float, str]]:
     if f"event.{what}" in chosen:
         return chosen[f"event.{what}"], (1.0, "as you said")
-    known = ids.values.cast(pl.String).unique()
+    known = ids.ids.unique()
     found = []
     for column in columns.values():
-        if column.name in taken or not (column.dtype.is_integer() or column.is_text):
+        whole = column.is_whole and (column.name == ids.name or bool(likely(column, words)))
+        if column.name in taken or not (column.dtype.is_integer() or column.is_text or whole):
             continue
-        values = column.values.drop_nulls().cast(pl.String)
+        values = column.ids.drop_nulls()
         share = float(values.is_in(known.implode()).mean() or 0) if len(values) else 0.0  # type: ignore[arg-type]
         found.append((share >= 0.05, column.name == ids.name, likely(column, words), share, column.name))
     best = max(found, default=None)
@@ -147,8 +150,9 @@ def _kind(columns: Mapping[str, Column], used: set[str], chosen: Mapping[str, st
         return chosen["event.event"]
     texts = [c for c in columns.values() if c.name not in used and c.is_text and 1 <= c.distinct <= _MOST_KINDS]
     named = [c for c in texts if c.has_word(*_OF_KINDS)]
-    # A column of other names tells events where one of its values is a click.
-    named = named or [c for c in texts if c.values.cast(pl.String).str.to_lowercase().is_in(list(CLICKS)).any()]
+    # A column of other names tells events where one of its values is a click or an impression.
+    telling = [*CLICKS, *IMPRESSIONS]
+    named = named or [c for c in texts if c.values.cast(pl.String).str.to_lowercase().is_in(telling).any()]
     return named[0].name if named else None
 
 
@@ -171,15 +175,15 @@ def _kinds(
     kinds = pl.repeat("click", count, eager=True) if kind is None else columns[kind].values.cast(pl.String)
     rows = pl.DataFrame(
         {
-            "request": columns[request].values.cast(pl.String),
-            "candidate": columns[candidate].values.cast(pl.String),
+            "request": columns[request].ids,
+            "candidate": columns[candidate].ids,
             "at": time.read(columns[time.column].values, zone),
             "kind": kinds,
         }
     ).drop_nulls("kind")
     requests = pl.DataFrame(
         {
-            "request": candidates[keys.request].values.cast(pl.String),
+            "request": candidates[keys.request].ids,
             "requested": keys.time.read(candidates[keys.time.column].values, zone),
         }
     )

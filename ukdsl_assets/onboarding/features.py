@@ -128,11 +128,15 @@ def _kind(column: Column) -> Iterator[tuple[str, object]]:
     dtype = column.dtype
     if isinstance(dtype, pl.List | pl.Array):
         yield from _list_kind(column)
-    elif as_flags(column) is not None and not column.is_text:
+    elif as_flags(column) is not None and (dtype == pl.Boolean or dtype.is_integer()):
         yield "kind", "categorical"
-    elif column.is_text:
+    elif column.is_text or (dtype == pl.UInt64 and (column.high or 0) >= 2**63):
+        # Codes of 64 bits without a sign, such as hashes, are no integers of a log, which have one.
         yield from (("kind", "categorical"), ("values", "string"))
     elif dtype.is_integer() and (column.distinct <= _FEW or column.has_word(*_OF_CODES)):
+        yield "kind", "categorical"
+    elif column.is_whole and column.has_word(*_OF_CODES):
+        # Codes that pandas made floats of, since some are missing.
         yield "kind", "categorical"
     elif dtype.is_numeric():
         yield "kind", "numeric"
@@ -192,6 +196,7 @@ def _expression(column: Column, feature: Feature) -> str:
     if feature.kind == "categorical":
         if feature.values == "string":
             return value if column.dtype == pl.String else f"{value}.cast(pl.String)"
+        value += ".fill_nan(None)" if column.dtype.is_float() else ""
         return f"{value}.cast(pl.Int64)"
     if feature.kind == "numeric":
         return f"{value}.cast(pl.Float32)"

@@ -1,6 +1,6 @@
 """All guesses about a pair of raw files together: from samples of rows to what every column of both logs is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -8,16 +8,44 @@ from typing import Literal
 import polars as pl
 
 from ukdsl_assets.errors import OnboardingError, did_you_mean
-from ukdsl_assets.onboarding.columns import Column, Guess, as_flags, looked_at
+from ukdsl_assets.onboarding.columns import Column, Guess, as_flags, looked_at, may_be_called, names_told
 from ukdsl_assets.onboarding.events import LEAST_EVENTS, EventKind, Events, events_of_flag, guess_events
 from ukdsl_assets.onboarding.features import Features, guess_features
 from ukdsl_assets.onboarding.keys import Keys, guess_keys
 from ukdsl_assets.onboarding.marks import Marks, guess_marks
+from ukdsl_assets.onboarding.moments import moment_of
 from ukdsl_assets.onboarding.stages import Stages, guess_stages
 
 # What a person may name: --column WHAT=COLUMN.
 NAMEABLE = ("request_id", "candidate_id", "requested_at", "shown", "bid", "explored", "propensity")
 NAMEABLE_EVENTS = ("request_id", "candidate_id", "occurred_at", "event", "value")
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What a column that a person names has to hold."""
+
+    words: str
+    holds: Callable[[Column], bool]
+
+
+_AN_ID = _Expected("texts or whole numbers", lambda c: c.is_text or c.dtype.is_integer() or c.is_whole)
+_A_TIME = _Expected("times, all in one form such as 2026-03-01T12:00:00Z", lambda c: moment_of(c) is not None)
+_A_FLAG = _Expected("true and false, or 0 and 1", lambda c: as_flags(c) is not None)
+_A_NUMBER = _Expected("numbers", lambda c: c.low is not None)
+_EXPECTED = {
+    "request_id": _AN_ID,
+    "candidate_id": _AN_ID,
+    "requested_at": _A_TIME,
+    "occurred_at": _A_TIME,
+    "shown": _A_FLAG,
+    "explored": _A_FLAG,
+    "event": _Expected("texts that tell events apart", lambda c: c.is_text or c.dtype.is_integer()),
+    "bid": _A_NUMBER,
+    "propensity": _A_NUMBER,
+    "value": _A_NUMBER,
+    "--stage": _A_NUMBER,
+}
 
 
 @dataclass(frozen=True)
@@ -114,7 +142,7 @@ def guess_mapping(
     if not known:
         raise OnboardingError(
             "no column is a feature that an early stage knows; expected some of the request or the candidate, such as "
-            f"a country or an item's category. Columns are {', '.join(columns)}"
+            f"a country or an item's category. Columns are {names_told(columns.values())}"
         )
     texts = [columns[keys.request], columns[keys.candidate]]
     texts += [event_columns[name] for name in (of_events.request, of_events.candidate)] if of_events is not None else []
@@ -162,7 +190,19 @@ def _check_named(
         if name not in there:
             raise OnboardingError(
                 f"{option}={name}: no such column{did_you_mean(name, there)}; columns are "
-                f"{', '.join(there) or '(no file)'}"
+                f"{names_told(there.values()) or '(no file)'}"
+            )
+    for option, name, there in named:
+        expected = _EXPECTED[option.removeprefix("--column ").removeprefix("event.").partition(" ")[0]]
+        if not expected.holds(there[name]):
+            seen = f"{there[name].dtype} such as {there[name].values.drop_nulls().head(1).to_list()}"
+            raise OnboardingError(f"{option}={name}: expected {expected.words}; saw {seen}")
+    for place, (stage, name) in enumerate(stages):
+        if not may_be_called(stage):
+            raise OnboardingError(f"--stage {stage}={name}: expected a name of a-z, 0-9 and single _, such as ranking")
+        if any(stage == before or name == other for before, other in stages[:place]):
+            raise OnboardingError(
+                f"--stage {stage}={name}: a stage or a column that was named before; expected one of its own for each"
             )
 
 
@@ -170,8 +210,8 @@ def _pairs(event_columns: Mapping[str, Column], events: Events) -> pl.DataFrame:
     """Request and candidate of the events as texts; impressions alone, where there are some."""
     frame = pl.DataFrame(
         {
-            "request": event_columns[events.request].values.cast(pl.String),
-            "candidate": event_columns[events.candidate].values.cast(pl.String),
+            "request": event_columns[events.request].ids,
+            "candidate": event_columns[events.candidate].ids,
         }
     )
     if events.impression is not None and events.kind is not None:
@@ -187,8 +227,8 @@ def _shown(columns: Mapping[str, Column], keys: Keys, marks: Marks, pairs: pl.Da
     assert pairs is not None
     rows = pl.DataFrame(
         {
-            "request": columns[keys.request].values.cast(pl.String),
-            "candidate": columns[keys.candidate].values.cast(pl.String),
+            "request": columns[keys.request].ids,
+            "candidate": columns[keys.candidate].ids,
         }
     )
     marked = rows.join(
@@ -212,7 +252,7 @@ def _tasks(columns: Mapping[str, Column], stages: Stages, events: Events | None,
     if not kinds:
         raise OnboardingError(
             "no outcomes: looked for an event log of clicks (--events FILE), or a column of scored candidates such as "
-            f"`clicked`, true on some shown rows. Columns are {', '.join(columns)}"
+            f"`clicked`, true on some shown rows. Columns are {names_told(columns.values())}"
         )
     kinds.sort(key=lambda kind: (kind.name != "click", -kind.count))
     first = TaskGuess(kinds[0], {stage.name: stage.column for stage in stages.stages})

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from ukdsl_assets.errors import OnboardingError
-from ukdsl_assets.onboarding.columns import Column, Guess
-from ukdsl_assets.onboarding.moments import Moment, how_likely_the_time, moment_of
+from ukdsl_assets.onboarding.columns import Column, Guess, names_told
+from ukdsl_assets.onboarding.moments import Moment, how_likely_the_time, moment_of, near_moments
 
 # Words of the names of ids, the more telling ones first.
 OF_REQUESTS = (
@@ -57,10 +57,12 @@ def guess_keys(columns: Mapping[str, Column], chosen: Mapping[str, str]) -> Keys
     if not moments:
         raise OnboardingError(
             "no column of times: looked for datetimes, ISO texts such as 2026-03-01T12:00:00Z, and seconds, "
-            "milliseconds, microseconds or nanoseconds since 1970. " + name_it(columns, "requested_at")
+            "milliseconds, microseconds or nanoseconds since 1970, of one form in all rows."
+            f"{near_moments(columns.values())} {name_it(columns, 'requested_at')}"
         )
-    keys = [c for c in columns.values() if c.may_be_key and c.name not in {m.column for m in moments}]
+    keys = [c for c in columns.values() if _may_be_key(c) and c.name not in {m.column for m in moments}]
     request, time, one_time, why = _request(frame, keys, moments, chosen.get("request_id"), columns)
+    _check_present(columns[request], "request_id")
     candidate, why_candidate = _candidate(frame, keys, request, chosen.get("candidate_id"), columns)
     sizes = frame.group_by(request).len()["len"]
     told = f"{len(sizes):,} of {float(sizes.mean() or 0):.0f} rows each in the sample"  # type: ignore[arg-type]
@@ -83,7 +85,23 @@ def guess_keys(columns: Mapping[str, Column], chosen: Mapping[str, str]) -> Keys
 
 def name_it(columns: Mapping[str, Column], what: str) -> str:
     """How a person names a column that was not found."""
-    return f"Columns are {', '.join(columns)}. Name it: --column {what}=COLUMN"
+    return f"Columns are {names_told(columns.values())}. Name it: --column {what}=COLUMN"
+
+
+def _may_be_key(column: Column) -> bool:
+    named = bool(likely(column, OF_REQUESTS) or likely(column, OF_CANDIDATES))
+    return column.may_be_key or (named and column.is_whole and column.distinct > 1)
+
+
+def _check_present(column: Column, what: str) -> None:
+    if column.full:
+        return
+    missing = ~column.present
+    raise OnboardingError(
+        f"{int(missing.sum()):,} of {len(missing):,} rows have no `{column.name}`, the first of them row "
+        f"{missing.arg_max() or 0:,} from 0; expected a {what} on each. Leave those rows out, or name another column: "
+        f"--column {what}=COLUMN"
+    )
 
 
 def likely(column: Column, words: tuple[tuple[str, ...], ...]) -> int:
@@ -132,8 +150,10 @@ def _candidate(
             continue
         once = frame.select(pl.struct(request, column.name).n_unique()).item() / len(frame)
         named = likely(column, OF_CANDIDATES)
-        if once < 1 and (chosen is not None or (named and once > 0.9)):
-            found.append((1, -named, 0, column.name, once, named))
+        if once < 1 and (chosen is not None or named):
+            # One that few requests have once is another thing, unless there is none beside it: all rows stand twice.
+            tier = 1 if chosen is not None or once > 0.9 else 3
+            found.append((tier, -named, 0, column.name, once, named))
         if once == 1:
             # A place in the list is once in each request too, and an id of the row is never seen again.
             is_place = (
@@ -149,6 +169,7 @@ def _candidate(
         )
     # One that is named so and stands twice is wrong; a place in a list that is there too is no id in its stead.
     *_, name, once, named = min(found)
+    _check_present(columns[name], "candidate_id")
     if once < 1:
         twice = len(frame) - round(once * len(frame))
         key = frame.group_by(request, name).len().filter(pl.col("len") > 1).sort(request, name).row(0)

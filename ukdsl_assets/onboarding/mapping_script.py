@@ -59,7 +59,10 @@ def _logged(guessed: Guessed) -> Iterator[Line]:
             yield Line(prediction_column(stage, task.kind.name), _prediction(columns[name]), guessed.doubt(what))
     if marks.bid is not None:
         yield Line("bid", f"{col(marks.bid)}.cast(pl.Float32)", guessed.doubt("bid"))
-    shown = "pl.lit(False)" if marks.shown is None else flags_expression(columns[marks.shown])
+    shown = "pl.lit(False)"
+    if marks.shown is not None:
+        # Where it was always known, a later null is a fault of the log, which the contract is to refuse.
+        shown = flags_expression(columns[marks.shown], columns[marks.shown].values.null_count() > 0)
     yield Line("shown", shown, guessed.doubt("shown"))
     if marks.explored is None or marks.propensity is None:
         yield Line("explored", "pl.lit(False)")
@@ -108,6 +111,8 @@ def _deepest(guessed: Guessed) -> str:
 def _id(guessed: Guessed, column: Column) -> str:
     if guessed.identifiers == "integer":
         return f"{col(column.name)}.cast(pl.Int64)"
+    if column.is_whole:
+        return f"{col(column.name)}.cast(pl.Int64).cast(pl.String)"
     return col(column.name) if column.dtype == pl.String else f"{col(column.name)}.cast(pl.String)"
 
 

@@ -28,6 +28,7 @@ _OF_OUTCOMES = (
 )
 _OF_EXPLORATION = ("explored", "explore", "exploration", "random", "randomised", "randomized", "epsilon")
 _OF_PROPENSITY = ("propensity", "ips", "show", "propensities")
+_FEW_VALUES = 5
 _OF_BIDS = ("bid", "cpc", "cpm")
 _OF_ADS = ("auction", "bid", "won", "win", "winner", "campaign", "advertiser", "ad", "ads", "adgroup")
 
@@ -82,7 +83,7 @@ def guess_marks(
     if shown is None and not (events is not None and events.impression):
         raise OnboardingError(
             "no column says what was shown: looked for true and false, or 0 and 1, true on some rows that the last "
-            f"stage scored, or impressions among the events. {name_it(columns, 'shown')}"
+            f"stage scored, or impressions among the events.{_named_so(columns, flags)} {name_it(columns, 'shown')}"
         )
     guesses.append(
         Guess("shown", shown, *told) if shown else Guess("shown", None, 0.6, "by the impressions of the event log")
@@ -105,11 +106,25 @@ def guess_marks(
     return Marks(shown, outcomes if events is None else (), explored, propensity, bid, tuple(guesses), left_out)
 
 
+def _named_so(columns: Mapping[str, Column], flags: Mapping[str, pl.Series]) -> str:
+    """A sentence on columns that are called so and are no mark of shown rows; empty without one."""
+    seen = []
+    for column in columns.values():
+        if not column.has_word(*_OF_SHOWN):
+            continue
+        if column.name in flags:
+            seen.append(f"`{column.name}`, true on {float(flags[column.name].mean() or 0):.0%} of the rows")  # type: ignore[arg-type]
+        elif 1 <= column.distinct <= _FEW_VALUES:
+            values = column.values.unique(maintain_order=True).to_list()
+            seen.append(f"`{column.name}` with {', '.join(map(repr, values))}")
+    return f" Saw {'; '.join(seen)}." if seen else ""
+
+
 def _happened(columns: Mapping[str, Column], keys: Keys, event_keys: pl.DataFrame) -> pl.Series:
     rows = pl.DataFrame(
         {
-            "request": columns[keys.request].values.cast(pl.String),
-            "candidate": columns[keys.candidate].values.cast(pl.String),
+            "request": columns[keys.request].ids,
+            "candidate": columns[keys.candidate].ids,
         }
     )
     marked = rows.join(
@@ -126,9 +141,6 @@ def _shown(
     chosen: Mapping[str, str],
 ) -> tuple[str | None, tuple[float, str]]:
     if "shown" in chosen:
-        if chosen["shown"] not in flags:
-            seen = columns[chosen["shown"]].dtype
-            raise OnboardingError(f"--column shown={chosen['shown']}: expected true and false, or 0 and 1; saw {seen}")
         return chosen["shown"], (1.0, "as you said")
     found = []
     for name, flag in flags.items():

@@ -1,5 +1,6 @@
 """Which columns are moments, and in what form: seconds or finer since 1970, ISO text, datetimes with a zone or none."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ _TO_MICROSECONDS: dict[Form, str] = {"s": " * 1_000_000", "ms": " * 1_000", "us"
 # Seconds since 1970 of 2000 and of 2100; a log spans no more days than this.
 _FIRST, _LAST, _MOST_DAYS = 946_684_800, 4_102_444_800, 800
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)"
-_WITH_ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
+_WITH_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _OF_TIME = ("ts", "time", "timestamp", "at", "date", "datetime", "when", "moment", "epoch", "created", "logged")
 
 
@@ -72,6 +73,17 @@ def how_likely_the_time(column: Column, *of: str) -> int:
     return 2 * column.has_word(*of) + column.has_word(*_OF_TIME) + column.full
 
 
+def near_moments(columns: Iterable[Column]) -> str:
+    """A sentence on columns that are called as times are and hold none, with values of theirs; empty without one."""
+    seen = []
+    for column in columns:
+        known = column.values.drop_nulls()
+        if column.has_word(*_OF_TIME) and len(known):
+            examples = dict.fromkeys(repr(str(value)) for value in (known[0], known[-1]))
+            seen.append(f"`{column.name}` with {' and '.join(examples)}")
+    return f" Saw {', '.join(seen)}." if seen else ""
+
+
 def _form(column: Column) -> Form | None:
     dtype = column.dtype
     if isinstance(dtype, pl.Datetime):
@@ -85,8 +97,20 @@ def _form(column: Column) -> Form | None:
                 return form if near and "id" not in column.words else None
         return None
     if isinstance(dtype, pl.String):
-        known = column.values.drop_nulls().head(1_000)
+        known = column.values.drop_nulls()
         if len(known) and known.str.contains(_ISO).all() and known.str.len_chars().max() > 10:  # type: ignore[operator]
             zones = known.str.contains(_WITH_ZONE)
-            return "text" if zones.all() else None if zones.any() else "text without zone"
+            if zones.any() and not zones.all():
+                return None
+            return ("text" if zones.all() else "text without zone") if _readable(known, bool(zones.all())) else None
     return None
+
+
+def _readable(texts: pl.Series, with_zone: bool) -> bool:
+    """Whether a script reads all of them: ISO texts may end in a zone's name, or have a comma before the fraction."""
+    try:
+        read = pl.first().str.to_datetime(time_unit="us", time_zone="UTC" if with_zone else None)
+        texts.to_frame().lazy().select(read).collect()
+    except pl.exceptions.PolarsError:
+        return False
+    return True

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +16,15 @@ from pathlib import Path
 
 import polars as pl
 
-from ukdsl_assets.declaration.block import NAME
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import BETWEEN_PARTS, OF_NO_CASCADE
+from ukdsl_assets.declaration.columns import OF_NO_CASCADE
 from ukdsl_assets.declaration.json_schema import cascade_schema
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import OnboardingError
 from ukdsl_assets.gates import GateResult, blocking
 from ukdsl_assets.logs.gates.day import Judged, read_and_judge
 from ukdsl_assets.logs.sources.parquet import ParquetReader
+from ukdsl_assets.onboarding.columns import may_be_called
 from ukdsl_assets.onboarding.declaration_text import declaration_text
 from ukdsl_assets.onboarding.guess import Guessed, guess_mapping
 from ukdsl_assets.onboarding.mapping_script import mapping_script
@@ -65,10 +66,10 @@ def check_name(name: str) -> None:
     Raises:
         OnboardingError: says what it may be.
     """
-    if not re.match(NAME, name) or len(name) > _LONGEST_NAME or BETWEEN_PARTS in name:
+    if not may_be_called(name) or len(name) > _LONGEST_NAME:
         raise OnboardingError(
-            f"{name!r}: a cascade's name is made of a-z, 0-9 and single _, begins with a letter, and has at most "
-            f"{_LONGEST_NAME} of them, e.g. {_near(name)}"
+            f"{name!r}: a cascade's name is made of a-z, 0-9 and single _, begins with a letter, has at most "
+            f"{_LONGEST_NAME} of them, and is no word of YAML such as `no`; e.g. {_near(name)}"
         )
     taken = {*OF_NO_CASCADE, *(path.stem for path in SHIPPED.glob("*.yaml"))}
     if name in taken:
@@ -115,7 +116,7 @@ def make_project(
     check_name(name)
     folder = parent.resolve() / name
     check_place(folder)
-    guessed = guess_mapping(candidates.sample(), events.sample() if events is not None else None, chosen, stages, zone)
+    guessed = _guessed(candidates, events, chosen, stages, zone)
     with _moved_when_whole(folder) as unfinished:
         (unfinished / "cascades").mkdir()
         script = mapping_script(guessed, candidates.format, None if events is None else events.format)
@@ -123,10 +124,12 @@ def make_project(
         said = _mapped(unfinished, candidates, events)
         days = _days(unfinished)
         full = _full_days(days)
-        clicks = _clicks(unfinished, guessed.tasks[0].kind.name) / max(len(full), 1)
+        clicks = _clicks(unfinished, guessed.tasks[0].kind.name)
+        if not clicks:
+            raise OnboardingError(_no_click(guessed, candidates, events))
         last = full[-1] if ended else None
         declared = unfinished / "cascades" / f"{name}.yaml"
-        declared.write_text(declaration_text(guessed, name, full[0], last, clicks, note), encoding="utf-8")
+        declared.write_text(declaration_text(guessed, name, full[0], last, clicks / len(full), note), encoding="utf-8")
         (unfinished / "cascade.schema.json").write_text(
             json.dumps(cascade_schema(), indent=1, ensure_ascii=False), encoding="utf-8"
         )
@@ -138,10 +141,31 @@ def make_project(
     return NewProject(folder, guessed, days, full, full[-1], judged, said)
 
 
+def _guessed(
+    candidates: RawFiles,
+    events: RawFiles | None,
+    chosen: Mapping[str, str] | None,
+    stages: Sequence[tuple[str, str]],
+    zone: str | None,
+) -> Guessed:
+    """As `guess_mapping`, and its errors name the files."""
+    scored, happened = candidates.sample(), None if events is None else events.sample()
+    try:
+        return guess_mapping(scored, happened, chosen, stages, zone)
+    except OnboardingError as error:
+        places = candidates.place + ("" if events is None else f" and {events.place}")
+        raise OnboardingError(f"{error}. Looked at {places}") from error
+
+
 @contextmanager
 def _moved_when_whole(folder: Path) -> Iterator[Path]:
     """A folder beside this one, under a hidden name, that becomes it at the end; gone where that does not come."""
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.init-", dir=folder.parent))
+    try:
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.init-", dir=folder.parent))
+    except OSError as error:
+        raise OnboardingError(
+            f"{folder.parent}: no folder can be made there ({error.strerror}); begin in one of your own"
+        ) from error
     try:
         # What a temporary folder is allowed is its owner's alone.
         unfinished.chmod(0o777 & ~_umask())
@@ -169,10 +193,12 @@ def _mapped(folder: Path, candidates: RawFiles, events: RawFiles | None) -> str:
     command += [] if events is None else ["--events", events.place]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no word"]
+        said = done.stderr.strip().splitlines() or ["no word"]
+        # A library may print its plan after the line that names the error.
+        named = [line for line in said if re.match(r"[\w.]*(Error|Exception): ", line)]
         raise OnboardingError(
-            f"the mapping of {candidates.place} failed: {last[0]}. It was made of the first rows; name the column that "
-            "was taken for something else: --column request_id=COLUMN, or --stage STAGE=COLUMN"
+            f"the mapping of {candidates.place} failed: {(named or said)[-1]}. It was made of the first rows; name the "
+            "column that was taken for something else: --column request_id=COLUMN, or --stage STAGE=COLUMN"
         )
     return done.stdout
 
@@ -199,10 +225,27 @@ def _clicks(folder: Path, event: str) -> int:
     return int(pl.scan_parquet(files).select((pl.col("event") == event).sum()).collect().item()) if files else 0
 
 
+def _no_click(guessed: Guessed, candidates: RawFiles, events: RawFiles | None) -> str:
+    """Why a task that no day has a label of is none, with ids of both files where there are two."""
+    name, of = guessed.tasks[0].kind.name, guessed.events
+    if events is None or of is None:
+        return f"{candidates.place}: no {name} is on a shown row; name what was shown: --column shown=COLUMN"
+    pairs = (of.request, guessed.keys.request), (of.candidate, guessed.keys.candidate)
+    seen = "; ".join(
+        f"`{there}` {guessed.event_columns[there].ids[0]!r} there, `{here}` {guessed.columns[here].ids[0]!r} here"
+        for there, here in pairs
+    )
+    return (
+        f"{events.place}: none of its {name}s is of a shown candidate of {candidates.place}; saw {seen}. Give files of "
+        "the same days, or name the ids: --column event.request_id=COLUMN --column event.candidate_id=COLUMN"
+    )
+
+
 def _judged(cascade: Cascade, day: date) -> Judged:
     return read_and_judge(ParquetReader(cascade), cascade, day, [])
 
 
 def _near(name: str) -> str:
-    words = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]+", "_", name.lower())).strip("_")[:_LONGEST_NAME]
-    return words if re.match(NAME, words) else "shop"
+    plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+    words = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]+", "_", plain)).strip("_")[:_LONGEST_NAME]
+    return words if may_be_called(words) else "shop"

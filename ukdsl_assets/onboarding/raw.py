@@ -13,6 +13,8 @@ from ukdsl_assets.errors import OnboardingError, in_own_words
 RawFormat = Literal["parquet", "csv", "tsv", "ndjson", "feather"]
 # Rows that guesses are made of: some thousand requests.
 SAMPLE_ROWS = 200_000
+# In the name of the first column: another mark between columns than the format's, and what is no UTF-8.
+_OTHER_MARKS, _NOT_UTF8 = (",", ";", "\t", "|"), "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Reader:
         typed: whether columns' types are guessed from text, so that a script must say them.
         call: how a script reads `file`; `types` are those of a typed format.
         scan: how a sample is read.
+        expected: of a file that cannot be read so: what it is not, and how to make it so.
     """
 
     endings: tuple[str, ...]
     typed: bool
     call: str
     scan: Callable[[Path], pl.LazyFrame]
+    expected: str
 
     @property
     def quoted_endings(self) -> str:
@@ -41,22 +45,43 @@ def _csv(separator: str) -> Callable[[Path], pl.LazyFrame]:
     return lambda path: pl.scan_csv(path, separator=separator, infer_schema_length=SAMPLE_ROWS)
 
 
+def _text(between: str) -> str:
+    return (
+        f"UTF-8 text with {between} between columns, a header, and as many columns on each line; of another encoding: "
+        "iconv -f LATIN1 -t UTF-8 FILE > NEW.csv"
+    )
+
+
 READERS: dict[RawFormat, Reader] = {
     "parquet": Reader(
         (".parquet", ".parq", ".pq"),
         False,
         "pl.scan_parquet(file, hive_partitioning=False)",
         lambda path: pl.scan_parquet(path, hive_partitioning=False),
+        "a whole Parquet file",
     ),
-    "csv": Reader((".csv", ".csv.gz"), True, "pl.scan_csv(file, schema_overrides=types)", _csv(",")),
-    "tsv": Reader((".tsv", ".tsv.gz"), True, 'pl.scan_csv(file, separator="\\t", schema_overrides=types)', _csv("\t")),
+    "csv": Reader((".csv", ".csv.gz"), True, "pl.scan_csv(file, schema_overrides=types)", _csv(","), _text("commas")),
+    "tsv": Reader(
+        (".tsv", ".tsv.gz"),
+        True,
+        'pl.scan_csv(file, separator="\\t", schema_overrides=types)',
+        _csv("\t"),
+        _text("tabs"),
+    ),
     "ndjson": Reader(
         (".jsonl", ".ndjson", ".json"),
         True,
         "pl.scan_ndjson(file, schema_overrides=types)",
         lambda path: pl.scan_ndjson(path, infer_schema_length=SAMPLE_ROWS),
+        "one JSON object on each line, as UTF-8; of a file that is one array: jq -c '.[]' FILE > FILE.jsonl",
     ),
-    "feather": Reader((".feather", ".arrow", ".ipc"), False, "pl.scan_ipc(file)", lambda path: pl.scan_ipc(path)),
+    "feather": Reader(
+        (".feather", ".arrow", ".ipc"),
+        False,
+        "pl.scan_ipc(file)",
+        lambda path: pl.scan_ipc(path),
+        "a whole file of Arrow",
+    ),
 }
 
 
@@ -72,12 +97,12 @@ class RawFiles:
         """The first rows of each file, about as many of each, so that each file's day is among them.
 
         Raises:
-            OnboardingError: a file cannot be read, or has other columns than the first.
+            OnboardingError: a file cannot be read, or has other columns than the first; or there are no rows.
         """
         each = -(-rows // len(self.files))
         parts = [_head(file, self.format, each) for file in self.files]
         try:
-            return pl.concat(parts, how="vertical_relaxed")
+            sample = pl.concat(parts, how="vertical_relaxed")
         except pl.exceptions.PolarsError as error:
             differing = next(
                 (file for file, part in zip(self.files, parts, strict=True) if part.columns != parts[0].columns),
@@ -86,6 +111,9 @@ class RawFiles:
             raise OnboardingError(
                 f"{differing} has other columns than {self.files[0]}: {in_own_words(error)}. Give files of one kind"
             ) from error
+        if not len(sample):
+            raise OnboardingError(f"{self.place}: no rows; expected some below the header, or the columns' names")
+        return sample
 
 
 def find_raw_files(place: str, option: str) -> RawFiles:
@@ -123,9 +151,15 @@ def _format_of(file: Path) -> RawFormat | None:
 
 
 def _head(file: Path, form: RawFormat, rows: int) -> pl.DataFrame:
+    reader = READERS[form]
+    if not file.stat().st_size:
+        raise OnboardingError(f"{file}: holds nothing, 0 bytes; expected {reader.expected}")
     try:
-        return READERS[form].scan(file).head(rows).collect()
+        head = reader.scan(file).head(rows).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise OnboardingError(
-            f"{file}: cannot be read as {form}: {in_own_words(error)}; expected a file that its name says"
-        ) from error
+        # What a library says after its first sentence is advice on its own options.
+        words = in_own_words(error).partition("\n")[0]
+        raise OnboardingError(f"{file}: cannot be read as {form}: {words}; expected {reader.expected}") from error
+    if form in ("csv", "tsv") and any(mark in head.columns[0] for mark in (*_OTHER_MARKS, _NOT_UTF8)):
+        raise OnboardingError(f"{file}: its first column is called {head.columns[0]!r}; expected {reader.expected}")
+    return head

@@ -7,8 +7,8 @@ from itertools import pairwise
 import polars as pl
 
 from ukdsl_assets.errors import OnboardingError
-from ukdsl_assets.onboarding.columns import Column, Guess
-from ukdsl_assets.onboarding.keys import NEARLY_ALL, name_it
+from ukdsl_assets.onboarding.columns import Column, Guess, names_told
+from ukdsl_assets.onboarding.keys import NEARLY_ALL
 
 # Words in the names of predictions.
 _OF_PREDICTIONS = (
@@ -102,9 +102,9 @@ def guess_stages(columns: Mapping[str, Column], used: set[str], chosen: Sequence
         ]
         raise OnboardingError(
             "no column of predictions: looked for numbers in [0, 1] (probabilities, after the sigmoid), null below the "
-            f"stage that made them. Columns of fractions are {', '.join(numbers) or '(none)'}. "
-            + name_it(columns, "x").split(" Name it:")[0]
-            + " Name each stage's, in order: --stage pre_ranking=COLUMN --stage ranking=COLUMN"
+            f"stage that made them. Columns of fractions are {', '.join(numbers) or '(none)'}. Columns are "
+            f"{names_told(columns.values())}. Name each stage's, in order: --stage pre_ranking=COLUMN "
+            "--stage ranking=COLUMN"
         )
     return _named(groups, columns)
 

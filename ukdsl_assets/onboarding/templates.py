@@ -15,4 +15,6 @@ def filled_in(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
+    # A comment ends where its line does, and a column or event may be called anything.
+    environment.filters["one_line"] = lambda text: " ".join(str(text).split())
     return environment.get_template(template).render(**values)

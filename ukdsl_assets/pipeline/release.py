@@ -27,14 +27,19 @@ RULES = {
         "one. Nothing else is stopped.",
     )
 }
-Outcome = Literal["released", "refused", "not_judged"]
+Outcome = Literal["released", "refused", "not_judged", "withdrawn"]
 # What people read.
-OUTCOMES: dict[Outcome, str] = {"released": "Released", "refused": "Refused", "not_judged": "Not judged"}
+OUTCOMES: dict[Outcome, str] = {
+    "released": "Released",
+    "refused": "Refused",
+    "not_judged": "Not judged",
+    "withdrawn": "Withdrawn",
+}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a checkpoint; `reasons` say why it was refused or could not be judged.
+    """What became of a checkpoint; `reasons` say why it was refused, could not be judged or stays withdrawn.
 
     An outcome `released` of which the message says that a newer day stays released has moved nothing.
     """
@@ -47,7 +52,8 @@ class Decision:
     @property
     def verdict(self) -> GateResult:
         """The decision as a verdict of `RULES`."""
-        passed, judged = self.outcome == "released", self.outcome != "not_judged"
+        # Who withdrew a day judged more than the gates, and these passed.
+        passed, judged = self.outcome in ("released", "withdrawn"), self.outcome != "not_judged"
         return GateResult("all_gates_passed", passed, self.message, "ERROR" if judged else "WARN", judged=judged)
 
 
@@ -55,7 +61,8 @@ def decide(day: Day, student: Student) -> Decision:
     """Judge a distilled checkpoint by the day's requests, and move the pointer or record why not.
 
     The checkpoint is the day's own, or that of the day before where `release.decided_by` is next_day. A day before the
-    released one is judged too, but a backfill never moves the pointer back.
+    released one is judged too, but a backfill never moves the pointer back. A day whose release somebody withdrew stays
+    withdrawn, with whatever checkpoint it is made again: see `withdrawal`.
     """
     key, store = day.table(student.name), day.checkpoints
     compared = trailing(day, student)
@@ -90,6 +97,13 @@ def decide(day: Day, student: Student) -> Decision:
         return _kept(store, key, entry, "refused", [*reasons, *unjudged])
     if unjudged:
         return _kept(store, key, entry, "not_judged", unjudged)
+    withdrawn = next((each for each in store.withdrawn(key) if each["day"] == entry["day"]), None)
+    if withdrawn is not None:
+        kept = {**entry, "by": withdrawn["by"], "reasons": withdrawn["reasons"]}
+        if kept != withdrawn:
+            store.withdraw(key, kept)
+        message = f"passed, and stays withdrawn, as {kept['by']} said: {kept['reasons'][0]}{_leave(entry)}"
+        return Decision(current.version, "withdrawn", kept["reasons"], message)
     # By the history, which is whole where the pointer is damaged: to release again mends it.
     newer = (store.newest_release(key) or {"day": ""})["day"]
     if newer > entry["day"]:

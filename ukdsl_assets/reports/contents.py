@@ -41,8 +41,8 @@ class StudentReport:
         decisions: decisions on this and earlier days, oldest first, at most 10.
         selection: what was selected, None for a student without a selection or a day without one.
         labels: what became of labels that come late, empty where there are none.
-        outcome: "released", "refused", "not_judged", "newer" (a newer day stays released) or "undecided".
-        reasons: why it was refused or not judged.
+        outcome: "released", "refused", "not_judged", "withdrawn", "newer" (a newer day stays released) or "undecided".
+        reasons: why it was refused, not judged or withdrawn.
         teacher: what is wrong with its teacher, empty for nothing.
         on_exploration: how a right one agrees with rows that chance showed, or why that is not judged.
         champion: champion_comparison of the trailing days up to the day, None where the day has none.

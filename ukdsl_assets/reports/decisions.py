@@ -16,11 +16,12 @@ VERDICTS = {
     "released": "Released",
     "refused": "Refused",
     "not_judged": "Not judged",
+    "withdrawn": "Withdrawn",
     "newer": "Passed",
     "undecided": "No decision",
 }
 # Outcomes that end `ukdsl run` with 3.
-UNRELEASED = ("refused", "not_judged")
+UNRELEASED = ("refused", "not_judged", "withdrawn")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class DayDecision:
         outcome: of `reports.contents.outcome_on`.
         checkpoint: version of the checkpoint that was decided about, of `checkpoint_day`, which is the day before where
             the next day's requests decide; both None without a record, as where a newer day stays released.
-        reasons: why it was refused or not judged; accepted: failing gates that the declaration accepts by name.
+        reasons: why it was refused, not judged or withdrawn.
+        accepted: failing gates that the declaration accepts by name.
     """
 
     student: str
@@ -44,7 +46,7 @@ class DayDecision:
 
     @property
     def verdict(self) -> str:
-        """Released, Refused, Not judged, Passed or No decision."""
+        """Released, Refused, Not judged, Withdrawn, Passed or No decision."""
         return VERDICTS[self.outcome]
 
     def as_record(self) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def decisions_of(
 
 
 def counted(decisions: Iterable[DayDecision]) -> str:
-    """`2 released, 1 not judged`, in this order: released, refused, not judged, passed, no decision."""
+    """`2 released, 1 not judged`, in the order of `VERDICTS`."""
     found = Counter(decision.outcome for decision in decisions)
     told = [f"{found[outcome]} {words.lower()}" for outcome, words in VERDICTS.items() if found[outcome]]
     return ", ".join(told) or "no student"

@@ -34,7 +34,7 @@ LEGEND_OF_GIVEN = (
     "given: rows by the probability of what the task is given; product: both probabilities multiplied, on all "
     "shown rows."
 )
-STYLES = {"released": "green", "refused": "bold red", "not_judged": "yellow", "newer": "green"}
+STYLES = {"released": "green", "refused": "bold red", "not_judged": "yellow", "withdrawn": "yellow", "newer": "green"}
 # Of a reason so many characters are told; all of it stands in the report.
 _MOST_OF_A_REASON = 150
 # How the end of a reason begins that says what its figures do not, and of one that says all.
@@ -237,6 +237,9 @@ def first_clauses(reason: str, most: int = _MOST_OF_A_REASON) -> str:
 
 def _next_step(cascade: Cascade, decision: DayDecision) -> str:
     gate = decision.reasons[0].partition(": ")[0]
+    if decision.outcome == "withdrawn":
+        day = decision.checkpoint_day or decision.day
+        return f"ukdsl release {cascade.name} {decision.student} --to {day} lets it serve again"
     if decision.outcome == "refused":
         fix = _advice(decision.reasons[0])
         stays = "what was released before stays; "

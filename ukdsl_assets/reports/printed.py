@@ -12,7 +12,6 @@ from rich.table import Table
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, EXPLORED, EXPLORED_TRAILING, IMP, OWN, SCORED
 from ukdsl_assets.declaration.corrections import BETTER_THAN_CONSTANT, ON_EXPLORATION
-from ukdsl_assets.errors import redacted
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation.explored import SUMS
 from ukdsl_assets.learning.evaluation.scored_gates import explored_told, trailing_or_day
@@ -139,52 +138,6 @@ def _markdown(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def gate_table(title: str, results: Iterable[GateResult]) -> Table:
-    """Verdicts of gates for the terminal."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
-    # Names of gates and files are whole, however long.
-    for name in ("gate", "verdict", "what was seen"):
-        table.add_column(name, overflow="fold")
-    for result in results:
-        verdict = "[green]passed[/]" if result.passed else f"[red]{result.severity}[/]"
-        verdict = verdict if result.judged else f"[yellow]{result.verdict}[/]"
-        table.add_row(result.name, verdict, escape(result.message))
-    return table
-
-
-def logs_line(day: date, results: Sequence[GateResult], rows: Mapping[str, int]) -> str:
-    """A day's verdicts on its logs in one line; rows: of each log."""
-    names = {"candidate_log": "candidates", "event_log": "events"}
-    counted = ", ".join(f"{count:,} {names[log]}" for log, count in rows.items())
-    return f"{day}  {_gates_told(results)}; {counted}"
-
-
-def log_line(name: str, results: Sequence[GateResult], rows: int) -> str:
-    """The verdicts on one log of a day in one line."""
-    return f"{name}: {rows:,} rows, {_gates_told(results)}"
-
-
-def _gates_told(results: Sequence[GateResult]) -> str:
-    failed = sum(result.blocks for result in results)
-    told = sum(not result.passed and not result.blocks for result in results)
-    beside = f", {told} only tell(s)" if told else ""
-    if failed:
-        return f"{failed} of {len(results)} gates failed{beside}"
-    return f"keeps the contract, {len(results)} gates{beside}"
-
-
-def stale_table(title: str, found: Iterable[tuple[date, tuple[str, ...], str]]) -> Table:
-    """Stale partitions for the terminal: day, table and why; each day is named once."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
-    for name in ("day", "table", "why"):
-        table.add_column(name, overflow="fold")
-    before = None
-    for day, key, why in found:
-        table.add_row("" if day == before else str(day), escape("/".join(key[1:])), escape(redacted(why)))
-        before = day
-    return table
-
-
 def teacher_first(results: Iterable[GateResult], accept: Sequence[str] = ()) -> str:
     """What is wrong with a student's teacher, in one sentence that stands before all others; empty for nothing.
 
@@ -214,15 +167,6 @@ def teacher_told(results: Iterable[GateResult]) -> str:
         result.message for result in results if result.name == ON_EXPLORATION and (result.passed or not result.judged)
     ]
     return f"Its teacher, where chance showed rows: {told[0]}." if told else ""
-
-
-def standing(name: str, released: Mapping[str, Any] | None, history: Sequence[Mapping[str, Any]]) -> str:
-    """What serves of a student and its newest decision, in one line; the history's last record is the newest."""
-    serves = f"checkpoint {released['checkpoint']} of {released['day']} is released" if released else "nothing released"
-    if not history:
-        return f"{name}: {serves}"
-    entry = history[-1]["entry"]
-    return f"{name}: {serves}; newest decision, on {decided_on(entry)}: {in_words(history[-1]['outcome'])}"
 
 
 def in_words(outcome: str) -> str:
@@ -412,7 +356,12 @@ def _short(error: float, digits: int) -> str:
 
 
 def why_decided(entry: Mapping[str, Any]) -> str:
-    """The reasons of a decision, and which failing gates the declaration accepted, from its record."""
+    """The reasons of a decision, who took it if people did, and which failing gates the declaration accepted."""
+    if again := entry.get("given_back"):
+        return f"by {again['by']}: {again['reason']}"
+    told = list(entry.get("reasons", []))
+    if (by := entry.get("by")) and told:
+        told[0] = f"by {by}: {told[0]}"
     if leave := entry.get("accepted"):
-        return "; ".join([*entry.get("reasons", []), f"accepted by name: {'; '.join(leave)}"])
-    return "; ".join(entry.get("reasons", [])) or "no gate refused it"
+        told.append(f"accepted by name: {'; '.join(leave)}")
+    return "; ".join(told) or "no gate refused it"

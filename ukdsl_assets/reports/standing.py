@@ -9,7 +9,7 @@ from typing import Any
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.pipeline.missing import Found, all_days, look_for_missing
 from ukdsl_assets.pipeline.workspace import Workspace
-from ukdsl_assets.reports.printed import decided_on, in_words
+from ukdsl_assets.reports.printed import decided_on, in_words, why_decided
 
 # Days with reasons of their own that are printed one by one; more are counted.
 SHOWN_DAYS = 10
@@ -17,12 +17,16 @@ SHOWN_DAYS = 10
 
 @dataclass(frozen=True)
 class StudentStanding:
-    """A student: its newest day with an evaluation, what is released, and the newest decision (None: there is none)."""
+    """A student: its newest day with an evaluation, what is released, and the newest decision (None: there is none).
+
+    `withdrawn` are the entries of days that would serve, had nobody withdrawn them: those after what is released.
+    """
 
     name: str
     evaluated: date | None
     released: Mapping[str, Any] | None
     decision: Mapping[str, Any] | None
+    withdrawn: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,10 @@ def read_standing(workspace: Workspace, cascade: Cascade, stale_of: int) -> Stan
     for student in cascade.students:
         key = (cascade.name, student.name)
         evaluated = max(lake.partitions((*key, "evaluation")), default=None)
-        last = store.release_history(key, last=1)
-        students.append(StudentStanding(student.name, evaluated, store.released(key), last[0] if last else None))
+        last, released = store.release_history(key, last=1), store.released(key)
+        withdrawn = [each for each in store.withdrawn(key) if released is None or each["day"] > released["day"]]
+        decision = last[0] if last else None
+        students.append(StudentStanding(student.name, evaluated, released, decision, withdrawn))
     return Standing(cascade, published, look_for_missing(workspace, cascade, days, stale_of), students)
 
 
@@ -130,12 +136,20 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     )
 
 
+def serves_line(student: str, released: Mapping[str, Any] | None) -> str:
+    """`pre_ranking_click: serves 2026-01-07, checkpoint 0d8472826efdd866`, or that nothing is released."""
+    serves = f"serves {released['day']}, checkpoint {released['checkpoint']}" if released else "nothing released"
+    return f"{student}: {serves}"
+
+
 def _student_lines(student: StudentStanding, width: int) -> list[str]:
-    released = student.released
-    serves = f"{released['day']}, checkpoint {released['checkpoint']}" if released else "nothing released"
-    lines = wrapped(f"{student.name}: serves {serves}" if released else f"{student.name}: {serves}", width, "  ")
+    lines = wrapped(serves_line(student.name, student.released), width, "  ")
+    for entry in student.withdrawn:
+        lines += wrapped(f"Withdrawn: {entry['day']}, {why_decided(entry)}", width, "    ")
     if student.decision is None:
         return [*lines, "    no decision yet"]
+    if student.decision["outcome"] == "withdrawn" and student.withdrawn:
+        return lines  # it is told already
     entry = student.decision["entry"]
     told = f"{in_words(student.decision['outcome'])} on {decided_on(entry)}"
     if reasons := entry.get("reasons"):
@@ -149,6 +163,10 @@ def _student_json(student: StudentStanding) -> dict[str, Any]:
         "student": student.name,
         "newest_evaluation": str(student.evaluated) if student.evaluated else None,
         "serves": {"day": released["day"], "checkpoint": released["checkpoint"]} if released else None,
+        "withdrawn": [
+            {"day": each["day"], "checkpoint": each["checkpoint"], "by": each["by"], "reason": each["reasons"][0]}
+            for each in student.withdrawn
+        ],
         "newest_decision": decision
         and {
             "outcome": decision["outcome"],

@@ -88,12 +88,14 @@ def student_shown(cascade: Cascade, day: date, report: StudentReport) -> dict[st
 
 
 def reason(day: date, report: StudentReport) -> str:
-    """Why a student is released, refused or not judged, in one sentence."""
+    """Why a student is released, refused, not judged or withdrawn, in one sentence."""
     if report.outcome == "newer":
         return "This day was materialized after a newer one, and a release never goes back."
     if report.outcome == "undecided":
         return "The asset release of this day has not been materialized."
     if report.outcome == "released":
+        return decided(day, report)
+    if report.outcome == "withdrawn":
         return decided(day, report)
     if not report.reasons:
         return "Its reasons were not recorded."
@@ -132,6 +134,8 @@ def decided(day: date, report: StudentReport) -> str:
         leave = entry.get("accepted")
         gates = f"Accepted by name: {'; '.join(leave)}" if leave else "No gate refuses the release"
         return f"{gates}; {_whose(day, entry)} may serve."
+    if report.outcome == "withdrawn":
+        return f"It passed and was withdrawn, {why_decided(entry)}."
     stays = "what was released before stays" if report.anything_released else "nothing is released"
     if report.outcome == "refused":
         return f"{stays.capitalize()}. Why:"

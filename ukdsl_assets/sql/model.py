@@ -11,6 +11,8 @@ from ukdsl_assets.declaration.block import OWNER
 from ukdsl_assets.declaration.yaml_text import parse_yaml
 from ukdsl_assets.errors import SqlModelError
 
+# As SQL reads it without quotes, and as Dagster names what it makes.
+_TABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 # "identifier" is the type of the cascade's request_id and candidate_id, "declared" that of a feature's declaration.
 ColumnType = Literal[
     "identifier",
@@ -59,7 +61,7 @@ class SqlModel(BaseModel):
     name: str
     path: Path
     template: str
-    table: str
+    table: str = Field(pattern=_TABLE)
     description: str
     owner: str = Field(pattern=OWNER)
     scope: Literal["cascade", "teacher", "student"]
@@ -133,7 +135,10 @@ def read_model(path: Path) -> SqlModel:
     Raises:
         SqlModelError: names the file, the line or key, what was seen and what was expected.
     """
-    template = path.read_text(encoding="utf-8")
+    try:
+        template = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SqlModelError(f"{path}: not readable as UTF-8: {error}; write it again in UTF-8") from None
     header = _header(path, template)
     taken = sorted({"name", "path", "template"} & set(header))
     if taken:

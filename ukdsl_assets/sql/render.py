@@ -1,5 +1,6 @@
 """From a model and a declaration to one SQL query: rendered, parsed, its upstream tables and parameters known."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -128,11 +129,16 @@ def _parse(model: SqlModel, sql: str) -> exp.Query:
     try:
         statements = _statements(sql)
     except (ParseError, TokenError) as error:
-        raise SqlModelError(f"{model.path}: `{model.name}` is not DuckDB SQL once rendered: {error}") from None
+        raise SqlModelError(f"{model.path}: `{model.name}` is not DuckDB SQL once rendered: {_plain(error)}") from None
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         kinds = ", ".join(type(statement).__name__ for statement in statements)
         raise SqlModelError(f"{model.path}: `{model.name}`: expected one SELECT query, saw {kinds or 'none'}")
     return statements[0]
+
+
+def _plain(error: Exception) -> str:
+    """Its words without the control sequences that underline a word on a terminal."""
+    return re.sub(r"\x1b\[\d*m", "", str(error))
 
 
 def _check_order(model: SqlModel, tree: exp.Query) -> None:

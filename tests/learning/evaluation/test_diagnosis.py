@@ -161,3 +161,5 @@ def test_too_few_say_which_number_is_too_small() -> None:
     assert heavy.too_few(0, True, True) == "1 effective requests, fewer than 30"
     none = agreement(compared(TEACHER, np.zeros(ROWS)))
     assert none.too_few(0, True, False) == "what it is compared with sums to 0"
+    silent = agreement(compared(np.zeros(ROWS), TEACHER))
+    assert silent.too_few(0, True, False) == "its predictions sum to 0"

@@ -43,6 +43,16 @@ def test_probes_drawn_by_their_rate_pass_in_any_shards(rate: float) -> None:
     assert parts.seen["pre_ranking: stood for"] == pytest.approx(probes / rate)
 
 
+@pytest.mark.parametrize("rate", [-0.5, 0.0, 1.5, float("inf"), float("nan")])
+def test_a_rate_that_is_no_share_is_left_to_the_gate_that_tells_of_it(rate: float) -> None:
+    frame = log(0.3)
+    wrong = frame.with_columns(probe_rate=pl.when("probed").then(pl.lit(rate, pl.Float32)))
+    assert not judged(wrong).judged
+    both = judged(frame, wrong.head(1_000))
+    assert both.seen["pre_ranking: rejected"] == 21_000
+    assert both.seen["pre_ranking: stood for"] == judged(frame).seen["pre_ranking: stood for"]
+
+
 def test_a_few_probes_or_many_days_of_them_raise_no_false_alarm() -> None:
     # Of nine that are expected between 2 and 20 come.
     few = [judged(log(9 / 500, rejected=500, seed=seed)) for seed in range(300)]

@@ -96,7 +96,8 @@ class Agreement:
             kind = "effective positive labels" if weighted else "positive labels"
             return f"{positives:,.0f} {kind}, fewer than {TO_AUDIT_ON_EXPLORATION}"
         if not (math.isfinite(self.calibration[group]) and math.isfinite(self.error_of_log[group])):
-            return "what it is compared with sums to 0"
+            predicted = float(self.mean_prediction[group])
+            return f"{'its predictions sum' if predicted == 0 else 'what it is compared with sums'} to 0"
         return ""
 
     def interval(self, group: int, of_many: int = 1) -> tuple[float, float]:

@@ -41,7 +41,8 @@ class ProbeSums:
         for stage, probed, each, number in counted.collect().iter_rows():
             counts = self._counts[stage]
             counts.rejected += number
-            if probed and each:
+            # Another gate tells of a rate that is no share.
+            if probed and each is not None and 0 < each <= 1:
                 counts.probes += number
                 counts.stood_for += number / each
                 counts.variance += number * (1 - each) / each**2
