@@ -55,9 +55,12 @@ mutants: install
 screenshots: install
 	$(BIN)/python -m tests.screenshots
 
-# Writes down what the installed environment resolved to; run it after a change of pyproject.toml.
+# Writes down what the installed environment resolved to; run it after a change of pyproject.toml. What is not installed in it,
+# from the comment on, stays as it is.
 lock: install
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==.*/torch==2.13.0/' | grep -v '@ file' > constraints.txt
+	{ $(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==.*/torch==2.13.0/' | grep -v '@ file'; \
+	  sed -n '/^# Of the extra/,$$p' constraints.txt; } > constraints.new
+	mv constraints.new constraints.txt
 
 clean:
 	rm -rf .venv .dagster_home lake site

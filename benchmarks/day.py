@@ -18,24 +18,29 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table as Shown
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
+from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.defs.graph.lineage import lineage_metadata
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.logs.clock import known_until
 from ukdsl_assets.pipeline.champion import compared, matches_of
 from ukdsl_assets.pipeline.closed_impressions import stage_closed
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards
+from ukdsl_assets.pipeline.evaluation import checkpoints_of, earlier_checkpoints, evaluated
 from ukdsl_assets.pipeline.exploration import audited
 from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
+from ukdsl_assets.pipeline.product import product_of
 from ukdsl_assets.pipeline.release import decide
+from ukdsl_assets.pipeline.scored import ScoredLog, earlier_readers, judged_readers, with_trailing
+from ukdsl_assets.pipeline.shards import scratch
 from ukdsl_assets.pipeline.students import train_arm
-from ukdsl_assets.pipeline.tables import judge_label_rates, stage_table, table_model
-from ukdsl_assets.pipeline.teacher_labels import judge_labels
+from ukdsl_assets.pipeline.tables import label_rate_audit, stage_table, table_model
+from ukdsl_assets.pipeline.teacher_labels import label_audit
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.html import write_report
 from ukdsl_assets.settings import PROJECT, Settings
@@ -115,26 +120,39 @@ def bare_day(day: Day) -> None:
     for part in staged:
         lake.commit(part, reading_of(staged, clock))
     for model in ("impressions", "considerations", "stage_calibration"):
-        judge = judge_label_rates if model == "impressions" else None
-        publish_table(day, model, day.table(model), judge=judge)
+        audit = label_rate_audit(cascade) if model == "impressions" else None
+        publish_table(day, model, day.table(model), audit=audit)
     closed = stage_closed(day)
     lake.commit(closed.staged, closed.inputs)
     for teacher in cascade.teachers:
         labels = day.table(teacher.name, "teacher_labels")
-        publish_table(day, "logged_teacher_labels", labels, teacher=teacher)
-        judge_labels(day, teacher, day.partition(labels).files)
+        publish_table(day, "logged_teacher_labels", labels, teacher=teacher, audit=label_audit(cascade, teacher))
         lake.commit(lake.stage_frame(day.table(teacher.name, "teacher_audit"), day.date, audited(day, teacher)), {})
     for student in cascade.students:
         publish_table(day, "teacher_augmented", day.table(student.name, "teacher_augmented"), student=student)
         for arm in ARMS:
             day.checkpoints.publish(train_arm(day, student, arm).checkpoint)
-        frames = evaluated(cascade, student, held_shards(day, student), checkpoints_of(day, student))
+        frames = evaluation_of(day, student)
         for name, frame in zip(("evaluation", "calibration_by_group"), frames, strict=True):
             lake.commit(lake.stage_frame(day.table(student.name, name), day.date, frame), {})
         against = compared(day, student, matches_of(day, student))
         lake.commit(lake.stage_frame(day.table(student.name, "champion_comparison"), day.date, against), {})
         decide(day, student)
     write_report(day.settings, cascade, day.date)
+
+
+def evaluation_of(day: Day, student: Student) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The two tables of a student's evaluation, of the same rows as the asset's."""
+    checkpoints = checkpoints_of(day, student)
+    earlier = earlier_checkpoints(day, student, checkpoints)
+    before = [(models, earlier_readers(day, each, student)) for each, models in earlier.items()]
+    readers = judged_readers(day, student, ScoredLog.of(day, student))
+    product = product_of(day, student, {**earlier, day.date: checkpoints})
+    with scratch(day) as folder:
+        table, by_group = evaluated(
+            day.cascade, student, readers, checkpoints, before, product, day.workspace.engine, folder
+        )
+    return with_trailing(day, student, table)[0], by_group
 
 
 def publish_table(day: Day, name: str, table: Table, **of: Any) -> None:

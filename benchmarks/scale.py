@@ -1,6 +1,8 @@
 """Days of growing size, shard by shard: CPU seconds a row and peak memory of each step.
 
-    python -m benchmarks.scale [--factors 1 4 16] [--lake FOLDER]      (--factors 1 4 16 64 for the whole table)
+    python -m benchmarks.scale [--factors 1 4 16] [--lake FOLDER] [--json FILE]
+
+`--factors 1 4 16 64` is the whole table; --json keeps the figures, which `benchmarks.terabyte` reads.
 
 1x is the default day of simulated_ads as the pre-ranking student needs it: 240,000 candidates that ranking scored,
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
@@ -12,12 +14,15 @@ run.
 """
 
 import argparse
+import datetime as dt
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,18 +35,18 @@ from benchmarks.day import publish_table
 from benchmarks.student_day import STUDENT, TEACHER, publish_logs, publish_tables
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
-from ukdsl_assets.gates import GateResult, blocking
+from ukdsl_assets.gates import blocking
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.logs.clock import known_until
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_shards
+from ukdsl_assets.pipeline.evaluation import checkpoints_of, evaluated, held_readers
 from ukdsl_assets.pipeline.exploration import audited
 from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
 from ukdsl_assets.pipeline.students import shard_readers, train_arm
-from ukdsl_assets.pipeline.teacher_labels import judge_labels
+from ukdsl_assets.pipeline.teacher_labels import label_audit
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import PROJECT, Settings
 
@@ -56,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--factors", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--lake", type=Path, help="keeps the simulated day")
+    parser.add_argument("--json", type=Path, help="keeps the figures")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.step:
@@ -68,7 +74,28 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=folder) as lake:
                 write_logs(source, Path(lake), factor)
                 by_factor[factor] = {step: in_a_process(Path(lake), step, factor) for step in STEPS}
+        if chosen.json:
+            chosen.json.write_text(json.dumps(kept(by_factor), indent=1) + "\n")
         show(by_factor)
+
+
+def kept(by_factor: dict[int, dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """The figures with when, on what and by which command they were measured."""
+    return {
+        "command": f"python -m benchmarks.scale --factors {' '.join(map(str, by_factor))}",
+        "measured": dt.datetime.now(dt.UTC).date().isoformat(),
+        "processor": f"{processor()}, {os.cpu_count()} cores",
+        "note": "",
+        "days": {str(factor): steps for factor, steps in by_factor.items()},
+    }
+
+
+def processor() -> str:
+    """Its name as the kernel has it, else its kind."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def workspace_of(lake: Path, factor: int = 1) -> Workspace:
@@ -167,11 +194,8 @@ def publish_user_logs(day: Day) -> None:
 def label_by_the_log(day: Day) -> None:
     """The ranker's logged predictions as labels, once more, with the verdicts that the asset adds to the SQL's."""
     teacher, table = day.cascade.teacher(TEACHER), day.table(TEACHER, "teacher_labels")
-
-    def judge(day: Day, files: Sequence[str]) -> list[GateResult]:
-        return judge_labels(day, teacher, files)
-
-    publish_table(day, "logged_teacher_labels", table, teacher=teacher, judge=judge)
+    audit = label_audit(day.cascade, teacher)
+    publish_table(day, "logged_teacher_labels", table, teacher=teacher, audit=audit)
 
 
 def train_both(day: Day) -> None:
@@ -181,7 +205,7 @@ def train_both(day: Day) -> None:
 
 def evaluate_both(day: Day) -> None:
     student = day.cascade.student(STUDENT)
-    evaluated(day.cascade, student, held_shards(day, student), checkpoints_of(day, student))
+    evaluated(day.cascade, student, held_readers(day, student), checkpoints_of(day, student))
 
 
 def show(by_factor: dict[int, dict[str, dict[str, float]]]) -> None:

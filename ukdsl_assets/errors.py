@@ -111,6 +111,10 @@ class LakeError(UkdslError):
     """A table or checkpoint could not be published or read."""
 
 
+class EngineError(UkdslError):
+    """Workers were lost or could not be reached, or a shard failed for another reason than its input."""
+
+
 class ReleaseError(UkdslError):
     """A release cannot be withdrawn or given back."""
 

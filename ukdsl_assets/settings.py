@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     training_threads: int = Field(
         1, ge=1, description="Threads of a student's training and scoring; networks are small, a second gains little."
     )
+    engine: str = Field(
+        "local",
+        description="Where the shards of a step are worked on: local (this process), processes or processes:N of this "
+        "machine, auto (the Ray cluster that the run is in) or ray://host:10001.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks are trained.")
 
     @property

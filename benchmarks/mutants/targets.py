@@ -42,6 +42,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     f"{CODE}/pipeline/release.py": ("tests/pipeline/test_release.py",),
     # Sampling.
     f"{CODE}/frames/splits.py": ("tests/frames/test_splits.py",),
+    f"{CODE}/learning/teachers/request_sample.py": ("tests/learning/teachers/test_request_sample.py",),
     f"{CODE}/selection/sampled_rows.py": ("tests/selection/test_sampled_rows.py",),
     # SQL models.
     f"{SQL}/staging/impressions.sql": ("tests/sql/test_impressions.py",),

@@ -19,7 +19,9 @@ FILE = PROJECT / "docs" / "cascade.schema.json"
 SCHEMA = cascade_schema()
 # An example for Dagster itself declares no cascade.
 DECLARED = sorted(
-    path for path in (*SHIPPED.glob("*.yaml"), *(PROJECT / "examples").glob("*/*.yaml")) if path.name != "dagster.yaml"
+    path
+    for path in (*SHIPPED.glob("*.yaml"), *(PROJECT / "examples").glob("*/*.yaml"))
+    if path.name != "dagster.yaml" and path.parent.name != "cluster"
 )
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from tests.fixtures.engines import with_pickling_engine
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.release import Release
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
@@ -77,6 +79,10 @@ def test_the_table_is_the_change_of_entropy_on_rows_that_neither_has_seen(worksp
             assert (row["rows"], row["requests"]) == (len(chosen), chosen["request_id"].n_unique())
             assert row["low"] < row["ne_change"] < row["high"]
     assert "SCORED" not in set(table["domain"])
+    apart, engine = with_pickling_engine(workspace)
+    other = Day(apart, CASCADE, DAYS[1])
+    assert_frame_equal(compared(other, STUDENT, matches_of(other, STUDENT)), table, check_exact=True)
+    assert engine.mapped == {f"{'/'.join(KEY)}/champion_comparison, day {DAYS[1]}": 2}
 
 
 def test_rejected_rows_are_scored_with_the_considered_ones(workspace: Workspace, tmp_path: Path) -> None:

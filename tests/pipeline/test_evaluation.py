@@ -1,6 +1,7 @@
 """Evaluation of students one shard at a time."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from ukdsl_assets.pipeline.evaluation import (
     checkpoints_of,
     earlier_checkpoints,
     evaluated,
+    held_readers,
     held_shards,
     judged_days,
 )
@@ -46,6 +48,11 @@ def found() -> dict[str, Checkpoint]:
     }
 
 
+def given(*shards: pl.DataFrame) -> list[Callable[[], pl.DataFrame]]:
+    """What reads each of the shards."""
+    return [shard.clone for shard in shards]
+
+
 @pytest.mark.parametrize("ends", [[150], [70, 150], [1, 40, 40, 149, 150]], ids=["one", "two", "five, one empty"])
 def test_shards_are_judged_as_the_whole_day(found: dict[str, Checkpoint], ends: list[int]) -> None:
     starts = [0, *ends[:-1]]
@@ -53,8 +60,8 @@ def test_shards_are_judged_as_the_whole_day(found: dict[str, Checkpoint], ends: 
         ROWS.filter(pl.col("request_id").is_between(start, end, closed="left"))
         for start, end in zip(starts, ends, strict=True)
     ]
-    whole, by_group = evaluated(CASCADE, STUDENT, [ROWS], found)
-    parts, parts_by_group = evaluated(CASCADE, STUDENT, iter(shards), found)
+    whole, by_group = evaluated(CASCADE, STUDENT, given(ROWS), found)
+    parts, parts_by_group = evaluated(CASCADE, STUDENT, given(*shards), found)
     assert whole["rows"].sum() == 3 * len(ROWS)  # the baseline's head and both of the distilled arm
     assert_frame_equal(parts, whole, rel_tol=1e-5)
     assert_frame_equal(parts_by_group, by_group, rel_tol=1e-5)
@@ -66,7 +73,7 @@ def test_each_day_is_judged_by_models_of_its_own_time_alone(found: dict[str, Che
     weights = {name: -value for name, value in (found["distilled"].tensors or {}).items()}
     before = {**found, "distilled": replace(found["distilled"], version="before", tensors=weights)}
     today = {**found, "released": found["baseline"]}
-    table, _ = evaluated(CASCADE, STUDENT, [ROWS], today, [(before, [rows])])
+    table, _ = evaluated(CASCADE, STUDENT, given(ROWS), today, [(before, given(rows))])
     # Nothing was released on the day before, so that an arm of both days is not there.
     assert set(table["arm"]) == {"baseline", "distilled"}
     assert dict(table.select("arm", "checkpoint").unique().iter_rows())["distilled"] == "distilled"
@@ -117,12 +124,12 @@ def test_days_of_before_a_feature_was_declared_are_not_judged(tmp_path: Path, fo
         update={"features": tuple(f.name for f in CASCADE.features if f.name != "user_profile")}
     )
     assert judged_days(Day(workspace, cascade, days[-1]), without) == days[1:]
-    held = [shard for day in judged for shard in held_shards(Day(workspace, cascade, day), STUDENT)]
+    held = [read for day in judged for read in held_readers(Day(workspace, cascade, day), STUDENT)]
     table_of, _ = evaluated(cascade, STUDENT, held, found)
     assert table_of["rows"].sum() == 3 * 3 * len(training_rows(requests=20))
     assert table_of["ne"].is_finite().all()
     # Of the four days asked for three can be judged, and each row says so.
-    *before, last = ([*held_shards(Day(workspace, cascade, day), STUDENT)] for day in judged)
+    *before, last = (held_readers(Day(workspace, cascade, day), STUDENT) for day in judged)
     pooled, _ = evaluated(cascade, STUDENT, last, found, [(found, shards) for shards in before])
     assert pooled["rows"].to_list() == table_of["rows"].to_list()
     assert (set(pooled["days"]), set(table_of["days"])) == ({3}, {1})

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from tests.fixtures.engines import with_pickling_engine
 from tests.fixtures.rows import CASCADE, STUDENT, impressions
 from ukdsl_assets.declaration.corrections import KnownRate
 from ukdsl_assets.declaration.teachers import Teacher, TrainedTeacher
@@ -76,6 +77,11 @@ def test_shards_and_days_make_the_table_of_all_rows(tmp_path: Path, teacher: Tea
     made = audited(Day(Workspace.open(Settings(lake=str(tmp_path))), CASCADE, DAYS[-1]), teacher)
     assert made["rows"].min() > 0  # type: ignore[operator]
     assert_frame_equal(made, as_one(teacher), check_exact=True)
+    apart, engine = with_pickling_engine(Workspace.open(Settings(lake=str(tmp_path))))
+    assert_frame_equal(audited(Day(apart, CASCADE, DAYS[-1]), teacher), made, check_exact=True)
+    # Explored rows of three days, and withheld ones of as many as it takes.
+    parts = 4 if shards == (4, 4) else 1
+    assert engine.mapped[f"simulated_ads/{teacher.name}/teacher_audit, day {DAYS[-1]}"] in {4 * parts, 6 * parts}
 
 
 def test_of_a_cascade_with_a_slot_only_what_was_shown_as_it_is_scored_counts(tmp_path: Path) -> None:
@@ -170,6 +176,8 @@ def test_a_known_rate_is_the_mean_of_all_that_the_teacher_labels_after_its_shift
             workspace.lake.stage_frame((CASCADE.name, "ranking_logged", "teacher_audit"), DAYS[0], made), {}
         )
         shifts.append(teacher_shift(day, student))
+        apart = Day(with_pickling_engine(workspace)[0], cascade, DAYS[0])
+        assert rate_shift(apart, cascade.teacher("ranking_logged"), "click", rate) == shifts[-1]
         message = correction_message(day, student)["correction"]
         assert "the mean of all that it labels is made 0.1773 of random exposure" in message
     assert shifts[0] == shifts[1]

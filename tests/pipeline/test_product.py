@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from tests.fixtures.engines import with_pickling_engine
 from tests.fixtures.rows import CASCADE, STUDENT, impressions, training_rows
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import truth_column
@@ -79,7 +81,7 @@ def test_both_students_are_multiplied_on_all_withheld_impressions(day: Day, tmp_
     further = product_of(day, CONVERSION, {DAY: checkpoints_of(day, CONVERSION)})
     assert further is not None
     nothing = training_rows(requests=2)
-    table = further(whole(nothing, {("baseline", "impression"): np.ones(len(nothing), np.float32)}), tmp_path)
+    table = further(whole(nothing, {("baseline", "impression"): np.ones(len(nothing), np.float32)}), str(tmp_path))
     assert set(table["domain"]) == {"PRODUCT"}
     for arm, head in (("baseline", "impression"), ("distilled", "consideration")):
         product = by_hand(day, CLICK, arm, "impression") * by_hand(day, CONVERSION, arm, head)
@@ -91,14 +93,32 @@ def test_both_students_are_multiplied_on_all_withheld_impressions(day: Day, tmp_
         assert row["calibration"] == pytest.approx(product.sum() / seen, rel=0.1)
         truth = table.filter(arm=arm, head=head, reference="truth").row(0, named=True)
         assert truth["calibration"] == pytest.approx(product.mean() / 0.1, rel=1e-4)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_without_a_student_of_clicks_the_stages_logged_prediction_is_taken(day: Day) -> None:
+def test_products_are_the_same_where_shards_are_worked_on_elsewhere(day: Day, tmp_path: Path) -> None:
+    workspace, engine = with_pickling_engine(day.workspace)
+    apart = Day(workspace, CASCADE, DAY)
+    given = predicting(day, CONVERSION)
+    assert given is not None
+    multiplied = multiplied_days(day, CONVERSION, {DAY: checkpoints_of(day, CONVERSION)}, given)
+    here, there = (
+        [read() for read in impression_shards(each, CONVERSION, multiplied, str(tmp_path))] for each in (day, apart)
+    )
+    assert engine.mapped == {f"simulated_ads/{CONVERSION.name}/evaluation, products of {DAY}": 2}
+    for one, two in zip(here, there, strict=True):
+        assert_frame_equal(one.rows, two.rows, check_exact=True)
+        assert one.predictions.keys() == two.predictions.keys()
+        assert all(np.array_equal(p, two.predictions[key]) for key, p in one.predictions.items())
+
+
+def test_without_a_student_of_clicks_the_stages_logged_prediction_is_taken(day: Day, tmp_path: Path) -> None:
     alone = CASCADE.model_copy(update={"students": (CONVERSION,)})
     bare = Day(day.workspace, alone, DAY)
     checkpoints, given = checkpoints_of(bare, CONVERSION), predicting(bare, CONVERSION)
     assert given == ["pre_ranking_click_prediction"]
-    shards = list(impression_shards(bare, CONVERSION, multiplied_days(bare, CONVERSION, {DAY: checkpoints}, given)))
+    multiplied = multiplied_days(bare, CONVERSION, {DAY: checkpoints}, given)
+    shards = [read() for read in impression_shards(bare, CONVERSION, multiplied, str(tmp_path))]
     assert len(shards) == 2
     products = np.concatenate([shard.predictions["distilled", "consideration"] for shard in shards])
     own = by_hand(day, CONVERSION, "distilled", "consideration")
@@ -118,7 +138,7 @@ def test_a_task_that_is_given_none_has_no_product(day: Day) -> None:
     assert students_given(CASCADE, CONVERSION) == [CLICK]
 
 
-def test_only_arms_that_all_students_have_on_all_judged_days_are_multiplied(day: Day) -> None:
+def test_only_arms_that_all_students_have_on_all_judged_days_are_multiplied(day: Day, tmp_path: Path) -> None:
     lake, store = day.workspace.lake, day.checkpoints
     lake.commit(lake.stage_frame((CASCADE.name, "impressions"), NEXT, SHOWN), {})
     for student in (CLICK, CONVERSION):
@@ -137,6 +157,6 @@ def test_only_arms_that_all_students_have_on_all_judged_days_are_multiplied(day:
     assert given is not None
     multiplied = multiplied_days(second, CONVERSION, models, given)
     assert [*multiplied] == [DAY, NEXT]
-    shards = list(impression_shards(second, CONVERSION, multiplied))
+    shards = [read() for read in impression_shards(second, CONVERSION, multiplied, str(tmp_path))]
     assert len(shards) == 4
     assert [{arm for arm, _ in shard.predictions} for shard in shards] == [{"baseline", "distilled"}] * 4

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from tests.fixtures.engines import with_pickling_engine
 from tests.fixtures.other_cascade import BY_TEACHER, HERE, here
 from tests.fixtures.rows import CASCADE as ADS
 from tests.fixtures.rows import TEACHER, impressions
@@ -55,9 +56,11 @@ def ran(
     rows: int = 1500,
     change: Change = rarer,
     cascade: Cascade = HERE,
+    apart: bool = False,
 ) -> tuple[Workspace, dg.ExecuteInProcessResult]:
-    """Four days of impressions; the asset of the third."""
+    """Four days of impressions; the asset of the third, perhaps by workers that all is sent to."""
     workspace = Workspace.open(Settings(lake=str(lake), threads=1, shards=shards))
+    workspace = with_pickling_engine(workspace)[0] if apart else workspace
     saved = workspace.checkpoints.save((ADS.name, TEACHER.name), DAYS[0], as_checkpoint(fitted), text=fitted.text)
     workspace.checkpoints.publish(saved)
     for seed, day in enumerate(DAYS):
@@ -168,10 +171,11 @@ def test_the_record_names_the_days_that_the_line_was_fitted_to(
     assert len(events) == 2
 
 
-def test_shards_change_nothing(
-    moved: tuple[Workspace, dg.ExecuteInProcessResult], fitted: FittedTeacher, tmp_path: Path
+@pytest.mark.parametrize("apart", [False, True], ids=["here", "elsewhere"])
+def test_shards_change_nothing_wherever_they_are_worked_on(
+    moved: tuple[Workspace, dg.ExecuteInProcessResult], fitted: FittedTeacher, tmp_path: Path, apart: bool
 ) -> None:
-    parts, _ = ran(tmp_path, fitted, shards=4)
+    parts, _ = ran(tmp_path, fitted, shards=4, apart=apart)
     assert told(parts) == told(moved[0])
     assert_frame_equal(labels_of(parts), labels_of(moved[0]), check_exact=True)
     tables = [each.lake.scan(EVALUATION, [DAY]).collect() for each in (parts, moved[0])]

@@ -18,7 +18,7 @@ from ukdsl_assets.learning.evaluation.table import LATER_FIGURES, evaluate
 from ukdsl_assets.pipeline import scored
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.evaluation import COMPARED
-from ukdsl_assets.pipeline.scored import ScoredLog, judged_shards, labels_all, share_told, with_trailing
+from ukdsl_assets.pipeline.scored import ScoredLog, judged_readers, labels_all, share_told, with_trailing
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
@@ -76,7 +76,7 @@ def test_each_shard_has_all_that_the_stage_scored_of_its_withheld_requests(
 
 
 def judged(day: Day, student: Student) -> Iterator[pl.DataFrame]:
-    return judged_shards(day, student, ScoredLog.of(day, student))
+    return (read() for read in judged_readers(day, student, ScoredLog.of(day, student)))
 
 
 def test_of_long_slates_a_share_of_the_requests_is_taken_and_told(

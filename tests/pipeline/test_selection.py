@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from tests.fixtures.engines import with_pickling_engine
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
 from ukdsl_assets.declaration.architectures import MlpArchitecture
 from ukdsl_assets.declaration.selection import Selection
@@ -45,6 +46,10 @@ def held(workspace: Workspace, days: list[date]) -> pl.DataFrame:
 
 def test_importance_is_measured_on_a_sample_of_each_domain(workspace: Workspace) -> None:
     found = measured_rows(Day(workspace, CASCADE, DAYS[-1]), TABLE, DAYS, 100, seed=5)
+    apart, engine = with_pickling_engine(workspace)
+    assert_frame_equal(measured_rows(Day(apart, CASCADE, DAYS[-1]), TABLE, DAYS, 100, seed=5), found)
+    # Requests are counted, then read.
+    assert list(engine.mapped.values()) == [2 * 2 * workspace.settings.shards]
     half = halves(held(workspace, DAYS), 5)[0]
     for domain in SAMPLED_DOMAINS:
         expected = sample(half.filter(domain=domain), 100, 5)
@@ -54,6 +59,8 @@ def test_importance_is_measured_on_a_sample_of_each_domain(workspace: Workspace)
 
 def test_a_selection_is_judged_on_requests_with_their_rows_of_both_domains(workspace: Workspace) -> None:
     found = judged_rows(Day(workspace, CASCADE, DAYS[0]), SELECTING)
+    apart = with_pickling_engine(workspace)[0]
+    assert_frame_equal(judged_rows(Day(apart, CASCADE, DAYS[0]), SELECTING), found)
     rows = held(workspace, DAYS[:1])
     assert_frame_equal(found.select(rows.columns), sample(rows, 200, SELECTING.seed))
     assert len(found) < len(rows)

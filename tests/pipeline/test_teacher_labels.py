@@ -18,7 +18,7 @@ from ukdsl_assets.frames.splits import shard_of
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.teachers.trees import FittedTeacher, as_checkpoint, fit_teacher, predict_teacher
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.teacher_labels import judge_labels, rows_scored_by, write_labels
+from ukdsl_assets.pipeline.teacher_labels import LabelledShard, judge_labels, rows_scored_by, stage_labels
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.settings import Settings
 
@@ -97,22 +97,31 @@ def test_sources_of_unlike_shards_are_labelled_as_one(tmp_path: Path, fitted: Fi
     opened = workspace(tmp_path, shards=4)
     other = Workspace.open(Settings(lake=str(tmp_path), threads=1, shards=2))
     commit(other, SOURCES[1], opened.lake.scan(SOURCES[1], [DAY]).drop("day").collect())
-    files = labelled(opened, fitted)
-    assert len(files) == 1
-    assert judge_labels(Day(opened, CASCADE, DAY), TEACHER, files)[0].seen["rows"] == 12_000
+    (shard,) = labelled(opened, fitted)
+    assert judge_labels(CASCADE, TEACHER, [shard.sums])[0].seen["rows"] == 12_000
+
+
+def test_columns_beside_the_predictions_are_no_labels(tmp_path: Path, fitted: FittedTeacher) -> None:
+    opened = workspace(tmp_path, shards=1)
+
+    def passed_on(labels: pl.DataFrame) -> pl.DataFrame:
+        return labels.with_columns(representation=pl.lit([2.0, 3.0], pl.Array(pl.Float32, 2)))
+
+    for shard in labelled(opened, fitted, passed_on):
+        assert judge_labels(CASCADE, TEACHER, [shard.sums])[0].passed
 
 
 def labelled(
     opened: Workspace, fitted: FittedTeacher, wrong: Callable[[pl.DataFrame], pl.DataFrame] | None = None
-) -> list[str]:
-    """Files of the day's labels; those of the shard with request 1 are made wrong."""
+) -> list[LabelledShard]:
+    """What is known of the day's labels, shard by shard; those of the shard with request 1 are made wrong."""
 
     def predict(rows: pl.DataFrame) -> pl.DataFrame:
         labels = predict_teacher(fitted, rows, threads=1)
         return wrong(labels) if wrong is not None and 1 in labels["request_id"] else labels
 
     table = (CASCADE.name, TEACHER.name, "teacher_labels")
-    return write_labels(Day(opened, CASCADE, DAY), TEACHER, table, SOURCES, predict)
+    return stage_labels(Day(opened, CASCADE, DAY), TEACHER, table, SOURCES, predict)[1]
 
 
 def told(results: list[GateResult]) -> list[tuple[Any, ...]]:
@@ -155,9 +164,9 @@ def test_verdicts_over_shards_are_those_on_the_whole_day(tmp_path: Path, fitted:
     results = []
     for shards in (1, 4):
         opened = workspace(tmp_path / str(shards), shards)
-        files = labelled(opened, fitted, wrong)
-        assert len(files) == shards
-        results.append(judge_labels(Day(opened, CASCADE, DAY), TEACHER, files))
+        parts = labelled(opened, fitted, wrong)
+        assert len(parts) == shards
+        results.append(judge_labels(CASCADE, TEACHER, [part.sums for part in parts]))
     assert told(results[1]) == told(results[0])
     assert results[1][0].message.startswith(message)
     assert results[1][0].blocks == (fault != "none")

@@ -1,22 +1,35 @@
 """Importance of a student's candidates on both sets."""
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from tests.fixtures.engines import PicklingEngine
+from tests.fixtures.fitted_students import fitted
 from tests.fixtures.rows import CASCADE, STUDENT, training_rows
-from ukdsl_assets.declaration.architectures import MlpArchitecture
+from ukdsl_assets.declaration.architectures import (
+    Architecture,
+    DeepFmArchitecture,
+    LightGbmArchitecture,
+    MlpArchitecture,
+)
 from ukdsl_assets.declaration.selection import Selection
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.learning.students.training import Training
+from ukdsl_assets.selection.importance import passes
 from ukdsl_assets.selection.importance.importance import Importance
 from ukdsl_assets.selection.tables import MEANINGS, averaged, importance_tables, scores_from
 
 FEATURES = CASCADE.features_of(STUDENT)
 SELECTION = Selection(budget=4, repeats=2, rows=600)
+ARCHITECTURES: dict[str, Architecture] = {
+    "deepfm": DeepFmArchitecture(kind="deepfm", hidden=(16,)),
+    "lightgbm": LightGbmArchitecture(kind="lightgbm", trees=20, minimum_leaf_rows=20),
+}
 
 
 @cache
@@ -52,6 +65,23 @@ def test_what_the_truth_depends_on_is_found_on_both_sets() -> None:
 
 def test_at_most_so_many_rows_of_each_domain_are_used() -> None:
     assert tables()["CD"]["rows"][0] == 600
+
+
+@pytest.mark.parametrize("kind", ["mlp", "deepfm", "lightgbm"])
+def test_pieces_that_are_worked_on_elsewhere_give_the_same_bits(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a kernel for rows, without one (deepfm), and of trees; a group of two features takes a further pass."""
+    monkeypatch.setattr(passes, "PART", 250)
+    rows = training_rows(seed=1).with_columns(category=pl.col("advertiser"))
+    trained = students() if kind == "mlp" else (fitted(ARCHITECTURES[kind]),)
+    here = importance_tables(trained, rows, FEATURES, SELECTION, seed=3)
+    engine = PicklingEngine()
+    there = importance_tables(trained, rows, FEATURES, SELECTION, seed=3, mapped=partial(engine.map, name="importance"))
+    for domain, table in here.items():
+        assert_frame_equal(there[domain], table, check_exact=True)
+        assert table["cluster"].n_unique() < len(FEATURES)
+    # Of 600 rows of each domain three parts, in a pass for features and one for the cluster; or the groups.
+    per_training = {"mlp": 3 * 2 * 2, "lightgbm": 3 * 2 * 2, "deepfm": 2 * (len(FEATURES) + 1)}
+    assert engine.mapped["importance"] == per_training[kind] * len(trained)
 
 
 def test_copies_are_one_cluster_and_are_permuted_together() -> None:

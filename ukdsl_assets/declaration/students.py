@@ -143,7 +143,8 @@ class Student(Declared):
     learning_rate: LearningRate = 4e-3
     """Of each training's first step; it falls linearly to 0."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the matrix products of training; bfloat16 is faster on processors that have it (benchmarks/trainer)."""
+    """Of the matrix products of training. bfloat16 is taken where the processor is 1.2 times as fast with it; others
+    may be slower, so that training stays at float32 there. The checkpoint says which it was."""
     seed: Seed = 0
     """Draws first parameters and batches."""
     release: Release = Release()

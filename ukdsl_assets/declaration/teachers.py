@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ukdsl_assets.declaration.architectures import FoundationArchitecture, Leaves, SharedBottomArchitecture
-from ukdsl_assets.declaration.block import Count, Days, Declared, Id, LearningRate, Name, Seed
+from ukdsl_assets.declaration.block import MOST, Count, Days, Declared, Id, LearningRate, Name, Seed
 
 
 class _Teacher(Declared):
@@ -66,8 +66,14 @@ class TrainedTeacher(_Teacher):
     As many trees more are trained, each without one fold of the requests. Withheld requests are labelled by those of
     all.
     """
+    most_rows: int | None = Field(5_000_000, ge=1000, le=MOST)
+    """Most rows to train on, which are in memory together; null for all.
+
+    Where the window has more, whole requests are drawn by a hash of their ids, the same ones whatever the number of
+    shards, and the checkpoint and the UI say how many rows they have.
+    """
     seed: Seed = 0
-    """Draws the rows that decide where to stop, and the trees."""
+    """Draws the rows that decide where to stop, the trees and, of more than `most_rows`, the requests."""
 
 
 class FoundationTeacher(_Teacher):

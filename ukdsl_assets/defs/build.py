@@ -12,6 +12,7 @@ from ukdsl_assets.defs.champion import champion_assets
 from ukdsl_assets.defs.closed_impressions import closed_impression_assets
 from ukdsl_assets.defs.cross_domain import cross_domain_assets
 from ukdsl_assets.defs.evaluation import evaluation_assets
+from ukdsl_assets.defs.event_store import keep_engines
 from ukdsl_assets.defs.evidence import evidence_assets, evidence_job
 from ukdsl_assets.defs.examples import shown_cascades
 from ukdsl_assets.defs.graph.edges import without_implied_edges
@@ -60,6 +61,7 @@ def build_defs(
             shipped; SqlModelError: a SQL file is wrong.
             Nothing is read from lake or logs.
     """
+    keep_engines()  # where a run is, its events are written
     workspace = Workspace.open(settings)
     wrong: list[DeclarationError] = []
     missing: list[dg.AssetSpec] = []

@@ -11,7 +11,6 @@ from ukdsl_assets.declaration.teachers import CrossDomainTeacher
 from ukdsl_assets.defs.graph.checks import check_specs, errors_as_failures
 from ukdsl_assets.defs.graph.keys import TEACHERS, asset_key, same_day, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_staged
-from ukdsl_assets.lake.tables.staging import removed_on_error
 from ukdsl_assets.learning.cross_domain.evaluation import MEANINGS, constant_rules, judge_against_constant
 from ukdsl_assets.learning.cross_domain.foreign import foreign_model
 from ukdsl_assets.learning.teachers.gates import teacher_rules
@@ -25,7 +24,8 @@ from ukdsl_assets.pipeline.cross_domain import (
 )
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.recalibration import recalibration_of
-from ukdsl_assets.pipeline.teacher_labels import judge_labels, write_labels
+from ukdsl_assets.pipeline.shards import discarded_on_error
+from ukdsl_assets.pipeline.teacher_labels import judge_labels, stage_labels
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import teacher_markdown
 
@@ -78,14 +78,13 @@ def labels_asset(
             moved = recalibration_of(day, teacher, model)
             inputs |= moved.versions
             label = partial(labelled, cascade, teacher, model, moved.lines)
-            files = write_labels(day, teacher, labels, sources, label)
-            with removed_on_error(files):
-                figures = evaluated_on_withheld(day, teacher, files)
+            of_labels, shards = stage_labels(day, teacher, labels, sources, label, keep_withheld=True)
+            with discarded_on_error(day, of_labels):
+                figures = evaluated_on_withheld(teacher, shards)
                 results = [
-                    *judge_labels(day, teacher, files),
+                    *judge_labels(cascade, teacher, [shard.sums for shard in shards]),
                     *judge_against_constant(cascade, figures, teacher.allow_worse_than_constant),
                 ]
-                of_labels = day.lake.stage_files(labels, day.date, files)
             metadata = {"source checkpoint": f"{'/'.join(source.key)}, {source.day}, {source.version}"}
             metadata |= moved.messages
             both = moved.beside(figures)

@@ -20,7 +20,8 @@ from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.pipeline.delays import known_delays, labels_message
 from ukdsl_assets.pipeline.evaluation import checkpoints_of, earlier_checkpoints, evaluated
 from ukdsl_assets.pipeline.product import product_of, students_given, tables_of_product
-from ukdsl_assets.pipeline.scored import ScoredLog, earlier_shards, judged_shards, share_told, with_trailing
+from ukdsl_assets.pipeline.scored import ScoredLog, earlier_readers, judged_readers, share_told, with_trailing
+from ukdsl_assets.pipeline.shards import scratch
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import evaluation_markdown, groups_markdown, headline, trends, withheld_requests
 from ukdsl_assets.reports.segments import with_names
@@ -74,11 +75,14 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
             day, serving = day_of(context, workspace, cascade), student.served_heads[-1]
             checkpoints = checkpoints_of(day, student)
             earlier = earlier_checkpoints(day, student, checkpoints)
-            before = [(models, earlier_shards(day, each, student)) for each, models in earlier.items()]
+            before = [(models, earlier_readers(day, each, student)) for each, models in earlier.items()]
             days, scored = [*earlier, day.date], ScoredLog.of(day, student)
-            held = judged_shards(day, student, scored)
+            held = judged_readers(day, student, scored)
             product = product_of(day, student, {**earlier, day.date: checkpoints})
-            judged, by_group = evaluated(cascade, student, held, checkpoints, before, product)
+            with scratch(day) as folder:
+                judged, by_group = evaluated(
+                    cascade, student, held, checkpoints, before, product, workspace.engine, folder
+                )
             judged, pooled = with_trailing(day, student, judged)
             results = judge_student(cascade, student, judged)
             yield from check_results(table, results)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from ukdsl_assets.defs.event_store import keep_engines
 from ukdsl_assets.errors import UkdslError, in_own_words
 from ukdsl_assets.settings import project_file, project_folder
 
@@ -53,6 +54,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
         with _alone_in(home):
             if home == default:
                 _put_in_place(project_file("dagster.yaml"), home / "dagster.yaml")
+            keep_engines()
             opened = dg.DagsterInstance.get()
             # Each storage makes its database when it is first asked.
             opened.get_runs_count()

@@ -14,14 +14,14 @@ from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as
 from ukdsl_assets.defs.graph.keys import SELECTION, asset_key, since, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, rankings
 from ukdsl_assets.defs.graph.publishing import Events, committed, day_of, publish_frame
-from ukdsl_assets.frames.splits import halves
-from ukdsl_assets.pipeline.evaluation import held_shards
 from ukdsl_assets.pipeline.progress import training_progress
 from ukdsl_assets.pipeline.selection import (
     IMPORTANCE,
     checkpoint_name,
+    comparison_readers,
     judged_rows,
-    measured_rows,
+    mapped_by,
+    measured_importance,
     readers_elsewhere,
     selected_before,
 )
@@ -35,7 +35,7 @@ from ukdsl_assets.selection.comparison import compare_rules, marked
 from ukdsl_assets.selection.gates import RULES, judge_selection
 from ukdsl_assets.selection.simplified import selection_of, simplified
 from ukdsl_assets.selection.tables import MEANINGS as IMPORTANCE_MEANINGS
-from ukdsl_assets.selection.tables import importance_tables, scores_from
+from ukdsl_assets.selection.tables import scores_from
 
 
 def selection_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -88,7 +88,7 @@ def importance(cascade: Cascade, workspace: Workspace, student: Student) -> dg.A
     """[cascade, student, impression_importance] and [cascade, student, consideration_importance]."""
     tables: dict[str, Table] = {domain: (cascade.name, student.name, name) for domain, name in IMPORTANCE.items()}
     rows: Table = (cascade.name, student.name, "teacher_augmented")
-    selection, features = selection_of(student), cascade.candidates_of(student)
+    selection = selection_of(student)
     where = {IMP: "shown rows, against labels", CD: "considered rows, against the teacher"}
     specs = [
         spec(
@@ -114,15 +114,8 @@ def importance(cascade: Cascade, workspace: Workspace, student: Student) -> dg.A
                 for training in range(selection.trainings)
             ]
             days = day.window(rows, selection.window_days)
-            measured = importance_tables(
-                [as_student(checkpoint) for checkpoint in checkpoints],
-                measured_rows(day, rows, days, selection.rows, student.seed),
-                features,
-                selection,
-                student.seed,
-                day.settings.threads,
-                context.log.info,
-            )
+            students = [as_student(checkpoint) for checkpoint in checkpoints]
+            measured = measured_importance(day, student, days, students, context.log.info)
             inputs = {checkpoint.key[-1]: checkpoint.version for checkpoint in checkpoints} | day.versions(rows)
             # Both tables are staged before either is committed.
             staged = [day.lake.stage_frame(tables[domain], day.date, measured[domain]) for domain in IMPORTANCE]
@@ -198,15 +191,15 @@ def selection_comparison(cascade: Cascade, workspace: Workspace, student: Studen
             day = day_of(context, workspace, cascade)
             days = day.window(rows, selection.window_days)
             read = shard_readers(day, rows, days, max(day.on(past_day).partition(rows).version for past_day in days))
-            held = (halves(shard, student.seed)[1] for shard in held_shards(day, student))
             compared = compare_rules(
                 cascade,
                 student,
                 marked(day.lake.scan(union, [day.date]).collect()),
                 read,
-                held,
+                comparison_readers(day, student),
                 day.settings.training_threads,
                 context.log.info,
+                mapped_by(day, rows),
             )
             inputs = day.versions(union, rows)
             judged = f"half of the withheld requests of {day.date}, by which no rule chose"

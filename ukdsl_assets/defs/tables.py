@@ -16,7 +16,7 @@ from ukdsl_assets.pipeline.tables import (
     check_models,
     correction_message,
     correction_tables,
-    judge_label_rates,
+    label_rate_audit,
     label_rate_rules,
     stage_table,
     table_model,
@@ -34,7 +34,7 @@ def table_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefini
             table = table_model(cascade, workspace, model.name, (cascade.name, model.table))
             rules: dict[str, str] = {}
             if model.table == "impressions":
-                table, rules = replace(table, judge=judge_label_rates), label_rate_rules(cascade)
+                table, rules = replace(table, audit=label_rate_audit(cascade)), label_rate_rules(cascade)
             assets.append(sql_asset(cascade, workspace, table, TABLES, rules))
         elif model.scope == "student":
             for student in cascade.students:
@@ -47,7 +47,7 @@ def table_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefini
 def sql_asset(
     cascade: Cascade, workspace: Workspace, model: TableModel, group: str, rules: Mapping[str, str] | None = None
 ) -> dg.AssetsDefinition:
-    """The asset of one SQL model, published when the header's rules, and `rules` as judged by `model.judge`, hold."""
+    """The asset of one SQL model, published when the header's rules, and `rules` as judged by `model.audit`, hold."""
     rendered, table = model.rendered, model.table
     read = (*model.upstream.values(), *correction_tables(cascade, model.student))
     described = spec(

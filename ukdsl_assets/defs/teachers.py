@@ -1,6 +1,5 @@
 """Group 3: teachers, each with one table of labels that every student reads, judged before it is published."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,15 +12,13 @@ from ukdsl_assets.defs.graph.keys import TEACHERS, asset_key, since, spec
 from ukdsl_assets.defs.graph.publishing import Events, day_of, publish_staged
 from ukdsl_assets.defs.tables import sql_asset
 from ukdsl_assets.defs.teacher_audit import audit_asset
-from ukdsl_assets.gates import GateResult
-from ukdsl_assets.lake.tables.staging import removed_on_error
 from ukdsl_assets.learning.teachers import trained
 from ukdsl_assets.learning.teachers.gates import teacher_rules
 from ukdsl_assets.learning.training.delayed_feedback import labels_as_seen_messages
-from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.progress import training_progress
+from ukdsl_assets.pipeline.shards import discarded_on_error, threads_of_a_shard
 from ukdsl_assets.pipeline.tables import table_model
-from ukdsl_assets.pipeline.teacher_labels import judge_labels, write_labels
+from ukdsl_assets.pipeline.teacher_labels import judge_labels, label_audit, stage_labels
 from ukdsl_assets.pipeline.teachers import checkpoint_rules, loaded_teacher, train_teacher
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
@@ -51,10 +48,8 @@ def logged_labels(cascade: Cascade, workspace: Workspace, teacher: LoggedTeacher
 
     model = table_model(cascade, workspace, LOGGED_MODEL, table, teacher=teacher)
 
-    def judge(day: Day, files: Sequence[str]) -> list[GateResult]:
-        return judge_labels(day, teacher, files)
-
-    return sql_asset(cascade, workspace, replace(model, judge=judge), TEACHERS, teacher_rules(cascade, teacher))
+    model = replace(model, audit=label_audit(cascade, teacher))
+    return sql_asset(cascade, workspace, model, TEACHERS, teacher_rules(cascade, teacher))
 
 
 def trained_checkpoint(
@@ -113,11 +108,10 @@ def trained_labels(
             day = day_of(context, workspace, cascade)
             checkpoint = day.checkpoints.load(table[:2], day.date)
             inputs = {**day.versions(*sources), "teacher_checkpoint": checkpoint.version}
-            predict = partial(trained.predict, loaded_teacher(checkpoint), threads=day.settings.threads)
-            files = write_labels(day, teacher, table, sources, predict)
-            with removed_on_error(files):
-                results = judge_labels(day, teacher, files)
-                staged = day.lake.stage_files(table, day.date, files)
+            predict = partial(trained.predict, loaded_teacher(checkpoint), threads=threads_of_a_shard(day))
+            staged, shards = stage_labels(day, teacher, table, sources, predict)
+            with discarded_on_error(day, staged):
+                results = judge_labels(cascade, teacher, [shard.sums for shard in shards])
             yield from publish_staged(context, workspace, staged, results, inputs, {})
 
     return labels

@@ -25,6 +25,8 @@ _UNFINISHED = re.compile(r"\..+-[0-9a-f]{32}|.+\.[0-9a-f]{32}\.unfinished")
 # Delta decodes `%`; DuckDB and fsspec expand the others in the paths of files.
 _UNSAFE_IN_ROOT = re.compile(r"[%*?\[\]]")
 
+# Folder below the root for what one step needs while it runs, where workers on other machines read it too.
+SCRATCH = "scratch"
 # No file takes longer from its first byte to its name.
 LONGEST_WRITE_HOURS = 1
 
@@ -138,11 +140,15 @@ class Storage:
     def sweep_unfinished(self, older_than_hours: int = 24) -> int:
         """Removes what writers left that were killed before they gave a file its name, and says how many files.
 
-        Those are the temporary files of `write` and of the states of simulated worlds, anywhere below the root. The
+        Those are the temporary files of `write` and of the states of simulated worlds, anywhere below the root, and
+        what lies in `scratch`. The
         youngest stay, whatever is asked: their writers may be at work.
         """
         older_than_hours = max(older_than_hours, LONGEST_WRITE_HOURS)
-        unfinished = [path for path in self.find() if _UNFINISHED.fullmatch(path.rpartition("/")[2])]
+        scratch = self.path(SCRATCH, "")
+        unfinished = [
+            path for path in self.find() if path.startswith(scratch) or _UNFINISHED.fullmatch(path.rpartition("/")[2])
+        ]
         return sum(self.remove(path) for path in unfinished if self.older(path, older_than_hours))
 
     def write(self, path: str, content: bytes) -> None:

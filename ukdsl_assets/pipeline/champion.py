@@ -1,14 +1,16 @@
 """A day of champion against challenger: who is compared, on which rows, and the table of it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP, REJECTED, SCORED
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
@@ -22,12 +24,10 @@ from ukdsl_assets.learning.evaluation.champion_table import (
     comparison_rows,
 )
 from ukdsl_assets.learning.metrics.bootstrap import request_numbers
-from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.training.delayed_feedback import corrected_target
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.delays import corrected, known_delays
-from ukdsl_assets.pipeline.evaluation import can_predict, released_before
-from ukdsl_assets.pipeline.students import as_student
+from ukdsl_assets.pipeline.delays import KnownDelays, corrected, known_delays
+from ukdsl_assets.pipeline.evaluation import can_predict, predictors_of, released_before
 
 # The domains of rows that a figure of each domain is of.
 _ROWS_OF = {IMP: (IMP,), CD: (CD,), SCORED: (CD, REJECTED)}
@@ -82,18 +82,15 @@ def compared(day: Day, student: Student, matches: list[Match]) -> pl.DataFrame:
     On IMP the heads impression are compared, by the label corrected for its delay; elsewhere what each serves, by the
     teacher. SCORED has rows only where the day has rejected rows with a teacher's label.
     """
-    delays = known_delays(day, student)
-    predictors = {each: predictor(as_student(each)) for match in matches for each in (match.challenger, match.champion)}
+    table = day.table(student.name, "teacher_augmented")
+    work = partial(_shard_sums, day.cascade, student, known_delays(day, student), tuple(matches))
+    name = f"{'/'.join(day.table(student.name, 'champion_comparison'))}, day {day.date}"
     sums: dict[tuple[str, str], Paired] = defaultdict(Paired)
     rejected = False
-    for scan in day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date]):
-        rows = corrected(day.cascade, student, delays, scan.collect())
-        rows = rows.with_columns(target=corrected_target(rows))
-        rejected |= REJECTED in rows["domain"]
-        for match in matches:
-            chosen = rows.filter(match.unseen)
-            for domain, both in _shard_sums(chosen, predictors[match.champion], predictors[match.challenger]):
-                sums[match.when, domain] += both
+    for has_rejected, of_shard in day.workspace.engine.map(work, day.lake.shard_readers(table, [day.date]), name):
+        rejected |= has_rejected
+        for key, both in of_shard.items():
+            sums[key] += both
     tables = [
         comparison_rows(
             Pairing(
@@ -122,20 +119,30 @@ def trailing(day: Day, student: Student) -> pl.DataFrame:
     return day.lake.scan(table, day.window(table, day.cascade.evaluation_days)).collect()
 
 
-_Predict = Callable[[pl.DataFrame], Mapping[str, NDArray[np.float32]]]
-
-
-def _shard_sums(rows: pl.DataFrame, champion: _Predict, challenger: _Predict) -> Iterator[tuple[str, Paired]]:
-    """The sums of a shard's rows by domain; a request's rows are in one shard."""
-    if not len(rows):
-        return
-    before, after = champion(rows), challenger(rows)
-    request = request_numbers(rows)
-    target, weight = (rows[name].to_numpy().astype(np.float64) for name in ("target", "weight"))
-    for domain, of in _ROWS_OF.items():
-        mask = rows["domain"].is_in(of).to_numpy()
-        p, q = (_head(each, domain)[mask] for each in (before, after))
-        yield domain, paired(request[mask], target[mask], weight[mask], p, q)
+def _shard_sums(
+    cascade: Cascade,
+    student: Student,
+    delays: KnownDelays | None,
+    matches: Sequence[Match],
+    read: Callable[[], pl.LazyFrame],
+) -> tuple[bool, dict[tuple[str, str], Paired]]:
+    """Whether a shard has rejected rows, and its sums by match and domain; a request's rows are in one shard."""
+    rows = corrected(cascade, student, delays, read().collect())
+    rows = rows.with_columns(target=corrected_target(rows))
+    predictors = predictors_of({each.version: each for match in matches for each in (match.champion, match.challenger)})
+    sums: dict[tuple[str, str], Paired] = {}
+    for match in matches:
+        chosen = rows.filter(match.unseen)
+        if not len(chosen):
+            continue
+        before, after = (predictors[each.version](chosen) for each in (match.champion, match.challenger))
+        request = request_numbers(chosen)
+        target, weight = (chosen[name].to_numpy().astype(np.float64) for name in ("target", "weight"))
+        for domain, of in _ROWS_OF.items():
+            mask = chosen["domain"].is_in(of).to_numpy()
+            p, q = (_head(each, domain)[mask] for each in (before, after))
+            sums[match.when, domain] = paired(request[mask], target[mask], weight[mask], p, q)
+    return REJECTED in rows["domain"], sums
 
 
 def _head(predictions: Mapping[str, NDArray[np.float32]], domain: str) -> NDArray[np.float32]:

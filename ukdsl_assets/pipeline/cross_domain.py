@@ -6,16 +6,14 @@ from datetime import timedelta
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher
 from ukdsl_assets.errors import LakeError
-from ukdsl_assets.frames.splits import withheld
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
 from ukdsl_assets.learning.cross_domain.evaluation import evaluate_teacher
 from ukdsl_assets.learning.cross_domain.foreign import ForeignModel, foreign_labels
 from ukdsl_assets.learning.cross_domain.recalibration import Line, recalibrated
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.teacher_labels import shown_and_labelled
+from ukdsl_assets.pipeline.teacher_labels import LabelledShard
 from ukdsl_assets.pipeline.workspace import Table
 
 SOURCE_MEANINGS = {
@@ -69,18 +67,14 @@ def newest_model(other: Day, model: str) -> Checkpoint:
     )
 
 
-def evaluated_on_withheld(day: Day, teacher: CrossDomainTeacher, files: Sequence[str]) -> pl.DataFrame:
-    """The teacher's figures on the day's shown rows that no model is trained on; of others nothing is kept.
+def evaluated_on_withheld(teacher: CrossDomainTeacher, shards: Sequence[LabelledShard]) -> pl.DataFrame:
+    """The teacher's figures on the day's shown rows that no model is trained on.
 
     Args:
-        files: of the day's labels, as in `shown_and_labelled`.
+        shards: of `stage_labels`, with what is withheld kept.
     """
-    impressions, labels = [], []
-    columns = [task.name for task in day.cascade.tasks]
-    for shown, predictions in shown_and_labelled(day, teacher, files, columns):
-        impressions.append(shown.filter(withheld(shown["request_id"], day.cascade.withheld_share)))
-        labels.append(predictions.join(impressions[-1].lazy(), on=KEYS, how="semi").collect())
-    return evaluate_teacher(pl.concat(labels), pl.concat(impressions), list(teacher.tasks))
+    predictions, shown = (pl.concat(getattr(shard, part) for shard in shards) for part in ("predictions", "shown"))
+    return evaluate_teacher(predictions, shown, list(teacher.tasks))
 
 
 def with_source(

@@ -1,8 +1,9 @@
 """One cascade on one day: what every step of the pipeline starts from."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import polars as pl
 
@@ -75,10 +76,14 @@ class Day:
         Raises:
             LakeError: when a table has not the day.
         """
-        scans = [self.lake.scan_shards(table, [self.date]) for table in tables]
-        if len({len(each) for each in scans}) > 1:
-            scans = [[pl.concat(each)] for each in scans]
-        return list(zip(*scans, strict=True))
+        return [tuple(read() for read in shard) for shard in self.shard_readers(*tables)]
+
+    def shard_readers(self, *tables: Table) -> list[tuple[Callable[[], pl.LazyFrame], ...]]:
+        """What gives each of `shards`, for workers; files are fixed now, and hashed where they are read."""
+        readers = [self.lake.shard_readers(table, [self.date]) for table in tables]
+        if len({len(each) for each in readers}) > 1:
+            readers = [[partial(_whole, each)] for each in readers]
+        return list(zip(*readers, strict=True))
 
     def window(self, table: Table, days: int) -> list[dt.date]:
         """The published days among the `days` that end with this one, which must be published itself.
@@ -99,3 +104,7 @@ class Day:
     def trailing(self, table: Table) -> list[dt.date]:
         """The newest seven published days before this one, which drift is judged against."""
         return [each for each in self.lake.partitions(table) if each < self.date][-TRAILING_DAYS:]
+
+
+def _whole(readers: Sequence[Callable[[], pl.LazyFrame]]) -> pl.LazyFrame:
+    return pl.concat([read() for read in readers])

@@ -1,11 +1,13 @@
 """A day of evaluation: checkpoints, the withheld rows they are judged by, and the tables."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
+from functools import lru_cache, partial
 from operator import mul
-from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import numpy as np
 import polars as pl
@@ -15,7 +17,9 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import GIVEN_PROBABILITY, IMP, KEYS, SCORED, truth_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.engines.engine import Engine, LocalEngine
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
+from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.evaluation.by_group import calibration_by_group_of_shards
 from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, kept_on_disk
 from ukdsl_assets.learning.evaluation.product import TRUE_GIVEN
@@ -25,8 +29,9 @@ from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.learning.training.delayed_feedback import corrected_target
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.delays import corrected, known_delays
+from ukdsl_assets.pipeline.delays import KnownDelays, corrected, known_delays
 from ukdsl_assets.pipeline.students import as_student
+from ukdsl_assets.pipeline.workspace import Table
 
 # What predictions are compared with, and by.
 COMPARED = (
@@ -34,7 +39,12 @@ COMPARED = (
     *("_beyond", "_taught", GIVEN_PROBABILITY, TRUE_GIVEN),
 )
 # Rows of the evaluation that are judged on more than the scored shards; the folder keeps what waits on disk.
-Further = Callable[[PredictedShards, Path], pl.DataFrame]
+Further = Callable[[PredictedShards, str], pl.DataFrame]
+# Gives the rows of a shard.
+Reader = Callable[[], pl.DataFrame]
+# What scores rows with each arm's checkpoint.
+Predictors = Mapping[str, Callable[[pl.DataFrame], dict[str, NDArray[np.float32]]]]
+LOCAL = LocalEngine()
 
 
 def checkpoints_of(day: Day, student: Student) -> dict[str, Checkpoint]:
@@ -73,8 +83,8 @@ def can_predict(checkpoint: Checkpoint, cascade: Cascade, student: Student, colu
     return declared and all(feature.name in columns and same(feature) for feature in features)
 
 
-# A day's checkpoints by arm, and the shards of `held_shards` that they are judged by.
-Judged = tuple[Mapping[str, Checkpoint], Iterable[pl.DataFrame]]
+# A day's checkpoints by arm, and the readers of the shards that they are judged by.
+Judged = tuple[Mapping[str, Checkpoint], Sequence[Reader]]
 
 
 def earlier_checkpoints(
@@ -113,34 +123,37 @@ def _heads(checkpoint: Checkpoint) -> tuple[str, ...]:
 def evaluated(
     cascade: Cascade,
     student: Student,
-    shards: Iterable[pl.DataFrame],
+    shards: Sequence[Reader],
     checkpoints: Mapping[str, Checkpoint],
     earlier: Sequence[Judged] = (),
     further: Further | None = None,
+    engine: Engine = LOCAL,
+    folder: str | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The tables evaluation and calibration_by_group of checkpoints by arm; the first has the version of each.
 
     Args:
-        shards: of `held_shards`, or with rows of domain SCORED behind them of `scored.judged_shards`; predictions and
-            what they are compared with wait on disk.
+        shards: of `held_readers`, or with rows of domain SCORED behind them of `scored.judged_readers`; predictions
+            and what they are compared with wait on disk.
         checkpoints: of the day itself, whose versions the table names.
         earlier: what further days are judged by; figures are of all days together.
         further: gives further rows of the first table, see `product.product_of`.
+        engine, folder: where shards are worked on, and where what waits is kept; a folder of this machine for None.
     """
     features = {feature.name for feature in cascade.features_of(student)}
     segments = [name for name in cascade.segments if name in features]
     versions = {str(arm): checkpoint.version for arm, checkpoint in checkpoints.items()}
     names = {"cascade": cascade.name, "note": cascade.note, "student": student.name}
     of_whom = [pl.lit(value).alias(name) for name, value in names.items()]
-    with TemporaryDirectory() as folder:
+    mapped = partial(engine.map, name="figures of withheld rows")
+    with TemporaryDirectory() if folder is None else nullcontext(folder) as place:
         scored: list[Callable[[], PredictedRows]] = []
-        for number, (models, held) in enumerate(alike([*earlier, (checkpoints, shards)])):
-            (place := Path(folder) / str(number)).mkdir()
-            scored += scored_shards(held, models, [*COMPARED, *segments], place)
-        totals = totals_of(scored)
-        table = evaluate_shards(scored, totals, student.seed)
-        table = table if further is None else pl.concat([table, further(scored, Path(folder))], how="diagonal")
-        by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed)
+        for models, held in alike([*earlier, (checkpoints, shards)]):
+            scored += scored_shards(held, models, [*COMPARED, *segments], place, engine)
+        totals = totals_of(scored, mapped)
+        table = evaluate_shards(scored, totals, student.seed, mapped)
+        table = table if further is None else pl.concat([table, further(scored, place)], how="diagonal")
+        by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed, mapped)
     checkpoint = pl.col("arm").replace_strict(versions).alias("checkpoint")
     table = table.with_columns(days=pl.coalesce("days", pl.lit(len(earlier) + 1, pl.Int64)))
     return (
@@ -150,22 +163,53 @@ def evaluated(
 
 
 def scored_shards(
-    shards: Iterable[pl.DataFrame], checkpoints: Mapping[str, Checkpoint], columns: Sequence[str], folder: Path
+    shards: Sequence[Reader],
+    checkpoints: Mapping[str, Checkpoint],
+    columns: Sequence[str],
+    folder: str,
+    engine: Engine = LOCAL,
 ) -> PredictedShards:
     """The shards with the predictions of every checkpoint, each kept in the folder, which exists.
 
     Args:
         columns: what is kept of each, of those that are there.
     """
-    predictors = {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in checkpoints.items()}
-    kept = []
-    for number, shard in enumerate(shards):
-        predictions = {
-            (arm, head): p for arm, predict in predictors.items() for head, p in in_parts(predict, shard).items()
-        }
-        rows = shard.select(name for name in columns if name in shard.columns)
-        kept.append(kept_on_disk(PredictedRows(rows, predictions), folder / f"{number}.parquet"))
-    return kept
+    work = partial(_scored_shard, dict(checkpoints), tuple(columns), folder)
+    return list(engine.map(work, list(shards), "predictions of withheld rows"))
+
+
+def _scored_shard(
+    checkpoints: Mapping[str, Checkpoint], columns: Sequence[str], folder: str, read: Reader
+) -> Callable[[], PredictedRows]:
+    shard = read()
+    predictors = predictors_of(checkpoints)
+    predictions = {
+        (arm, head): p for arm, predict in predictors.items() for head, p in in_parts(predict, shard).items()
+    }
+    rows = shard.select(name for name in columns if name in shard.columns)
+    return kept_on_disk(PredictedRows(rows, predictions), f"{folder}/{uuid4().hex}.parquet")
+
+
+def predictors_of(checkpoints: Mapping[str, Checkpoint]) -> Predictors:
+    """What scores rows with each checkpoint, under its name.
+
+    Kept for the next shard that this process works on with the same checkpoints.
+    """
+    return _predictors(tuple(_ByVersion(str(name), each.version, each) for name, each in checkpoints.items()))
+
+
+@dataclass(frozen=True)
+class _ByVersion:
+    """A checkpoint under a name, such as its arm, the same as another of its version."""
+
+    name: str
+    version: str
+    checkpoint: Checkpoint = field(compare=False)
+
+
+@lru_cache(maxsize=1)
+def _predictors(checkpoints: tuple[_ByVersion, ...]) -> Predictors:
+    return {each.name: predictor(as_student(each.checkpoint)) for each in checkpoints}
 
 
 def in_parts(
@@ -189,55 +233,86 @@ def judged_days(day: Day, student: Student) -> list[date]:
 
 
 def held_shards(day: Day, student: Student, judging: date | None = None) -> Iterator[pl.DataFrame]:
-    """The day's rows of teacher_augmented that no arm was trained on, labels corrected and the truth beside them.
+    """What `held_readers` give, one shard at a time."""
+    return (read() for read in held_readers(day, student, judging))
 
-    One shard at a time.
+
+def held_readers(day: Day, student: Student, judging: date | None = None) -> list[Reader]:
+    """What reads, shard by shard, the day's rows of teacher_augmented that no arm was trained on.
+
+    Their labels are corrected and the truth is beside them.
 
     Args:
         judging: the later day that judges by them: its knowledge of delays corrects labels, and predictions
             of a teacher that the student has had before are left out.
     """
     delays, truth = known_delays(day.on(judging or day.date), student), logged_truth(day, student)
-    shards = day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date])
-    for shard, scan in enumerate(shards):
-        held = scan.filter("withheld")
-        if judging not in (None, day.date):
-            held = held.filter((pl.col("domain") == IMP) | (pl.col("teacher") == student.teacher))
-        rows = corrected(day.cascade, student, delays, held.collect())
-        rows = rows.with_columns(target=corrected_target(rows))
-        if truth is None:
-            yield rows
-            continue
-        days = rows["requested_at"].dt.date().unique().sort()
-        logged = [part for each in days for part in truth(each, shard, len(shards))]
-        yield with_truth(rows, logged)
+    readers = day.lake.shard_readers(day.table(student.name, "teacher_augmented"), [day.date])
+    read = partial(_held, day.cascade, student, delays, truth, judging not in (None, day.date), len(readers))
+    return [partial(read, shard, reader) for shard, reader in enumerate(readers)]
 
 
-def logged_truth(day: Day, student: Student) -> Callable[[date, int, int], list[pl.LazyFrame]] | None:
-    """What finds the keys and `truth` of a day's log in a shard of n, nothing where the day is not published.
+def _held(
+    cascade: Cascade,
+    student: Student,
+    delays: KnownDelays | None,
+    truth: "LoggedTruth | None",
+    judged_later: bool,
+    shards: int,
+    shard: int,
+    read: Callable[[], pl.LazyFrame],
+) -> pl.DataFrame:
+    held = read().filter("withheld")
+    if judged_later:
+        held = held.filter((pl.col("domain") == IMP) | (pl.col("teacher") == student.teacher))
+    rows = corrected(cascade, student, delays, held.collect())
+    rows = rows.with_columns(target=corrected_target(rows))
+    if truth is None:
+        return rows
+    days = rows["requested_at"].dt.date().unique().sort()
+    return with_truth(rows, [part for each in days for part in truth(each, shard, shards)])
 
-    Of a task that is given others their true probability is there too, as `true_given`. Of a log with as many shards it
-    is the same shard, since a request's rows are in the same one of every table. None where the source does not know
-    the truth.
+
+@dataclass(frozen=True)
+class LoggedTruth:
+    """The keys and `truth` of the published days of a log, as of one version of it.
+
+    Of a task that is given others their true probability is there too, as `true_given`. Of a log with as many shards
+    as are asked of it is the same shard, since a request's rows are in the same one of every table.
     """
+
+    lake: Lake
+    table: Table
+    version: int
+    days: frozenset[date]
+    task: str
+    conditions: tuple[str, ...]
+
+    def __call__(self, of: date, shard: int, count: int) -> list[pl.LazyFrame]:
+        """Of a day in a shard of `count`; nothing where the day is not published."""
+        if of not in self.days:
+            return []
+        readers = _readers(self.lake, self.table, of, self.version)
+        columns = [*KEYS, pl.col(truth_column(self.task)).alias("truth")]
+        if self.conditions:
+            columns.append(pl.reduce(mul, [pl.col(truth_column(task)) for task in self.conditions]).alias(TRUE_GIVEN))
+        return [read().select(columns) for read in (readers[shard : shard + 1] if len(readers) == count else readers)]
+
+
+@lru_cache(maxsize=64)
+def _readers(lake: Lake, table: Table, of: date, version: int) -> list[Callable[[], pl.LazyFrame]]:
+    return lake.shard_readers(table, [of], version)
+
+
+def logged_truth(day: Day, student: Student) -> LoggedTruth | None:
+    """What finds the truth of a log; None where the source does not know it."""
     if not day.cascade.has_truth:
         return None
     table = day.table("candidate_log")
-    published = set(day.lake.partitions(table))
-    columns = [*KEYS, pl.col(truth_column(student.task)).alias("truth")]
-    if conditions := day.cascade.conditions_of(student.task):
-        columns.append(pl.reduce(mul, [pl.col(truth_column(task)) for task in conditions]).alias(TRUE_GIVEN))
-
-    @cache
-    def shards(of: date) -> list[pl.LazyFrame]:
-        return [scan.select(columns) for scan in day.lake.scan_shards(table, [of])]
-
-    def logged(of: date, shard: int, count: int) -> list[pl.LazyFrame]:
-        if of not in published:
-            return []
-        return [shards(of)[shard]] if len(shards(of)) == count else shards(of)
-
-    return logged
+    days = day.lake.partitions(table)
+    newest = day.lake.partition(table, days[-1]) if days else None
+    conditions = tuple(day.cascade.conditions_of(student.task))
+    return LoggedTruth(day.lake, table, newest.version if newest else 0, frozenset(days), student.task, conditions)
 
 
 def with_truth(rows: pl.DataFrame, logged: Sequence[pl.LazyFrame]) -> pl.DataFrame:

@@ -1,6 +1,8 @@
 """A day of the teacher audit: explored rows of the trailing days, and withheld impressions."""
 
 import datetime as dt
+from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 
@@ -22,6 +24,9 @@ from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.teachers import KEPT_FOR_CORRECTION
 from ukdsl_assets.pipeline.workspace import Table
 
+# Gives a scan of one shard of a table.
+Reader = Callable[[], pl.LazyFrame]
+
 
 def audited(day: Day, teacher: Teacher) -> pl.DataFrame:
     """The table of a day, from the published days of the window."""
@@ -29,8 +34,8 @@ def audited(day: Day, teacher: Teacher) -> pl.DataFrame:
     impressions, labels = day.table("impressions"), day.table(teacher.name, "teacher_labels")
     labelled = day.window(labels, cascade.exploration_days)
     days = [each for each in day.window(impressions, cascade.exploration_days) if each in labelled]
-    shards = (shard for each in days for shard in day.on(each).shards(impressions, labels))
-    parts = [explored_rows(cascade, teacher, *shard) for shard in shards]
+    shards = [shard for each in days for shard in day.on(each).shard_readers(impressions, labels)]
+    parts = day.workspace.engine.map(partial(_explored, cascade, teacher), shards, _step(day, teacher))
     # Sums must not depend on the order in which rows were put together.
     explored = pl.concat(parts).sort("day", *KEYS)
     held = withheld(explored["request_id"], cascade.withheld_share)
@@ -73,14 +78,11 @@ def explored_rows(cascade: Cascade, teacher: Teacher, impressions: pl.LazyFrame,
 
 def shown_withheld(day: Day, teacher: Teacher, days: list[dt.date]) -> pl.DataFrame:
     """Withheld impressions as they were scored: of the day, and of as many days before it as it takes to compare."""
-    cascade, tasks = day.cascade, [task.name for task in day.cascade.tasks]
-    tables = day.table("impressions"), day.table(teacher.name, "teacher_labels")
+    cascade, tables = day.cascade, (day.table("impressions"), day.table(teacher.name, "teacher_labels"))
+    work = partial(_shown_withheld, cascade, teacher)
     parts: list[pl.DataFrame] = []
     for each in reversed(days):
-        for impressions, labels in day.on(each).shards(*tables):
-            shown = impressions.filter(shown_as_scored(cascade.features)).select("day", *KEYS, *tasks).collect()
-            shown = shown.filter(withheld(shown["request_id"], cascade.withheld_share))
-            parts.append(_with_labels(cascade, teacher, shown.lazy(), labels))
+        parts += day.workspace.engine.map(work, day.on(each).shard_readers(*tables), _step(day, teacher))
         taught = pl.concat([part.select(cascade.tasks_taught(teacher)) for part in parts])
         if all(float(taught[task].sum() or 0) >= ENOUGH_TO_COMPARE for task in taught.columns):
             break
@@ -99,22 +101,8 @@ def rate_shift(day: Day, teacher: Teacher, task: str, rate: KnownRate) -> float:
     corrected = (s for s in day.cascade.students if (s.teacher, s.task, s.correction) == (teacher.name, task, rate))
     next_stages = {day.cascade.depth(student.stage) + 1 for student in corrected}
     of_probes = next_stages == {day.cascade.depth(teacher.stage)}
-    counted = []
-    for impressions, considerations, labels in day.shards(*tables):
-        weights = [considerations]
-        if teacher.logged and day.cascade.has_probes:
-            probes = probed_by(day.cascade, teacher.stage)
-            if of_probes:
-                stood_for = pl.when(probes).then(1 / pl.col("probe_rate")).otherwise("weight")
-                weights = [considerations.with_columns(weight=stood_for.cast(pl.Float32))]
-            else:
-                weights = [considerations.filter(~probes)]
-        if rate.over == "labelled":
-            weights.append(impressions.with_columns(weight=pl.lit(1.0, pl.Float32)))
-        scored = pl.concat(each.select(*KEYS, "weight") for each in weights)
-        rows = scored.join(labels.select(*KEYS, column), on=KEYS, how="inner").drop_nulls(column)
-        # Equal rows are one that is counted: no order of a sum decides, and a day of trees' predictions is small.
-        counted.append(rows.group_by(column, "weight").len().collect())
+    work = partial(_counted, day.cascade, teacher, column, rate, of_probes)
+    counted = day.workspace.engine.map(work, day.shard_readers(*tables), _step(day, teacher))
     every = pl.concat(counted).group_by(column, "weight").agg(pl.col("len").sum()).sort(column, "weight")
     prediction, weight, number = (every[name].to_numpy().astype("float64") for name in (column, "weight", "len"))
     return shift_to_rate(prediction, weight * number, rate.rate) if len(every) else 0.0
@@ -131,6 +119,44 @@ def judged_teacher(lake: Lake, cascade: Cascade, student: Student, day: dt.date)
     table: Table = (cascade.name, student.teacher, "teacher_audit")
     audit = lake.scan(table, [day]).collect() if lake.partition(table, day) is not None else None
     return judge_teacher_of(cascade, student, audit)
+
+
+def _step(day: Day, teacher: Teacher) -> str:
+    return f"{'/'.join(day.table(teacher.name, 'teacher_audit'))}, day {day.date}"
+
+
+def _explored(cascade: Cascade, teacher: Teacher, shard: tuple[Reader, ...]) -> pl.DataFrame:
+    impressions, labels = shard
+    return explored_rows(cascade, teacher, impressions(), labels())
+
+
+def _shown_withheld(cascade: Cascade, teacher: Teacher, shard: tuple[Reader, ...]) -> pl.DataFrame:
+    impressions, labels = shard
+    tasks = [task.name for task in cascade.tasks]
+    shown = impressions().filter(shown_as_scored(cascade.features)).select("day", *KEYS, *tasks).collect()
+    shown = shown.filter(withheld(shown["request_id"], cascade.withheld_share))
+    return _with_labels(cascade, teacher, shown.lazy(), labels())
+
+
+def _counted(
+    cascade: Cascade, teacher: Teacher, column: str, rate: KnownRate, of_probes: bool, shard: tuple[Reader, ...]
+) -> pl.DataFrame:
+    """How often each label comes with each weight in a shard: `column`, weight and len."""
+    impressions, considerations, labels = (read() for read in shard)
+    weights = [considerations]
+    if teacher.logged and cascade.has_probes:
+        probes = probed_by(cascade, teacher.stage)
+        if of_probes:
+            stood_for = pl.when(probes).then(1 / pl.col("probe_rate")).otherwise("weight")
+            weights = [considerations.with_columns(weight=stood_for.cast(pl.Float32))]
+        else:
+            weights = [considerations.filter(~probes)]
+    if rate.over == "labelled":
+        weights.append(impressions.with_columns(weight=pl.lit(1.0, pl.Float32)))
+    scored = pl.concat(each.select(*KEYS, "weight") for each in weights)
+    rows = scored.join(labels.select(*KEYS, column), on=KEYS, how="inner").drop_nulls(column)
+    # Equal rows are one that is counted: no order of a sum decides, and a day of trees' predictions is small.
+    return rows.group_by(column, "weight").len().collect()
 
 
 def _with_labels(cascade: Cascade, teacher: Teacher, shown: pl.LazyFrame, labels: pl.LazyFrame) -> pl.DataFrame:

@@ -1,13 +1,13 @@
 """A student whose task is given another, judged by the product of both on all withheld impressions."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from functools import partial
+from uuid import uuid4
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS, KEYS, prediction_column
@@ -22,17 +22,23 @@ from ukdsl_assets.learning.evaluation.product import (
     product_rows,
     seen_labels,
 )
-from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.delays import corrected, known_delays
-from ukdsl_assets.pipeline.evaluation import checkpoints_of, earlier_checkpoints, logged_truth, with_truth
+from ukdsl_assets.pipeline.delays import KnownDelays, corrected, known_delays
+from ukdsl_assets.pipeline.evaluation import (
+    Further,
+    LoggedTruth,
+    Predictors,
+    checkpoints_of,
+    earlier_checkpoints,
+    logged_truth,
+    predictors_of,
+    with_truth,
+)
 from ukdsl_assets.pipeline.students import as_student
 from ukdsl_assets.pipeline.workspace import Table
 
 # Who predicts a task that is given: checkpoints by arm, or the column of a stage's logged prediction.
 Predicting = Mapping[str, Checkpoint] | str
-# What scores rows with each arm's checkpoint.
-Predictors = Mapping[str, Callable[[pl.DataFrame], dict[str, NDArray[np.float32]]]]
 
 
 def students_given(cascade: Cascade, student: Student) -> list[Student]:
@@ -51,9 +57,7 @@ def tables_of_product(cascade: Cascade, student: Student) -> list[Table]:
     return [(cascade.name, CLOSED_IMPRESSIONS if waits else "impressions")]
 
 
-def product_of(
-    day: Day, student: Student, models: Mapping[date, Mapping[str, Checkpoint]]
-) -> Callable[[PredictedShards, Path], pl.DataFrame] | None:
+def product_of(day: Day, student: Student, models: Mapping[date, Mapping[str, Checkpoint]]) -> Further | None:
     """What gives the rows GIVEN and PRODUCT of a student's evaluation; None where its task is given no other.
 
     PRODUCT is left out where neither a student nor a stage predicts what is given.
@@ -65,15 +69,12 @@ def product_of(
         return None
     given = predicting(day, student)
 
-    def further(scored: PredictedShards, folder: Path) -> pl.DataFrame:
+    def further(scored: PredictedShards, folder: str) -> pl.DataFrame:
         judged = given_rows(scored, student.seed)
         if given is None:
             return judged
         multiplied = multiplied_days(day, student, models, given)
-        shards = [
-            kept_on_disk(shard, folder / f"product-{number}.parquet")
-            for number, shard in enumerate(impression_shards(day, student, multiplied))
-        ]
+        shards = impression_shards(day, student, multiplied, folder)
         if not shards:
             return judged
         product = product_rows(shards, student.seed).with_columns(days=pl.lit(len(multiplied), pl.Int64))
@@ -146,29 +147,48 @@ def _read(student: Student, on: Multiplied) -> set[str]:
     return {student.task, *logged} | {feature.name for of in features for feature in of}
 
 
-def impression_shards(day: Day, student: Student, multiplied: Mapping[date, Multiplied]) -> Iterator[PredictedRows]:
+def impression_shards(
+    day: Day, student: Student, multiplied: Mapping[date, Multiplied], folder: str
+) -> PredictedShards:
     """All withheld impressions of the days that reached the stage, each with its label so far and the products.
 
-    One shard at a time. Left out are rows whose logged prediction is.
+    Each shard is kept in the folder, which exists. Left out are rows whose logged prediction is.
 
     Args:
         multiplied: of `multiplied_days`.
     """
-    cascade, (table,) = day.cascade, tables_of_product(day.cascade, student)
-    reached = [stage.name for stage in cascade.stages[cascade.depth(student.stage) :]]
-    delays = known_delays(day, student)
+    (table,), delays = tables_of_product(day.cascade, student), known_delays(day, student)
+    name = f"{'/'.join(day.table(student.name, 'evaluation'))}, products of {day.date}"
+    found: list[Callable[[], PredictedRows]] = []
     for judged, on in multiplied.items():
-        logged = [each for each in on.given if isinstance(each, str)]
-        predictors = [each if isinstance(each, str) else _predictors(each) for each in on.given]
-        truth, shards = logged_truth(day.on(judged), student), day.lake.scan_shards(table, [judged])
-        for number, scan in enumerate(shards):
-            rows = scan.filter(pl.col("deepest_stage").is_in(reached)).drop_nulls(logged).collect()
-            rows = rows.filter(withheld(rows["request_id"], cascade.withheld_share)).sort(KEYS)
-            rows = corrected(cascade, student, delays, rows)
-            if truth is not None:
-                on_days = rows["requested_at"].dt.date().unique().sort()
-                rows = with_truth(rows, [part for each in on_days for part in truth(each, number, len(shards))])
-            yield PredictedRows(_compared(rows, student.task), _products(rows, _predictors(on.own), predictors))
+        truth, readers = logged_truth(day.on(judged), student), day.lake.shard_readers(table, [judged])
+        work = partial(_multiplied_shard, day.cascade, student, delays, truth, on, len(readers), folder)
+        found += day.workspace.engine.map(work, list(enumerate(readers)), name)
+    return found
+
+
+def _multiplied_shard(
+    cascade: Cascade,
+    student: Student,
+    delays: KnownDelays | None,
+    truth: LoggedTruth | None,
+    on: Multiplied,
+    shards: int,
+    folder: str,
+    shard: tuple[int, Callable[[], pl.LazyFrame]],
+) -> Callable[[], PredictedRows]:
+    number, read = shard
+    reached = [stage.name for stage in cascade.stages[cascade.depth(student.stage) :]]
+    logged = [each for each in on.given if isinstance(each, str)]
+    rows = read().filter(pl.col("deepest_stage").is_in(reached)).drop_nulls(logged).collect()
+    rows = rows.filter(withheld(rows["request_id"], cascade.withheld_share)).sort(KEYS)
+    rows = corrected(cascade, student, delays, rows)
+    if truth is not None:
+        on_days = rows["requested_at"].dt.date().unique().sort()
+        rows = with_truth(rows, [part for each in on_days for part in truth(each, number, shards)])
+    own, *others = _predictors(on)
+    multiplied = PredictedRows(_compared(rows, student.task), _products(rows, own, others))
+    return kept_on_disk(multiplied, f"{folder}/{uuid4().hex}.parquet")
 
 
 def _earlier_of_others(
@@ -185,8 +205,13 @@ def _earlier_of_others(
     return found
 
 
-def _predictors(checkpoints: Mapping[str, Checkpoint]) -> Predictors:
-    return {str(arm): predictor(as_student(checkpoint)) for arm, checkpoint in checkpoints.items()}
+def _predictors(on: Multiplied) -> tuple[Predictors, *tuple[Predictors | str, ...]]:
+    """The student's own by arm, and those of each task that is given."""
+    students = {number: of for number, of in enumerate((on.own, *on.given)) if not isinstance(of, str)}
+    # Under one name each, so that all are kept for the next shard.
+    every = predictors_of({f"{number}/{arm}": each for number, of in students.items() for arm, each in of.items()})
+    by_arm = {number: {arm: every[f"{number}/{arm}"] for arm in of} for number, of in students.items()}
+    return by_arm[0], *(of if isinstance(of, str) else by_arm[number] for number, of in enumerate(on.given, 1))
 
 
 def _compared(rows: pl.DataFrame, task: str) -> pl.DataFrame:

@@ -1,11 +1,13 @@
 """A day of recalibration: what another cascade's teacher predicts for impressions here, and lines to their level."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import polars as pl
 
+from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import KEYS, label_column
 from ukdsl_assets.declaration.teachers import CrossDomainTeacher
 from ukdsl_assets.frames.served_as import shown_as_scored
@@ -68,7 +70,7 @@ def recalibration_of(day: Day, teacher: CrossDomainTeacher, model: ForeignModel)
             lines[task] = Line(len(rows), int(rows[task].sum()), why_not=late)
         else:
             lines[task] = fit_line(rows[label_column(task)].to_numpy(), rows[task].to_numpy())
-    # As what is published is judged: see `shown_and_labelled`.
+    # As what is published is judged: see `ShownShard`.
     held = predicted.filter("withheld", "as_scored", day=day.date)
     predictions = held.select(*KEYS, *map(label_column, teacher.tasks))
     figures = evaluate_teacher(predictions, held.select(*KEYS, *teacher.tasks), list(teacher.tasks))
@@ -84,16 +86,24 @@ def every_day(
 
     A shown row is asked for as it was shown, such as in its slot; `as_scored` tells where that is `served_as`.
     """
-    cascade, scored = day.cascade, reached(day.cascade, teacher.stage)
+    table = day.table("impressions")
+    shards = [(each, read) for each in days for read in day.lake.shard_readers(table, [each])]
+    name = f"{'/'.join(day.table(teacher.name, 'recalibration'))}, day {day.date}"
+    return day.workspace.engine.map(partial(_predicted, day.cascade, teacher, model), shards, name)
+
+
+def _predicted(
+    cascade: Cascade, teacher: CrossDomainTeacher, model: ForeignModel, shard: tuple[date, Callable[[], pl.LazyFrame]]
+) -> pl.DataFrame:
+    of, read = shard
     features = [feature.name for feature in cascade.features_known_at(teacher.stage)]
-    for each in days:
-        for shard in day.lake.scan_shards(day.table("impressions"), [each]):
-            rows = shard.filter(scored).select(*KEYS, *teacher.tasks, *features).sort(KEYS).collect()
-            predicted = foreign_predictions(cascade, teacher, model, rows).select(
-                *KEYS,
-                *teacher.tasks,
-                *map(label_column, teacher.tasks),
-                as_scored=shown_as_scored(cascade.features),
-            )
-            held = withheld(predicted["request_id"], cascade.withheld_share).alias("withheld")
-            yield predicted.with_columns(held, day=pl.lit(each))
+    scored = read().filter(reached(cascade, teacher.stage))
+    rows = scored.select(*KEYS, *teacher.tasks, *features).sort(KEYS).collect()
+    predicted = foreign_predictions(cascade, teacher, model, rows).select(
+        *KEYS,
+        *teacher.tasks,
+        *map(label_column, teacher.tasks),
+        as_scored=shown_as_scored(cascade.features),
+    )
+    held = withheld(predicted["request_id"], cascade.withheld_share).alias("withheld")
+    return predicted.with_columns(held, day=pl.lit(of))

@@ -1,8 +1,9 @@
 """All rows that a student's stage scored of a day's withheld requests, from the log: domain SCORED of evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -16,17 +17,15 @@ from ukdsl_assets.frames.stages import reached
 from ukdsl_assets.learning.evaluation.explored import SUMS, pooled
 from ukdsl_assets.learning.evaluation.table import LATER_FIGURES, completed
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.evaluation import held_shards
+from ukdsl_assets.pipeline.evaluation import Reader, held_readers
 
 # Rows of a judged day that are scored for OWN, and for SCORED against the truth, about: of longer slates fewer requests
 # are taken, for more would cost more than all else that is evaluated. What the teacher labelled is not thinned.
 MOST_ROWS = 100_000
 
 
-def judged_shards(
-    day: Day, student: Student, scored: "ScoredLog | None", judging: date | None = None
-) -> Iterator[pl.DataFrame]:
-    """`held_shards`, each with the rows of domain SCORED of its requests behind it, for `evaluation.evaluated`.
+def judged_readers(day: Day, student: Student, scored: "ScoredLog | None", judging: date | None = None) -> list[Reader]:
+    """What reads `held_readers`'s shards, each with the rows of domain SCORED of its requests behind it.
 
     Column `_taught` (Boolean) says whether the teacher's labels of the day stand for all that the stage scored: it
     labelled a withheld row that the stage rejected, or the stage is the last.
@@ -36,24 +35,39 @@ def judged_shards(
         judging: the later day that judges by them. Explored rows are then left to the day's own evaluation, so that
             none counts twice when days are pooled.
     """
-    shards = day.lake.scan_shards(day.table(student.name, "teacher_augmented"), [day.date])
-    stands_for_all = pl.lit(is_last(day.cascade, student) or _labels_rejected(shards, student))
-    for shard, held in enumerate(held_shards(day, student, judging)):
-        rows = held.drop("propensity", strict=False) if judging not in (None, day.date) else held
-        rows = rows if scored is None else scored.beside(rows, shard, len(shards))
-        yield rows.with_columns(_taught=stands_for_all)
+    readers = held_readers(day, student, judging)
+    stands_for_all = is_last(day.cascade, student) or _labels_rejected(day, student)
+    read = partial(_judged, scored, judging not in (None, day.date), stands_for_all, len(readers))
+    return [partial(read, shard, reader) for shard, reader in enumerate(readers)]
 
 
-def earlier_shards(day: Day, earlier: date, student: Student) -> Iterator[pl.DataFrame]:
-    """`judged_shards` of an earlier day, for the day that judges by them."""
+def _judged(
+    scored: "ScoredLog | None", judged_later: bool, stands_for_all: bool, shards: int, shard: int, read: Reader
+) -> pl.DataFrame:
+    rows = read()
+    rows = rows.drop("propensity", strict=False) if judged_later else rows
+    rows = rows if scored is None else scored.beside(rows, shard, shards)
+    return rows.with_columns(_taught=pl.lit(stands_for_all))
+
+
+def earlier_readers(day: Day, earlier: date, student: Student) -> list[Reader]:
+    """`judged_readers` of an earlier day, for the day that judges by them."""
     of = day.on(earlier)
-    return judged_shards(of, student, ScoredLog.of(of, student), day.date)
+    return judged_readers(of, student, ScoredLog.of(of, student), day.date)
 
 
-def _labels_rejected(shards: list[pl.LazyFrame], student: Student) -> bool:
+def _labels_rejected(day: Day, student: Student) -> bool:
     """Whether the student's teacher labelled a rejected row of a day's withheld requests."""
+    readers = day.lake.shard_readers(day.table(student.name, "teacher_augmented"), [day.date])
     taught = pl.col("withheld") & (pl.col("domain") == REJECTED) & (pl.col("teacher") == student.teacher)
-    return bool(pl.concat([shard.select(taught.any()) for shard in shards]).collect().to_series().any())
+    # The first shard tells in nearly every case; a map of the others is not left early, which would end its workers.
+    if any(_any(taught, read) for read in readers[:1]):
+        return True
+    return any([*day.workspace.engine.map(partial(_any, taught), readers[1:], "rejected rows that are taught")])
+
+
+def _any(rows: pl.Expr, read: Callable[[], pl.LazyFrame]) -> bool:
+    return bool(read().select(rows.any()).collect().item())
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class ScoredLog:
 
     cascade: Cascade
     student: Student
-    shards: list[pl.LazyFrame]
+    readers: tuple[Callable[[], pl.LazyFrame], ...]
     share: float
 
     @classmethod
@@ -75,10 +89,12 @@ class ScoredLog:
             table
         ):
             return None
-        shards = day.lake.scan_shards(table, [day.date])
-        counted = pl.concat([shard.select(reached(day.cascade, student.stage).sum()) for shard in shards])
-        rows = counted.sum().collect().item() * day.cascade.withheld_share
-        return cls(day.cascade, student, shards, min(1.0, MOST_ROWS / rows) if rows else 1.0)
+        readers = day.lake.shard_readers(table, [day.date])
+        counted = day.workspace.engine.map(
+            partial(_count, reached(day.cascade, student.stage)), readers, f"{'/'.join(table)}, day {day.date}"
+        )
+        rows = sum(counted) * day.cascade.withheld_share
+        return cls(day.cascade, student, tuple(readers), min(1.0, MOST_ROWS / rows) if rows else 1.0)
 
     def beside(self, held: pl.DataFrame, shard: int, count: int) -> pl.DataFrame:
         """The held rows, and behind them all that the student's stage scored of the shard's requests that are taken.
@@ -97,8 +113,8 @@ class ScoredLog:
 
     def _of_shard(self, shard: int, count: int) -> pl.DataFrame:
         """The log's rows; of one with as many shards it is the same, since a request is in the same of every table."""
-        same = len(self.shards) == count
-        log = self.shards[shard] if same else pl.concat(self.shards)
+        same = len(self.readers) == count
+        log = self.readers[shard]() if same else pl.concat([read() for read in self.readers])
         requests = log.select(pl.col(SHARD_KEY).unique()).collect().to_series()
         requests = requests.filter(withheld(requests, self.cascade.withheld_share))
         if self.share < 1:
@@ -124,6 +140,10 @@ class ScoredLog:
         if cascade.has_truth:
             columns.append(pl.col(truth_column(student.task)).alias("truth"))
         return columns
+
+
+def _count(rows: pl.Expr, read: Callable[[], pl.LazyFrame]) -> int:
+    return int(read().select(rows.sum()).collect().item())
 
 
 def with_trailing(day: Day, student: Student, table: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:

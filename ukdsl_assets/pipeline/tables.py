@@ -1,8 +1,10 @@
 """A day of an SQL model: run, judged and staged."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import polars as pl
 
@@ -13,20 +15,35 @@ from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import LoggedTeacher
 from ukdsl_assets.errors import LakeError, SqlModelError
 from ukdsl_assets.gates import GateResult, demand
-from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
+from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.lake.tables.reading import PublishedPartition
+from ukdsl_assets.lake.tables.staging import StagedPartition
 from ukdsl_assets.learning.teachers.exploration import correction_of
 from ukdsl_assets.learning.teachers.verdicts import corrections_told
 from ukdsl_assets.logs.gates.drift import label_rate
 from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.shards import discarded_on_error, staged_by_shard, threads_of_a_shard
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.sql.context import parameters_for, template_context
-from ukdsl_assets.sql.gates import judge_model
+from ukdsl_assets.sql.gates import RuleCounts, count_rules, judge_counts
 from ukdsl_assets.sql.model import SqlModel
 from ukdsl_assets.sql.render import RenderedModel, in_dependency_order, render
-from ukdsl_assets.sql.run import run_sharded
+from ukdsl_assets.sql.run import run_model, shards_of
 
-# Judges the files of a staged partition.
-Judge = Callable[[Day, Sequence[str]], list[GateResult]]
+
+@dataclass(frozen=True)
+class Audit:
+    """Verdicts beyond a header's rules, from what is measured of each file where it was made.
+
+    Attributes:
+        measure: (what the file is measured beside, its path) -> what `judge` adds up; picklable.
+        judge: verdicts by what was measured, in the order of the shards.
+        beside: what each of a day's files, of which there are so many, is measured beside; None for nothing.
+    """
+
+    measure: Callable[[Any, str], Any]
+    judge: Callable[[Day, Sequence[Any]], list[GateResult]]
+    beside: Callable[[Day, int], Sequence[Any]] | None = None
 
 
 def check_models(cascade: Cascade, workspace: Workspace) -> list[SqlModel]:
@@ -82,7 +99,7 @@ class TableModel:
         table: that it makes.
         upstream: name in the SQL -> table in the lake.
         student, teacher: whose table it is, where the model's scope says so.
-        judge: verdicts beyond the header's rules.
+        audit: verdicts beyond the header's rules.
     """
 
     rendered: RenderedModel
@@ -90,7 +107,7 @@ class TableModel:
     upstream: Mapping[str, Table]
     student: Student | None = None
     teacher: LoggedTeacher | None = None
-    judge: Judge | None = None
+    audit: Audit | None = None
 
 
 def table_model(
@@ -100,20 +117,18 @@ def table_model(
     table: Table,
     student: Student | None = None,
     teacher: LoggedTeacher | None = None,
-    judge: Judge | None = None,
+    audit: Audit | None = None,
 ) -> TableModel:
     """The SQL model of a name, rendered for the table that it makes."""
     rendered = render(workspace.models[name], template_context(cascade, student, teacher))
     upstream = {name: upstream_table(cascade, name, student) for name in rendered.depends_on}
-    return TableModel(rendered, table, upstream, student, teacher, judge)
+    return TableModel(rendered, table, upstream, student, teacher, audit)
 
 
 def stage_table(day: Day, model: TableModel) -> StagedTable:
     """Run a model on the day's published inputs, judge the files, and stage them."""
     rendered, table, student, lake = model.rendered, model.table, model.student, day.lake
     inputs = {name: day.partition(key) for name, key in model.upstream.items()}
-    for partition in inputs.values():
-        lake.verify(partition)  # DuckDB opens the files themselves
     same_reading(day, [inputs[name].table for name in ("candidate_log", "event_log") if name in inputs])
     versions = {"/".join(partition.table): partition.data_version for partition in inputs.values()}
     corrected = day.versions(*correction_tables(day.cascade, student))
@@ -122,13 +137,33 @@ def stage_table(day: Day, model: TableModel) -> StagedTable:
     shift = teacher_shift(day, student) if student else None
     clock = read_at(day, inputs["event_log"].table) if "event_log" in inputs else None
     values = parameters_for(day.cascade, day.date, student, model.teacher, "+".join(taught_by) or None, shift, clock)
-    paths = {name: partition.files for name, partition in inputs.items()}
-    files = run_sharded(
-        rendered, paths, values, lambda *shard: lake.new_file(table, day.date, *shard), day.settings.threads
-    )
-    with removed_on_error(files):
-        results = judge_model(rendered, files, values) + (model.judge(day, files) if model.judge else [])
-        return StagedTable(lake.stage_files(table, day.date, files), results, versions | corrected)
+    shards = shards_of(rendered, {name: partition.files for name, partition in inputs.items()})
+    parts = [{name: replace(inputs[name], files=tuple(files)) for name, files in shard.items()} for shard in shards]
+    audit = model.audit
+    beside = audit.beside(day, len(parts)) if audit and audit.beside else [None] * len(parts)
+    work = partial(_run, rendered, values, threads_of_a_shard(day), lake, audit.measure if audit else None)
+    staged, made = staged_by_shard(day, table, work, list(zip(parts, beside, strict=True)))
+    with discarded_on_error(day, staged):
+        results = judge_counts(rendered, [counted for counted, _ in made])
+        results += audit.judge(day, [measured for _, measured in made]) if audit else []
+        return StagedTable(staged, results, versions | corrected)
+
+
+def _run(
+    rendered: RenderedModel,
+    values: Mapping[str, Any],
+    threads: int,
+    lake: Lake,
+    measure: Callable[[Any, str], Any] | None,
+    part: tuple[Mapping[str, PublishedPartition], Any],
+    path: str,
+) -> tuple[RuleCounts, Any]:
+    """Run a model on a shard, and count its file; what is read is verified first, since DuckDB opens files itself."""
+    inputs, beside = part
+    for partition in inputs.values():
+        lake.verify(partition)
+    run_model(rendered, {name: partition.files for name, partition in inputs.items()}, values, path, threads)
+    return count_rules(rendered, path, values), measure(beside, path) if measure else None
 
 
 def correction_tables(cascade: Cascade, student: Student | None) -> list[Table]:
@@ -200,12 +235,24 @@ def label_rate_rules(cascade: Cascade) -> dict[str, str]:
     }
 
 
-def judge_label_rates(day: Day, files: Sequence[str]) -> list[GateResult]:
+def label_rate_audit(cascade: Cascade) -> Audit:
     """The verdicts of `label_rate_rules` on the files of a day's impressions."""
+    return Audit(partial(_counts_of_file, [task.name for task in cascade.tasks]), _judge_label_rates)
+
+
+def _judge_label_rates(day: Day, counted: Sequence[Mapping[str, tuple[int, int]]]) -> list[GateResult]:
     table, tasks = day.table("impressions"), [task.name for task in day.cascade.tasks]
-    today = _counts(pl.scan_parquet(list(files), glob=False, hive_partitioning=False), tasks)
     trailing = [_counts(day.lake.scan(table, [each]), tasks) for each in day.trailing(table)]
-    return [label_rate(day.cascade, task, *today[task], [_rate(*each[task]) for each in trailing]) for task in tasks]
+    results = []
+    for task in tasks:
+        positive, labelled = (sum(of_file[task][place] for of_file in counted) for place in (0, 1))
+        rates = [_rate(*each[task]) for each in trailing]
+        results.append(label_rate(day.cascade, task, positive, labelled, rates))
+    return results
+
+
+def _counts_of_file(tasks: Sequence[str], beside: None, file: str) -> dict[str, tuple[int, int]]:
+    return _counts(pl.scan_parquet(file, glob=False, hive_partitioning=False), tasks)
 
 
 def _counts(rows: pl.LazyFrame, tasks: Sequence[str]) -> dict[str, tuple[int, int]]:

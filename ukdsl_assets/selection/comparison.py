@@ -1,6 +1,7 @@
 """Table 2 of the paper: students with the features of each rule, judged against impression importance alone."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,12 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.learning.evaluation.comparisons import comparisons
+from ukdsl_assets.learning.evaluation.mapped import Mapped
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy, row_entropy
 from ukdsl_assets.learning.metrics.sums import replicate_totals
 from ukdsl_assets.learning.students.fit import fit_student
-from ukdsl_assets.learning.students.predict import predictor
+from ukdsl_assets.learning.students.predict import Predictor, predictor
 from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.rows import Reader
 from ukdsl_assets.selection.choice import RULE_SIZES
@@ -54,9 +56,10 @@ def compare_rules(
     student: Student,
     choices: Mapping[tuple[str, str], tuple[str, ...]],
     rows: pl.DataFrame | Sequence[Reader],
-    held: Iterable[pl.DataFrame],
+    held: Sequence[Reader],
     threads: int = 1,
     log: Callable[[str], None] | None = None,
+    mapped: Mapped = map,
 ) -> pl.DataFrame:
     """Trains a distilled student from the start with each choice, all alike but for the features, and judges them.
 
@@ -64,14 +67,15 @@ def compare_rules(
         choices: of `marked`; must hold impression at equal size. Equal choices share a training.
         rows: training rows of teacher_augmented, sorted by request_id, none withheld; or what reads a shard of them
             each.
-        held: shards of withheld rows, with a column `truth` where the source knows it; of each are kept predictions and
-            what they are compared with.
+        held: what reads a shard of withheld rows each, with a column `truth` where the source knows it; of each are
+            kept predictions and what they are compared with.
+        mapped: reads and scores them, here or elsewhere.
 
     Returns:
         A row for each rule, size, domain and reference; columns as in `MEANINGS`.
     """
     base = simplified(cascade, student, 0)
-    predictors = {}
+    predictors: dict[tuple[str, ...], Predictor] = {}
     for names in dict.fromkeys(choices.values()):
         fitted = fit_student(
             Training.of(cascade, with_features(base, names), "distilled", rows, threads=threads)
@@ -80,15 +84,8 @@ def compare_rules(
         if log:
             log(f"{student.name}: {len(predictors)} of {len(set(choices.values()))} selections trained")
     heads = {IMP: student.served_heads[0], CD: student.trained_heads[-1]}
-    kept, parts = [], []
-    for shard in held:
-        kept.append(shard.select(name for name in KEPT_COLUMNS if name in shard.columns))
-        parts.append({names: predict(shard) for names, predict in predictors.items()})
-    predicted = {
-        (names, head): np.concatenate([part[names][head] for part in parts])
-        for names in predictors
-        for head in heads.values()
-    }
+    kept, parts = zip(*mapped(partial(_scored, predictors, tuple(heads.values())), held), strict=True)
+    predicted = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     by_rule = {
         key: {domain: predicted[names, head] for domain, head in heads.items()} for key, names in choices.items()
     }
@@ -107,6 +104,16 @@ def compare_rules(
     table = compared(pl.concat(kept), by_rule, student.seed)
     table = table.with_columns(pl.col("domain").replace_strict(heads, return_dtype=pl.String).alias("head"))
     return table.join(pl.DataFrame(described), on=["rule", "size"], how="left", maintain_order="left").select(*MEANINGS)
+
+
+def _scored(
+    predictors: Mapping[tuple[str, ...], Predictor], heads: Sequence[str], read: Reader
+) -> tuple[pl.DataFrame, dict[tuple[tuple[str, ...], str], NDArray[np.float32]]]:
+    """What a shard is judged by, and predictions by features and head."""
+    shard = read()
+    kept = shard.select(name for name in KEPT_COLUMNS if name in shard.columns)
+    predictions = {names: predict(shard) for names, predict in predictors.items()}
+    return kept, {(names, head): of[head] for names, of in predictions.items() for head in heads}
 
 
 def selection_key(student: Student) -> tuple[str, str]:

@@ -1,12 +1,16 @@
 """Whole requests drawn by a seed, from rows in memory or from shards that are read one at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
 
 from ukdsl_assets.declaration.columns import CD, IMP
+from ukdsl_assets.learning.evaluation.mapped import Mapped
 
+# Gives the rows of a shard.
+Reader = Callable[[], pl.DataFrame]
 SAMPLED_DOMAINS = (IMP, CD)
 
 
@@ -21,20 +25,29 @@ def sample(rows: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
 
 
 def sample_of_shards(
-    ids: Iterable[pl.DataFrame], rows: Iterable[pl.DataFrame], most: int, seed: int, by_domain: bool
+    ids: Sequence[Reader], rows: Sequence[Reader], most: int, seed: int, by_domain: bool, mapped: Mapped = map
 ) -> pl.DataFrame:
-    """`sample` of the rows of all shards; only what is drawn, and a number for each request, is kept of a shard.
+    """`sample` of the rows of all shards; only what is drawn, and a number for each request, leaves a shard.
 
     Args:
-        ids: day, request_id and domain of each row, shard by shard.
-        rows: the shards' rows in the same order, read once the requests are drawn; at least one shard.
+        ids: what gives day, request_id and domain of each row, shard by shard.
+        rows: what gives the shards' rows in the same order, once the requests are drawn; at least one shard.
         by_domain: whether requests are drawn for each domain apart, `most` rows of each.
+        mapped: reads shards, here or elsewhere.
     """
     keys = ["day", "request_id", "domain"] if by_domain else ["day", "request_id"]
-    counts = pl.concat([each.group_by(keys, maintain_order=True).len() for each in ids])
+    counts = pl.concat(mapped(partial(_counts, keys), ids))
     groups = [counts.filter(domain=domain) for domain in SAMPLED_DOMAINS] if by_domain else [counts]
     taken = pl.concat([_drawn(each, most, seed) for each in groups])
-    return pl.concat([each.join(taken, on=keys, how="semi", maintain_order="left") for each in rows])
+    return pl.concat(mapped(partial(_taken, keys, taken), rows))
+
+
+def _counts(keys: Sequence[str], read: Reader) -> pl.DataFrame:
+    return read().group_by(keys, maintain_order=True).len()
+
+
+def _taken(keys: Sequence[str], taken: pl.DataFrame, read: Reader) -> pl.DataFrame:
+    return read().join(taken, on=keys, how="semi", maintain_order="left")
 
 
 def _drawn(counts: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:

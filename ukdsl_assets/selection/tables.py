@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.selection import Selection
+from ukdsl_assets.learning.evaluation.mapped import Mapped
 from ukdsl_assets.learning.students.student import FittedStudent
-from ukdsl_assets.selection.importance.importance import Importance, student_importance
+from ukdsl_assets.selection.importance.importance import (
+    Asked,
+    Importance,
+    student_importance,
+    student_importances,
+)
 from ukdsl_assets.selection.rules.clusters import clusters, likeness
 from ukdsl_assets.selection.rules.scores import Scores
 from ukdsl_assets.selection.sampled_rows import SAMPLED_DOMAINS, sample
@@ -42,6 +48,7 @@ def importance_tables(
     seed: int = 0,
     threads: int = 1,
     log: Callable[[str], None] | None = None,
+    mapped: Mapped | None = None,
 ) -> dict[str, pl.DataFrame]:
     """The tables impression_importance and consideration_importance by domain (IMP, CD), one row a candidate.
 
@@ -53,6 +60,7 @@ def importance_tables(
         rows: withheld rows of teacher_augmented, sorted by request_id; at most `selection.rows` of each domain are
             used, whole requests chosen by the seed.
         features: the candidates, in declared order.
+        mapped: works on pieces of the rows in other processes; None: in `threads` of this one, to the same bits.
 
     Returns:
         Columns as in `MEANINGS`. Scores are NaN where a domain has no rows or its targets are all the same.
@@ -70,21 +78,18 @@ def importance_tables(
             # Declared names hold no blank, so names cannot clash.
             groups[f"cluster {number}"] = [features[at].name for at in places]
     heads = {IMP: (students[0].heads[0], "label"), CD: (students[0].trained_heads[-1], "teacher")}
+    asked = [
+        Asked(each, parts[domain], groups, head, selection.repeats, seed + training)
+        for domain, (head, _) in heads.items()
+        for training, each in enumerate(students)
+    ]
+    if mapped is None:
+        every = [student_importance(**vars(each), threads=threads, log=log) for each in asked]
+    else:
+        every = student_importances(asked, mapped, log)
     tables = {}
-    for domain, (head, reference) in heads.items():
-        measured = [
-            student_importance(
-                each,
-                parts[domain],
-                groups,
-                head=head,
-                repeats=selection.repeats,
-                seed=seed + training,
-                threads=threads,
-                log=log,
-            )
-            for training, each in enumerate(students)
-        ]
+    for number, (domain, (head, reference)) in enumerate(heads.items()):
+        measured = every[number * len(students) : (number + 1) * len(students)]
         score, error = averaged(measured)
         names = [feature.name for feature in features]
         own = np.arange(len(names))

@@ -1,6 +1,7 @@
 """Judges a model's files by the header of its SQL file: keys are unique, every column keeps its type and rules."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ RULES = {
     ),
 }
 SHOWN_KEYS = 3
+KEYS = "keys"
 TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {
     "BIGINT": (pl.Int64,),
     "BIGINT[]": (pl.List(pl.Int64),),
@@ -34,20 +36,42 @@ TYPES: dict[str, tuple[type[pl.DataType] | pl.DataType, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class RuleCounts:
+    """How one file of a model keeps its header: what of `judge_counts` is counted file by file.
+
+    Attributes:
+        problems: what is wrong with its columns; then nothing is counted.
+        rows: in the file.
+        broken: rule, or `keys` -> rows that break it.
+        examples: keys of the first such rows, for those that are broken.
+        ends: the first and the last key; None without rows.
+    """
+
+    problems: list[str]
+    rows: int = 0
+    broken: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    ends: tuple[Any, Any] | None = None
+
+
 def judge_model(rendered: RenderedModel, files: Sequence[str], parameters: Mapping[str, Any]) -> list[GateResult]:
-    """Gates `keys_unique` and `column_rules`, counted one file at a time; offending keys are looked up only on failure.
+    """Gates `keys_unique` and `column_rules`, counted one file at a time.
 
     Args:
         files: Parquet files that together are one partition; rows of one key are in one file, or end it and begin the
             next.
         parameters: the bound values, for rules such as `one_of: $stages`.
     """
-    rows = pl.scan_parquet(list(files), glob=False, hive_partitioning=False)
+    return judge_counts(rendered, [count_rules(rendered, file, parameters) for file in files])
+
+
+def count_rules(rendered: RenderedModel, file: str, parameters: Mapping[str, Any]) -> RuleCounts:
+    """Count the rows of a file that break a rule; offending keys are looked up only where there are some."""
+    rows = pl.scan_parquet(file, glob=False, hive_partitioning=False)
     schema = rows.collect_schema()
-    where = rendered.model.name
     if problems := _wrong_columns(rendered, schema):
-        message = f"{where}: {'; '.join(problems)}; correct the query or the header in {rendered.model.path.name}"
-        return [GateResult(name, False, message) for name in RULES]
+        return RuleCounts(problems)
     rules = {
         f"{name}: {rule}": broken
         for name, column in rendered.columns.items()
@@ -56,35 +80,48 @@ def judge_model(rendered: RenderedModel, files: Sequence[str], parameters: Mappi
     keys = list(rendered.model.keys)
     # Models order each file's rows by their keys, so a repeated key stands beside its twin.
     repeated = pl.all_horizontal(pl.col(key).eq_missing(pl.col(key).shift(1)) for key in keys)
-    rules["keys"] = repeated & (pl.int_range(pl.len()) > 0)
+    rules[KEYS] = repeated & (pl.int_range(pl.len()) > 0)
     ends = [pl.struct(keys).first().alias("first key"), pl.struct(keys).last().alias("last key")]
     counts = [pl.len().alias("rows"), *(broken.sum().alias(rule) for rule, broken in rules.items())]
-    parts = [
-        pl.scan_parquet(file, glob=False, hive_partitioning=False).select(*counts, *ends).collect() for file in files
-    ]
-    parts = [part for part in parts if part.item(0, "rows")] or parts[:1]
-    totals = pl.concat(parts).select(pl.exclude("first key", "last key").sum()).row(0, named=True)
-    twins = totals["keys"] + sum(
-        before.item(0, "last key") == after.item(0, "first key") for before, after in pairwise(parts)
-    )
-    failed = {rule: totals[rule] for rule in rules if rule != "keys" and totals[rule]}
-    examples = {rule: _examples(rows, keys, rules[rule]) for rule in [*failed, *(["keys"] if twins else [])]}
-    failures = "; ".join(f"{rule} broken by {count} rows, e.g. {examples[rule]}" for rule, count in failed.items())
+    found = rows.select(*counts, *ends).collect().row(0, named=True)
+    count, first, last = found.pop("rows"), found.pop("first key"), found.pop("last key")
+    examples = {rule: _examples(rows, keys, rules[rule]) for rule, broken in found.items() if broken}
+    return RuleCounts([], count, found, examples, (first, last) if count else None)
+
+
+def judge_counts(rendered: RenderedModel, counted: Sequence[RuleCounts]) -> list[GateResult]:
+    """Gates `keys_unique` and `column_rules` of a partition; counted: `count_rules` of its files, in their order."""
+    where = rendered.model.name
+    if problems := next((of_file.problems for of_file in counted if of_file.problems), None):
+        message = f"{where}: {'; '.join(problems)}; correct the query or the header in {rendered.model.path.name}"
+        return [GateResult(name, False, message) for name in RULES]
+    rows = sum(of_file.rows for of_file in counted)
+    broken = {rule: sum(of_file.broken[rule] for of_file in counted) for rule in counted[0].broken}
+    ends = [of_file.ends for of_file in counted if of_file.ends is not None]
+    across = [after[0] for before, after in pairwise(ends) if before[1] == after[0]]
+    twins = broken.pop(KEYS) + len(across)
+    failed = {rule: count for rule, count in broken.items() if count}
+
+    def examples(rule: str) -> list[tuple[Any, ...]]:
+        return [key for of_file in counted for key in of_file.examples.get(rule, [])][:SHOWN_KEYS]
+
+    failures = "; ".join(f"{rule} broken by {count} rows, e.g. {examples(rule)}" for rule, count in failed.items())
+    shown = examples(KEYS) or [tuple(key.values()) for key in across[:SHOWN_KEYS]]
     return [
         GateResult(
             "keys_unique",
             not twins,
-            f"{where}: {twins} of {totals['rows']} rows repeat a key ({', '.join(keys)})"
-            + (f", e.g. {examples['keys']}; expected one row a key; look for a join that multiplies" if twins else ""),
-            seen={"rows": totals["rows"], "repeated": twins},
+            f"{where}: {twins} of {rows} rows repeat a key ({', '.join(rendered.model.keys)})"
+            + (f", e.g. {shown}; expected one row a key; look for a join that multiplies" if twins else ""),
+            seen={"rows": rows, "repeated": twins},
         ),
         GateResult(
             "column_rules",
             not failed,
             f"{where}: {failures}; correct the query or what it reads"
             if failed
-            else f"{where}: {len(rules) - 1} rules hold",
-            seen={"rules": len(rules) - 1, **failed},
+            else f"{where}: {len(broken)} rules hold",
+            seen={"rules": len(broken), **failed},
         ),
     ]
 

@@ -33,15 +33,25 @@ def run_sharded(
     Returns:
         The files written, in the order of their shards. Errors as in `run_model`; then no file stays.
     """
-    counts = {len(files) for files in inputs.values()}
-    shards = counts.pop() if rendered.model.shard_key and len(counts) == 1 else 1
     written: list[str] = []
+    parts = shards_of(rendered, inputs)
     with removed_on_error(written):
-        for shard in range(shards):
-            part = {table: files if shards == 1 else [files[shard]] for table, files in inputs.items()}
-            written.append(new_file(shard, shards))
+        for shard, part in enumerate(parts):
+            written.append(new_file(shard, len(parts)))
             run_model(rendered, part, parameters, written[-1], threads)
     return written
+
+
+def shards_of(rendered: RenderedModel, inputs: Mapping[str, Sequence[str]]) -> list[dict[str, Sequence[str]]]:
+    """What each run of a model reads: a shard's files where the model allows that and inputs have equally many.
+
+    Args:
+        inputs: upstream table -> files of one day, in the order of their shards.
+    """
+    counts = {len(files) for files in inputs.values()}
+    if not rendered.model.shard_key or len(counts) != 1:
+        return [dict(inputs)]
+    return [{table: [files[shard]] for table, files in inputs.items()} for shard in range(counts.pop())]
 
 
 def run_model(

@@ -17,6 +17,7 @@ TORCH = "2.13.0"
 # A build for one kind of processor adds a suffix to the version, as in 2.13.0+cpu.
 CHECK = f"""
 import importlib.metadata, torch
+import fbgemm_gpu
 from fuxictr.pytorch.models import BaseModel
 importlib.metadata.version("deepctr-torch")
 assert torch.__version__.partition("+")[0] == "{TORCH}", "torch " + torch.__version__ + " instead of {TORCH}"
@@ -28,7 +29,7 @@ class PeersError(UkdslError):
 
 
 def peers_interpreter(folder: Path = PROJECT / ".venv-peers", requirements: Path = REQUIREMENTS) -> Path:
-    """Path of the interpreter that has fuxictr, deepctr-torch and our torch; installs them if it must.
+    """Path of the interpreter that has fuxictr, deepctr-torch, FBGEMM and our torch; installs them if it must.
 
     An environment that was made from the same requirements is used as it is.
 

@@ -289,6 +289,7 @@ def test_what_killed_writers_left_is_swept_once_it_is_old_and_nothing_else(tmp_p
         tmp_path / "checkpoints/shop/click" / f".released.json-{'0' * 32}",
         tmp_path / "reports/shop/day=2026-01-05" / f".report.html-{'1' * 32}",
         tmp_path / "simulated_state/shop" / f"3.safetensors.{'2' * 32}.unfinished",
+        tmp_path / "scratch" / ("3" * 32) / "4.parquet",
     ]
     others = [tmp_path / ".gitignore", tmp_path / "reports/note-0123.txt", tmp_path / "3.unfinished"]
     for path in (*left, *others):
@@ -299,6 +300,6 @@ def test_what_killed_writers_left_is_swept_once_it_is_old_and_nothing_else(tmp_p
     assert storage.sweep_unfinished(0) == 0
     for path in (*left, *others):
         os.utime(path, (0, 0))
-    assert storage.sweep_unfinished() == 3
+    assert storage.sweep_unfinished() == len(left)
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in others)

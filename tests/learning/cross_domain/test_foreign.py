@@ -1,5 +1,6 @@
 """Another cascade's model on this cascade's rows: names are translated, what is absent gets its default."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,10 @@ def test_a_student_predicts_with_the_head_that_serves_and_unknown_ids() -> None:
     strange = foreign_labels(HERE, BY_STUDENT, model, here(rows.with_columns(ad=pl.lit(-5), **missing)))
     absent = foreign_labels(HERE, BY_STUDENT, model, here(rows.with_columns(ad=pl.lit(None, pl.Int64), **missing)))
     assert strange.equals(absent)
+    # Sent to a worker after it was used here.
+    sent = pickle.loads(pickle.dumps(model))
+    assert foreign_labels(HERE, BY_STUDENT, sent, here(rows.with_columns(**missing))).equals(labels)
+    assert len(pickle.dumps(sent)) < 1.1 * len(pickle.dumps(fitted))
 
 
 def test_a_checkpoint_of_another_declaration_is_refused() -> None:

@@ -20,7 +20,7 @@ from ukdsl_assets.learning.metrics.calibration import normalized_entropy
 from ukdsl_assets.learning.students.predict import predict_student
 from ukdsl_assets.selection.importance.any_predictor import permuted_one_by_one
 from ukdsl_assets.selection.importance.importance import importance_of, student_importance
-from ukdsl_assets.selection.importance.in_threads import PART
+from ukdsl_assets.selection.importance.passes import PART
 from ukdsl_assets.selection.importance.sample import sample_of
 from ukdsl_assets.selection.importance.student_columns import row_features, row_predictor
 

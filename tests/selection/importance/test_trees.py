@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from ukdsl_assets.learning.trees.model import UnsupportedTreesError
 from ukdsl_assets.selection.importance.any_predictor import permuted_one_by_one
 from ukdsl_assets.selection.importance.importance import as_importance
-from ukdsl_assets.selection.importance.in_threads import PART
+from ukdsl_assets.selection.importance.passes import PART, RowPass, in_threads
 from ukdsl_assets.selection.importance.sample import Sample, sample_of
-from ukdsl_assets.selection.importance.trees.importance import tree_importance
-from ukdsl_assets.selection.importance.trees.layout import UnsupportedTreesError
+from ukdsl_assets.selection.importance.trees.importance import tree_kernel
 
 # Columns 0 and 1 are ids, 2 to 5 numbers with missing values and zeros.
 IDS, FEATURES = 2, 6
@@ -73,7 +73,8 @@ def compiled(
     trees: lightgbm.Booster, values: Any, groups: Sequence[Sequence[int]], sample: Sample, threads: int
 ) -> Any:
     named = {str(group): [str(place) for place in group] for group in groups}
-    return as_importance(named, sample, *tree_importance(trees, list(values.T), groups, sample, threads))
+    kernel = tree_kernel(trees.model_to_string(), list(values.T), groups, sample)
+    return as_importance(named, sample, *in_threads(RowPass(tuple(range(len(groups))), kernel, sample), threads, None))
 
 
 @pytest.mark.slow
@@ -130,4 +131,4 @@ def test_trees_that_the_kernel_cannot_tell_apart_are_refused(parameters: dict[st
     values, sample = sampled(100)
     trees = booster(1000, **parameters)
     with pytest.raises(UnsupportedTreesError):
-        tree_importance(trees, list(values.T), GROUPS, sample)
+        tree_kernel(trees.model_to_string(), list(values.T), GROUPS, sample)

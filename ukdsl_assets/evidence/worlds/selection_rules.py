@@ -86,7 +86,7 @@ def compared_rules(
     """
     towers = student.architecture.kind == "two_tower"
     chosen = choices(scores, cascade.candidates_of(student), budget, towers)
-    table = compare_rules(cascade, student, chosen, parts.train, [parts.held])
+    table = compare_rules(cascade, student, chosen, parts.train, [parts.held.clone])
     ne = {(row["rule"], row["size"], row["domain"], row["reference"]): row["ne"] for row in table.to_dicts()}
     places = [place for place in PLACES if ("union", "equal", *place) in ne]
     rows: Rows = {"rules": [], "union": []}

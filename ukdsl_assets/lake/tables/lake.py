@@ -10,7 +10,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from ukdsl_assets.errors import LakeError, noted
+from ukdsl_assets.errors import LakeError
 from ukdsl_assets.frames.splits import SHARD_KEY, split
 from ukdsl_assets.lake.storage import checked_key, flush
 from ukdsl_assets.lake.tables import staging
@@ -18,7 +18,7 @@ from ukdsl_assets.lake.tables.commit import live_actions, live_paths, paths_by_d
 from ukdsl_assets.lake.tables.publications import LOG, Publications, files_of
 from ukdsl_assets.lake.tables.reading import LakeReader, PublishedPartition, Table
 from ukdsl_assets.lake.tables.schema import DAY, to_delta
-from ukdsl_assets.lake.tables.staging import StagedPartition
+from ukdsl_assets.lake.tables.staging import StagedPartition, StagedShard
 
 __all__ = ["Lake", "PublishedPartition", "StagedPartition"]
 
@@ -62,12 +62,34 @@ class Lake(LakeReader):
         to_delta(staged.schema, f"{'/'.join(table)}, day {day}")
         return staged
 
+    def stage_shard(self, table: Table, day: dt.date, path: str) -> StagedShard:
+        """Adopts one file as `stage_files` does all, in the process that wrote it to a path of `new_file`.
+
+        Raises:
+            LakeError: a file that is not whole Parquet, a dtype that Delta cannot hold, or a file that is not where
+                `new_file` said.
+        """
+        shard = staging.stage_shard(self._storage, checked_key(table), day, path)
+        to_delta(shard.schema, f"{'/'.join(table)}, day {day}")
+        return shard
+
+    def together(self, table: Table, day: dt.date, shards: Sequence[StagedShard]) -> StagedPartition:
+        """The staged partition of the shards of a day, in their order; reads no file.
+
+        Raises:
+            LakeError: no shards, or shards whose columns differ.
+        """
+        return staging.together(checked_key(table), day, shards)
+
+    def discard_shards(self, table: Table, shards: Iterable[StagedShard]) -> None:
+        """Removes staged shards that are not to become a partition; those already gone are no error."""
+        for shard in shards:
+            self._storage.remove(self._storage.path(*checked_key(table), shard.file.path))
+
     def write_shard(self, table: Table, day: dt.date, shard: int, shards: int, part: pl.DataFrame) -> str:
         """Writes one of a day's shards; as `write_shards`, where those of several tables are made in turn."""
         path = self.new_file(table, day, shard, shards)
-        with staging.removed_on_error([path]), noted(f"while writing {path}"):
-            # One chunk: the bytes must follow from the rows, not from how the frame was put together.
-            part.rechunk().write_parquet(path, compression="zstd")
+        staging.write_rows(path, part)
         return path
 
     def write_shards(self, table: Table, day: dt.date, parts: Iterable[pl.DataFrame], shards: int) -> list[str]:

@@ -1,9 +1,9 @@
 """Reading tables by day: always the live files of one table version, never a listing of a folder."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import polars as pl
 from deltalake import DeltaTable
@@ -66,6 +66,11 @@ class LakeReader:
     @cached_property
     def _storage(self) -> Storage:
         return Storage(self.root)
+
+    @property
+    def local(self) -> bool:
+        """Whether the tables are files of this machine."""
+        return self._storage.local
 
     def table_uri(self, table: Table) -> str:
         """Folder or URI of a table; the table need not exist."""
@@ -151,7 +156,7 @@ class LakeReader:
             LakeError: no day was asked for, or one is not published; the message says how to make it. A file is gone,
                 cannot be read, or is not what was published; the message says which.
         """
-        return self._scans(table, days, version, columns, parts=1)[0]
+        return self._readers(table, days, version, columns, parts=1)[0]()
 
     def scan_shards(
         self, table: Table, days: Iterable[dt.date], version: int | None = None, columns: Sequence[str] | None = None
@@ -160,7 +165,16 @@ class LakeReader:
 
         There are as many as the day with the fewest shards has; of a day with more, a part holds neighbours.
         """
-        return self._scans(table, days, version, columns, parts=None)
+        return [read() for read in self._readers(table, days, version, columns, parts=None)]
+
+    def shard_readers(
+        self, table: Table, days: Iterable[dt.date], version: int | None = None, columns: Sequence[str] | None = None
+    ) -> list[Callable[[], pl.LazyFrame]]:
+        """What gives each of `scan_shards`; its files are fixed now, and hashed where and when it is called.
+
+        They pickle small, for workers in other processes.
+        """
+        return self._readers(table, days, version, columns, parts=None)
 
     def columns(self, table: Table, day: dt.date) -> list[str]:
         """The columns that a published day was written with, in their order; `scan` gives null for later ones.
@@ -282,15 +296,15 @@ class LakeReader:
                 "the record."
             )
 
-    def _scans(
+    def _readers(
         self,
         table: Table,
         days: Iterable[dt.date],
         version: int | None,
         columns: Sequence[str] | None,
         parts: int | None,
-    ) -> list[pl.LazyFrame]:
-        """Scans of as many parts, None for those of `scan_shards`; all else as `scan` says."""
+    ) -> list[Callable[[], pl.LazyFrame]]:
+        """What scans as many parts, None for those of `scan_shards`; all else as `scan` says."""
         name = "/".join(table)
         days = sorted(set(days))
         if not days:
@@ -307,26 +321,19 @@ class LakeReader:
         asked = paths_by_day(live, days)
         if version is None:
             self._refuse_lost(table, asked)
-        verify(self._storage, table, [(day, path) for day, paths in asked.items() for path in paths])
         schema = to_polars(opened.schema())
-        files = {day: self._uris(table, paths) for day, paths in asked.items()}
-        count = min(len(each) for each in files.values()) if parts is None else parts
-
-        def scanned(part: int) -> pl.LazyFrame:
-            frames = [
-                pl.scan_parquet(
-                    _part(files[day], part, count),
-                    schema=schema,
-                    missing_columns="insert",
-                    glob=False,
-                    hive_partitioning=False,
-                ).with_columns(pl.lit(day, dtype=pl.Date).alias(DAY))
-                for day in days
-            ]
-            together = pl.concat(frames)
-            return together if columns is None else together.select(columns)
-
-        return [scanned(part) for part in range(count)]
+        count = min(len(paths) for paths in asked.values()) if parts is None else parts
+        return [
+            partial(
+                _scanned,
+                self._storage,
+                checked_key(table),
+                {day: _part(asked[day], part, count) for day in days},
+                schema,
+                None if columns is None else tuple(columns),
+            )
+            for part in range(count)
+        ]
 
     def _open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         try:
@@ -345,6 +352,29 @@ class LakeReader:
 
     def _uris(self, table: Table, paths: Iterable[str]) -> list[str]:
         return [self._storage.uri(*table, path) for path in paths]
+
+
+def _scanned(
+    storage: Storage,
+    table: tuple[str, ...],
+    asked: Mapping[dt.date, Sequence[str]],
+    schema: pl.Schema,
+    columns: Sequence[str] | None,
+) -> pl.LazyFrame:
+    """Scan files, relative to the table, by day; LakeError where one is not what was published."""
+    verify(storage, table, [(day, path) for day, paths in asked.items() for path in paths])
+    frames = [
+        pl.scan_parquet(
+            [storage.uri(*table, path) for path in paths],
+            schema=schema,
+            missing_columns="insert",
+            glob=False,
+            hive_partitioning=False,
+        ).with_columns(pl.lit(day, dtype=pl.Date).alias(DAY))
+        for day, paths in asked.items()
+    ]
+    together = pl.concat(frames)
+    return together if columns is None else together.select(columns)
 
 
 def _part(files: Sequence[str], part: int, parts: int) -> list[str]:

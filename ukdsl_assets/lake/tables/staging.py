@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from ukdsl_assets.errors import LakeError
+from ukdsl_assets.errors import LakeError, noted
 from ukdsl_assets.lake.storage import Storage, flush, folder_of
 
 # What `digest_in` gives for the lake's own files.
@@ -26,6 +26,14 @@ class StagedFile:
     path: str
     rows: int
     bytes: int
+
+
+@dataclass(frozen=True)
+class StagedShard:
+    """A staged file and its columns: all that the process which commits a day learns of a shard made elsewhere."""
+
+    file: StagedFile
+    schema: pl.Schema
 
 
 @dataclass(frozen=True)
@@ -87,22 +95,65 @@ def stage_files(storage: Storage, table: tuple[str, ...], day: dt.date, paths: S
     if not paths:
         raise LakeError(f"{where}: no files to stage. Expected one per shard; write one without rows for an empty day.")
     footers = [_footer(where, path) for path in paths]
-    for path, (schema, _) in zip(paths, footers, strict=True):
-        if list(schema.items()) != list(footers[0][0].items()):
-            raise LakeError(
-                f"{where}: the shards have different columns: {path} has {dict(schema)}, expected "
-                f"{dict(footers[0][0])} as in {paths[0]}. Write every shard with the same query and casts."
-            )
-    folder = writing_folder(storage, table, day)
-    if elsewhere := [path for path in paths if Path(path).parent != folder]:
-        raise LakeError(
-            f"{where}: {elsewhere[0]} is not in {folder}. Write the shards to the paths that new_file gives."
-        )
-    rows = [rows for _, rows in footers]
-    files = tuple(place(storage, table, folder_of(day), *file) for file in zip(paths, rows, strict=True))
+    _refuse_other_columns(where, [(path, schema) for path, (schema, _) in zip(paths, footers, strict=True)])
+    shards = [_staged(storage, table, day, path, *footer) for path, footer in zip(paths, footers, strict=True)]
     if storage.local:
         flush(storage.path(*table, folder_of(day)))
-    return StagedPartition(table, day, files, footers[0][0])
+    return StagedPartition(table, day, tuple(shard.file for shard in shards), footers[0][0])
+
+
+def stage_shard(storage: Storage, table: tuple[str, ...], day: dt.date, path: str) -> StagedShard:
+    """As `stage_files` of one file, in the process that wrote it; for `together`.
+
+    Raises:
+        LakeError: a file that is not whole Parquet, or not where `new_file` said.
+    """
+    shard = _staged(storage, table, day, path, *_footer(f"{'/'.join(table)}, day {day}", path))
+    if storage.local:
+        flush(storage.path(*table, folder_of(day)))
+    return shard
+
+
+def together(table: tuple[str, ...], day: dt.date, shards: Sequence[StagedShard]) -> StagedPartition:
+    """The partition of shards that were staged one by one, in their order; reads no file.
+
+    Raises:
+        LakeError: no shards, or shards whose schemas differ.
+    """
+    where = f"{'/'.join(table)}, day {day}"
+    if not shards:
+        raise LakeError(f"{where}: no files to stage. Expected one per shard; write one without rows for an empty day.")
+    _refuse_other_columns(where, [(shard.file.path, shard.schema) for shard in shards])
+    return StagedPartition(table, day, tuple(shard.file for shard in shards), shards[0].schema)
+
+
+def _refuse_other_columns(where: str, schemas: Sequence[tuple[str, pl.Schema]]) -> None:
+    first_path, first = schemas[0]
+    for path, schema in schemas:
+        if list(schema.items()) != list(first.items()):
+            raise LakeError(
+                f"{where}: the shards have different columns: {path} has {dict(schema)}, expected {dict(first)} as in "
+                f"{first_path}. Write every shard with the same query and casts."
+            )
+
+
+def _staged(
+    storage: Storage, table: tuple[str, ...], day: dt.date, path: str, schema: pl.Schema, rows: int
+) -> StagedShard:
+    folder = writing_folder(storage, table, day)
+    if Path(path).parent != folder:
+        raise LakeError(
+            f"{'/'.join(table)}, day {day}: {path} is not in {folder}. Write the shards to the paths that new_file "
+            "gives."
+        )
+    return StagedShard(place(storage, table, folder_of(day), path, rows), schema)
+
+
+def write_rows(path: str, rows: pl.DataFrame) -> None:
+    """Writes a shard to a path of `new_file`, zstd Parquet; whatever is raised, no file stays."""
+    with removed_on_error([path]), noted(f"while writing {path}"):
+        # One chunk: the bytes must follow from the rows, not from how the frame was put together.
+        rows.rechunk().write_parquet(path, compression="zstd")
 
 
 @contextmanager

@@ -18,22 +18,26 @@ from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.frames.conform import feature_dtype
 from ukdsl_assets.frames.served_as import filled
 from ukdsl_assets.learning.students import student as students
-from ukdsl_assets.learning.students.predict import predictor, student_hidden_layer
+from ukdsl_assets.learning.students.predict import Predictor, predictor, student_hidden_layer
 from ukdsl_assets.learning.teachers import foundation
 from ukdsl_assets.learning.teachers import trained as teacher_models
 from ukdsl_assets.learning.teachers.foundation import FittedFoundation
+
+Predict = Callable[[pl.DataFrame], Mapping[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
 class ForeignModel:
     """A model of another cascade.
 
+    It is sent to the workers that score a day's shards.
+
     features: what it reads. predict: rows that have them -> task there -> probabilities float32 [rows].
     hidden: (rows, task there) -> the layer that its output reads, float32 [rows, width]; None for trees.
     """
 
     features: tuple[Feature, ...]
-    predict: Callable[[pl.DataFrame], Mapping[str, NDArray[np.float32]]]
+    predict: Predict
     hidden: Callable[[pl.DataFrame, str], NDArray[np.float32]] | None
 
 
@@ -43,22 +47,26 @@ def foreign_model(
     """A student, whose last head serves, or a trained teacher, from its checkpoint."""
     if "heads" in content:
         student = students.from_checkpoint(content, tensors or {}, text)
-        task, head = content["declaration"]["task"], student.heads[-1]
-        score = predictor(student, threads)
-        return ForeignModel(
-            student.encoder.features,
-            lambda rows: {task: score(rows)[head]},
-            lambda rows, _: student_hidden_layer(student, rows),
-        )
+        predict = partial(_student_predicts, predictor(student, threads), content["declaration"]["task"])
+        return ForeignModel(student.encoder.features, predict, partial(_student_layer, student))
     # It has seen no request of here, so that no fold of its own requests means anything.
     teacher = teacher_models.of_all_requests(teacher_models.from_checkpoint(content, tensors, text))
-
-    def predict(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
-        labels = teacher_models.predict(teacher, rows, threads)
-        return {task: labels[label_column(task)].to_numpy() for task in teacher_models.tasks_of(teacher)}
-
     layer = partial(foundation.tower_hidden_layer, teacher) if isinstance(teacher, FittedFoundation) else None
-    return ForeignModel(teacher_models.features_of(teacher), predict, layer)
+    return ForeignModel(teacher_models.features_of(teacher), partial(_teacher_predicts, teacher, threads), layer)
+
+
+def _student_predicts(predict: Predictor, task: str, rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
+    """Its task by the head that serves."""
+    return {task: predict(rows)[predict.fitted.heads[-1]]}
+
+
+def _student_layer(student: students.FittedStudent, rows: pl.DataFrame, task: str) -> NDArray[np.float32]:
+    return student_hidden_layer(student, rows)
+
+
+def _teacher_predicts(teacher: teacher_models.Fitted, threads: int, rows: pl.DataFrame) -> dict[str, NDArray[Any]]:
+    labels = teacher_models.predict(teacher, rows, threads)
+    return {task: labels[label_column(task)].to_numpy() for task in teacher_models.tasks_of(teacher)}
 
 
 def foreign_labels(

@@ -1,7 +1,8 @@
 """Calibration by group: where on the scale of predictions, and for which requests and candidates, a student is off."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
+from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
 from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, Predictions, whole
 from ukdsl_assets.learning.evaluation.totals import ALWAYS, ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.auc_bins import bins_of
@@ -53,7 +55,11 @@ def calibration_by_group(
 
 
 def calibration_by_group_of_shards(
-    shards: PredictedShards, totals: dict[ComparisonKey, Totals], segments: Sequence[str] = (), seed: int = 0
+    shards: PredictedShards,
+    totals: dict[ComparisonKey, Totals],
+    segments: Sequence[str] = (),
+    seed: int = 0,
+    mapped: Mapped = map,
 ) -> pl.DataFrame:
     """Calibration of each arm and head within deciles of its predictions and within segments, on IMP and CD.
 
@@ -61,27 +67,20 @@ def calibration_by_group_of_shards(
         shards, totals, seed: as in `evaluation.evaluate_shards`; in memory is one shard at a time.
         segments: categorical columns of the rows. The 50 values with the most rows are groups, the others are
             together `(other)`, null is `(none)`.
+        mapped: as in `totals_of`.
 
     Returns:
         The columns of `COLUMNS`, one row a group that has rows, groups in the order of their text; figures are NaN
         where undefined, such as the calibration of a group whose reference sums to 0. A decile holds a tenth of the
         weight, to the width of one of `score_bins`.
     """
-    values = {name: common_values(shards, name) for name in segments}
+    values = common_values(shards, segments, mapped)
     totals = {key: of_rows for key, of_rows in totals.items() if key[0] in ALWAYS}
     names = {DECILE: _DECILES, **{name: sorted({*each, OTHER}) for name, each in values.items()}}
     tenths = {key: of_rows.outcomes.parts(len(_DECILES)) for key, of_rows in totals.items()}
     groups = {(key, by): _Groups.empty(len(each)) for key in totals for by, each in names.items()}
-    for read in shards:
-        rows, predictions = _of_domains(read())
-        draws = draws_of(rows, seed)
-        of_segment = {name: _positions(rows[name], names[name]) for name in segments}
-        for compared in comparisons(rows):
-            for (arm, head), every in predictions.items():
-                key, p = (compared.domain, compared.reference, arm, head), every[compared.chosen]
-                groups[key, DECILE].add(draws, compared, p, tenths[key][bins_of(p)])
-                for name, position in of_segment.items():
-                    groups[key, name].add(draws, compared, p, position[compared.chosen])
+    for sums in summed(partial(_groups_of, names, tenths, seed), _both, shards, mapped):
+        groups = _both(groups, sums)
     table: list[dict[str, Any]] = []
     for ((domain, reference, arm, head), by), group in groups.items():
         who = {"arm": arm, "head": head, "domain": domain, "reference": reference, "by": by}
@@ -89,13 +88,58 @@ def calibration_by_group_of_shards(
     return pl.DataFrame(table, schema=COLUMNS)
 
 
-def common_values(shards: PredictedShards, segment: str) -> list[str]:
-    """The values of a segment, as text, that are groups of their own: those with the most rows, at most 50."""
-    counts = pl.DataFrame(schema={"value": pl.String, "len": pl.UInt32})
-    for read in shards:
-        counted = _text(_of_domains(read()).rows[segment]).to_frame().group_by("value").len()
-        counts = pl.concat([counts, counted]).group_by("value").agg(pl.col("len").sum())
-    return counts.sort("len", "value", descending=[True, False])["value"].head(MOST_VALUES).to_list()
+def common_values(shards: PredictedShards, segments: Sequence[str], mapped: Mapped = map) -> dict[str, list[str]]:
+    """The values of each segment, as text, that are groups of their own: those with the most rows, at most 50."""
+    if not segments:
+        return {}
+    counts: dict[str, pl.DataFrame] = {}
+    for sums in summed(partial(_counted, tuple(segments)), _both_counts, shards, mapped):
+        counts = _both_counts(counts, sums) if counts else sums
+    order = ["len", "value"]
+    return {
+        name: of_name.sort(order, descending=[True, False])["value"].head(MOST_VALUES).to_list()
+        for name, of_name in counts.items()
+    } or {name: [] for name in segments}
+
+
+def _counted(segments: Sequence[str], read: Callable[[], PredictedRows]) -> dict[str, pl.DataFrame]:
+    rows = _of_domains(read()).rows
+    return {name: _text(rows[name]).to_frame().group_by("value").len() for name in segments}
+
+
+def _both_counts(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    together = {name: pl.concat([counts, other[name]]) for name, counts in one.items()}
+    return {name: counts.group_by("value").agg(pl.col("len").sum()) for name, counts in together.items()}
+
+
+# Of a comparison, and decile or segment.
+_OfGroups = dict[tuple[ComparisonKey, str], "_Groups"]
+
+
+def _groups_of(
+    names: Mapping[str, Sequence[str]],
+    tenths: Mapping[ComparisonKey, NDArray[np.int64]],
+    seed: int,
+    read: Callable[[], PredictedRows],
+) -> _OfGroups:
+    """A shard's sums, of what is compared in it."""
+    rows, predictions = _of_domains(read())
+    draws = draws_of(rows, seed)
+    of_segment = {name: _positions(rows[name], each) for name, each in names.items() if name != DECILE}
+    groups: _OfGroups = {}
+    for compared in comparisons(rows):
+        for (arm, head), every in predictions.items():
+            key, p = (compared.domain, compared.reference, arm, head), every[compared.chosen]
+            positions = {DECILE: tenths[key][bins_of(p)]}
+            positions |= {name: position[compared.chosen] for name, position in of_segment.items()}
+            for name, position in positions.items():
+                groups[key, name] = _Groups.empty(len(names[name]))
+                groups[key, name].add(draws, compared, p, position)
+    return groups
+
+
+def _both(one: _OfGroups, other: _OfGroups) -> _OfGroups:
+    return one | {key: one[key].plus(groups) if key in one else groups for key, groups in other.items()}
 
 
 def _of_domains(scored: PredictedRows) -> PredictedRows:
@@ -150,6 +194,9 @@ class _Groups:
         self.reference += reference.sum(0)
         self.drawn += replicate_totals(draws, predicted)
         self.drawn_reference += replicate_totals(draws, reference)
+
+    def plus(self, other: "_Groups") -> "_Groups":
+        return _Groups(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
     def table(self, names: Sequence[str], who: dict[str, str]) -> list[dict[str, Any]]:
         with np.errstate(invalid="ignore", divide="ignore"):

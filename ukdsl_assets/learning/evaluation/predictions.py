@@ -31,15 +31,15 @@ def whole(rows: pl.DataFrame, predictions: Predictions) -> PredictedShards:
     return [lambda: PredictedRows(rows, predictions)]
 
 
-def kept_on_disk(scored: PredictedRows, file: Path) -> Callable[[], PredictedRows]:
-    """Write a shard to a Parquet file that is not there yet; gives what reads it back."""
+def kept_on_disk(scored: PredictedRows, file: Path | str) -> Callable[[], PredictedRows]:
+    """Write a shard to a Parquet file, or URI, that is not there yet; gives what reads it back."""
     columns = {_column(*key): p for key, p in scored.predictions.items()}
     with noted(f"while writing {file}"):
         scored.rows.with_columns(**columns).write_parquet(file, compression="uncompressed")
     return partial(_read, file, tuple(scored.predictions))
 
 
-def _read(file: Path, keys: Sequence[tuple[str, str]]) -> PredictedRows:
+def _read(file: Path | str, keys: Sequence[tuple[str, str]]) -> PredictedRows:
     frame = pl.read_parquet(file, glob=False)
     predictions = {key: frame[_column(*key)].to_numpy() for key in keys}
     return PredictedRows(frame.drop(_column(*key) for key in keys), predictions)

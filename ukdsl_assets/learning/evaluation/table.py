@@ -1,7 +1,8 @@
 """The evaluation table: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from ukdsl_assets.declaration.students import SCORED_HEAD
 from ukdsl_assets.learning.evaluation.comparisons import Comparison
 from ukdsl_assets.learning.evaluation.domains import every_comparison
 from ukdsl_assets.learning.evaluation.explored import SUMS
-from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
+from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
+from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, Predictions, whole
 from ukdsl_assets.learning.evaluation.totals import ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import row_entropy
@@ -97,7 +99,9 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.
     return evaluate_shards(shards, totals_of(shards), seed)
 
 
-def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals], seed: int = 0) -> pl.DataFrame:
+def evaluate_shards(
+    shards: PredictedShards, totals: dict[ComparisonKey, Totals], seed: int = 0, mapped: Mapped = map
+) -> pl.DataFrame:
     """Judge predictions on the rows of `teacher_augmented` that are withheld; in memory is one shard at a time.
 
     IMP is judged against labels, CD against the teacher, weighted by `weight`; both also against the truth where
@@ -114,11 +118,12 @@ def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals]
         shards: rows and predictions as in `evaluate`.
         totals: `totals_of` the shards.
         seed: of the bootstrap.
+        mapped: as in `totals_of`.
 
     Returns:
         Columns arm, head, domain, reference, rows and all figures of `COLUMNS`; figures are NaN where undefined.
     """
-    drawn = _drawn(shards, totals, seed)
+    drawn: _Drawn = reduce(_both, summed(partial(_drawn, totals, seed), _both, shards, mapped), {})
     table = []
     for (domain, reference, arm, head), of_rows in totals.items():
         base = totals[domain, reference, "baseline", "impression"].normalized_entropy if domain != OWN else math.nan
@@ -147,32 +152,35 @@ def evaluate_shards(shards: PredictedShards, totals: dict[ComparisonKey, Totals]
     return pl.DataFrame(table, schema={**texts, **numbers, **LATER_FIGURES})
 
 
-def _drawn(
-    shards: PredictedShards, totals: dict[ComparisonKey, Totals], seed: int
-) -> dict[ComparisonKey, NDArray[np.float64]]:
-    """What figures are made of in each replicate, float64 [replicates, 5], see `_sums`."""
-    drawn: dict[ComparisonKey, NDArray[np.float64]] = {}
-    for read in shards:
-        rows, predictions = read()
-        draws = draws_of(rows, seed)
-        of_shard: dict[ComparisonKey, NDArray[np.float64]] = {}
-        for compared, heads in every_comparison(rows, predictions):
-            base_entropy = None
-            for arm, head in heads:
-                key = (compared.domain, compared.reference, arm, head)
-                if key not in totals:
-                    continue
-                if base_entropy is None and compared.domain != OWN:
-                    base = predictions["baseline", "impression"][compared.chosen].astype(np.float64)
-                    base_entropy = compared.w * row_entropy(base, compared.y)
-                every = predictions[arm, head][compared.chosen]
-                of_shard[key] = _sums(compared, every, base_entropy, totals[key], draws.shape[1])
-        # All columns at once: a product of matrices costs as much for one as for many.
-        if of_shard:
-            columns = replicate_totals(draws, np.concatenate([*of_shard.values()], axis=1))
-            for number, key in enumerate(of_shard):
-                drawn[key] = drawn.get(key, 0) + columns[:, 5 * number : 5 * number + 5]
-    return drawn
+# What figures are made of in each replicate, float64 [replicates, 5], see `_sums`.
+_Drawn = dict[ComparisonKey, NDArray[np.float64]]
+
+
+def _drawn(totals: dict[ComparisonKey, Totals], seed: int, read: Callable[[], PredictedRows]) -> _Drawn:
+    """A shard's part of the replicates."""
+    rows, predictions = read()
+    draws = draws_of(rows, seed)
+    of_shard: _Drawn = {}
+    for compared, heads in every_comparison(rows, predictions):
+        base_entropy = None
+        for arm, head in heads:
+            key = (compared.domain, compared.reference, arm, head)
+            if key not in totals:
+                continue
+            if base_entropy is None and compared.domain != OWN:
+                base = predictions["baseline", "impression"][compared.chosen].astype(np.float64)
+                base_entropy = compared.w * row_entropy(base, compared.y)
+            every = predictions[arm, head][compared.chosen]
+            of_shard[key] = _sums(compared, every, base_entropy, totals[key], draws.shape[1])
+    if not of_shard:
+        return {}
+    # All columns at once: a product of matrices costs as much for one as for many.
+    columns = replicate_totals(draws, np.concatenate([*of_shard.values()], axis=1))
+    return {key: columns[:, 5 * number : 5 * number + 5] for number, key in enumerate(of_shard)}
+
+
+def _both(one: _Drawn, other: _Drawn) -> _Drawn:
+    return one | {key: one[key] + drawn if key in one else drawn for key, drawn in other.items()}
 
 
 def _sums(

@@ -1,7 +1,9 @@
 """Sums over all withheld rows, shard by shard, from which calibration, normalized entropy and AUC follow."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,8 @@ from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, OWN
 from ukdsl_assets.learning.evaluation.comparisons import Comparison, Order
 from ukdsl_assets.learning.evaluation.domains import every_comparison
 from ukdsl_assets.learning.evaluation.explored import explored_sums
-from ukdsl_assets.learning.evaluation.predictions import PredictedShards
+from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
+from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards
 from ukdsl_assets.learning.metrics.auc import request_auc_sums
 from ukdsl_assets.learning.metrics.auc_bins import BinnedOutcomes
 from ukdsl_assets.learning.metrics.calibration import constant_entropy, row_entropy
@@ -66,6 +69,23 @@ class Totals:
             sums = explored_sums(p, y, w, compared.request)
             self.explored = sums if self.explored is None else self.explored + sums
 
+    def plus(self, other: "Totals") -> "Totals":
+        """The sums over the rows of both."""
+        summed_up = {
+            each.name: getattr(self, each.name) + getattr(other, each.name)
+            for each in fields(self)
+            if each.name not in ("ordered", "outcomes", "order", "explored")
+        }
+        order = self.order.plus(other.order) if self.order and other.order else self.order or other.order
+        parts = [each for each in (self.explored, other.explored) if each is not None]
+        return Totals(
+            **summed_up,
+            ordered=(self.ordered[0] + other.ordered[0], self.ordered[1] + other.ordered[1]),
+            outcomes=self.outcomes.plus(other.outcomes),
+            order=order,
+            explored=sum(parts[1:], parts[0]) if parts else None,
+        )
+
     @property
     def mean_reference(self) -> float:
         """Weighted; NaN without rows."""
@@ -104,24 +124,40 @@ class Totals:
         return inside / share if share != 0 else float("nan")
 
 
-def totals_of(shards: PredictedShards) -> dict[ComparisonKey, Totals]:
-    """One pass over the shards, in their order.
+def totals_of(shards: PredictedShards, mapped: Mapped = map) -> dict[ComparisonKey, Totals]:
+    """One pass over the shards.
 
     Domains but IMP and CD that have no rows are left out.
+
+    Args:
+        mapped: what works on groups of shards, for `summed`.
 
     Raises:
         ValueError: an arm or head predicts some shards alone, so that its sums would be of fewer rows.
     """
-    totals: dict[ComparisonKey, Totals] = {}
-    first = None
-    for read in shards:
-        rows, predictions = read()
-        first = {*predictions} if first is None else first
-        if {*predictions} != first:
-            only = sorted(first ^ {*predictions})
-            raise ValueError(f"{only} predict some shards alone, expected the same arms and heads of all")
-        for compared, heads in every_comparison(rows, predictions):
-            for arm, head in heads:
-                of_rows = totals.setdefault((compared.domain, compared.reference, arm, head), Totals())
-                of_rows.add(compared, predictions[arm, head][compared.chosen])
+    sums = list(summed(_totals_of_shard, _both, shards, mapped))
+    _, totals = reduce(_both, sums) if sums else (None, {})
     return {key: of_rows for key, of_rows in totals.items() if key[0] in ALWAYS or of_rows.rows}
+
+
+# The arms and heads that predict, and the sums of each in each comparison.
+_OfShards = tuple[set[tuple[str, str]], dict[ComparisonKey, Totals]]
+
+
+def _totals_of_shard(read: Callable[[], PredictedRows]) -> _OfShards:
+    rows, predictions = read()
+    totals: dict[ComparisonKey, Totals] = {}
+    for compared, heads in every_comparison(rows, predictions):
+        for arm, head in heads:
+            of_rows = totals.setdefault((compared.domain, compared.reference, arm, head), Totals())
+            of_rows.add(compared, predictions[arm, head][compared.chosen])
+    return {*predictions}, totals
+
+
+def _both(one: _OfShards, other: _OfShards) -> _OfShards:
+    if one[0] != other[0]:
+        only = sorted(one[0] ^ other[0])
+        raise ValueError(f"{only} predict some shards alone, expected the same arms and heads of all")
+    for key, totals in other[1].items():
+        one[1][key] = one[1][key].plus(totals) if key in one[1] else totals
+    return one

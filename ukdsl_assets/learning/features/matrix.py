@@ -1,7 +1,6 @@
 """Features as the matrix that boosted trees read."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,18 +11,8 @@ from ukdsl_assets.frames.missing import missing_in
 from ukdsl_assets.frames.served_as import filled
 from ukdsl_assets.learning.features.numbers import numbers_of
 
-if TYPE_CHECKING:
-    import lightgbm
-
-
 # Share of the requests that tells when more trees stop helping.
 VALIDATION_SHARE = 0.1
-
-
-def booster_of(text: str) -> "lightgbm.Booster":
-    import lightgbm
-
-    return lightgbm.Booster(model_str=text)
 
 
 def frequent_ids(column: pl.Series, least: int) -> pl.Series:
@@ -58,12 +47,26 @@ def feature_matrix(
 ) -> tuple[NDArray[np.float32], list[str], list[str]]:
     """Float32 [rows, columns], their names, and the names of the categorical ones; lists of ids are left out.
 
+    Args: as of `feature_columns`.
+    """
+    columns, names = feature_columns(features, codes, rows, means)
+    return np.stack(columns, axis=1), names, [feature.name for feature in features if feature.kind == "categorical"]
+
+
+def feature_columns(
+    features: tuple[Feature, ...],
+    codes: Mapping[str, pl.Series],
+    rows: pl.DataFrame,
+    means: Mapping[str, list[float]] | None = None,
+) -> tuple[list[NDArray[np.float32]], list[str]]:
+    """Columns of the matrix, float32 [rows] each, and their names.
+
     Args:
         codes: the ids of each categorical feature, whose place is their code; a missing one, where it may be, has the
             code behind them. means: of `present_means`, which stand for missing numbers beside a column that says so.
     """
-    parts: list[NDArray[np.float32]] = []
-    columns: list[str] = []
+    columns: list[NDArray[np.float32]] = []
+    names: list[str] = []
     for feature in features:
         column = filled(rows[feature.name], feature)
         if feature.kind == "categorical":
@@ -74,29 +77,27 @@ def feature_matrix(
             )
             if feature.may_be_missing:
                 coded = coded.zip_with(column.is_not_null(), pl.Series([len(ids)], dtype=pl.Float32))
-            parts.append(coded.to_numpy()[:, None])
-            columns.append(feature.name)
+            columns.append(coded.to_numpy())
+            names.append(feature.name)
         elif feature.kind == "multi_valued":
             continue
         elif feature.may_be_missing:
             missing = missing_in(rows, feature)[:, None]
             there = np.where(missing, np.asarray((means or {})[feature.name], np.float32), numbers_of(rows, feature))
-            parts.append(np.concatenate([there, missing], axis=1, dtype=np.float32))
+            columns += [*there.astype(np.float32).T, missing[:, 0].astype(np.float32)]
             numbered = [_place_name(feature, place, features) for place in range(feature.width or 0)]
-            columns += [*(numbered or [feature.name]), f"{feature.name}.missing"]
+            names += [*(numbered or [feature.name]), f"{feature.name}.missing"]
         elif feature.kind == "numeric":
-            parts.append(column.cast(pl.Float32).to_numpy()[:, None])
-            columns.append(feature.name)
+            columns.append(column.cast(pl.Float32).to_numpy())
+            names.append(feature.name)
         else:
             width = feature.width or 1
             # Place by place, so that a null vector (a candidate below `known_from`) is missing in each.
             places = column.cast(pl.Array(pl.Float32, width)).to_frame()
-            parts.append(
-                places.select(pl.first().arr.get(place).alias(str(place)) for place in range(width)).to_numpy()
-            )
-            columns += [_place_name(feature, place, features) for place in range(width)]
-    categorical = [feature.name for feature in features if feature.kind == "categorical"]
-    return np.concatenate(parts, axis=1), columns, categorical
+            by_place = places.select(pl.first().arr.get(place).alias(str(place)) for place in range(width))
+            columns += [each.to_numpy() for each in by_place]
+            names += [_place_name(feature, place, features) for place in range(width)]
+    return columns, names
 
 
 def _place_name(feature: Feature, place: int, features: tuple[Feature, ...]) -> str:

@@ -48,6 +48,12 @@ class BinnedOutcomes:
         self.negative += np.bincount(place, weight * (1 - label), BINS)
         self.defined = self.defined and not np.isnan(prediction).any()
 
+    def plus(self, other: "BinnedOutcomes") -> "BinnedOutcomes":
+        """The outcomes of both."""
+        return BinnedOutcomes(
+            self.positive + other.positive, self.negative + other.negative, self.defined and other.defined
+        )
+
     def auc(self) -> float:
         """The AUC with bins as ties; NaN without positives or without negatives."""
         positives, negatives = self.positive.sum(), self.negative.sum()

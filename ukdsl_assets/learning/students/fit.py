@@ -79,6 +79,7 @@ def _fit_network(training: Training, architecture: NeuralArchitecture) -> tuple[
 
     from ukdsl_assets.learning.networks.build import table_width
     from ukdsl_assets.learning.networks.model import Model, device_of
+    from ukdsl_assets.learning.training.precision import used_precision
     from ukdsl_assets.learning.training.trainer import train
 
     student, rows, previous = training.student, training.rows, training.previous
@@ -94,20 +95,24 @@ def _fit_network(training: Training, architecture: NeuralArchitecture) -> tuple[
     tasks = [output for output in outputs if output.kind != "head"]
     taught = _with_tasks(network, tasks, len(heads), survey, _mean(student, survey))
     model = Model(torch.from_numpy(grow(before, survey.encoder.size, student.seed)).to(on), taught.to(on))
+    precision = used_precision(student.precision, on)
     loss = train(
         model,
         planned,
         epochs=student.epochs,
         learning_rate=student.learning_rate,
         seed=student.seed,
-        precision=student.precision,
+        precision=precision,
         progress=training.progress,
         keeper=training.keeper,
     )
     tensors = {name: value.detach().cpu().numpy().copy() for name, value in taught.served().state_dict().items()}
     tensors[EMBEDDING] = model.table.cpu().numpy()
     steps = student.epochs * sum(shard.batches for shard in planned)
-    return FittedStudent(tensors, survey.encoder, architecture, heads), {"loss": loss, "steps": steps}, survey
+    figures: dict[str, Any] = {"loss": loss, "steps": steps}
+    # Told where it may be another than was asked for.
+    figures |= {"precision": precision} if student.precision != "float32" else {}
+    return FittedStudent(tensors, survey.encoder, architecture, heads), figures, survey
 
 
 def _started(

@@ -1,8 +1,9 @@
 """Predictions of a trained student."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -24,28 +25,47 @@ def predict_student(fitted: FittedStudent, rows: pl.DataFrame, threads: int = 1)
     return predictor(fitted, threads)(rows)
 
 
-def predictor(fitted: FittedStudent, threads: int = 1) -> Callable[[pl.DataFrame], dict[str, NDArray[np.float32]]]:
-    """`predict_student` for many frames: the model is put together once."""
-    if fitted.text is not None:
-        from ukdsl_assets.learning.students.trees import predict_trees
+def predictor(fitted: FittedStudent, threads: int = 1) -> "Predictor":
+    """`predict_student` for many frames."""
+    made = Predictor(fitted, threads)
+    # Now, so that a model that cannot be put together is told at once.
+    _ = made.probabilities
+    return made
 
-        predict: Callable[[EncodedRows], NDArray[np.float32]] = partial(predict_trees, fitted.text, threads=threads)
-    else:
-        import torch
 
-        from ukdsl_assets.learning.networks import model
+@dataclass(frozen=True)
+class Predictor:
+    """A student's predictions; its model is put together once, and once more wherever this is sent to."""
 
-        torch.set_num_threads(threads)
-        predict = partial(model.predict_network, load_model(fitted), heads=len(fitted.trained_heads))
+    fitted: FittedStudent
+    threads: int = 1
 
-    def predicted(rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
-        probabilities = predict(fitted.encoder.encode(rows))
+    def __call__(self, rows: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
+        """As `predict_student`."""
+        fitted = self.fitted
+        probabilities = self.probabilities(fitted.encoder.encode(rows))
         heads = {head: probabilities[:, index] for index, head in enumerate(fitted.trained_heads)}
         if fitted.level is not None:
             heads[SCORED_HEAD] = fitted.level.moved(probabilities[:, -1])
         return heads
 
-    return predicted
+    @cached_property
+    def probabilities(self) -> Callable[[EncodedRows], NDArray[np.float32]]:
+        """Encoded rows -> float32 [rows, trained heads]."""
+        fitted = self.fitted
+        if fitted.text is not None:
+            from ukdsl_assets.learning.students.trees import predict_trees
+
+            return partial(predict_trees, fitted.text, threads=self.threads)
+        import torch
+
+        from ukdsl_assets.learning.networks import model
+
+        torch.set_num_threads(self.threads)
+        return partial(model.predict_network, load_model(fitted), heads=len(fitted.trained_heads))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"fitted": self.fitted, "threads": self.threads}
 
 
 def student_hidden_layer(fitted: FittedStudent, rows: pl.DataFrame) -> NDArray[np.float32]:

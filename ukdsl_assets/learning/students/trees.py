@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.learning.features.encoding import EncodedRows
-
-if TYPE_CHECKING:
-    import lightgbm
+from ukdsl_assets.learning.trees.predict import predict_columns
 
 # Stands between the boosters of two heads; LightGBM's format has no such line.
 BETWEEN_HEADS = "\n=== next head ===\n"
@@ -18,21 +15,13 @@ BETWEEN_HEADS = "\n=== next head ===\n"
 
 def predict_trees(text: str, rows: EncodedRows, threads: int) -> NDArray[np.float32]:
     """Probabilities [rows, heads]; empty input gives shape [0, heads]."""
-    import lightgbm
-
-    texts = text.split(BETWEEN_HEADS)
-    matrix, _ = encoded_matrix(rows)
-    if not len(matrix):
-        return np.empty((0, len(texts)), np.float32)
-    boosters = [lightgbm.Booster(model_str=each) for each in texts]
-    return np.stack([np.asarray(b.predict(matrix, num_threads=threads), np.float32) for b in boosters], axis=1)
+    texts, columns = text.split(BETWEEN_HEADS), encoded_columns(rows)
+    return np.stack([predict_columns(each, columns, threads).astype(np.float32) for each in texts], axis=1)
 
 
-def booster_of_head(text: str, head: int) -> "lightgbm.Booster":
-    """The booster of one head, counted from 0; it reads `encoded_matrix`."""
-    import lightgbm
-
-    return lightgbm.Booster(model_str=text.split(BETWEEN_HEADS)[head])
+def text_of_head(text: str, head: int) -> str:
+    """The model of one head, counted from 0; it reads `encoded_columns`."""
+    return text.split(BETWEEN_HEADS)[head]
 
 
 def leaf_values(text: str) -> NDArray[np.float32]:
@@ -43,10 +32,15 @@ def leaf_values(text: str) -> NDArray[np.float32]:
 
 def encoded_matrix(rows: EncodedRows) -> tuple[NDArray[np.float32], list[int]]:
     """Float32 [rows, columns] and which columns are categorical: ids are their embedding row, unknown ids NaN."""
+    return np.stack(encoded_columns(rows), axis=1), list(range(rows.request.ids.shape[1] + rows.candidate.ids.shape[1]))
+
+
+def encoded_columns(rows: EncodedRows) -> list[NDArray[np.float32]]:
+    """Columns of `encoded_matrix`, float32 [rows] each."""
     request_of_row = np.repeat(np.arange(len(rows.offsets) - 1), np.diff(rows.offsets))
     ids = np.concatenate([rows.request.ids[request_of_row], rows.candidate.ids], axis=1)
     numbers = np.concatenate([rows.request.numbers[request_of_row], rows.candidate.numbers], axis=1)
-    return np.stack(list(matrix_columns(ids, numbers)), axis=1), list(range(ids.shape[1]))
+    return list(matrix_columns(ids, numbers))
 
 
 def matrix_columns(ids: NDArray[np.int32], numbers: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

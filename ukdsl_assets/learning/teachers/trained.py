@@ -36,7 +36,7 @@ def fit(
     """Train a teacher on impressions that are not withheld.
 
     Args:
-        readers: each reads a shard of them; trees need all in memory together.
+        readers: each reads a shard of them; trees need all in memory together, see `request_sample`.
         device, progress, keeper: of a network's training, as a student's.
 
     Raises:

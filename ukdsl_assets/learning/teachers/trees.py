@@ -15,8 +15,15 @@ from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.teachers import TrainedTeacher
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.frames.splits import fold_of, withheld
-from ukdsl_assets.learning.features.matrix import booster_of, feature_matrix, frequent_ids, held_out, present_means
+from ukdsl_assets.learning.features.matrix import (
+    feature_columns,
+    feature_matrix,
+    frequent_ids,
+    held_out,
+    present_means,
+)
 from ukdsl_assets.learning.metrics.calibration import cross_entropy
+from ukdsl_assets.learning.trees.predict import predict_columns
 
 if TYPE_CHECKING:
     import lightgbm
@@ -57,7 +64,8 @@ def fit_teacher(cascade: Cascade, teacher: TrainedTeacher, impressions: pl.DataF
     splits on rarer ones only memorise.
 
     Args:
-        impressions: rows of the window that are not withheld, columns of the SQL model `impressions`.
+        impressions: rows of the window that are not withheld, or whole requests of them (see `request_sample`),
+            columns of the SQL model `impressions`.
 
     Raises:
         TrainingError: for a task without a positive or without a negative label.
@@ -102,7 +110,7 @@ def _both_outcomes(rows: pl.DataFrame, teacher: TrainedTeacher, task: str, where
     if not 0 < positives < len(rows):
         raise TrainingError(
             f"teacher {teacher.name}, task {task}{where}: {positives} positives among {len(rows)} rows; expected both "
-            "outcomes; widen window_days or check the event log"
+            "outcomes; widen window_days, or raise most_rows if rows were drawn, or check the event log"
         )
 
 
@@ -111,16 +119,15 @@ def predict_teacher(fitted: FittedTeacher, rows: pl.DataFrame, threads: int) -> 
 
     Of a teacher with folds a request that was trained on is labelled by the boosters that have not seen it.
     """
-    matrix, _, _ = feature_matrix(fitted.features, fitted.codes, rows, fitted.means)
+    columns, _ = feature_columns(fitted.features, fitted.codes, rows, fitted.means)
     chosen = _models_of(fitted, rows["request_id"])
-    predictions = {}
-    for task in fitted.models:
-        prediction = np.empty(len(rows), np.float32)
-        for number, models in enumerate((fitted.models, *fitted.folds)):
-            of_these = chosen == number
-            if of_these.any():
-                prediction[of_these] = booster_of(models[task]).predict(matrix[of_these], num_threads=threads)
-        predictions[label_column(task)] = prediction
+    predictions = {label_column(task): np.empty(len(rows), np.float32) for task in fitted.models}
+    for number, models in enumerate((fitted.models, *fitted.folds)):
+        of_these = chosen == number
+        if of_these.any():
+            mine = columns if of_these.all() else [column[of_these] for column in columns]
+            for task, text in models.items():
+                predictions[label_column(task)][of_these] = predict_columns(text, mine, threads)
     return rows.select(KEYS).with_columns(**{k: pl.Series(v) for k, v in predictions.items()})
 
 

@@ -115,7 +115,7 @@ def _step(
         pooled(candidate, part.ids, part.lists_of_ids[1], width),
         part.request_of_row,
     )
-    with _autocast(precision, model.table.device):
+    with autocast(precision, model.table.device):
         logits = model.network(inputs)
     logits = logits.float()
     of, weight = logits.shape[1] - part.squared, part.weight * batches
@@ -136,7 +136,8 @@ def _step(
     return loss.item()
 
 
-def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The context of a forward pass in a precision."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)

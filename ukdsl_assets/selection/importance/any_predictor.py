@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.learning.metrics.calibration import row_entropy
-from ukdsl_assets.selection.importance.in_threads import Log
+from ukdsl_assets.selection.importance.progress import Log
 from ukdsl_assets.selection.importance.sample import Changes, Sample
 from ukdsl_assets.settings import PROGRESS_EVERY_SECONDS
 
@@ -33,10 +33,8 @@ def permuted_one_by_one(
     entropy = row_entropy(np.asarray(predict(columns), np.float64), sample.target)
     started = last_logged = time.monotonic()
     for group, (name, names) in enumerate(groups.items()):
-        for repeat, donors in enumerate(sample.donors):
-            permuted = {name: column[donors] if name in names else column for name, column in columns.items()}
-            after = row_entropy(np.asarray(predict(permuted), np.float64), sample.target)
-            changes.count(group, repeat, sample, sample.weight * (after - entropy))
+        of_group = changes_of_group(predict, columns, names, sample, entropy)
+        changes.of_repeat[group], changes.of_cluster[group] = of_group.of_repeat[0], of_group.of_cluster[0]
         now = time.monotonic()
         if log is not None and now - last_logged >= PROGRESS_EVERY_SECONDS:
             last_logged = now
@@ -44,3 +42,19 @@ def permuted_one_by_one(
             left = (len(groups) - group - 1) / rate
             log(f"importance of {name}: {group + 1} of {len(groups)} groups, {rate:.2f} a second, {left:.0f} s left")
     return changes, entropy
+
+
+def changes_of_group(
+    predict: Callable[[Columns], NDArray[Any]],
+    columns: Columns,
+    members: Sequence[str],
+    sample: Sample,
+    entropy: NDArray[np.float64],
+) -> Changes:
+    """What the permutation of one group's columns changes; entropy: each row's without one, float64 [rows]."""
+    changes = Changes.none(1, sample)
+    for repeat, donors in enumerate(sample.donors):
+        permuted = {name: column[donors] if name in members else column for name, column in columns.items()}
+        after = row_entropy(np.asarray(predict(permuted), np.float64), sample.target)
+        changes.count(0, repeat, sample, sample.weight * (after - entropy))
+    return changes

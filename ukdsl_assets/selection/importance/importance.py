@@ -6,6 +6,7 @@ Exact: every row of every repeat is predicted with its donor's value (UKDSL pape
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,16 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from ukdsl_assets.errors import SelectionError
+from ukdsl_assets.learning.evaluation.mapped import Mapped
 from ukdsl_assets.learning.metrics.sums import weighted_sum
 from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.selection.importance.any_predictor import Columns, permuted_one_by_one
 from ukdsl_assets.selection.importance.expectation import distinct_rows, expected_changes
-from ukdsl_assets.selection.importance.in_threads import Log
+from ukdsl_assets.selection.importance.passes import elsewhere
+from ukdsl_assets.selection.importance.progress import Log
 from ukdsl_assets.selection.importance.sample import Changes, Sample, sample_of, standard_errors
-from ukdsl_assets.selection.importance.student_backends import student_changes
-from ukdsl_assets.selection.importance.student_columns import row_features
+from ukdsl_assets.selection.importance.student_backends import student_changes, student_passes, together
+from ukdsl_assets.selection.importance.student_columns import RowFeatures, row_features
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,7 @@ def student_importance(
         >>> bool(ad > 10 * abs(hour))
         True
     """
-    if head not in fitted.heads:
-        raise SelectionError(f"head: the student has {' and '.join(fitted.heads)}, saw {head!r}; name one of them")
-    features = row_features(fitted.encoder, rows)
-    check_groups(groups, features.columns)
-    target, weight = (rows[name].to_numpy() for name in ("target", "weight"))
-    sample = sample_of(target, weight, features.request, repeats, seed)
+    features, sample = _asked(fitted, rows, groups, head, repeats, seed)
     changes, entropy = student_changes(fitted, features, groups, head, sample, threads, log)
 
     def alone(name: str, single: Sample) -> Changes:
@@ -140,6 +138,48 @@ def student_importance(
             expected = expected_changes(partial(alone, name), sample, *few)
             changes.of_repeat[place], changes.of_cluster[place] = expected.of_repeat[0], expected.of_cluster[0]
     return as_importance(groups, sample, changes, entropy)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Arguments of `student_importance`."""
+
+    fitted: FittedStudent
+    rows: pl.DataFrame
+    groups: Mapping[str, Sequence[str]]
+    head: str
+    repeats: int
+    seed: int
+
+
+def student_importances(asked: Sequence[Asked], mapped: Mapped, log: Log | None = None) -> list[Importance]:
+    """`student_importance` of each, bit by bit, all of their pieces worked on by `mapped` side by side.
+
+    Rows, features and models are sent once; all of them are in memory together.
+    """
+    samples, passes = [], []
+    for each in asked:
+        features, sample = _asked(each.fitted, each.rows, each.groups, each.head, each.repeats, each.seed)
+        has_rows = len(sample.target) > 0
+        samples.append(sample)
+        passes.append(student_passes(each.fitted, features, each.groups, each.head, sample, log) if has_rows else [])
+    found = elsewhere([each for of in passes for each in of], mapped, log)
+    return [
+        as_importance(each.groups, sample, *together(each.groups, sample, of, islice(found, len(of))))
+        for each, sample, of in zip(asked, samples, passes, strict=True)
+    ]
+
+
+def _asked(
+    fitted: FittedStudent, rows: pl.DataFrame, groups: Mapping[str, Sequence[str]], head: str, repeats: int, seed: int
+) -> tuple[RowFeatures, Sample]:
+    """Encoded rows and the sample with its donors; errors as in `student_importance`."""
+    if head not in fitted.heads:
+        raise SelectionError(f"head: the student has {' and '.join(fitted.heads)}, saw {head!r}; name one of them")
+    features = row_features(fitted.encoder, rows)
+    check_groups(groups, features.columns)
+    target, weight = (rows[name].to_numpy() for name in ("target", "weight"))
+    return features, sample_of(target, weight, features.request, repeats, seed)
 
 
 def as_importance(

@@ -64,13 +64,13 @@ def row_predictor(fitted: FittedStudent, head: str, threads: int) -> Callable[[C
 
 def _trained_head(fitted: FittedStudent, index: int, threads: int) -> Callable[[Columns], NDArray[Any]]:
     if fitted.text is not None:
-        from ukdsl_assets.learning.students.trees import booster_of_head, encoded_matrix
+        from ukdsl_assets.learning.students.trees import encoded_columns, text_of_head
+        from ukdsl_assets.learning.trees.predict import predict_columns
 
-        booster = booster_of_head(fitted.text, index)
+        text = text_of_head(fitted.text, index)
 
         def of_trees(columns: Columns) -> NDArray[np.float64]:
-            matrix, _ = encoded_matrix(_single_requests(fitted.encoder, columns))
-            return np.asarray(booster.predict(matrix, num_threads=threads), np.float64)
+            return predict_columns(text, encoded_columns(_single_requests(fitted.encoder, columns)), threads)
 
         return of_trees
     import torch

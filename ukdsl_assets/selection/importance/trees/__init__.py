@@ -1,5 +1,6 @@
 """Importance of LightGBM's trees, compiled: all features in one pass over the trees, by masks of the leaves in reach.
 
-Here are the layout and the codes of values that the kernel reads, the kernel, and the function that runs it. Trees that
-cannot be laid out are predicted anew by `selection/importance/any_predictor.py`; how they grow is in `learning/`.
+Here are the layout that the kernel reads, the kernel, and the function that runs it. Trees and the codes of values are
+read by `learning/trees/`, which predicts; trees that cannot be laid out are predicted anew by
+`selection/importance/any_predictor.py`.
 """

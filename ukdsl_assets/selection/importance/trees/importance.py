@@ -1,43 +1,44 @@
 """Exact permutation importance of LightGBM's trees, all features in about the time of a few predictions."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ukdsl_assets.selection.importance.in_threads import Log, in_parts, log_compilation
+from ukdsl_assets.learning.trees.coding import codings
+from ukdsl_assets.learning.trees.model import read_trees
+from ukdsl_assets.selection.importance.passes import PartKernel
+from ukdsl_assets.selection.importance.progress import Log, log_compilation
 from ukdsl_assets.selection.importance.sample import Changes, Sample
-from ukdsl_assets.selection.importance.trees.layout import codings, masks_of, trees_of
-
-if TYPE_CHECKING:
-    import lightgbm
+from ukdsl_assets.selection.importance.trees.layout import Masks, check_logits, masks_of
 
 
-def tree_importance(
-    booster: "lightgbm.Booster",
+def tree_kernel(
+    text: str,
     columns: Iterable[NDArray[Any]],
     groups: Sequence[Sequence[int]],
     sample: Sample,
-    threads: int = 1,
     log: Log | None = None,
-) -> tuple[Changes, NDArray[np.float64]]:
-    """What each group's permutation changes, and each row's cross entropy without one, float64 [rows].
+) -> PartKernel:
+    """What tells, part by part, what each group's permutation changes.
 
     Args:
-        booster: with objective cross_entropy or binary, at most 64 leaves a tree.
-        columns: float [rows] each, the booster's features in order.
+        text: LightGBM's, of a model with objective cross_entropy or binary and at most 64 leaves a tree.
+        columns: float [rows] each, the model's features in order.
         groups: numbers of the features of each group; no feature is in two of them.
 
     Raises:
         UnsupportedTreesError: for another objective, larger or linear trees.
     """
-    from ukdsl_assets.selection.importance.trees.codes import write_codes
+    from ukdsl_assets.learning.trees.codes import table_of, write_codes
     from ukdsl_assets.selection.importance.trees.kernel import tree_changes
 
-    trees = trees_of(booster.dump_model())
-    features = booster.num_feature()
-    coding = codings(trees, features)
+    trees = read_trees(text)
+    check_logits(trees)
+    features = trees.features
+    coding = codings(trees)
     group_of = [-1] * features
     for group, members in enumerate(groups):
         for feature in members:
@@ -47,10 +48,20 @@ def tree_importance(
     # Row by row, so that a donor's codes stand together.
     codes = np.empty((len(sample.target), features), np.uint16)
     for feature, (each, column) in enumerate(zip(coding, columns, strict=True)):
-        write_codes(np.ascontiguousarray(column, np.float32), each.cuts, each.categorical, codes[:, feature])
+        write_codes(table_of(each), np.asarray(column, np.float32), codes[:, feature])
+    return partial(_part, masks, codes, sample)
 
-    def part(first: int, last: int, changes: Changes, entropy: NDArray[np.float64]) -> None:
-        of = (sample.target, sample.weight, sample.cluster)
-        tree_changes(masks, codes, sample.donors, *of, first, last, changes.of_repeat, changes.of_cluster, entropy)
 
-    return in_parts(part, len(groups), sample, threads, log)
+def _part(
+    masks: Masks,
+    codes: NDArray[np.uint16],
+    sample: Sample,
+    first: int,
+    last: int,
+    changes: Changes,
+    entropy: NDArray[np.float64],
+) -> None:
+    from ukdsl_assets.selection.importance.trees.kernel import tree_changes
+
+    of = (sample.target, sample.weight, sample.cluster)
+    tree_changes(masks, codes, sample.donors, *of, first, last, changes.of_repeat, changes.of_cluster, entropy)

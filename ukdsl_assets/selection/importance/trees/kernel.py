@@ -10,29 +10,14 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from ukdsl_assets.learning.trees.bits import lowest_bit
 from ukdsl_assets.selection.importance.entropy_kernel import count_changes, entropy_of
 
 # Bytes of a block's changes; shorter blocks would spend their time on starting loops.
 CACHE = 2 * 1024 * 1024
 LARGEST_BLOCK = 512
-
-
-@intrinsic
-def _trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
-    def generated(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], cgutils.true_bit)
-
-    return word(word), generated
-
-
-@njit(inline="always")
-def lowest_bit(word):  # type: ignore[no-untyped-def]
-    """Number of the lowest bit that is set, of an unsigned integer that is not 0."""
-    return _trailing_zeros(word)
 
 
 @njit(cache=True, nogil=True)
@@ -69,7 +54,7 @@ def tree_changes(  # type: ignore[no-untyped-def]
     """Add the changes of rows first to last; write their cross entropy without permutation to `entropy`.
 
     Args:
-        masks: of `tree_layout.masks_of`. codes: uint16 [rows, features]. donors: int32 [repeats, rows].
+        masks: of `layout.masks_of`. codes: uint16 [rows, features]. donors: int32 [repeats, rows].
         target, weight, cluster, of_repeat [groups, repeats], of_cluster [groups, clusters]: see `sample`.
         entropy: float64 [last - first].
     """
