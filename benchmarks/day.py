@@ -45,7 +45,7 @@ from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.html import write_report
 from ukdsl_assets.settings import PROJECT, Settings
 
-MOST_RATIO, MOST_SECONDS = 1.25, 30.0
+MOST_RATIO, MOST_SECONDS = 1.2, 12.0
 
 
 def main() -> None:
