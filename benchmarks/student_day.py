@@ -34,7 +34,7 @@ from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.learning.training.rows import Reader
 from ukdsl_assets.logs.clock import known_until
 from ukdsl_assets.pipeline.day import Day
-from ukdsl_assets.pipeline.evaluation import held_shards
+from ukdsl_assets.pipeline.evaluation import held_readers
 from ukdsl_assets.pipeline.logs import judge_and_stage, reading_of
 from ukdsl_assets.pipeline.students import shard_readers
 from ukdsl_assets.pipeline.workspace import Workspace
@@ -90,7 +90,7 @@ def compare(workspace: Workspace, cascade: Cascade, ways: Sequence[Way], seeds: 
             publish_logs(day)
             publish_tables(day)
     readers = [shard_readers(day, table, [day.date], day.partition(table).version) for day in days]
-    held = pl.concat(held_shards(days[-1], cascade.student(STUDENT)))
+    held = pl.concat(read() for read in held_readers(days[-1], cascade.student(STUDENT)))
     by_way: dict[Way, list[DayFigures]] = {way: [] for way in ways}
     for seed in range(seeds):
         for way in ways:

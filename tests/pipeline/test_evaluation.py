@@ -25,7 +25,6 @@ from ukdsl_assets.pipeline.evaluation import (
     earlier_checkpoints,
     evaluated,
     held_readers,
-    held_shards,
     judged_days,
 )
 from ukdsl_assets.pipeline.students import as_student, facts
@@ -144,7 +143,7 @@ def test_the_truth_is_found_in_a_log_of_any_number_of_shards(tmp_path: Path, sha
     for count, (table, frame) in zip(shards, tables, strict=True):
         lake = Workspace.open(Settings(lake=str(tmp_path), shards=count)).lake
         lake.commit(lake.stage_frame(table, day, frame), {})
-    held = list(held_shards(Day(Workspace.open(Settings(lake=str(tmp_path))), CASCADE, day), student))
+    held = [read() for read in held_readers(Day(Workspace.open(Settings(lake=str(tmp_path))), CASCADE, day), student)]
     assert len(held) == shards[0]
     found = pl.concat(held)
     assert len(found) == len(rows)
@@ -168,7 +167,7 @@ def test_labels_of_an_earlier_day_are_corrected_by_what_the_judged_day_knows_of_
     workspace.lake.commit(workspace.lake.stage_frame((CASCADE.name, "closed_impressions"), days[1], closed), {})
     for of, expected in ((days[0], 1.0), (days[1], 2.0)):
         day = Day(workspace, CASCADE.model_copy(update={"has_truth": False}), days[0])
-        (held,) = held_shards(day, student, of)
+        held = held_readers(day, student, of)[0]()
         factors = dict(held.group_by("domain").agg(pl.col("label_factor").mean()).iter_rows())
         assert factors == {"IMP": pytest.approx(expected, rel=0.1), "CD": 1.0}
 
@@ -192,6 +191,7 @@ def test_what_a_former_teacher_said_is_no_reference_of_a_later_day(tmp_path: Pat
     workspace.lake.commit(
         workspace.lake.stage_frame((CASCADE.name, STUDENT.name, "teacher_augmented"), days[0], rows), {}
     )
-    then, later = (pl.concat(held_shards(Day(workspace, cascade, days[0]), STUDENT, known)) for known in days)
+    readers = (held_readers(Day(workspace, cascade, days[0]), STUDENT, known) for known in days)
+    then, later = (pl.concat(read() for read in of_day) for of_day in readers)
     assert set(then["domain"]) == {"IMP", "CD"}
     assert later.equals(then.filter(domain="IMP"))

@@ -132,9 +132,11 @@ def test_no_row_corrects_and_judges_or_corrects_and_trains_a_teacher_that_is_tra
     shards = [
         shard
         for each in DAYS
-        for shard in day.on(each).shards(("simulated_ads", "impressions"), ("simulated_ads", "trees", "teacher_labels"))
+        for shard in day.on(each).shard_readers(
+            ("simulated_ads", "impressions"), ("simulated_ads", "trees", "teacher_labels")
+        )
     ]
-    explored = pl.concat(explored_rows(cascade, teacher, *shard) for shard in shards)
+    explored = pl.concat(explored_rows(cascade, teacher, *(read() for read in shard)) for shard in shards)
     held = withheld(explored["request_id"], cascade.withheld_share)
     correcting = explored.filter(may_correct(day, teacher, explored, held, DAYS))
     judging = explored.filter(held)

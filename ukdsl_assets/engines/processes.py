@@ -123,7 +123,7 @@ def _work_from(file: str, shard: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _work_in(file: str) -> Callable[[Any], Any]:
-    """Read once in each process."""
+    """Read once in each process, from a folder that this user alone may enter, as the pool's own pipes are."""
     work: Callable[[Any], Any] = pickle.loads(Path(file).read_bytes())
     return work
 

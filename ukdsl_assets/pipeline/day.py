@@ -11,6 +11,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.tables.lake import Lake, PublishedPartition
+from ukdsl_assets.lake.tables.reading import ShardReader
 from ukdsl_assets.logs.source import LogSource
 from ukdsl_assets.logs.sources.open import open_source
 from ukdsl_assets.pipeline.workspace import Table, Workspace
@@ -68,18 +69,15 @@ class Day:
         """Data versions of the day's partitions, for the record of what was made from them."""
         return {"/".join(table): self.partition(table).data_version for table in tables}
 
-    def shards(self, *tables: Table) -> list[tuple[pl.LazyFrame, ...]]:
-        """The day of some tables, shard by shard: the k-th of each, which hold the same requests.
+    def shard_readers(self, *tables: Table) -> list[tuple[ShardReader, ...]]:
+        """What scans the day of some tables, shard by shard: the k-th of each, which hold the same requests.
 
-        Where the tables have not equally many, the day as a whole is all there is.
+        Where the tables have not equally many, the day as a whole is all there is. Files are fixed now, and hashed
+        where they are read.
 
         Raises:
             LakeError: when a table has not the day.
         """
-        return [tuple(read() for read in shard) for shard in self.shard_readers(*tables)]
-
-    def shard_readers(self, *tables: Table) -> list[tuple[Callable[[], pl.LazyFrame], ...]]:
-        """What gives each of `shards`, for workers; files are fixed now, and hashed where they are read."""
         readers = [self.lake.shard_readers(table, [self.date]) for table in tables]
         if len({len(each) for each in readers}) > 1:
             readers = [[partial(_whole, each)] for each in readers]
@@ -106,5 +104,5 @@ class Day:
         return [each for each in self.lake.partitions(table) if each < self.date][-TRAILING_DAYS:]
 
 
-def _whole(readers: Sequence[Callable[[], pl.LazyFrame]]) -> pl.LazyFrame:
+def _whole(readers: Sequence[ShardReader]) -> pl.LazyFrame:
     return pl.concat([read() for read in readers])

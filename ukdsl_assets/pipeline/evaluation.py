@@ -1,6 +1,6 @@
 """A day of evaluation: checkpoints, the withheld rows they are judged by, and the tables."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
@@ -230,11 +230,6 @@ def judged_days(day: Day, student: Student) -> list[date]:
     features = {feature.name for feature in day.cascade.features_of(student)}
     days = day.window(table, day.cascade.evaluation_days)
     return [each for each in days if each == day.date or features <= {*day.lake.columns(table, each)}]
-
-
-def held_shards(day: Day, student: Student, judging: date | None = None) -> Iterator[pl.DataFrame]:
-    """What `held_readers` give, one shard at a time."""
-    return (read() for read in held_readers(day, student, judging))
 
 
 def held_readers(day: Day, student: Student, judging: date | None = None) -> list[Reader]:

@@ -1,7 +1,6 @@
 """A day of the teacher audit: explored rows of the trailing days, and withheld impressions."""
 
 import datetime as dt
-from collections.abc import Callable
 from functools import partial
 
 import polars as pl
@@ -16,6 +15,7 @@ from ukdsl_assets.frames.splits import for_correction, withheld
 from ukdsl_assets.frames.stages import probed_by
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.lake.tables.reading import ShardReader
 from ukdsl_assets.learning.metrics.least_positives import ENOUGH_TO_COMPARE
 from ukdsl_assets.learning.metrics.weighted import shift_to_rate
 from ukdsl_assets.learning.teachers.exploration import AS_SCORED, audit_on_exploration
@@ -23,9 +23,6 @@ from ukdsl_assets.learning.teachers.verdicts import judge_teacher_of
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.teachers import KEPT_FOR_CORRECTION
 from ukdsl_assets.pipeline.workspace import Table
-
-# Gives a scan of one shard of a table.
-Reader = Callable[[], pl.LazyFrame]
 
 
 def audited(day: Day, teacher: Teacher) -> pl.DataFrame:
@@ -125,12 +122,12 @@ def _step(day: Day, teacher: Teacher) -> str:
     return f"{'/'.join(day.table(teacher.name, 'teacher_audit'))}, day {day.date}"
 
 
-def _explored(cascade: Cascade, teacher: Teacher, shard: tuple[Reader, ...]) -> pl.DataFrame:
+def _explored(cascade: Cascade, teacher: Teacher, shard: tuple[ShardReader, ...]) -> pl.DataFrame:
     impressions, labels = shard
     return explored_rows(cascade, teacher, impressions(), labels())
 
 
-def _shown_withheld(cascade: Cascade, teacher: Teacher, shard: tuple[Reader, ...]) -> pl.DataFrame:
+def _shown_withheld(cascade: Cascade, teacher: Teacher, shard: tuple[ShardReader, ...]) -> pl.DataFrame:
     impressions, labels = shard
     tasks = [task.name for task in cascade.tasks]
     shown = impressions().filter(shown_as_scored(cascade.features)).select("day", *KEYS, *tasks).collect()
@@ -139,7 +136,7 @@ def _shown_withheld(cascade: Cascade, teacher: Teacher, shard: tuple[Reader, ...
 
 
 def _counted(
-    cascade: Cascade, teacher: Teacher, column: str, rate: KnownRate, of_probes: bool, shard: tuple[Reader, ...]
+    cascade: Cascade, teacher: Teacher, column: str, rate: KnownRate, of_probes: bool, shard: tuple[ShardReader, ...]
 ) -> pl.DataFrame:
     """How often each label comes with each weight in a shard: `column`, weight and len."""
     impressions, considerations, labels = (read() for read in shard)

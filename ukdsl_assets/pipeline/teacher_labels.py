@@ -15,15 +15,13 @@ from ukdsl_assets.frames.served_as import as_scored, shown_as_scored
 from ukdsl_assets.frames.splits import shard_of, withheld
 from ukdsl_assets.frames.stages import reached
 from ukdsl_assets.gates import GateResult
+from ukdsl_assets.lake.tables.reading import ShardReader
 from ukdsl_assets.lake.tables.staging import StagedPartition, write_rows
 from ukdsl_assets.learning.teachers.gates import TeacherSums, judge_teacher_labels, teacher_sums
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.shards import staged_by_shard
 from ukdsl_assets.pipeline.tables import Audit
 from ukdsl_assets.pipeline.workspace import Table
-
-# Gives a scan of one shard of a table.
-Reader = Callable[[], pl.LazyFrame]
 
 
 class LabelledShard(NamedTuple):
@@ -44,7 +42,7 @@ class LabelledShard(NamedTuple):
 class ShownShard:
     """The impressions of a day's shard: those of the same requests as the labels of shard `shard` of `shards`."""
 
-    readers: tuple[Reader, ...]
+    readers: tuple[ShardReader, ...]
     shard: int
     shards: int
 
@@ -96,7 +94,7 @@ def _label(
     teacher: Teacher,
     predict: Callable[[pl.DataFrame], pl.DataFrame],
     keep_withheld: bool,
-    part: tuple[tuple[Reader, ...], ShownShard],
+    part: tuple[tuple[ShardReader, ...], ShownShard],
     path: str,
 ) -> LabelledShard:
     tables, shown = part

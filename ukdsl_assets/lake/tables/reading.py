@@ -26,9 +26,11 @@ from ukdsl_assets.lake.tables.schema import DAY, to_polars
 from ukdsl_assets.lake.tables.staging import data_version_of
 from ukdsl_assets.lake.tables.verified import verify
 
-__all__ = ["LOG", "LakeReader", "Publication", "PublishedPartition", "Table"]
+__all__ = ["LOG", "LakeReader", "Publication", "PublishedPartition", "ShardReader", "Table"]
 
 Table = tuple[str, ...]
+# Scans a shard of a table; pickles small.
+ShardReader = Callable[[], pl.LazyFrame]
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class LakeReader:
 
     def shard_readers(
         self, table: Table, days: Iterable[dt.date], version: int | None = None, columns: Sequence[str] | None = None
-    ) -> list[Callable[[], pl.LazyFrame]]:
+    ) -> list[ShardReader]:
         """What gives each of `scan_shards`; its files are fixed now, and hashed where and when it is called.
 
         They pickle small, for workers in other processes.
@@ -303,7 +305,7 @@ class LakeReader:
         version: int | None,
         columns: Sequence[str] | None,
         parts: int | None,
-    ) -> list[Callable[[], pl.LazyFrame]]:
+    ) -> list[ShardReader]:
         """What scans as many parts, None for those of `scan_shards`; all else as `scan` says."""
         name = "/".join(table)
         days = sorted(set(days))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -79,8 +79,7 @@ def calibration_by_group_of_shards(
     names = {DECILE: _DECILES, **{name: sorted({*each, OTHER}) for name, each in values.items()}}
     tenths = {key: of_rows.outcomes.parts(len(_DECILES)) for key, of_rows in totals.items()}
     groups = {(key, by): _Groups.empty(len(each)) for key in totals for by, each in names.items()}
-    for sums in summed(partial(_groups_of, names, tenths, seed), _both, shards, mapped):
-        groups = _both(groups, sums)
+    groups = reduce(_both, summed(partial(_groups_of, names, tenths, seed), _both, shards, mapped), groups)
     table: list[dict[str, Any]] = []
     for ((domain, reference, arm, head), by), group in groups.items():
         who = {"arm": arm, "head": head, "domain": domain, "reference": reference, "by": by}
@@ -92,14 +91,13 @@ def common_values(shards: PredictedShards, segments: Sequence[str], mapped: Mapp
     """The values of each segment, as text, that are groups of their own: those with the most rows, at most 50."""
     if not segments:
         return {}
-    counts: dict[str, pl.DataFrame] = {}
-    for sums in summed(partial(_counted, tuple(segments)), _both_counts, shards, mapped):
-        counts = _both_counts(counts, sums) if counts else sums
+    none = {name: pl.DataFrame(schema={"value": pl.String, "len": pl.UInt32}) for name in segments}
+    counts = reduce(_both_counts, summed(partial(_counted, tuple(segments)), _both_counts, shards, mapped), none)
     order = ["len", "value"]
     return {
         name: of_name.sort(order, descending=[True, False])["value"].head(MOST_VALUES).to_list()
         for name, of_name in counts.items()
-    } or {name: [] for name in segments}
+    }
 
 
 def _counted(segments: Sequence[str], read: Callable[[], PredictedRows]) -> dict[str, pl.DataFrame]:

@@ -19,10 +19,11 @@ ROWS, INPUTS, OUTPUTS, TURNS = 4096, 256, 128, 7
 def used_precision(
     asked: Precision, device: torch.device, seconds: Callable[[Precision, torch.device], float] | None = None
 ) -> Precision:
-    """`asked`, but float32 where bfloat16 would not be 1.2 times as fast (it took three times as long on a Xeon).
+    """`asked`, but float32 where bfloat16 would not be 1.2 times as fast (on one Xeon it took three times as long).
 
     Args:
-        seconds: of a layer's products in a precision; measured once a process by default, some 20 ms.
+        seconds: of a layer's products in a precision; measured once a process by default, some tenths of a second. On a
+            processor that is near the margin another process may find otherwise; the checkpoint says what was used.
     """
     if asked == "float32":
         return asked
@@ -32,17 +33,21 @@ def used_precision(
 
 @cache
 def layer_seconds(precision: Precision, device: torch.device) -> float:
-    """Median seconds of a layer's forward and backward products, by the way that training takes."""
+    """Median seconds of a layer's forward and backward products, by the way that training takes.
+
+    CPU seconds on a CPU, which others' work on the machine hardly changes.
+    """
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     rows = torch.ones(ROWS, INPUTS, device=device, requires_grad=True)
     weight = torch.ones(OUTPUTS, INPUTS, device=device, requires_grad=True)
     gradient = torch.ones(ROWS, OUTPUTS, device=device)
     took = []
     for _ in range(TURNS):
-        start = time.perf_counter()
+        start = clock()
         with autocast(precision, device):
             product = affine(rows, weight)
         product.backward(gradient.to(product.dtype))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        took.append(time.perf_counter() - start)
+        took.append(clock() - start)
     return median(took)
