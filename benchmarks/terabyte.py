@@ -25,8 +25,8 @@ from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 MEASURED = Path(__file__).parent / "measured" / "scale.json"
 TERABYTE, HOUR = 1e12, 3600
 ARMS = 2
-# What the engine has worked on by shard; the others are one process's, on one core.
-BY_SHARD = ("tables", "labels", "exploration", "evaluation")
+# What the engine has worked on by shard, logs of Parquet files by part first; training is one process's, on one core.
+BY_SHARD = ("logs", "tables", "labels", "exploration", "evaluation")
 # Files of one commit, and wall seconds of the commit that replaces a day of as many (deltalake 1.6.6, on 2 shared cores
 # of an Intel Xeon, 2026-11-29; the files had next to no rows, and what hashes them was not counted).
 COMMITS = ((1_024, 1.0), (10_000, 9.4))
@@ -46,6 +46,7 @@ class Cluster:
         hours: that the day may take; nodes are as many as that needs.
         shards: files of each table's day.
         days: that tables keep.
+        files: of the day's logs.
     """
 
     augmented: float = 1.25
@@ -55,6 +56,7 @@ class Cluster:
     hours: float = 2.0
     shards: int = 4096
     days: int = 90
+    files: int = 1024
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,12 @@ def breaks(rows: float, of_day: Estimate, cluster: Cluster) -> list[tuple[str, s
             f"{opened * OPENED:.0f} s to open a table of {cluster.days} days of {cluster.shards:,} files, "
             f"{opened * OPENED_WITHOUT:.0f} s without a checkpoint of its log",
             "keep fewer days, or fewer shards",
+        ),
+        (
+            "the exchange of the logs",
+            f"each of {cluster.shards:,} shards reads twice of each of {cluster.files:,} files: "
+            f"{2 * cluster.shards * cluster.files / 1e6:,.1f} million requests of a store",
+            "larger files, or fewer shards",
         ),
     ]
 

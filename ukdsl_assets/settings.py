@@ -131,6 +131,13 @@ class Settings(BaseSettings):
         description="Where the shards of a step are worked on: local (this process), processes or processes:N of this "
         "machine, auto (the Ray cluster that the run is in) or ray://host:10001.",
     )
+    steps: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="How many steps of a run from the UI or a schedule are made side by side, each in a process of its "
+        "own; 1: one after the other in the run's process, as `ukdsl run` always does.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks are trained.")
 
     @property

@@ -5,16 +5,24 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from datetime import date
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.fixtures import shop
 from tests.fixtures.graph import failures, run_day, shipped, small, versions
+from tests.fixtures.logs import make_logs
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.gates import blocking
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
-from ukdsl_assets.lake.tables.lake import Lake
+from ukdsl_assets.lake.tables.lake import Lake, StagedPartition
 from ukdsl_assets.learning.students.student import ARMS
+from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.logs import judge_and_stage
+from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -47,26 +55,28 @@ def test_a_day_by_processes_is_the_day_of_one_process(
     assert made(small(tmp_path, shards=SHARDS, engine="processes:2"), cascade) == locally
 
 
-@pytest.fixture
-def killer(tmp_path: Path) -> Iterator[list[str]]:
-    """Kills, once, the worker that is writing the fourth shard of considerations; gives the file it was writing."""
+@contextmanager
+def killing(folder: Path, pattern: str) -> Iterator[list[str]]:
+    """Kills, once, the worker that is writing such a file; gives the name of the file that it was writing."""
     written: list[str] = []
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.is_set() and not written:
-            for file in tmp_path.glob("tables/*/considerations/day=*/shard-00003-of-*"):
+            for file in folder.glob(pattern):
                 for process in children():
-                    if file.name in open_files(process):
+                    if not written and file.name in open_files(process):
                         os.kill(process, signal.SIGKILL)
                         written.append(file.name)
             time.sleep(0.001)
 
     thread = threading.Thread(target=watch)
     thread.start()
-    yield written
-    stop.set()
-    thread.join()
+    try:
+        yield written
+    finally:
+        stop.set()
+        thread.join()
 
 
 def children() -> list[int]:
@@ -83,13 +93,44 @@ def open_files(process: int) -> set[str]:
         return set()
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files of a process are read from /proc")
+reads_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").is_dir(), reason="open files of a process are read from /proc"
+)
+
+
+@reads_proc
 def test_a_worker_killed_in_the_middle_of_a_file_changes_nothing(
-    tmp_path: Path, cascade: Cascade, locally: Mapping[str, str], killer: list[str]
+    tmp_path: Path, cascade: Cascade, locally: Mapping[str, str]
 ) -> None:
     settings = small(tmp_path, shards=SHARDS, engine="processes:2")
-    assert made(settings, cascade) == locally
-    assert len(killer) == 1
+    with killing(tmp_path, "tables/*/considerations/day=*/shard-00003-of-*") as killed:
+        assert made(settings, cascade) == locally
+    assert len(killed) == 1
     # What it was writing is no table's; a vacuum finds it.
     live = Lake(settings.tables).live_files((cascade.name, "considerations"), [DAY])
-    assert not any(killer[0].removesuffix(".parquet") in file for file in live)
+    assert not any(killed[0].removesuffix(".parquet") in file for file in live)
+
+
+@reads_proc
+def test_a_worker_killed_while_it_reads_logs_changes_nothing(tmp_path: Path) -> None:
+    cascade = shop.declare(tmp_path)
+    logs = make_logs(cascade, shop.DAY, requests=2000)
+    for log, rows in logs._asdict().items():
+        folder = tmp_path / log / f"day={shop.DAY}"
+        folder.mkdir(parents=True)
+        for part in range(3):
+            rows.gather_every(3, part).write_parquet(folder / f"part-{part}.parquet")
+
+    def staged(**more: Any) -> list[StagedPartition]:
+        settings = Settings(lake=str(tmp_path / "lake"), threads=1, shards=SHARDS, **more)
+        day = Day(Workspace.open(settings), cascade, shop.DAY)
+        judged, parts = judge_and_stage(day, day.source(print), [], datetime(2026, 3, 2, 5, tzinfo=UTC))
+        day.workspace.engine.close()
+        assert not blocking(judged.results)
+        return parts
+
+    with killing(tmp_path, "lake/scratch/*/candidate_log-*") as killed:
+        by_workers = staged(engine="processes:2")
+    assert len(killed) == 1
+    assert [part.data_version for part in by_workers] == [part.data_version for part in staged()]
+    assert not list((tmp_path / "lake" / "scratch").iterdir())

@@ -1,4 +1,4 @@
-"""A day on two nodes of a Ray cluster and a lake in a bucket is the day of one process on a disk."""
+"""A day on two nodes of a Ray cluster, with logs and lake in buckets, is the day of one process on a disk."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from tests.fixtures.graph import failures, run_day, versions
+from tests.fixtures.log_files import write
 from tests.fixtures.logs import make_logs
-from tests.fixtures.shop import DAY, declare, write
+from tests.fixtures.shop import DAY, declare
 from ukdsl_assets.errors import EngineError
 from ukdsl_assets.lake.checkpoints.store import CheckpointStore
 from ukdsl_assets.lake.storage import Storage
@@ -35,8 +36,12 @@ def nodes(tmp_path: Path, bucket: str) -> Iterator[list[Path]]:
 
 
 def test_a_day_of_two_nodes_is_the_day_of_one_process(tmp_path: Path, bucket: str, nodes: list[Path]) -> None:
-    cascade = declare(tmp_path)
-    write(tmp_path, DAY, make_logs(cascade, DAY, requests=60))
+    # Workers read the logs themselves, which a folder of this machine would keep them from.
+    logs = f"{bucket}/{uuid4().hex}"
+    cascade = declare(tmp_path, source={"kind": "parquet", "path": logs})
+    for log, rows in make_logs(cascade, DAY, requests=60)._asdict().items():
+        for part in range(2):
+            write(rows.gather_every(2, part), f"{logs}/{log}/day={DAY}/part-{part}.parquet")
     disk = Settings(lake=str(tmp_path / "lake"), threads=2, shards=4)
     store = Settings(lake=f"{bucket}/{uuid4().hex}", threads=2, shards=4, engine="auto")
     for settings in (disk, store):
@@ -45,8 +50,8 @@ def test_a_day_of_two_nodes_is_the_day_of_one_process(tmp_path: Path, bucket: st
     key = ("shop", "pre_ranking_click", "distilled")
     one, other = (CheckpointStore(settings.checkpoints).load(key, DAY).version for settings in (disk, store))
     assert one == other
-    # What was uploaded is nowhere else, and what waited between the passes of the evaluation is gone.
-    assert not [file for node in nodes for file in node.rglob("*.parquet")]
+    # What was uploaded is nowhere else, and what waited between the passes of a step is gone.
+    assert not [file for node in nodes for kind in ("*.parquet", "*_log-*") for file in node.rglob(kind)]
     assert not Storage(store.lake).find("scratch")
 
 

@@ -19,11 +19,11 @@ def test_core_hours_are_rows_times_cost() -> None:
     assert [round(step.core_hours, 9) for step in of_day.steps] == [1.0, 2.0, 1.0]
     assert of_day.core_hours == pytest.approx(4.0)
     assert of_day.nodes == 1
-    # Tables on ten cores, and the other two on one.
-    assert of_day.hours == pytest.approx(0.2 + 1.0 + 1.0)
-    assert of_day.serial == pytest.approx(2.0)
+    # Logs and tables on ten cores, and training on one.
+    assert of_day.hours == pytest.approx(0.1 + 0.2 + 1.0)
+    assert of_day.serial == pytest.approx(1.0)
     assert of_day.hours_by_shard == pytest.approx(0.4)
-    assert (of_day.work, of_day.held) == pytest.approx((4.0, 22.0))
+    assert (of_day.work, of_day.held) == pytest.approx((4.0, 13.0))
 
 
 def test_twice_the_rows_are_twice_the_work() -> None:
@@ -62,16 +62,18 @@ def test_a_commit_takes_what_was_measured_where_it_was() -> None:
 
 def test_what_breaks_is_in_order_and_has_its_figure() -> None:
     of_day = estimate(1e9, COSTS, ONE)
-    found = breaks(1e9, of_day, replace(ONE, augmented=1.25, shards=1000, days=64))
+    found = breaks(1e9, of_day, replace(ONE, augmented=1.25, shards=1000, days=64, files=500))
     assert [name for name, _, _ in found] == [
         "training",
         "memory of boosted-tree teachers on all rows",
         "the commit of many files",
         "the Delta log",
+        "the exchange of the logs",
     ]
     assert found[0][1].startswith("0.5 h an arm")
     assert f"{0.25e9 * terabyte.bytes_of_a_tree_row() / 2**30:,.0f} GiB" in found[1][1]
     assert found[3][1].startswith("2 s to open")
+    assert found[4][1].endswith("1.0 million requests of a store")
 
 
 def test_what_was_measured_is_what_scale_writes() -> None:
@@ -103,7 +105,7 @@ def test_it_fits_a_terminal_and_says_what_dominates(
 def test_json_has_what_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = (json.loads(printed(["--json", "--rows", rows], monkeypatch, capsys)) for rows in ("1e9", "2e9"))
     assert one["dominates"] == "tables"
-    assert len(one["breaks"]) == 4
+    assert len(one["breaks"]) == 5
     assert two["core_hours"] == pytest.approx(2 * one["core_hours"])
     assert one["measured"]["command"].startswith("python -m benchmarks.scale")
 

@@ -1,8 +1,9 @@
 """The graph as declared: complete, described, light to load, scheduled."""
 
+import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +15,8 @@ from tests.fixtures.shop import DECLARATION, declare
 from ukdsl_assets.declaration.read import SHIPPED, read_cascades
 from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.defs.graph.keys import asset_key
-from ukdsl_assets.defs.schedules import daily_job, schedules
+from ukdsl_assets.defs.schedules import daily_job, job_name, schedules
+from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.logs.sources.kuairand import LOGS, USERS, VIDEOS
 from ukdsl_assets.pipeline.stale import dated_tables
 from ukdsl_assets.pipeline.workspace import Workspace
@@ -155,3 +157,33 @@ def test_late_data_is_asked_for_again_only_where_somebody_turns_it_on(defs: dg.D
     sensors = {sensor.name for sensor in defs.get_repository_def().sensor_defs}
     # Its logs ended in 2022, and nobody replaces them.
     assert "kuairand_late_data" not in sensors
+
+
+def test_steps_share_a_process_unless_more_than_one_is_asked_for(tmp_path: Path) -> None:
+    of_each = {steps: build_defs(Settings(lake=str(tmp_path), steps=steps), {}).executor for steps in (1, 4)}
+    assert of_each[1] is dg.in_process_executor
+    assert isinstance(of_each[4], dg.ExecutorDefinition)
+    assert of_each[4].name == "side_by_side"
+
+
+@pytest.mark.slow
+def test_steps_side_by_side_make_what_one_process_makes(tmp_path: Path) -> None:
+    cascade, day = shipped("simulated_item_page"), date(2026, 1, 1)
+    tables = ("candidate_log", "event_log", "impressions", "considerations")
+    one, side_by_side = Settings(lake=f"{tmp_path}/1", scale="small"), Settings(lake=f"{tmp_path}/2", scale="small")
+    job = build_defs(one, {cascade.name: cascade}).resolve_job_def(job_name(cascade))
+    with dg.DagsterInstance.ephemeral() as instance:
+        keys = [dg.AssetKey([cascade.name, table]) for table in tables]
+        assert job.execute_in_process(partition_key=str(day), instance=instance, asset_selection=keys).success
+    wanted = " or ".join(f'key:"{cascade.name}/{table}"' for table in tables)
+    environment = os.environ | {"DAGSTER_HOME": str(tmp_path), "UKDSL_LAKE": side_by_side.lake, "UKDSL_STEPS": "2"}
+    environment |= {"UKDSL_SCALE": "small", "UKDSL_EXAMPLES": cascade.name}
+    command = ["-m", "dagster", "asset", "materialize", "-m", "ukdsl_assets.definitions", "--select", wanted]
+    command += ["--partition", str(day)]
+    told = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, cwd=PROJECT)
+    assert told.returncode == 0, told.stderr
+    assert "STEP_WORKER_STARTED" in told.stderr + told.stdout
+    for table in tables:
+        parts = [Lake(settings.tables).partition((cascade.name, table), day) for settings in (one, side_by_side)]
+        assert len({part.data_version for part in parts if part}) == 1, table
+        assert all(parts), table

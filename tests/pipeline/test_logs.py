@@ -124,13 +124,15 @@ def test_a_closed_days_logs_are_the_same_rows_in_any_number_of_shards(tmp_path: 
         assert pl.read_parquet(before["candidate_log"]).is_empty()
 
 
-def test_a_day_that_was_killed_while_it_was_read_is_cleared_up_by_vacuum(tmp_path: Path, cascade: Cascade) -> None:
+def test_rows_that_wait_in_a_tables_folder_when_a_run_is_killed_are_cleared_up_by_vacuum(
+    tmp_path: Path, cascade: Cascade
+) -> None:
     workspace = workspace_of(tmp_path, 2)
     for part in staged(cascade, workspace)[1]:
         workspace.lake.commit(part, {})
     table = (cascade.name, "candidate_log")
     folder = workspace.lake.writing_folder(table, DAY) / "left"
     folder.mkdir()
-    (folder / "candidate_log.arrow").write_bytes(b"rows")
-    assert workspace.lake.vacuum(table, 0) == [f"day={DAY}/left/candidate_log.arrow"]
+    (folder / "candidate_log-1").write_bytes(b"rows")
+    assert workspace.lake.vacuum(table, 0) == [f"day={DAY}/left/candidate_log-1"]
     assert workspace.lake.scan(table, [DAY]).collect().height == 720

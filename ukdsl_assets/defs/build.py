@@ -91,7 +91,13 @@ def build_defs(
             dead_runs_sensor(),
             *(s for name, cascade in cascades.items() for s in late_data_sensors(cascade, workspace, jobs[name])),
         ],
-        # A process for each step would cost two seconds a step; see the reference on Dagster.
-        executor=dg.in_process_executor,
+        executor=_executor(settings),
         loggers=loggers,
     )
+
+
+def _executor(settings: Settings) -> dg.ExecutorDefinition:
+    """What a run's steps are made in: a process for each costs seconds a step, so only where that is asked for."""
+    if settings.steps == 1:
+        return dg.in_process_executor
+    return dg.multiprocess_executor.configured({"max_concurrent": settings.steps}, name="side_by_side")

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
+from uuid import uuid4
+from weakref import finalize
 
 from ukdsl_assets.engines.engine import AHEAD, RETRIES, A, R, attempt, lost, value_of
 
@@ -38,10 +41,15 @@ class ProcessEngine:
     remote: bool = field(default=False, init=False)
     apart: bool = field(default=True, init=False)
     _pool: ProcessPoolExecutor | None = field(default=None, init=False, repr=False)
+    # For work that is read from a file; it goes with the engine, and the workers of a run that was killed remove it.
+    _folder: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def map(self, work: Callable[[A], R], shards: Sequence[A], name: str) -> Iterator[R]:
         """As `Engine.map`. A lost process takes its pool along: all shards without a result are sent to a new one."""
-        with _sent_once(work) as light:
+        if self._folder is None:
+            self._folder = mkdtemp()
+            finalize(self, rmtree, self._folder, ignore_errors=True)
+        with _sent_once(work, self._folder) as light:
             yield from self._mapped(light, shards, name)
 
     def _mapped(self, work: Callable[[A], R], shards: Sequence[A], name: str) -> Iterator[R]:
@@ -81,7 +89,7 @@ class ProcessEngine:
 
     def _sent(self, work: Callable[[A], R], shard: A) -> Future[Any]:
         if self._pool is None:
-            start = (self.threads, os.getpid())
+            start = (self.threads, os.getpid(), self._folder)
             self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start, start)
         try:
             return self._pool.submit(attempt, work, shard)
@@ -104,17 +112,19 @@ class ProcessEngine:
 
 
 @contextmanager
-def _sent_once(work: Callable[[A], R]) -> Iterator[Callable[[A], R]]:
+def _sent_once(work: Callable[[A], R], folder: str) -> Iterator[Callable[[A], R]]:
     """The work, or what reads it from a file that is there meanwhile: it is sent with every shard."""
     pickled = pickle.dumps(work)
     if len(pickled) <= LARGE:
         yield work
         return
-    with TemporaryDirectory() as folder:
-        file = f"{folder}/work"
+    file = f"{folder}/{uuid4().hex}"
+    try:
         Path(file).write_bytes(pickled)
         del pickled
         yield partial(_work_from, file)
+    finally:
+        Path(file).unlink(missing_ok=True)
 
 
 def _work_from(file: str, shard: Any) -> Any:
@@ -132,13 +142,15 @@ def _has_result(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _start(threads: int, parent: int) -> None:
+def _start(threads: int, parent: int, folder: str | None) -> None:
     os.environ.update(dict.fromkeys(THREADS_OF, str(threads)))
 
     def watch() -> None:
         # A worker does not outlive a step that was killed.
         while os.getppid() == parent:
             time.sleep(1)
+        if folder is not None:
+            rmtree(folder, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

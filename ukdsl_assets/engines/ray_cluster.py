@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ukdsl_assets.engines.engine import AHEAD, RETRIES, A, R, attempt, lost, value_of
@@ -35,8 +36,9 @@ class RayEngine:
         options: dict[str, Any] = {"num_cpus": self.threads, "max_retries": RETRIES, "retry_exceptions": False}
         # Libraries read them when they are first imported, so they are set before a worker starts.
         options["runtime_env"] = {"env_vars": dict.fromkeys(THREADS_OF, str(self.threads))}
-        task = ray.remote(**options)(attempt).options(name=name)
-        given = ray.put(work)  # pickled once, not once a shard
+        task = ray.remote(**options)(_attempt).options(name=name)
+        # Pickled once, not once a shard; in a list Ray leaves it to each worker when to read it.
+        given = [ray.put(work)]
         ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)) // self.threads)
         waiting: deque[tuple[int, Any]] = deque()
         sent = 0
@@ -75,3 +77,16 @@ class RayEngine:
         if self._connected:
             self._ray().shutdown()
             self._connected = False
+
+
+def _attempt(given: list[Any], shard: Any) -> Any:
+    return attempt(_work_of(given[0]), shard)
+
+
+@lru_cache(maxsize=1)
+def _work_of(reference: Any) -> Callable[[Any], Any]:
+    """Read once in each process, not once a shard."""
+    import ray
+
+    work: Callable[[Any], Any] = ray.get(reference)
+    return work

@@ -33,6 +33,27 @@ class FileSource(LogSource, Protocol):
 
 
 @runtime_checkable
+class DividedSource(LogSource, Protocol):
+    """A source of which several processes can each read a part of a day; it is pickled on its way to them."""
+
+    @property
+    def local(self) -> bool:
+        """Whether its files are of this machine, so that no other reaches them."""
+        ...
+
+    def parts(self, log: LogName, day: date) -> Sequence[Any]:
+        """What to give `read_part`, small and picklable; together the rows of one log as `read_in_parts` gives them.
+
+        Raises: as `read_in_parts`, what is wrong with a log as a whole. Parts that cannot be read are among the others.
+        """
+        ...
+
+    def read_part(self, part: Any) -> Iterator[DayOfLogs]:
+        """The rows of a part; raises as `read_in_parts`, in the same words."""
+        ...
+
+
+@runtime_checkable
 class WatchedSource(LogSource, Protocol):
     """A source that tells whether a day's logs are still those that were read, without reading them."""
 

@@ -1,17 +1,22 @@
 """A day of logs: read, judged and staged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import polars as pl
 
+from ukdsl_assets.errors import LogsError
 from ukdsl_assets.gates import blocking
-from ukdsl_assets.lake.tables.staging import StagedPartition, removed_on_error
+from ukdsl_assets.lake.tables.staging import StagedPartition, write_rows
+from ukdsl_assets.logs.by_shard import shard_in_order, whole_day
 from ukdsl_assets.logs.contract import DayOfLogs, LogName
-from ukdsl_assets.logs.gates.day import Judged, read_and_judge
-from ukdsl_assets.logs.source import LogSource, WatchedSource
+from ukdsl_assets.logs.gates.day import DayGates, Judged, ShardCounts, unread
+from ukdsl_assets.logs.source import DividedSource, LogSource, WatchedSource
+from ukdsl_assets.logs.waiting import Waiting, put, together
 from ukdsl_assets.pipeline.day import Day
+from ukdsl_assets.pipeline.shards import discarded_on_error, scratch, tables_by_shard
 
 LOGS: tuple[LogName, ...] = ("candidate_log", "event_log")
 # What a commit says of the reading: fingerprint of a log's files, and the clock that was asked for, if any.
@@ -30,26 +35,88 @@ def judge_and_stage(
     Returns:
         The verdicts, and both logs staged; none if a gate blocks.
     """
-    lake = day.lake
-    paths: dict[str, list[str]] = {"candidate_log": [], "event_log": []}
-
-    def write(shard: DayOfLogs) -> None:
-        candidates, events = shard
-        if day.settings.as_of is not None:
+    gates, shards = DayGates(day.cascade, day.date), day.lake.shards
+    tables = [day.table(log) for log in LOGS]
+    try:
+        with scratch(day) as folder:
+            read = _read(day, source, folder)
             # A clock that was asked for knows nothing of what came after it, whatever the source holds.
-            events = events.filter(pl.col("occurred_at") < clock)
-        for (name, written), frame in zip(paths.items(), (candidates, events), strict=True):
-            written.append(lake.write_shard(day.table(name), day.date, len(written), lake.shards, frame))
-
-    folder = lake.writing_folder(day.table("candidate_log"), day.date)
-    with removed_on_error(paths["candidate_log"]), removed_on_error(paths["event_log"]):
-        judged = read_and_judge(source, day.cascade, day.date, trailing_rows, write, lake.shards, folder)
+            work = partial(_judged, gates, read, None if day.settings.as_of is None else clock)
+            staged, counted = tables_by_shard(day, tables, work, range(shards))
+        with discarded_on_error(day, *staged):
+            for counts in counted:
+                gates.add(counts)
+            judged = gates.judged(trailing_rows, source)
+    except LogsError as error:
+        return unread(error), []
     # Both tables are judged before either is published.
     if blocking(judged.results):
-        for path in (path for written in paths.values() for path in written):
-            Path(path).unlink()
+        for part in staged:
+            day.lake.discard(part)
         return judged, []
-    return judged, [lake.stage_files(day.table(name), day.date, written) for name, written in paths.items()]
+    return judged, staged
+
+
+def _read(day: Day, source: LogSource, folder: str) -> Callable[[int], DayOfLogs]:
+    """What gives each shard of the day, once all of it is read; the folder is where rows wait.
+
+    Raises:
+        SourceError, ContractError: of the first part that has one, in the words of `LogSource.read_in_parts`.
+    """
+    engine, shards = day.workspace.engine, day.lake.shards
+    if shards == 1 and not engine.apart:
+        return partial(_same, whole_day(source.read_in_parts(day.date)))
+    if engine.apart and isinstance(source, DividedSource) and not (engine.remote and source.local):
+        waiting = _read_by_part(day, source, folder)
+    else:
+        waiting = put(source.read_in_parts(day.date), shards, folder)
+    return partial(shard_in_order, waiting)
+
+
+def _read_by_part(day: Day, source: DividedSource, folder: str) -> Waiting:
+    parts: list[Any] = []
+    wrong: LogsError | None = None
+    for log in LOGS:
+        try:
+            parts += source.parts(log, day.date)
+        except LogsError as error:
+            # Told once the parts before it are read, of which one may have an error of its own.
+            wrong = error
+            break
+    waiting: list[Waiting] = []
+    work = partial(_put, source, day.lake.shards, folder)
+    for done in day.workspace.engine.map(work, parts, f"reading the logs of {day.cascade.name}, day {day.date}"):
+        if isinstance(done, LogsError):
+            wrong = done
+            break
+        waiting.append(done)
+    if wrong is not None:
+        raise wrong
+    return together(waiting)
+
+
+def _put(source: DividedSource, shards: int, folder: str, part: Any) -> Waiting | LogsError:
+    """Errors of the logs come back as answers: where they are read is no matter of theirs."""
+    try:
+        return put(source.read_part(part), shards, folder)
+    except LogsError as error:
+        return error
+
+
+def _same(logs: DayOfLogs, shard: int) -> DayOfLogs:
+    return logs
+
+
+def _judged(
+    gates: DayGates, read: Callable[[int], DayOfLogs], clock: datetime | None, shard: int, paths: Sequence[str]
+) -> ShardCounts:
+    """Judge a shard and write both of its files."""
+    (candidates, events), counts = gates.counted(read(shard))
+    if clock is not None:
+        events = events.filter(pl.col("occurred_at") < clock)
+    for path, rows in zip(paths, (candidates, events), strict=True):
+        write_rows(path, rows)
+    return counts
 
 
 def files_now(source: LogSource, day: date) -> dict[str, str]:

@@ -28,7 +28,7 @@ def log(drawn: float, logged: float | None = None, rejected: int = 20_000, seed:
 def judged(*shards: pl.DataFrame) -> GateResult:
     sums = ProbeSums(ADS)
     for shard in shards:
-        sums.add(shard)
+        sums.add(sums.counted(shard))
     return sums.result("candidate_log")
 
 
@@ -73,5 +73,5 @@ def test_a_day_without_probes_judges_nothing_and_a_cascade_without_them_has_none
     none = judged(log(1e-9, 0.5))
     assert (none.judged, none.blocks) == (False, False)
     without = ProbeSums(SHOP)
-    without.add(log(0.02).drop("probed", "probe_rate"))
+    without.add(without.counted(log(0.02).drop("probed", "probe_rate")))
     assert without.result("candidate_log").passed

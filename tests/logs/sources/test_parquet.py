@@ -275,3 +275,39 @@ def test_a_file_in_many_row_groups_comes_in_parts_of_one_size(
     heights = [part.candidate_log.height for part in parts if not part.candidate_log.is_empty()]
     assert heights == [100, 100, 100, 100, 80]
     assert_frame_equal(pl.concat(part.candidate_log for part in parts), logs.candidate_log)
+
+
+@pytest.mark.parametrize(("group", "parts"), [(4, 30), (16, 30), (24, 20), (7, 9), (1000, 1)])
+def test_parts_of_a_file_are_its_slices_and_not_too_many(
+    shop: Cascade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int, parts: int
+) -> None:
+    monkeypatch.setattr(parquet, "ROWS_AT_ONCE", 8)
+    logs = make_logs(shop, DAY)
+    for name, frame in logs._asdict().items():
+        write(frame, f"{tmp_path}/{name}/day={DAY}/part-0.parquet")
+    logs.candidate_log.write_parquet(tmp_path / "candidate_log" / f"day={DAY}" / "part-0.parquet", row_group_size=group)
+    source = ParquetReader(declared(shop, str(tmp_path)))
+    cut = source.parts("candidate_log", DAY)
+    whole = [part for part in source.read_in_parts(DAY) if not part.candidate_log.is_empty()]
+    assert len(cut) == parts
+    for read, together in zip((each for part in cut for each in source.read_part(part)), whole, strict=True):
+        assert_frame_equal(read.candidate_log, together.candidate_log)
+        assert_frame_equal(read.event_log, together.event_log)
+
+
+def test_a_file_of_a_store_and_one_that_cannot_be_cut_are_a_part_each(shop: Cascade, tmp_path: Path) -> None:
+    root = f"memory://{uuid.uuid4()}"
+    nothing = make_logs(shop, DAY).candidate_log.clear()
+    for place in (root, str(tmp_path)):
+        write(nothing, f"{place}/candidate_log/day={DAY}/part-0.parquet")
+    (tmp_path / "candidate_log" / f"day={DAY}" / "part-1.parquet").write_bytes(b"PAR1 of which nothing is left")
+    store, disk = (ParquetReader(declared(shop, place)) for place in (root, str(tmp_path)))
+    assert (store.local, disk.local) == (False, True)
+    [of_store] = store.parts("candidate_log", DAY)
+    empty, broken = disk.parts("candidate_log", DAY)
+    for source, part in ((store, of_store), (disk, empty)):
+        [read] = source.read_part(part)
+        assert read.candidate_log.equals(nothing)
+    with pytest.raises(SourceError, match=r"part-1\.parquet: not readable as Parquet") as told:
+        list(disk.read_part(broken))
+    assert told.value.log == "candidate_log"

@@ -16,7 +16,14 @@ from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.logs.by_shard import by_shard
 from ukdsl_assets.logs.contract import DayOfLogs, LogName
 from ukdsl_assets.logs.gates.drift import volume
-from ukdsl_assets.logs.gates.rows import CANDIDATE_LOG_RULES, EVENT_LOG_RULES, CandidateLogGates, EventLogGates
+from ukdsl_assets.logs.gates.rows import (
+    CANDIDATE_LOG_RULES,
+    EVENT_LOG_RULES,
+    CandidateCounts,
+    CandidateLogGates,
+    EventCounts,
+    EventLogGates,
+)
 from ukdsl_assets.logs.source import FileSource, LogSource
 from ukdsl_assets.logs.tolerance import within_tolerance
 
@@ -79,7 +86,7 @@ def read_and_judge(
             read = by_shard(source.read_in_parts(day), shards, Path(waiting))
             return judge_shards(cascade, day, read, trailing_rows, keep, source)
         except LogsError as error:
-            return Judged(_unread("candidate_log", error), _unread("event_log", error), {}, str(error))
+            return unread(error)
 
 
 def judge_shards(
@@ -92,32 +99,71 @@ def judge_shards(
 ) -> Judged:
     """Verdicts on logs that come in shards: whole requests, in the contract's order.
 
-    Events inside the declared `clock_tolerance` before their request are judged and kept at its moment.
-
     Args:
         trailing_rows: rows of candidate_log on each published day of the week before; may be empty.
         keep: is given each shard.
         source: where the logs came from; if it has files, messages name those of the rows that they show.
     """
-    candidates, events = CandidateLogGates(cascade, day), EventLogGates(cascade, day)
-    rows: dict[str, int] = {"candidate_log": 0, "event_log": 0}
-    for read in (within_tolerance(cascade, each) for each in shards):
-        logs = DayOfLogs(missing_as_null(read.candidate_log, _as_declared(cascade, read)), read.event_log)
-        candidates.add(logs.candidate_log)
-        events.add(logs.event_log, logs.candidate_log)
-        rows["candidate_log"] += logs.candidate_log.height
-        rows["event_log"] += logs.event_log.height
+    gates = DayGates(cascade, day)
+    for read in shards:
+        logs, counts = gates.counted(read)
+        gates.add(counts)
         if keep is not None:
             keep(logs)
-    of_candidates, of_events = None, None
-    if isinstance(source, FileSource):
-        of_candidates = partial(source.locate, "candidate_log", day)
-        of_events = partial(source.locate, "event_log", day)
-    return Judged(
-        [*candidates.results(of_candidates), volume(cascade, rows["candidate_log"], trailing_rows)],
-        events.results(of_events),
-        rows,
-    )
+    return gates.judged(trailing_rows, source)
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """What a shard adds to the verdicts on a day: small, and picklable; `rows` of each log."""
+
+    candidate_log: CandidateCounts
+    event_log: EventCounts
+    rows: dict[str, int]
+
+
+class DayGates:
+    """The gates of both logs: each shard is counted, wherever that is, and the counts are added in their order."""
+
+    def __init__(self, cascade: Cascade, day: date) -> None:
+        self._cascade, self._day = cascade, day
+        self._candidates, self._events = CandidateLogGates(cascade, day), EventLogGates(cascade, day)
+        self._rows: dict[str, int] = {"candidate_log": 0, "event_log": 0}
+
+    def counted(self, read: DayOfLogs) -> tuple[DayOfLogs, ShardCounts]:
+        """The shard as it is to be kept, and what it adds; whole requests, in the contract's order.
+
+        Events inside the declared `clock_tolerance` before their request are judged and kept at its moment.
+        """
+        read = within_tolerance(self._cascade, read)
+        candidates = missing_as_null(read.candidate_log, _as_declared(self._cascade, read))
+        logs = DayOfLogs(candidates, read.event_log)
+        of_events = self._events.counted(logs.event_log, candidates)
+        rows = {"candidate_log": candidates.height, "event_log": logs.event_log.height}
+        return logs, ShardCounts(self._candidates.counted(candidates), of_events, rows)
+
+    def add(self, counts: ShardCounts) -> None:
+        """Add what was counted of a shard, after those before it."""
+        self._candidates.add(counts.candidate_log)
+        self._events.add(counts.event_log)
+        for log, rows in counts.rows.items():
+            self._rows[log] += rows
+
+    def judged(self, trailing_rows: Sequence[int], source: LogSource | None = None) -> Judged:
+        """The verdicts on all that was added; as `judge_shards`."""
+        of_candidates, of_events = None, None
+        if isinstance(source, FileSource):
+            of_candidates = partial(source.locate, "candidate_log", self._day)
+            of_events = partial(source.locate, "event_log", self._day)
+        of_volume = volume(self._cascade, self._rows["candidate_log"], trailing_rows)
+        return Judged(
+            [*self._candidates.results(of_candidates), of_volume], self._events.results(of_events), {**self._rows}
+        )
+
+
+def unread(error: LogsError) -> Judged:
+    """The verdicts on logs that could not be read."""
+    return Judged(_unread("candidate_log", error), _unread("event_log", error), {}, str(error))
 
 
 def _as_declared(cascade: Cascade, logs: DayOfLogs) -> list[Feature]:

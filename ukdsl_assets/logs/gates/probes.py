@@ -1,5 +1,6 @@
 """Whether probes stand for as many rejected rows as there are: `probe_rate` is the share that they were drawn with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -30,22 +31,33 @@ class ProbeSums:
         stages = [stage.name for stage in cascade.stages[:-1]] if cascade.has_probes else []
         self._counts = {stage: ProbeCounts() for stage in stages}
 
-    def add(self, frame: pl.DataFrame) -> None:
-        """Count a shard; nothing without probes in the contract."""
-        if not self._counts:
-            return
+    def counted(self, frame: pl.DataFrame) -> dict[str, ProbeCounts]:
+        """Of a shard, by stage; nothing without probes in the contract."""
+        found = {stage: ProbeCounts() for stage in self._counts}
+        if not found:
+            return found
         # Equal rates are one that is counted: of a log there are few, and no order of a sum decides.
-        rejected = frame.lazy().filter(~pl.col("shown"), pl.col("deepest_stage").is_in([*self._counts]))
+        rejected = frame.lazy().filter(~pl.col("shown"), pl.col("deepest_stage").is_in([*found]))
         keys = ("deepest_stage", "probed", "probe_rate")
         counted = rejected.group_by(keys).len().sort(keys)
         for stage, probed, each, number in counted.collect().iter_rows():
-            counts = self._counts[stage]
+            counts = found[stage]
             counts.rejected += number
             # Another gate tells of a rate that is no share.
             if probed and each is not None and 0 < each <= 1:
                 counts.probes += number
                 counts.stood_for += number / each
                 counts.variance += number * (1 - each) / each**2
+        return found
+
+    def add(self, of_shard: Mapping[str, ProbeCounts]) -> None:
+        """Add what `counted` says of a shard, after those before it."""
+        for stage, added in of_shard.items():
+            counts = self._counts[stage]
+            counts.rejected += added.rejected
+            counts.probes += added.probes
+            counts.stood_for += added.stood_for
+            counts.variance += added.variance
 
     def result(self, where: str) -> GateResult:
         """Of every stage with probes the sum of 1 / rate against the rows that it rejected; it only tells.

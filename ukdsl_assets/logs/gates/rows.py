@@ -4,6 +4,7 @@ Every rule is about rows of one request, so that a day is judged shard by shard,
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -14,8 +15,8 @@ from ukdsl_assets.declaration.sources import ParquetSource
 from ukdsl_assets.gates import GateResult, demand
 from ukdsl_assets.logs.by_shard import in_order
 from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, candidate_log_dtypes, event_log_dtypes
-from ukdsl_assets.logs.gates.probes import GATE, ProbeSums
-from ukdsl_assets.logs.gates.tally import Locate, Tally
+from ukdsl_assets.logs.gates.probes import GATE, ProbeCounts, ProbeSums
+from ukdsl_assets.logs.gates.tally import Broken, Locate, Tally
 from ukdsl_assets.logs.rules import (
     Rule,
     candidate_log_rules,
@@ -80,7 +81,7 @@ def judge_candidate_log(
         wrong type, the other gates fail as not judged.
     """
     gates = CandidateLogGates(cascade, day)
-    gates.add(in_order(frame, CANDIDATE_ORDER))
+    gates.add(gates.counted(in_order(frame, CANDIDATE_ORDER)))
     return gates.results(locate)
 
 
@@ -101,12 +102,37 @@ def judge_event_log(
         missing or of a wrong type, gates fail as not judged.
     """
     gates = EventLogGates(cascade, day)
-    gates.add(event_log, candidate_log)
+    gates.add(gates.counted(event_log, candidate_log))
     return gates.results(locate)
 
 
+@dataclass(frozen=True)
+class CandidateCounts:
+    """What a shard of a candidate log adds to the verdicts on it: small, and picklable.
+
+    Attributes:
+        problem: what is wrong with its columns; then nothing is counted.
+        probes: by stage.
+        requests, late: requests, and those with a prediction of the deepest stage that logs any.
+    """
+
+    problem: str = ""
+    broken: Broken = field(default_factory=Broken)
+    probes: Mapping[str, ProbeCounts] = field(default_factory=dict)
+    requests: int = 0
+    late: int = 0
+
+
+@dataclass(frozen=True)
+class EventCounts:
+    """The same of an event log."""
+
+    problem: str = ""
+    broken: Broken = field(default_factory=Broken)
+
+
 class CandidateLogGates:
-    """Judges a candidate log that is given in shards: whole requests, in the contract's order."""
+    """Judges a candidate log by its shards: whole requests, in the contract's order."""
 
     def __init__(self, cascade: Cascade, day: date) -> None:
         self._cascade = cascade
@@ -124,17 +150,22 @@ class CandidateLogGates:
         self._problem = ""
         self._requests = self._late = 0
 
-    def add(self, frame: pl.DataFrame) -> None:
-        """Judge a shard; it may have no rows."""
-        self._problem = self._problem or _wrong_columns(frame, self._dtypes)
-        if self._problem or frame.is_empty():
-            return
-        self._tally.add(frame)
-        self._probes.add(frame)
+    def counted(self, frame: pl.DataFrame) -> CandidateCounts:
+        """Judge a shard, wherever that is; it may have no rows."""
+        problem = _wrong_columns(frame, self._dtypes)
+        if problem or frame.is_empty():
+            return CandidateCounts(problem)
         request = pl.col("request_id")
         present = pl.any_horizontal(pl.lit(False), *(pl.col(column).is_not_null() for column in self._late_columns))
         requests, late = frame.select(request.n_unique(), late=request.filter(present).n_unique()).row(0)
-        self._requests, self._late = self._requests + requests, self._late + late
+        return CandidateCounts("", self._tally.counted(frame), self._probes.counted(frame), requests, late)
+
+    def add(self, counts: CandidateCounts) -> None:
+        """Add what was counted of a shard, after those before it."""
+        self._problem = self._problem or counts.problem
+        self._tally.add(counts.broken)
+        self._probes.add(counts.probes)
+        self._requests, self._late = self._requests + counts.requests, self._late + counts.late
 
     def results(self, locate: Locate | None = None) -> list[GateResult]:
         """The verdicts on all shards; as `judge_candidate_log`."""
@@ -173,7 +204,7 @@ class CandidateLogGates:
 
 
 class EventLogGates:
-    """Judges an event log that is given in shards, each beside the same requests' candidates."""
+    """Judges an event log by its shards, each beside the same requests' candidates."""
 
     def __init__(self, cascade: Cascade, day: date) -> None:
         self._where = f"event_log of {cascade.name}, {day}"
@@ -203,17 +234,22 @@ class EventLogGates:
         self._tally = Tally(rules, EVENT_ORDER)
         self._problem = ""
 
-    def add(self, event_log: pl.DataFrame, candidate_log: pl.DataFrame) -> None:
-        """Judge a shard; either log may have no rows."""
-        self._problem = self._problem or _wrong_columns(event_log, self._dtypes)
+    def counted(self, event_log: pl.DataFrame, candidate_log: pl.DataFrame) -> EventCounts:
+        """Judge a shard, wherever that is; either log may have no rows."""
+        problem = _wrong_columns(event_log, self._dtypes)
         candidates = candidate_log.select(name for name in self._needed if name in candidate_log.columns)
-        if not self._problem and (problem := _wrong_columns(candidates, self._needed)):
-            self._problem = f"its candidate_log: {problem}"
-        if self._problem or event_log.is_empty():
-            return
+        if not problem and (of_candidates := _wrong_columns(candidates, self._needed)):
+            problem = f"its candidate_log: {of_candidates}"
+        if problem or event_log.is_empty():
+            return EventCounts(problem)
         shown = candidates.lazy().filter("shown").drop("shown").unique(KEYS)
         joined = event_log.lazy().join(shown, on=KEYS, how="left", maintain_order="left")
-        self._tally.add(joined.collect())
+        return EventCounts("", self._tally.counted(joined.collect()))
+
+    def add(self, counts: EventCounts) -> None:
+        """Add what was counted of a shard, after those before it."""
+        self._problem = self._problem or counts.problem
+        self._tally.add(counts.broken)
 
     def results(self, locate: Locate | None = None) -> list[GateResult]:
         """The verdicts on all shards; as `judge_event_log`."""

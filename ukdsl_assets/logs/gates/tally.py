@@ -1,6 +1,7 @@
 """How often rows break rules, counted over the parts of a log, and the verdicts in words that follow."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,21 @@ from ukdsl_assets.logs.rules import Rule
 SHOWN_KEYS = 3
 # Takes a frame of keys, gives the files that hold rows of each.
 Locate = Callable[[pl.DataFrame], Mapping[tuple[Any, ...], Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What a part of a log was found to break.
+
+    Attributes:
+        rows: of the part.
+        counts: rows that break a rule, by its place among the rules; of broken ones alone.
+        examples: the first of them, in the log's order, by the same.
+    """
+
+    rows: int = 0
+    counts: Mapping[int, int] = field(default_factory=dict)
+    examples: Mapping[int, pl.DataFrame] = field(default_factory=dict)
 
 
 class Tally:
@@ -27,18 +43,22 @@ class Tally:
         self._examples: dict[int, pl.DataFrame] = {}
         self.rows = 0
 
-    def add(self, frame: pl.DataFrame) -> None:
-        """Count a part of the log: whole requests, sorted."""
-        self.rows += frame.height
+    def counted(self, frame: pl.DataFrame) -> Broken:
+        """What a part of the log breaks: whole requests, sorted."""
         counted = pl.collect_all(_about(rule, frame).select(rule.bad.sum()) for rule in self._rules)
-        broken = {place: count.item() for place, count in enumerate(counted) if count.item()}
+        counts = {place: count.item() for place, count in enumerate(counted) if count.item()}
         examples = pl.collect_all(
             _about(self._rules[place], frame).filter(self._rules[place].bad).select(self._order).head(SHOWN_KEYS)
-            for place in broken
+            for place in counts
         )
-        for (place, count), example in zip(broken.items(), examples, strict=True):
+        return Broken(frame.height, counts, dict(zip(counts, examples, strict=True)))
+
+    def add(self, broken: Broken) -> None:
+        """Add a part, after those before it."""
+        self.rows += broken.rows
+        for place, count in broken.counts.items():
             self._counts[place] += count
-            self._examples[place] = self._first(self._examples.get(place), example)
+            self._examples[place] = self._first(self._examples.get(place), broken.examples[place])
 
     def verdicts(
         self, where: str, gates: Sequence[str], keys: Sequence[str], locate: Locate | None

@@ -1,13 +1,18 @@
 """A user's own logs: a folder of Parquet files by day, local or on any file system that fsspec knows.
 
-Files are read one after the other, in slices of rows, so that neither a day nor a file need fit in memory.
+Files are read one after the other, in slices of rows, so that neither a day nor a file need fit in memory; or each part
+of them by another process.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
+from itertools import accumulate, pairwise
+from math import ceil
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -25,6 +30,25 @@ from ukdsl_assets.frames.files import files_of_rows
 from ukdsl_assets.logs.by_shard import whole_day
 from ukdsl_assets.logs.contract import ROWS_AT_ONCE, DayOfLogs, LogName, candidate_log_dtypes, event_log_dtypes, reading
 from ukdsl_assets.logs.sources.folders import beside, files_of_day, opened, reaching
+
+# A file is read in no more parts: for each its footer is read once more.
+MOST_PARTS = 32
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """Rows of a log's file.
+
+    Attributes:
+        name: of the file, as its file system has it.
+        groups: the first row group and the one after the last; None for all that the file has.
+        written: size and time of the file when it was divided; None where it was not.
+    """
+
+    log: LogName
+    name: str
+    groups: tuple[int, int] | None = None
+    written: tuple[int, int] | None = None
 
 
 class ParquetReader:
@@ -70,13 +94,46 @@ class ParquetReader:
                 would not be read, or a file cannot be read.
             ContractError: a column is missing or of a type that cannot be cast.
         """
-        no_candidates, no_events = (pl.DataFrame(schema=dtypes) for dtypes in self.dtypes.values())
-        with reading("candidate_log"):
-            for _, candidates in self._slices("candidate_log", day):
-                yield DayOfLogs(candidates, no_events)
-        with reading("event_log"):
-            for _, events in self._slices("event_log", day):
-                yield DayOfLogs(no_candidates, events)
+        for log in self.dtypes:
+            with reading(log):
+                for _, rows in self._slices(log, day):
+                    yield self._alone(log, rows)
+
+    @property
+    def local(self) -> bool:
+        """Whether the files are of this machine."""
+        return "://" not in self.path or self.path.startswith(("file://", "local://"))
+
+    def parts(self, log: LogName, day: date) -> list[FilePart]:
+        """The files of a log's day by path, or parts of them, so that slices are those of `read_in_parts`.
+
+        A local file is divided where a slice ends with a row group, as it does in what polars and pyarrow write. One of
+        a store is a part: to read any of it, it is copied.
+
+        Raises:
+            SourceError: as `read_in_parts`, but for files that cannot be read.
+        """
+        with reading(log):
+            files, names = files_of_day(self.path, log, day, self.cascade.origin or self.cascade.name)
+        if not isinstance(files, LocalFileSystem):
+            return [FilePart(log, name) for name in names]
+        return [part for name in names for part in _parts_of(log, name)]
+
+    def read_part(self, part: FilePart) -> Iterator[DayOfLogs]:
+        """Slices of it, in the contract's types.
+
+        Raises:
+            SourceError, ContractError: as `read_in_parts`; SourceError too where the file was written again meanwhile.
+        """
+        with reading(part.log):
+            with reaching(self.path, f"source.path of {self.cascade.origin or self.cascade.name}"):
+                files, _ = opened(self.path)
+            for _, rows in self._slices_of(files, part, self.dtypes[part.log]):
+                yield self._alone(part.log, rows)
+
+    def _alone(self, log: LogName, rows: pl.DataFrame) -> DayOfLogs:
+        """Rows of one log, and none of the other."""
+        return DayOfLogs(*(rows if each == log else pl.DataFrame(schema=self.dtypes[each]) for each in self.dtypes))
 
     def read_columns(
         self, day: date, candidates: Sequence[str], events: Sequence[str]
@@ -134,13 +191,18 @@ class ParquetReader:
         files, names = files_of_day(self.path, log, day, self.cascade.origin or self.cascade.name)
         dtypes = {name: dtype for name, dtype in self.dtypes[log].items() if columns is None or name in columns}
         for name in names:
-            where = redacted(files.unstrip_protocol(name))
-            with _on_disk(files, name, where) as path:
-                for rows in self._slices_of(path, where, log, dtypes):
-                    yield where, conform(rows, dtypes, where, self.time_zone)
+            yield from self._slices_of(files, FilePart(log, name), dtypes)
 
     def _slices_of(
-        self, path: str, where: str, log: LogName, dtypes: Mapping[str, pl.DataType]
+        self, files: fsspec.AbstractFileSystem, part: FilePart, dtypes: Mapping[str, pl.DataType]
+    ) -> Iterator[tuple[str, pl.DataFrame]]:
+        where = redacted(files.unstrip_protocol(part.name))
+        with _on_disk(files, part.name, where) as path:
+            for rows in self._theirs_of(path, where, part, dtypes):
+                yield where, conform(rows, dtypes, where, self.time_zone)
+
+    def _theirs_of(
+        self, path: str, where: str, part: FilePart, dtypes: Mapping[str, pl.DataType]
     ) -> Iterator[pl.DataFrame]:
         """Those columns of a file, under the contract's names; no other is read, so that it may hold anything."""
         import pyarrow as pa
@@ -150,15 +212,26 @@ class ParquetReader:
             # Where its writer left checksums, a flipped bit is seen.
             opened = pq.ParquetFile(path, page_checksum_verification=True)
         with opened:
+            with _readable(where):
+                if part.written is not None and part.written != _size_and_time(path):
+                    raise SourceError(
+                        f"{where}: written again while it was read, expected the file that was there when the day "
+                        "began to be read; run the day again once all files are there"
+                    )
             present = opened.schema_arrow.names
             theirs = self._theirs(present, where, dtypes)
-            report_unused(set(present) - {self.columns.get(column, column) for column in self.dtypes[log]}, where)
+            if part.groups is None or part.groups[0] == 0:
+                report_unused(
+                    set(present) - {self.columns.get(column, column) for column in self.dtypes[part.log]}, where
+                )
             wanted = list(dict.fromkeys(theirs.values()))
-            batches = opened.iter_batches(ROWS_AT_ONCE, columns=wanted)
+            groups = [*range(*(part.groups or (0, opened.num_row_groups)))]
+            height = sum(opened.metadata.row_group(group).num_rows for group in groups)
+            batches = opened.iter_batches(ROWS_AT_ONCE, groups, wanted)
             table = pa.schema([opened.schema_arrow.field(name) for name in wanted]).empty_table()
-            for start in range(0, max(opened.metadata.num_rows, 1), ROWS_AT_ONCE):
+            for start in range(0, max(height, 1), ROWS_AT_ONCE):
                 with _readable(where):
-                    if start < opened.metadata.num_rows:
+                    if start < height:
                         table = pa.Table.from_batches([next(batches)]).select(wanted)
                 held = to_polars(table, where)
                 yield held.select(pl.col(their).alias(column) for column, their in theirs.items())
@@ -185,6 +258,27 @@ class ParquetReader:
                 )
             raise missing_column(column, dtypes[column], present, where)
         return theirs
+
+
+def _parts_of(log: LogName, path: str) -> list[FilePart]:
+    """A local file where it can be cut, or as a whole; whoever reads it tells what is wrong with it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        written = _size_and_time(path)
+        footer = pq.read_metadata(path)
+    except (pa.ArrowException, OSError):
+        return [FilePart(log, path)]
+    before = accumulate((footer.row_group(group).num_rows for group in range(footer.num_row_groups)), initial=0)
+    cuts = [group for group, rows in enumerate(before) if rows % ROWS_AT_ONCE == 0 and rows < footer.num_rows]
+    cuts = [*cuts[:: ceil(len(cuts) / MOST_PARTS) or 1], footer.num_row_groups]
+    return [FilePart(log, path, groups, written) for groups in pairwise(cuts)] or [FilePart(log, path)]
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    found = Path(path).stat()
+    return found.st_size, found.st_mtime_ns
 
 
 @contextmanager
