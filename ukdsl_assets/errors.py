@@ -127,6 +127,23 @@ class ScoringError(UkdslError):
     """Candidates cannot be scored."""
 
 
+class ExportError(UkdslError):
+    """A student cannot be written as an ONNX file, or the file does not score as the student does."""
+
+
+class PageError(UkdslError):
+    """A page cannot be built of what was given."""
+
+
+class RequestError(UkdslError):
+    """A request of the server cannot be answered; `status` is that of HTTP, the rest says what, where and so on."""
+
+    def __init__(self, status: int, what: str, *, where: str, seen: str, expected: str, fix: str) -> None:
+        super().__init__(f"{what}: {where}: saw {seen}, expected {expected}; {fix}")
+        self.status, self.what, self.where, self.seen = status, what, where, seen
+        self.expected, self.fix = expected, fix
+
+
 class EvidenceError(UkdslError):
     """A study cannot be measured or told."""
 
@@ -141,6 +158,10 @@ class RunStoppedError(UkdslError):
 
 class SelectionError(UkdslError):
     """Features cannot be ranked or selected."""
+
+
+class ExperimentError(UkdslError):
+    """An experiment is not declared soundly, or its logs cannot be read."""
 
 
 class TheoryError(UkdslError):

@@ -16,6 +16,7 @@ from ukdsl_assets.learning.teachers import verdicts
 from ukdsl_assets.learning.teachers.gates import teacher_rules
 from ukdsl_assets.learning.training import gates as training_gates
 from ukdsl_assets.logs.gates.day import RULES as LOG_RULES
+from ukdsl_assets.off_policy import gates as off_policy_gates
 from ukdsl_assets.pipeline import closed_impressions, release
 from ukdsl_assets.pipeline.tables import label_rate_rules
 from ukdsl_assets.selection import gates as selection_gates
@@ -66,6 +67,7 @@ def gates() -> dict[str, list[Gate]]:
         "evaluation": (RELEASE, student_gates.RULES),
         "evaluation of a student whose task is given another, besides": (RELEASE, product_rules(ads, given)),
         "champion_comparison": (RELEASE, champion_gates.RULES),
+        "off_policy": (RELEASE, off_policy_gates.RULES),
         "release": (RELEASE, {**verdicts.RULES, **release.RULES}),
         "theory/selection_bias_curves": (DAY, BIAS_CLAIMS),
         "theory/two_stage_calibration": (DAY, STAGE_CLAIMS),

@@ -15,6 +15,7 @@ from ukdsl_assets.logs.contract import (
     event_log_meanings,
 )
 from ukdsl_assets.logs.rules import nullable_columns
+from ukdsl_assets.off_policy import table as off_policy_table
 from ukdsl_assets.pipeline.cross_domain import SOURCE_MEANINGS
 from ukdsl_assets.selection import choice, comparison
 from ukdsl_assets.selection import tables as importance
@@ -46,6 +47,11 @@ FIGURES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "evaluation": ("student", "Every arm, head, domain and reference of a day.", evaluation.MEANINGS),
     "calibration_by_group": ("student", "Calibration by decile and by segment.", by_group.MEANINGS),
     "champion_comparison": ("student", "The new student against what serves.", champion_table.MEANINGS),
+    "off_policy": (
+        "student of the last stage, where `off_policy` is declared",
+        "What its policy would earn, and production earns, from explored rows.",
+        off_policy_table.MEANINGS,
+    ),
     "theory/selection_bias_curves": ("platform", "Equation 1 of the paper, by k and noise.", BIAS_MEANINGS),
     "theory/two_stage_calibration": ("platform", "Equation 2 and figure 2 of the paper.", STAGE_MEANINGS),
 }  # fmt: skip

@@ -14,13 +14,19 @@ from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.evaluation.champion_gates import RULES as CHAMPION_RULES
 from ukdsl_assets.learning.evaluation.gates import RULES
 from ukdsl_assets.learning.evaluation.product_gates import product_rules
+from ukdsl_assets.off_policy.gates import RULES as OFF_POLICY_RULES
 from ukdsl_assets.settings import Settings
 
 pytestmark = pytest.mark.slow
 DAY = date(2026, 1, 1)
 CASCADE = shipped("simulated_item_page")
 STUDENT = ("simulated_item_page", "module_click")
-GATES = {"evaluation": RULES, "champion": CHAMPION_RULES, "release": ("all_gates_passed",)}
+GATES = {
+    "evaluation": RULES,
+    "champion": CHAMPION_RULES,
+    "off_policy": OFF_POLICY_RULES,
+    "release": ("all_gates_passed",),
+}
 Ran = tuple[Settings, dg.ExecuteInProcessResult]
 
 

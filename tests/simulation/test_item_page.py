@@ -83,3 +83,38 @@ def test_the_same_module_is_clicked_less_the_further_down_it_stands(served: Serv
 def test_top_are_the_six_highest_in_order_and_of_equals_the_first() -> None:
     scores = np.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8.0]])
     assert top(scores).tolist() == [[5, 11, 7, 4, 8, 10]]
+
+
+def test_at_no_personalisation_one_order_is_best_on_all_pages_and_at_one_the_world_is_as_it_was() -> None:
+    flat, usual = ItemPageWorld(100, 0.0), ItemPageWorld(100, 1.0)
+    views = flat.page_views(0, 2000)
+    # Between two modules the gap is the same on all pages that have both.
+    of_module = {logit: np.full((2000, MODULES), np.nan) for logit in ("click", "purchase")}
+    for logit, values in of_module.items():
+        np.put_along_axis(values, views.modules - 1, getattr(views, logit), axis=1)
+        gaps = values[:, :, None] - values[:, None, :]
+        assert np.nanmax(np.nanmax(gaps, axis=0) - np.nanmin(gaps, axis=0)) < 1e-5
+    for name in views._fields:
+        assert np.array_equal(getattr(WORLD.page_views(0, 2000), name), getattr(usual.page_views(0, 2000), name))
+        if name not in ("click", "purchase"):
+            assert np.array_equal(getattr(views, name), getattr(usual.page_views(0, 2000), name))
+
+
+def test_the_more_personal_the_world_the_more_orders_by_page_earn() -> None:
+    gains = []
+    for level in (0.0, 0.5, 1.0):
+        world = ItemPageWorld(100, level)
+        views = world.page_views(0, 5000)
+        earned = [probabilities(views, top(s))[0].sum() for s in (world.static_configuration(views), views.click)]
+        gains.append(earned[1] / earned[0] - 1)
+    assert 0 <= gains[0] < 0.1
+    assert gains[0] < gains[1] < gains[2]
+    assert gains[2] > 0.2
+
+
+def test_some_pages_answer_as_they_do_among_all(served: ServedPages) -> None:
+    some = np.arange(0, PAGES, 7)
+    views = type(served.views)(*(values[some] for values in served.views))
+    answered = WORLD.respond(0, views, served.shown[some], served.explored[some])
+    for name in ("clicked", "click_at", "purchased", "purchase_at"):
+        assert np.array_equal(getattr(answered, name), getattr(served, name)[some])

@@ -15,7 +15,10 @@ from ukdsl_assets.cli.commands import Commands
 from ukdsl_assets.cli.common import complaints, console, own_terminal, speak, speech
 from ukdsl_assets.cli.compare import compare
 from ukdsl_assets.cli.diagnose import diagnose
+from ukdsl_assets.cli.estimate import estimate
 from ukdsl_assets.cli.evidence import evidence
+from ukdsl_assets.cli.experiment import experiment
+from ukdsl_assets.cli.export import export
 from ukdsl_assets.cli.init import init
 from ukdsl_assets.cli.listing import list_declared
 from ukdsl_assets.cli.release import release
@@ -23,6 +26,7 @@ from ukdsl_assets.cli.report import report
 from ukdsl_assets.cli.run import run
 from ukdsl_assets.cli.schema import schema
 from ukdsl_assets.cli.score import score
+from ukdsl_assets.cli.serve import serve
 from ukdsl_assets.cli.status import status
 from ukdsl_assets.cli.ui import ui
 from ukdsl_assets.cli.vacuum import vacuum
@@ -142,9 +146,13 @@ app.command()(diagnose)
 app.command()(run)
 app.command()(status)
 app.command()(compare)
+app.command()(estimate)
 app.command()(report)
 app.command()(ui)
 app.command()(score)
+app.command()(export)
+app.command()(serve)
 app.command()(release)
 app.command()(vacuum)
+app.add_typer(experiment, name="experiment")
 app.add_typer(evidence, name="evidence")

@@ -9,8 +9,8 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "list", "validate", "schema"),
     "Look at logs": ("check-logs", "diagnose"),
     "Make days": ("run", "status"),
-    "Look at results": ("compare", "report", "ui"),
-    "Serve": ("score", "release"),
+    "Look at results": ("compare", "estimate", "report", "ui"),
+    "Serve": ("score", "export", "serve", "release", "experiment"),
     "Keep and measure": ("vacuum", "evidence"),
 }
 _PLACES = {name: (number, panel) for number, (panel, names) in enumerate(PANELS.items()) for name in names}

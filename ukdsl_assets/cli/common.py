@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -242,3 +243,18 @@ def newest_day(cascade: "Cascade") -> date:
 def every_day(first: date, last: date) -> list[date]:
     """The days from the first to the last, both included."""
     return [first + timedelta(days=count) for count in range((last - first).days + 1)]
+
+
+def refuse_unless_free(host: str, port: int) -> None:
+    """Tell that nothing can listen there before anything else is started.
+
+    Raises:
+        DeclarationError: the port is taken, or the address is none of this machine's.
+    """
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise DeclarationError(
+            f"--host {host} --port {port}: cannot listen there: {error}; end what listens there (the same command in "
+            "another window?), or choose another --port"
+        ) from error

@@ -1,15 +1,13 @@
 """`ukdsl ui`: the graph, its runs and the reports in a browser, with the daemon that runs what is launched there."""
 
 import signal
-import socket
 import subprocess
 import sys
 from typing import Annotated
 
 import typer
 
-from ukdsl_assets.cli.common import console, read_settings
-from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.cli.common import console, read_settings, refuse_unless_free
 
 
 def ui(
@@ -23,7 +21,7 @@ def ui(
     from ukdsl_assets.defs.web import daemon_command, web_application
 
     settings = read_settings()
-    _refuse_unless_free(host, port)
+    refuse_unless_free(host, port)
     # Whoever stops the UI, by Ctrl-C or otherwise, stops the daemon too: two of them launch every run twice.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # The daemon opens DAGSTER_HOME too; by then it must be there.
@@ -37,18 +35,3 @@ def ui(
         finally:
             daemon.terminate()
             daemon.wait()
-
-
-def _refuse_unless_free(host: str, port: int) -> None:
-    """Tell that nothing can listen there before the daemon is started.
-
-    Raises:
-        DeclarationError: the port is taken, or the address is none of this machine's.
-    """
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        raise DeclarationError(
-            f"--host {host} --port {port}: cannot listen there: {error}; end what listens there (another `ukdsl ui`?), "
-            "or choose another --port"
-        ) from error

@@ -2,6 +2,8 @@
 
 # What identifies a row of every table of candidates.
 KEYS = ("request_id", "candidate_id")
+# Event of what was seen, which no task declares.
+IMPRESSION = "impression"
 # Table of impressions whose attribution windows have closed.
 CLOSED_IMPRESSIONS = "closed_impressions"
 # Domains of `teacher_augmented`: shown rows, whose reference is the label; what the next stage scored (the paper's

@@ -47,6 +47,7 @@ def _meant(value: Any) -> str:
 
 # Gates between a distilled student and its release, which `accept` may name: those of its teacher first.
 ON_EXPLORATION, BETTER_THAN_CONSTANT = "teacher_agrees_on_exploration", "teacher_better_than_constant"
+ABOVE_PRODUCTION = "policy_above_production"
 GATES_OF_A_RELEASE = (
     ON_EXPLORATION,
     BETTER_THAN_CONSTANT,
@@ -62,4 +63,5 @@ GATES_OF_A_RELEASE = (
     "calibrated_on_exploration",
     "no_worse_than_champion_on_impression",
     "no_worse_than_champion_on_scored",
+    ABOVE_PRODUCTION,
 )

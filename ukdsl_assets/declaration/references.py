@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from ukdsl_assets.declaration.names import repeated_names, unknown_name
+from ukdsl_assets.declaration.off_policy_rules import wrong_off_policy
+from ukdsl_assets.declaration.page_rules import wrong_page
 from ukdsl_assets.declaration.student_rules import wrong_student
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.declaration.unchecked import UncheckedCascade
@@ -19,6 +21,8 @@ def wrong_references(cascade: UncheckedCascade) -> list[str]:
             problems += _wrong_teacher(cascade, teacher)
         for student in cascade.students:
             problems += wrong_student(cascade, student)
+        problems += wrong_page(cascade)
+        problems += wrong_off_policy(cascade)
     return [*repeated_names(cascade), *problems, *_wrong_days(cascade)]
 
 

@@ -25,3 +25,9 @@ class Release(Declared):
     a day's run then decides about yesterday's checkpoint, and its own is decided a day later. There are 1 /
     withheld_share times as many of them, and they are what a student meets when it serves.
     """
+    off_policy: Literal["told", "above_production"] = Field("told", exclude_if=lambda value: value == "told")
+    """What the off-policy estimate of its own task decides; it needs the cascade's `off_policy`.
+
+    told: nothing. above_production: the 95% interval of what its policy earns more than production must lie above 0,
+    over `evaluation_days`; explored rows too few to tell leave it not judged.
+    """

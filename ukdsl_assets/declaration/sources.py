@@ -59,6 +59,8 @@ class SimulatedItemPageSource(Declared):
     """Modules of recommendations below an item."""
     seed: Seed = 0
     """Chooses the world."""
+    personalisation: float = Field(1.0, ge=0, le=4)
+    """How far what users want differs from page to page; at 0 one order is best for all."""
 
 
 class ParquetSource(Declared):

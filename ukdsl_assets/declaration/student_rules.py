@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from ukdsl_assets.declaration.corrections import GATES_OF_A_RELEASE
 from ukdsl_assets.declaration.feature_rules import lists_of_ids, named_features, towers_of_both_sides
 from ukdsl_assets.declaration.names import unknown_name
+from ukdsl_assets.declaration.off_policy_rules import gate_off_policy
 from ukdsl_assets.declaration.selection_rules import candidates_of_shown, wrong_selection
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.unchecked import UncheckedCascade
@@ -119,7 +120,7 @@ def _label_tasks(cascade: UncheckedCascade, student: Student) -> Iterator[str]:
 
 
 # In the order in which their problems are told. The second asks what the teacher teaches at its stage.
-OF_ITSELF: tuple[StudentRule, ...] = (named_features, wrong_selection, _delayed_feedback, _accept)
+OF_ITSELF: tuple[StudentRule, ...] = (named_features, wrong_selection, _delayed_feedback, _accept, gate_off_policy)
 OF_ITS_TEACHER: tuple[StudentRule, ...] = (
     _teaches,
     _labels_on_the_fly,

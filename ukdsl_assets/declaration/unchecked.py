@@ -11,6 +11,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from ukdsl_assets.declaration.block import OWNER, Day, Days, Declared, Name
 from ukdsl_assets.declaration.corrections import KnownRate
+from ukdsl_assets.declaration.off_policy import OffPolicy
+from ukdsl_assets.declaration.page import Page
 from ukdsl_assets.declaration.parts import Feature, Gates, Stage, Task
 from ukdsl_assets.declaration.sources import Source
 from ukdsl_assets.declaration.students import Student
@@ -74,6 +76,10 @@ class UncheckedCascade(Declared):
     """Who labels considered candidates."""
     students: tuple[Student, ...] = ()
     """Who is taught."""
+    page: Page | None = Field(None, exclude_if=lambda value: value is None)
+    """What is shown of a request's candidates, by the students' predictions and rules."""
+    off_policy: OffPolicy | None = Field(None, exclude_if=lambda value: value is None)
+    """How to estimate from explored rows what its students' policies would earn; left out, nothing is estimated."""
     gates: Gates = Gates()
     """Bounds of its quality gates."""
     origin: SkipJsonSchema[str] = Field("", exclude=True)
@@ -106,6 +112,16 @@ class UncheckedCascade(Declared):
     def delayed_tasks(self) -> tuple[Task, ...]:
         """The tasks whose labels keep arriving for days."""
         return tuple(task for task in self.tasks if task.delayed)
+
+    @property
+    def estimated_students(self) -> tuple[Student, ...]:
+        """The students whose policies are estimated from explored rows: those of the last stage, where declared.
+
+        What an earlier stage would keep instead, exploration never shows.
+        """
+        if self.off_policy is None:
+            return ()
+        return tuple(student for student in self.students if student.stage == self.stages[-1].name)
 
     @property
     def features_of_shown(self) -> tuple[Feature, ...]:

@@ -20,6 +20,7 @@ from ukdsl_assets.defs.graph.keys import EVIDENCE, THEORY
 from ukdsl_assets.defs.home import dead_runs_sensor
 from ukdsl_assets.defs.late_data import late_data_sensors
 from ukdsl_assets.defs.logs import log_assets
+from ukdsl_assets.defs.off_policy import off_policy_assets
 from ukdsl_assets.defs.release import release_assets
 from ukdsl_assets.defs.report import report_assets
 from ukdsl_assets.defs.schedules import daily_job, schedules
@@ -42,6 +43,7 @@ FLOW = (
     student_assets,
     evaluation_assets,
     champion_assets,
+    off_policy_assets,
     release_assets,
     report_assets,
 )

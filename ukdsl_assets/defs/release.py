@@ -8,6 +8,7 @@ from ukdsl_assets.defs.graph.checks import check_results, check_specs, errors_as
 from ukdsl_assets.defs.graph.keys import RELEASE, asset_key, since, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, picture_of
 from ukdsl_assets.defs.graph.publishing import Events, day_of
+from ukdsl_assets.defs.off_policy import off_policy_dependencies
 from ukdsl_assets.pipeline.release import RULES, decide, how_to_score
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 from ukdsl_assets.reports.printed import history_markdown
@@ -39,6 +40,7 @@ def release_asset(cascade: Cascade, workspace: Workspace, student: Student) -> d
             asset_key(evaluation),
             since(comparison, cascade.evaluation_days),
             asset_key(checkpoint),
+            *off_policy_dependencies(cascade, student),
         ],
     )
 

@@ -27,6 +27,15 @@ MODULES: dict[str, tuple[str, str]] = {
         "A simulated surface taught by one with 100 times its traffic.",
     ),
     "item-page": ("item_page", "Clicks and purchases when modules of an item page are ordered by page view."),
+    "pages": ("pages", "Pages by values and rules against the static configuration; clicks bought by purchases."),
+    "item-page-experiment": (
+        "item_page_experiment",
+        "A/B of the item page: lifts with intervals, at several levels of personalisation.",
+    ),
+    "off-policy": (
+        "off_policy",
+        "What off-policy estimates of a page's policy are worth, and whether intervals cover.",
+    ),
     "conversions": ("conversions", "Conversions times clicks and by clicks, for each way to train them, over worlds."),
     "closed-loop": ("closed_loop", "Revenue, clicks, recall and calibration when each arm serves its own cascade."),
 }

@@ -8,12 +8,11 @@ from typing import Literal
 import polars as pl
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import KEYS, prediction_column, truth_column
+from ukdsl_assets.declaration.columns import IMPRESSION, KEYS, prediction_column, truth_column
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.frames.missing import is_missing, or_null
 from ukdsl_assets.frames.stages import probed_by, reached
 
-IMPRESSION = "impression"
 _ALLOW_MISSING = "fill it in where the log is written, or declare the feature with `missing: allowed`"
 
 

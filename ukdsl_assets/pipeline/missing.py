@@ -90,6 +90,7 @@ def tables_of_a_day(cascade: Cascade, workspace: Workspace) -> list[Table]:
     return [
         *((cascade.name, name) for name in (*LOGS, *models)),
         *((cascade.name, student.name, name) for student in cascade.students for name in LAST),
+        *((cascade.name, student.name, "off_policy") for student in cascade.estimated_students),
     ]
 
 

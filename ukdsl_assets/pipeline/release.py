@@ -16,6 +16,7 @@ from ukdsl_assets.learning.evaluation.gates import accepted, judge_student, not_
 from ukdsl_assets.pipeline.champion import trailing
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.exploration import judged_teacher
+from ukdsl_assets.pipeline.off_policy import TABLE, estimated_checkpoints, policy_gate
 from ukdsl_assets.pipeline.workspace import Table
 from ukdsl_assets.settings import Settings
 
@@ -83,12 +84,14 @@ def decide(day: Day, student: Student) -> Decision:
         *judged_teacher(day.lake, day.cascade, student, of),
         *judge_student(day.cascade, student, judged),
         *judge_champion(day.cascade, student, compared, day.date),
+        *policy_gate(day, student),
     ]
     challengers = compared.filter(day=day.date, when=student.release.decided_by)["challenger"].unique().to_list()
     reasons = [
         *refusals(results, student.accept),
         *stale(current.version, judged.filter(arm="distilled")["checkpoint"][0], "evaluation"),
         *(reason for each in challengers for reason in stale(current.version, each, "champion_comparison")),
+        *(reason for each in estimated_checkpoints(day, student) for reason in stale(current.version, each, TABLE)),
     ]
     unjudged = not_judged(results, student.accept)
     if leave := accepted(results, student.accept):

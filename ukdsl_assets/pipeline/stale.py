@@ -20,7 +20,7 @@ WATCHED_DAYS = 30
 OF_A_TEACHER = ("teacher_labels", "teacher_audit", "teacher_evaluation")
 OF_A_STUDENT = (
     *("simplified_student", "impression_importance", "consideration_importance", "feature_union"),
-    *("selection_comparison", "evaluation", "calibration_by_group", "champion_comparison"),
+    *("selection_comparison", "evaluation", "calibration_by_group", "champion_comparison", "off_policy"),
 )
 # shop/impressions, or shop/click/teacher_augmented/2026-03-01 where it is not of the table's own day.
 _INPUT = re.compile(r"input:(?P<table>.+?)(/(?P<day>\d{4}-\d{2}-\d{2}))?")

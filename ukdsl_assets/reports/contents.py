@@ -17,6 +17,7 @@ from ukdsl_assets.learning.evaluation.champion_gates import judge_champion
 from ukdsl_assets.learning.evaluation.gates import judge_student
 from ukdsl_assets.learning.evaluation.table import COLUMNS, LATER, completed
 from ukdsl_assets.pipeline.exploration import judged_teacher
+from ukdsl_assets.pipeline.page_examples import PageExamples, page_examples
 from ukdsl_assets.reports.changes import DayBefore
 from ukdsl_assets.reports.printed import decided_on, teacher_first, teacher_told
 from ukdsl_assets.reports.segments import with_names
@@ -91,6 +92,7 @@ class CascadeReport:
         stages: the day's rows of stage_calibration.
         before: the newest day before it whose log is published, None on the first.
         rows: table -> its rows on the day, of `COUNTED`; rows_before: the same of the day before.
+        pages: of a cascade that declares a page.
     """
 
     cascade: Cascade
@@ -102,6 +104,7 @@ class CascadeReport:
     before: date | None = None
     rows: dict[str, int] = field(default_factory=dict)
     rows_before: dict[str, int] = field(default_factory=dict)
+    pages: PageExamples | None = None
 
 
 def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeReport:
@@ -123,7 +126,8 @@ def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeRepor
     before = earlier[-1] if earlier else None
     students = [read_student(lake, store, cascade, student, day, before) for student in cascade.students]
     now, then = ({}, {}) if before is None else rows_of(lake, cascade, day, before)
-    return CascadeReport(cascade, day, requests, funnel, stages, students, before, now, then)
+    pages = page_examples(lake, store, cascade, day)
+    return CascadeReport(cascade, day, requests, funnel, stages, students, before, now, then, pages)
 
 
 def rows_of(lake: Lake, cascade: Cascade, *days: date) -> list[dict[str, int]]:

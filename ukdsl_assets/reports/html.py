@@ -13,6 +13,7 @@ from ukdsl_assets.reports.contents import CascadeReport, read_report
 from ukdsl_assets.reports.explained import Explained
 from ukdsl_assets.reports.glossary import GROUPS
 from ukdsl_assets.reports.page import page_environment, style_sheet
+from ukdsl_assets.reports.pages_section import pages_shown
 from ukdsl_assets.reports.printed import days_that_judged, withheld_requests
 from ukdsl_assets.reports.student_section import gate_in_words, reason_in_words, student_shown, unprefixed
 from ukdsl_assets.settings import Settings
@@ -65,6 +66,7 @@ def render_report(report: CascadeReport) -> str:
         stage_rows=stage_rows(report.stages),
         row_changes=row_changes(report.rows_before, report.rows),
         students=[student_shown(cascade, report.day, student_report) for student_report in report.students],
+        pages=pages_shown(report.pages),
         selecting=any(each.selection for each in report.students),
         paper=PAPER,
         glossary=GROUPS,

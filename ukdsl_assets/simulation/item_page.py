@@ -30,7 +30,8 @@ _EVERY_MODULE = np.arange(1, MODULES + 1)
 class PageViews(NamedTuple):
     """The page views of a day (R): arrays of a row each, or of one for each of their modules [R, 12].
 
-    number: 0 .. R - 1. microsecond: int64, of the UTC day. profile: float32 [R, 6], a noisy view of the user's tastes.
+    number: 0 .. R - 1. microsecond: int64, of the UTC day. user: int64, 0 to 19,999, whom no feature names.
+    profile: float32 [R, 6], a noisy view of the user's tastes.
     last_module: the module that the user clicked last in the session, 0 for none; pages_seen: float32, logarithm of 1 +
     the pages of the session so far. modules: int64, ids 1 to 16, ascending; kind: of the module. relevance: float32,
     how well what the module has found fits the item. click, purchase: float32, true logits of a click in the first
@@ -39,6 +40,7 @@ class PageViews(NamedTuple):
 
     number: np.ndarray
     microsecond: np.ndarray
+    user: np.ndarray
     user_segment: np.ndarray
     device: np.ndarray
     category: np.ndarray
@@ -75,10 +77,15 @@ Policy = Callable[[PageViews], np.ndarray]
 
 
 class ItemPageWorld:
-    """One world; `seed` chooses it."""
+    """One world; `seed` chooses it.
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    personalisation: at least 0; scales what of the logits of a module, of a click as of a purchase, differs from page
+        to page (user, item, device, session, relevance, and what nobody observes), beside what the module is worth on
+        every page. At 0 the best order is the same on all pages that have the same modules to choose from.
+    """
+
+    def __init__(self, seed: int, personalisation: float = 1.0) -> None:
+        self.seed, self.personalisation = seed, personalisation
         users = np.arange(USERS)
         self._segment = integers(SEGMENTS, seed, "segment", users)
         centroids = self._vectors("segment centroid", np.arange(SEGMENTS))
@@ -89,9 +96,9 @@ class ItemPageWorld:
         self._module_taste = self._vectors("module", _EVERY_MODULE)
         self._attraction = 0.6 * normals(seed, "attraction", _EVERY_MODULE)
         self._conversion = 0.5 * normals(seed, "conversion", _EVERY_MODULE)
-        self._of_category = 0.4 * self._with_module("category", CATEGORIES)
-        self._of_device = 0.3 * self._with_module("device", DEVICES)
-        self._of_price = 0.4 * self._with_module("price", PRICE_BANDS)
+        self._of_category = personalisation * 0.4 * self._with_module("category", CATEGORIES)
+        self._of_device = personalisation * 0.3 * self._with_module("device", DEVICES)
+        self._of_price = personalisation * 0.4 * self._with_module("price", PRICE_BANDS)
         # Merchandisers know about how modules do on the whole, for no page in particular.
         self._curated = self._attraction + self._of_category.mean(0) + 0.3 * normals(seed, "curated", _EVERY_MODULE)
 
@@ -101,7 +108,7 @@ class ItemPageWorld:
 
     def page_views(self, day: int, count: int) -> PageViews:
         """The page views of a day, counted from the first."""
-        seed, number = self.seed, np.arange(count)
+        seed, number, level = self.seed, np.arange(count), self.personalisation
         user = (USERS * uniforms(seed, "user", day, number) ** 2).astype(np.int64)
         category = integers(CATEGORIES, seed, "item category", day, number)
         price_band = integers(PRICE_BANDS, seed, "price band", day, number)
@@ -122,24 +129,25 @@ class ItemPageWorld:
             + self._attraction[at]
             + self._of_category[category[:, None], at]
             + self._of_device[device[:, None], at]
-            + 0.5 * fit
-            + 0.4 * relevance
-            + 0.9 * (modules == last[:, None])
-            + 0.3 * same_kind
+            + level * 0.5 * fit
+            + level * 0.4 * relevance
+            + level * 0.9 * (modules == last[:, None])
+            + level * 0.3 * same_kind
             - 0.2 * pages[:, None]
-            + 0.3 * normals(seed, "unobserved", *pair)
+            + level * 0.3 * normals(seed, "unobserved", *pair)
         )
         purchase = (
             PURCHASE_BASE
             + self._conversion[at]
             + self._of_price[price_band[:, None], at]
-            + 0.4 * fit
-            + 0.3 * relevance
+            + level * 0.4 * fit
+            + level * 0.3 * relevance
             - 0.25 * (price_band[:, None] - 2)
         )
         return PageViews(
             number=number,
             microsecond=np.sort((_DAY * uniforms(seed, "moment", day, number)).astype(np.int64)),
+            user=user,
             user_segment=self._segment[user],
             device=device,
             category=category,
@@ -161,7 +169,17 @@ class ItemPageWorld:
         explored = uniforms(seed, "explored", day, views.number) < explored_share
         order = uniforms(seed, "exploration order", day, views.number[:, None], views.modules)
         scores[explored] = order[explored]
-        shown = top(scores)
+        return self.respond(day, views, top(scores), explored)
+
+    def respond(self, day: int, views: PageViews, shown: np.ndarray, explored: np.ndarray) -> ServedPages:
+        """What users do with pages that somebody else has ordered; a pure function of the arguments.
+
+        Args:
+            views: page views of that day, or some of them: what happens to one does not depend on the others.
+            shown: integers [R, 6], places among the twelve by slot, six different ones a page.
+            explored: bool [R], pages whose order was drawn by chance.
+        """
+        seed = self.seed
         click, purchase = probabilities(views, shown)
         drawn = (day, views.number[:, None], np.take_along_axis(views.modules, shown, axis=1))
         clicked = uniforms(seed, "click", *drawn) < click

@@ -9,7 +9,13 @@ from scipy.special import expit
 
 from tests.fixtures.rows import CASCADE
 from tests.fixtures.shifted_predictions import drawn
-from ukdsl_assets.declaration.corrections import BETTER_THAN_CONSTANT, GATES_OF_A_RELEASE, ON_EXPLORATION, KnownRate
+from ukdsl_assets.declaration.corrections import (
+    ABOVE_PRODUCTION,
+    BETTER_THAN_CONSTANT,
+    GATES_OF_A_RELEASE,
+    ON_EXPLORATION,
+    KnownRate,
+)
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.learning.evaluation.champion_gates import RULES as CHAMPION_RULES
 from ukdsl_assets.learning.evaluation.gates import RULES, accepted, refusals
@@ -135,7 +141,7 @@ def against(says: object, rows: int) -> GateResult:
 def test_each_gate_of_a_release_can_be_accepted_by_its_name() -> None:
     of_teacher = [verdict.name for verdict in judge_teacher_of(CASCADE, STUDENT, None)]
     of_student = {*RULES, *product_rules(CASCADE, CASCADE.student("pre_ranking_conversion")), *SCORED_RULES}
-    assert {*GATES_OF_A_RELEASE} == {*of_teacher, *of_student, *CHAMPION_RULES}
+    assert {*GATES_OF_A_RELEASE} == {*of_teacher, *of_student, *CHAMPION_RULES, ABOVE_PRODUCTION}
 
 
 def test_delayed_labels_only_tell() -> None:

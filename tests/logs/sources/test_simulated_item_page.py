@@ -21,7 +21,8 @@ DAY = CASCADE.first_day + timedelta(days=1)
 
 
 def changed(**changes: Any) -> Cascade:
-    return Cascade.model_validate({**CASCADE.model_dump(), "segments": (), "students": (), "teachers": (), **changes})
+    none = {"segments": (), "students": (), "teachers": (), "page": None, "off_policy": None}
+    return Cascade.model_validate({**CASCADE.model_dump(), **none, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,18 @@ def test_a_days_events_are_read_at_five_of_the_next_morning(logs: DayOfLogs) -> 
     clock = known_until(CASCADE, Settings(as_of=None), DAY)
     assert clock == datetime(DAY.year, DAY.month, DAY.day, 5, tzinfo=UTC) + timedelta(days=1)
     assert logs.event_log["occurred_at"].max() < clock  # type: ignore[operator]
+
+
+def test_personalisation_changes_what_is_clicked_and_nothing_else_of_the_candidates(logs: DayOfLogs) -> None:
+    def read(level: float) -> DayOfLogs:
+        source = {"kind": "simulated_item_page", "seed": 1, "personalisation": level}
+        return SimulatedItemPageReader(changed(source=source), "small").read(DAY)
+
+    usual, flat = read(1.0), read(0.0)
+    assert usual.event_log.equals(logs.event_log)
+    assert not flat.event_log.equals(logs.event_log)
+    features = [feature.name for feature in CASCADE.features if feature.name != "slot"]
+    assert flat.candidate_log.select(features).equals(logs.candidate_log.select(features))
 
 
 def test_a_day_before_the_first_is_refused() -> None:

@@ -121,6 +121,23 @@ class Encoder:
         before = self.of_ids[: self.of_ids.index(feature)]
         return len(self.of_ids) + self._buckets + sum(each.may_be_missing for each in before)
 
+    def unknown_row(self, feature: Feature) -> int:
+        """The embedding row of ids of a feature that it was never trained on."""
+        return self.of_ids.index(feature)
+
+    def first_bucket_row(self, feature: Feature) -> int:
+        """The embedding row of bucket 0 of a hashed feature; the others follow."""
+        before = self.of_ids[: self.of_ids.index(feature)]
+        return len(self.of_ids) + sum(each.hash_buckets or 0 for each in before)
+
+    def row_where_missing(self, feature: Feature) -> int:
+        """The embedding row that a missing value takes, of a feature of ids that may be missing.
+
+        Its own, or that of unknown ids until a training has seen one missing.
+        """
+        seen = self.scales[feature.name][1][-1] > 0
+        return self.missing_row(feature) if seen else self.unknown_row(feature)
+
     def encode(self, frame: pl.DataFrame) -> EncodedRows:
         """Encode a frame whose rows of one request stand together (sorted by request_id).
 
@@ -151,8 +168,7 @@ class Encoder:
         """Embedding rows of a feature, int32 [rows, columns]."""
         missing, missing_row = np.zeros(len(column), np.bool_), -1
         if feature.may_be_missing:
-            seen = self.scales[feature.name][1][-1] > 0
-            missing_row = self.missing_row(feature) if seen else self.of_ids.index(feature)
+            missing_row = self.row_where_missing(feature)
             missing = column.is_null().to_numpy()
         if feature.kind == "categorical":
             rows = self._rows(filled(column, feature), feature)
@@ -167,10 +183,9 @@ class Encoder:
 
     def _rows(self, column: pl.Series, feature: Feature) -> NDArray[np.int32]:
         """The embedding row of each id, int32."""
-        unknown = self.of_ids.index(feature)
+        unknown = self.unknown_row(feature)
         if feature.hash_buckets is not None:
-            before = sum(each.hash_buckets or 0 for each in self.of_ids[:unknown])
-            buckets = shard_of(column, feature.hash_buckets).to_numpy() + (len(self.of_ids) + before)
+            buckets = shard_of(column, feature.hash_buckets).to_numpy() + self.first_bucket_row(feature)
             return np.where(column.is_null().to_numpy(), unknown, buckets).astype(np.int32)
         ids, rows = self.vocabularies[feature.name]
         if not len(ids):

@@ -34,7 +34,9 @@ def standardised(frame: pl.DataFrame, feature: Feature, scale: Scale) -> NDArray
         missing = missing_in(frame, feature)[:, None]
         numbers = np.concatenate([np.where(missing, mean[:-1], numbers), missing], axis=1, dtype=np.float32)
     varied = deviation > 0
-    columns = ((numbers - mean) / np.where(varied, deviation, np.float32(1))).clip(-CUT, CUT)
+    # What is beyond 32 bits is beyond the cut too.
+    with np.errstate(over="ignore"):
+        columns = ((numbers - mean) / np.where(varied, deviation, np.float32(1))).clip(-CUT, CUT)
     columns[:, ~varied] = 0
     return columns
 

@@ -69,7 +69,7 @@ class SimulatedItemPageReader:
         if problems := "\n  ".join(_differences(cascade)):
             raise SourceError(f"{cascade.origin}: the simulated world cannot fill it; change\n  {problems}")
         self._cascade = cascade
-        self._seed = cascade.source.seed
+        self._source = cascade.source
         self._pages = SCALES[scale].requests
         self._as_of = as_of
 
@@ -102,7 +102,7 @@ class SimulatedItemPageReader:
     def _world(self) -> "ItemPageWorld":
         from ukdsl_assets.simulation.item_page import ItemPageWorld
 
-        return ItemPageWorld(self._seed)
+        return ItemPageWorld(self._source.seed, self._source.personalisation)
 
 
 def candidate_rows(served: "ServedPages", day: int, midnight: datetime) -> pl.DataFrame:

@@ -1,0 +1,1 @@
+"""What serving costs: in this process, and over HTTP."""
