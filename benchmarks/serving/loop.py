@@ -1,11 +1,11 @@
 """Days of a simulated item page whose pages the real server makes: server, logs, graph, release, swap, and again.
 
-    python -m benchmarks.serving.loop [--days 3] [--pages 10000] [--seed 40]
+    python -m benchmarks.serving.loop [--days 5] [--pages 10000] [--seed 40]
 
 On each day the visitors ask `ukdsl serve` for their pages, half of them (by the hash of the visitor) for the static
 order; what they click and buy, by the world's truth, is sent back. The server writes both logs, `ukdsl run` makes the
 day of them, and the server takes up what it released, before the next day's first page. Nothing is done by hand, and
-nothing is told to the students but what the logs say. On the first day there is no model: its pages are static.
+nothing is told to the students but what the logs say. Until both students are released, pages are static.
 
 Prints a line a day, then the experiment on all days on which students answered.
 """
@@ -62,7 +62,7 @@ class LoopDay(NamedTuple):
 def main() -> None:
     """Run the loop and print what it came to."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--days", type=int, default=3)
+    arguments.add_argument("--days", type=int, default=5)
     arguments.add_argument("--pages", type=int, default=10_000, help="page views a day")
     arguments.add_argument("--seed", type=int, default=40, help="of the world")
     chosen = arguments.parse_args()

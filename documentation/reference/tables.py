@@ -48,7 +48,7 @@ FIGURES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "calibration_by_group": ("student", "Calibration by decile and by segment.", by_group.MEANINGS),
     "champion_comparison": ("student", "The new student against what serves.", champion_table.MEANINGS),
     "off_policy": (
-        "student of the last stage, where `off_policy` is declared",
+        "student of the last stage, where `off_policy` is declared; and the cascade's `page`",
         "What its policy would earn, and production earns, from explored rows.",
         off_policy_table.MEANINGS,
     ),

@@ -8,6 +8,9 @@ import pytest
 
 from tests.fixtures.command_line import Command, at
 from tests.fixtures.estimates import DAY, table_of
+from tests.fixtures.graph import shipped
+from ukdsl_assets.cli.estimate import _estimated
+from ukdsl_assets.errors import DeclarationError
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.settings import Settings
 
@@ -53,6 +56,38 @@ def test_every_figure_is_json(lake: dict[str, str], ukdsl: Command) -> None:
     assert by["sndr"]["requests"] == 800
     assert by["sndr"]["difference"]["low"] > 0
     assert by["ips"]["value"]["low"] < by["ips"]["value"]["mean"] < by["ips"]["value"]["high"]
+
+
+def test_the_page_is_told_by_name_after_its_students(lake: dict[str, str], ukdsl: Command) -> None:
+    command = "ukdsl run simulated_item_page --days 2026-01-02"
+    assert (
+        f"simulated_item_page/page: no estimate yet. Make one:\n  {command}\n" in ukdsl("estimate", NAME, **lake).stdout
+    )
+    settings = Settings(lake=lake["UKDSL_LAKE"])
+    store = Lake(settings.tables, settings.shards)
+    store.commit(store.stage_frame((NAME, "off_policy"), DAY, table_of(1).drop("day")), {})
+    told = ukdsl("estimate", NAME, "page", COLUMNS="80", **lake)
+    assert told.returncode == 0, told.stderr
+    text = " ".join(told.stdout.split())
+    assert max(map(len, told.stdout.splitlines())) <= 80
+    begins = (
+        "simulated_item_page/page (simulated): 2026-01-01 its rules on module_click, module_purchase; without explor"
+    )
+    assert text.startswith(begins)
+    assert "if the page were shown" in text
+    assert "click, by every estimator" in text
+    # It decides nothing.
+    assert "policy_above_production" not in text
+    found = json.loads(ukdsl("estimate", NAME, "--json", **lake).stdout)
+    whose = [(each["policy"], each["student"]) for each in found]
+    assert whose == [("student", "module_click"), ("student", "module_purchase"), ("page", None)]
+
+
+def test_a_page_that_is_not_declared_is_told_with_what_is_estimated() -> None:
+    with pytest.raises(
+        DeclarationError, match=r"no page is estimated; declare `page:`.*: module_click, module_purchase"
+    ):
+        _estimated(shipped(NAME, page=None), "page")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,22 @@ def test_a_group_is_a_cascade(defs: dg.Definitions) -> None:
     assert all(node.group_name == node.key.path[0] for node in of_cascades)
 
 
+def test_a_page_has_an_estimate_of_its_own_after_all_its_students_and_no_cascade_without_one(tmp_path: Path) -> None:
+    cascade, settings = shipped("simulated_item_page"), Settings(lake=str(tmp_path))
+    name = cascade.name
+    graph = build_defs(settings, {name: cascade}).resolve_asset_graph()
+    without = build_defs(settings, {name: shipped(name, page=None)}).resolve_asset_graph()
+    page = dg.AssetKey([name, "off_policy"])
+    assert graph.get_all_asset_keys() - without.get_all_asset_keys() == {page}
+    assert {key.path[1] for key in graph.get(page).parent_keys} >= {
+        "module_click_distilled",
+        "module_purchase_distilled",
+    }
+    assert page in graph.get(dg.AssetKey([name, "report"])).parent_keys
+    # No release waits for the page, whose students' releases would else wait for each other.
+    assert {key.path[1] for key in graph.get(page).child_keys} == {"report"}
+
+
 def test_a_box_tells_whose_it_is_by_the_last_part_of_its_key(defs: dg.Definitions) -> None:
     keys = defs.resolve_asset_graph().get_all_asset_keys()
     for name, cascade in read_cascades(SHIPPED).items():

@@ -3,11 +3,13 @@
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.random import Generator, default_rng
 
 from ukdsl_assets.experiments.lift import Sums, influence, lift_between
 from ukdsl_assets.experiments.ratio_check import ratio_check
+from ukdsl_assets.experiments.visitors import two_arms
 
 
 def visitors(random: Generator, count: int, rate: float, with_before: bool = False) -> Sums:
@@ -102,3 +104,13 @@ def test_the_ratio_check_is_the_chi_square_of_the_shares() -> None:
     assert not ratio_check((10_000, 10_000), (0.45, 0.55)).passed
     assert ratio_check((9_000, 1_020), (0.9, 0.1)).passed
     assert not ratio_check((0, 0), (0.5, 0.5)).passed
+
+
+def test_a_metric_that_is_called_like_one_of_before_is_not_taken_for_it() -> None:
+    rows = pl.DataFrame(
+        {"visitor": ["1", "2"], "arm": ["a", "b"], "pages": [3, 4], "clicks": [1.0, 2.0], "clicks before": [7.0, 8.0]}
+    )
+    before = pl.DataFrame({"visitor": ["2"], "pages": [5], "clicks": [4.0], "clicks before": [9.0]})
+    found = two_arms(rows, ["a", "b"], ["clicks", "clicks before"], before)
+    told = {name: [[float(column[0]) for column in arm] for arm in arms] for name, arms in found.metrics.items()}  # type: ignore[index]
+    assert told == {"clicks": [[1, 3, 0, 0], [2, 4, 4, 5]], "clicks before": [[7, 3, 0, 0], [8, 4, 9, 5]]}

@@ -1,5 +1,7 @@
 """Bounds of planned looks: those of published tables, the error they keep, and a simulation of who peeks."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,7 +94,7 @@ def test_a_power_that_cannot_be_is_refused(wrong: float) -> None:
         drift(wrong)
 
 
-@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("wrong", [0.0, -1.0, 1e-200, -1e-9, float("nan"), float("inf")])
 def test_a_lift_that_cannot_be_is_refused(wrong: float) -> None:
     with pytest.raises(ExperimentError, match="lift: saw"):
         information_for(wrong, 2.8)
@@ -115,3 +117,10 @@ def test_looks_are_planned_evenly_and_the_last_is_the_end() -> None:
     for days, looks in ((5, (2, 4)), (5, (3, 2, 5)), (5, ()), (0, (0,)), (5, (0, 5))):
         with pytest.raises(ExperimentError, match="plan: "):
             Plan(days, looks)
+
+
+def test_what_few_visitors_of_a_tiny_share_find_is_infinite_and_no_fault() -> None:
+    traffic = stated_traffic(0.1, 1, None, 100, None, (1e-300, 1.0))
+    assert smallest_lift(traffic.information, 2.8) == math.inf
+    with pytest.raises(ExperimentError, match="a standard error of"):
+        stated_traffic(5e-324, 1, 1e300, 1, None, (0.5, 0.5))

@@ -78,6 +78,14 @@ def test_texts_and_numbers_are_the_same_pages_and_visitors(tmp_path: Path) -> No
     assert distinct_visitors(log, "user").to_list() == ["5", "6"]
 
 
+def test_rows_without_a_page_are_refused_beside_an_event_log_too(tmp_path: Path) -> None:
+    log = written(tmp_path, CANDIDATES.with_columns(request_id=pl.lit(None, pl.Int64)))
+    events = tmp_path / "events.parquet"
+    pl.DataFrame({"request_id": [1], "candidate_id": [1], "event": ["click"]}).write_parquet(events)
+    with pytest.raises(ExperimentError, match="without a page in column `request_id`"):
+        visitor_days(log, COLUMNS, events)
+
+
 @pytest.mark.parametrize(
     ("frame", "columns", "told"),
     [
@@ -91,6 +99,7 @@ def test_texts_and_numbers_are_the_same_pages_and_visitors(tmp_path: Path) -> No
         (CANDIDATES.head(0), COLUMNS, "no row"),
         (CANDIDATES.with_columns(user=pl.Series([None] * 2 + [6] * 6)), COLUMNS, "1 of 4 pages have no visitor"),
         (CANDIDATES.with_columns(variant=pl.Series([None] * 2 + ["b"] * 6)), COLUMNS, "1 of 4 pages have no arm"),
+        (CANDIDATES.with_columns(request_id=pl.lit(None, pl.Int64)), COLUMNS, r"8 row\(s\) without a page in"),
         (CANDIDATES.with_columns(buy=float("nan")), PageColumns("user", ("buy",)), "no finite numbers"),
         (CANDIDATES.with_columns(click=False), COLUMNS, "no outcome at all in click"),
     ],

@@ -1,5 +1,6 @@
 """The page that is built is the best of all that keep the rules, and the nearest one where none does."""
 
+import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, permutations
 from typing import Any
@@ -115,6 +116,28 @@ def test_crossing_caps_are_solved_where_greedy_loses_nearly_half() -> None:
     rules = PageRules(2, (1.0, 1.0), caps=(("kind", 1), ("brand", 1)))
     made = ordered(rules, candidates_of(rules, columns, 4), np.array([0.50, 0.49, 0.49, 0.01]))
     assert sorted(made.order) == [1, 2]
+
+
+def test_a_better_candidate_that_only_fits_a_later_slot_is_found_beside_a_worse_one() -> None:
+    """The best candidate is pinned to the second slot, and two caps leave the fourth best alone beside it."""
+    columns = {"kind": [2, 0, 2, 0], "brand": [0, 0, 1, 1]}
+    rules = PageRules(2, (1.0, 1.0), pins=((1, "kind", 2),), caps=(("kind", 1), ("brand", 1)))
+    made = ordered(rules, candidates_of(rules, columns, 4), np.array([1.0, 0.75, 0.625, 0.5]))
+    assert (made.order, made.relaxed) == ([3, 0], ())
+
+
+@pytest.mark.parametrize("most_steps", [50, 1_000])
+def test_a_search_for_the_nearest_page_ends_soon_where_it_must_and_says_so(most_steps: int) -> None:
+    generator = np.random.default_rng(3)
+    columns = {name: generator.integers(0, kinds, 40).tolist() for name, kinds in (("x", 8), ("y", 8), ("z", 4))}
+    rules = PageRules(12, discounts(12), caps=(("x", 2), ("y", 2)), sides=("x", "z"), different=(("z", 5), ("x", 6)))
+    candidates, value = candidates_of(rules, columns, 40), generator.random(40)
+    began = time.process_time()
+    made = ordered(rules, candidates, value, most_steps)
+    assert time.process_time() - began < 2
+    assert len(set(made.order)) == 12
+    assert made.relaxed[:-1] == tuple(told(rules, columns, made.order))
+    assert made.relaxed[-1].startswith("rules: the search for the nearest page stopped early")
 
 
 def test_a_search_that_is_too_long_gives_the_best_page_so_far_and_says_so() -> None:

@@ -167,6 +167,13 @@ def test_thompson_sampling_refuses_values_below_0() -> None:
         build_page(replace(FREE, exploration=POLICIES[2]), [-0.1, 0.2], {}, 1)
 
 
+def test_pages_of_many_requests_with_fewer_candidates_than_slots_leave_the_last_empty() -> None:
+    pages = build_pages(FREE, np.array([[0.1, 0.3], [0.4, 0.2]]), {}, [1, 2])
+    left = [-1] * (FREE.slots - 2)
+    assert pages.order.tolist() == [[1, 0, *left], [0, 1, *left]]
+    assert all("since no more candidates are eligible" in pages.relaxed[row][0] for row in (0, 1))
+
+
 @pytest.mark.parametrize("policy", [None, *POLICIES], ids=lambda each: getattr(each, "kind", "none"))
 def test_pages_of_many_requests_are_those_of_each(policy: Exploration | None) -> None:
     generator = np.random.default_rng(2)

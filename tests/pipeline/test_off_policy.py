@@ -14,6 +14,7 @@ from tests.fixtures.engines import with_pickling_engine
 from tests.fixtures.explored_day import GivenLogs, logs_of, publish, publish_student, trained
 from ukdsl_assets.declaration.columns import KEYS
 from ukdsl_assets.declaration.off_policy import OffPolicy
+from ukdsl_assets.declaration.page import Page
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.release import Release
 from ukdsl_assets.errors import LakeError
@@ -25,9 +26,9 @@ from ukdsl_assets.learning.students.student import FittedStudent
 from ukdsl_assets.logs.contract import DayOfLogs
 from ukdsl_assets.off_policy.gates import judge_off_policy
 from ukdsl_assets.off_policy.policies import top
+from ukdsl_assets.pages.page import build_page
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.off_policy import (
-    TABLE,
     estimated_checkpoints,
     estimated_day,
     inputs_of,
@@ -35,6 +36,7 @@ from ukdsl_assets.pipeline.off_policy import (
     policy_gate,
     trailing_estimates,
 )
+from ukdsl_assets.pipeline.page_policy import TABLE, greedy_rules
 from ukdsl_assets.pipeline.workspace import Workspace
 from ukdsl_assets.settings import Settings
 
@@ -98,6 +100,66 @@ def test_estimates_are_those_that_one_counts_request_by_request(made: Made, name
             assert found["production_of"] == "same requests"
     assert set(table["estimator"]) == {"ips", "snips", "dr", "sndr", "switch_dr", "pi", "rips", "cascade_dr"}
     assert set(table["checkpoint_day"]) == {DAYS[0], DAYS[1]}
+
+
+def test_the_page_is_estimated_by_its_rules_on_both_students_as_one_counts_request_by_request(made: Made) -> None:
+    workspace, students = made[0], {name: fit.student for name, fit in made[1].items()}
+    assert CASCADE.page is not None
+    table = estimated_day(Day(workspace, CASCADE, DAYS[1]), CASCADE.page)
+    rows = explored_rows(workspace, DAYS[1])
+    click, purchase = (said(students[each.name], rows).astype(np.float64) for each in CASCADE.students)
+    rows = rows.with_columns(
+        value=pl.Series(click + 5 * click * purchase), held=withheld(rows["request_id"], CASCADE.withheld_share)
+    )
+    rules, bound = greedy_rules(CASCADE), 0
+    for when, chosen in (("same_day", rows.filter("held")), ("next_day", rows)):
+        value, requests, matched = {"click": 0.0, "purchase": 0.0}, 0, 0
+        for _, page in chosen.group_by("request_id"):
+            requests += 1
+            of = {"module_kind": page["module_kind"].to_list()}
+            best = [
+                page["candidate_id"][at] for at in build_page(rules, page["value"].to_numpy(), of, 1).order.tolist()
+            ]
+            bound += best != page.sort("value", descending=True)["candidate_id"][:6].to_list()
+            for row in page.filter("shown").iter_rows(named=True):
+                if best[row["slot"] - 1] == row["candidate_id"]:
+                    matched += 1
+                    value = {task: value[task] + 12 * (row[task] or 0.0) for task in value}
+        for task, total in value.items():
+            (found,) = table.filter(when=when, reward=task, estimator="ips").iter_rows(named=True)
+            assert (found["requests"], found["matched"]) == (requests, matched)
+            assert found["value"] == pytest.approx(total / requests)
+            assert found["production_of"] == "same requests"
+            assert found["checkpoint"].count(" ") == 1
+    assert bound > 0
+    free = CASCADE.model_copy(update={"page": Page(slots=6, value=CASCADE.page.value)})
+    assert free.page is not None
+    uncapped = estimated_day(Day(workspace, free, DAYS[1]), free.page)
+    other = [each.filter(when="next_day", estimator="sndr")["value"].to_list() for each in (table, uncapped)]
+    assert other[0] != pytest.approx(other[1])
+
+
+def test_a_students_estimate_is_the_same_with_and_without_a_page_of_it(made: Made) -> None:
+    workspace = made[0]
+    without = CASCADE.model_copy(update={"page": None})
+    assert_frame_equal(
+        *(estimated_day(Day(workspace, cascade, DAYS[1]), CLICK) for cascade in (CASCADE, without)), check_exact=True
+    )
+
+
+def test_a_page_without_all_its_students_on_one_day_is_not_estimated(made: Made, tmp_path: Path) -> None:
+    assert CASCADE.page is not None
+    other = Workspace.open(Settings(lake=str(tmp_path), threads=1))
+    logs, events = logs_of(made[0], CASCADE, DAYS[1])
+    publish(other, CASCADE, DAYS[1], GivenLogs(DayOfLogs(logs, events)))
+    publish_student(other, CASCADE, "module_click", made[1]["module_click"], DAYS[1])
+    publish_student(other, CASCADE, "module_purchase", made[1]["module_purchase"], DAYS[0])
+    day = Day(other, CASCADE, DAYS[1])
+    assert policies_of(day, CASCADE.page) == []
+    assert not len(estimated_day(day, CASCADE.page))
+    publish_student(other, CASCADE, "module_click", made[1]["module_click"], DAYS[0])
+    (policy,) = policies_of(day, CASCADE.page)
+    assert (policy.when, [each.day for each in policy.own]) == ("next_day", [DAYS[0]] * 2)
 
 
 def test_the_model_of_a_reward_is_asked_in_each_slot(made: Made) -> None:

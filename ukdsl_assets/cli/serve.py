@@ -53,7 +53,7 @@ def serve(
             f"ukdsl serve needs {', '.join(missing)}, which is not installed: pip install 'ukdsl-assets[serve]'"
         )
     from ukdsl_assets.serving.http.limits import MEGABYTE, Limits
-    from ukdsl_assets.serving.http.server import is_loopback, plan_of
+    from ukdsl_assets.serving.http.server import is_loopback, plan_of, static_pages
     from ukdsl_assets.serving.http.server import serve as run
 
     settings = read_settings()
@@ -72,6 +72,8 @@ def serve(
     hints.print(
         f"{address}/ready says which models answer, /openapi.json what to ask.", highlight=False, soft_wrap=True
     )
+    for told in static_pages(plan):
+        console.print(told, highlight=False, width=text_width())
     if not is_loopback(host):
         console.print(
             f"{host} is reached from other machines: whoever reaches it may ask, without a password and in clear text. "

@@ -91,4 +91,4 @@ NO_MODELS_TABLES = frozenset(
     | {"simulated_state"}
 )
 # Tables of a cascade, whose folders in the lake stand beside those of its teachers and students.
-TABLES = NO_MODELS_TABLES | {"impressions", "considerations", "stage_calibration"}
+TABLES = NO_MODELS_TABLES | {"off_policy", "impressions", "considerations", "stage_calibration"}

@@ -12,7 +12,8 @@ MostWeight = Annotated[float, Field(ge=1, le=1e9)]
 
 
 class OffPolicy(Declared):
-    """Has the policy of each student of the last stage estimated from explored rows and their propensities.
+    """Has policies estimated from explored rows and their propensities: that of each student of the last stage, and
+    the declared page of such students.
 
     A propensity is taken for the probability with which the candidate was shown at all; of what an explored request
     shows every candidate that reached the last stage must have had its chance.

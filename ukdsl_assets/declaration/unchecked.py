@@ -79,7 +79,7 @@ class UncheckedCascade(Declared):
     page: Page | None = Field(None, exclude_if=lambda value: value is None)
     """What is shown of a request's candidates, by the students' predictions and rules."""
     off_policy: OffPolicy | None = Field(None, exclude_if=lambda value: value is None)
-    """How to estimate from explored rows what its students' policies would earn; left out, nothing is estimated."""
+    """How to estimate from explored rows what its students' policies and page would earn; left out, nothing is."""
     gates: Gates = Gates()
     """Bounds of its quality gates."""
     origin: SkipJsonSchema[str] = Field("", exclude=True)
@@ -122,6 +122,14 @@ class UncheckedCascade(Declared):
         if self.off_policy is None:
             return ()
         return tuple(student for student in self.students if student.stage == self.stages[-1].name)
+
+    @property
+    def estimated_page(self) -> Page | None:
+        """The page whose policy is estimated from explored rows: of students of the last stage, where both are
+        declared; None else."""
+        if self.page is None or not {*self.page.value} <= {student.name for student in self.estimated_students}:
+            return None
+        return self.page
 
     @property
     def features_of_shown(self) -> tuple[Feature, ...]:

@@ -7,6 +7,7 @@ from ukdsl_assets.defs.graph.checks import errors_as_failures, result
 from ukdsl_assets.defs.graph.keys import REPORT, asset_key, spec
 from ukdsl_assets.defs.graph.pictures import link_to_report, pictures_of
 from ukdsl_assets.defs.graph.publishing import Events, day_of
+from ukdsl_assets.pipeline.page_policy import estimated_policies, off_policy_table
 from ukdsl_assets.pipeline.workspace import Table, Workspace
 
 # What the report of a student is made of, of one that selects its features, and of the cascade itself.
@@ -22,6 +23,7 @@ def report_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefin
     upstream += [(cascade.name, student.name, name) for student in cascade.students for name in OF_STUDENT]
     selecting = [student for student in cascade.students if student.selection is not None]
     upstream += [(cascade.name, student.name, name) for student in selecting for name in OF_SELECTION]
+    upstream += [off_policy_table(cascade, of) for of in estimated_policies(cascade)]
     described = spec(
         cascade,
         table,
@@ -29,7 +31,7 @@ def report_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsDefin
         "The day for people, behind the link `report`. One HTML file that needs no network and prints on A4: "
         "verdicts, the funnel, calibration of the "
         "stages, and of every student what distillation did, reliability, segments, trends, selected features, gates "
-        "and releases.",
+        "and releases, and what their policies would earn where that is estimated.",
         kinds={"html"},
         deps=[asset_key(key) for key in upstream],
     )

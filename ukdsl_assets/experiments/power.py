@@ -15,6 +15,10 @@ from ukdsl_assets.experiments.spending import bounds, crossing, spent
 POWER = 0.8
 # Far enough for any power below 1.
 _MOST_DRIFT = 40.0
+# Nobody has the visitors for less.
+SMALLEST_LIFT = 1e-6
+# Of a lift that floats hold.
+_MOST_LOG = 700.0
 
 
 class Traffic(NamedTuple):
@@ -66,7 +70,12 @@ def stated_traffic(
     spread = pages * rate * (1 - rate) if variance is None else variance
     if not (math.isfinite(spread) and spread > 0):
         raise ExperimentError(f"variance: saw {spread:g}, expected above 0")
-    error = math.sqrt(spread / (rate * pages) ** 2 / visitors * sum(1 / share for share in shares))
+    error = math.sqrt(spread * sum(1 / share for share in shares) / visitors) / rate / pages
+    if not 0 < error < math.inf:
+        raise ExperimentError(
+            f"rate {rate:g}, pages {pages:g}, variance {spread:g}: a standard error of {error:g}; expected figures of "
+            "pages that people see"
+        )
     return Traffic(error, error, visitors, days)
 
 
@@ -89,8 +98,9 @@ def drift(power: float = POWER, looks: int = 1) -> float:
 
 
 def smallest_lift(information: float, needed: float) -> float:
-    """The least lift that is found; needed: of `drift`."""
-    return math.expm1(needed / math.sqrt(information))
+    """The least lift that is found, infinite beyond what a float holds; needed: of `drift`."""
+    log = needed / math.sqrt(information) if information > 0 else math.inf
+    return math.expm1(log) if log < _MOST_LOG else math.inf
 
 
 def information_for(lift: float, needed: float) -> float:
@@ -99,6 +109,8 @@ def information_for(lift: float, needed: float) -> float:
     Raises:
         ExperimentError: a lift that is none.
     """
-    if not (math.isfinite(lift) and lift > -1 and lift != 0):
-        raise ExperimentError(f"lift: saw {lift:g}, expected one above -1 that is not 0, such as 0.02 for 2%")
+    if not (math.isfinite(lift) and lift > -1 and abs(lift) >= SMALLEST_LIFT):
+        raise ExperimentError(
+            f"lift: saw {lift:g}, expected one above -1, a millionth or more from 0, such as 0.02 for 2%"
+        )
     return (needed / math.log1p(lift)) ** 2

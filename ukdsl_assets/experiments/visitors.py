@@ -41,13 +41,15 @@ def two_arms(
     )
     twice = counted.filter(pl.len().over(VISITOR) > 1)[VISITOR].n_unique()
     counted = counted.filter(pl.len().over(VISITOR) == 1)
+    then = None
     if before is not None:
-        then = before.group_by(VISITOR).agg(pl.col(numbers).sum().name.suffix(" before"))
-        counted = counted.join(then, on=VISITOR, how="left", maintain_order="left").fill_null(0)
-    parts = [counted.filter(pl.col(ARM) == arm) for arm in arms]
-    control, treatment = parts
+        # Beside `counted`, row for row: a metric may have any name.
+        summed = before.group_by(VISITOR).agg(pl.col(numbers).sum())
+        then = counted.select(VISITOR, ARM).join(summed, on=VISITOR, how="left", maintain_order="left").fill_null(0)
+    control, treatment = (counted.filter(pl.col(ARM) == arm) for arm in arms)
+    of_control, of_treatment = (None if then is None else then.filter(pl.col(ARM) == arm) for arm in arms)
     return TwoArms(
-        {metric: (_sums(control, metric, before), _sums(treatment, metric, before)) for metric in metrics},
+        {metric: (_sums(control, metric, of_control), _sums(treatment, metric, of_treatment)) for metric in metrics},
         (len(control), len(treatment)),
         (int(control[PAGES].sum()), int(treatment[PAGES].sum())),
         twice,
@@ -76,5 +78,5 @@ def effective_visitors(sums: Sums) -> float:
 
 
 def _sums(arm: pl.DataFrame, metric: str, before: pl.DataFrame | None) -> Sums:
-    names = [metric, PAGES] + ([f"{metric} before", f"{PAGES} before"] if before is not None else [])
-    return Sums(*(arm[name].to_numpy().astype(np.float64) for name in names))
+    parts = [arm] if before is None else [arm, before]
+    return Sums(*(part[name].to_numpy().astype(np.float64) for part in parts for name in (metric, PAGES)))

@@ -19,6 +19,8 @@ CSV_ENDINGS = (".csv", ".csv.gz")
 # Columns that a log of the contract has, taken where the caller names no other.
 PAGE, TIME, CANDIDATE, EVENT = "request_id", "requested_at", "candidate_id", "event"
 _NUMBERED = ("visitor", "arm", "day", "pages")
+# While sums are made: rows of no page, which would all count as one.
+_WITHOUT_PAGE = "_without_page"
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,15 @@ def visitor_days(source: Path, columns: PageColumns, events: Path | None = None,
         keys["arm"] = pl.col(columns.arm).cast(pl.String)
     if day:
         keys["day"] = _day(day, schema[day], source, option)
-    counts = (pl.col(page).n_unique() if page else pl.len()).cast(pl.Int64).alias("pages")
+    counts = [(pl.col(page).n_unique() if page else pl.len()).cast(pl.Int64).alias("pages")]
+    counts += [pl.col(page).null_count().alias(_WITHOUT_PAGE)] if page else []
     if events is None:
         _refuse_other_types(schema, columns.metrics, source, option)
         sums = [pl.col(name).cast(pl.Float64).sum() for name in columns.metrics]
-        summed = rows.group_by([key.alias(name) for name, key in keys.items()]).agg(counts, *sums)
+        summed = rows.group_by([key.alias(name) for name, key in keys.items()]).agg(*counts, *sums)
     else:
         assert page is not None
-        summed = _with_events(rows, keys, counts, page, events, columns.metrics)
+        summed = _with_events(rows, keys, page, events, columns.metrics)
     return _checked(_collected(summed, source, option), list(keys), columns, source, option)
 
 
@@ -120,7 +123,7 @@ def distinct_visitors(source: Path, column: str, option: str = "--input") -> pl.
 
 
 def _with_events(
-    rows: pl.LazyFrame, keys: dict[str, pl.Expr], counts: pl.Expr, page: str, events: Path, metrics: Sequence[str]
+    rows: pl.LazyFrame, keys: dict[str, pl.Expr], page: str, events: Path, metrics: Sequence[str]
 ) -> pl.LazyFrame:
     logged = _scan(events, "--events", [PAGE, CANDIDATE])
     schema = _schema(logged, events, "--events")
@@ -138,7 +141,9 @@ def _with_events(
     pages = rows.select(**keys, _page=pl.col(page).cast(pl.String)).unique()
     joined = pages.join(of_page, on="_page", how="left")
     return joined.group_by(list(keys)).agg(
-        pl.col("_page").n_unique().cast(pl.Int64).alias("pages"), *(pl.col(name).sum() for name in metrics)
+        pl.col("_page").n_unique().cast(pl.Int64).alias("pages"),
+        pl.col("_page").null_count().alias(_WITHOUT_PAGE),
+        *(pl.col(name).sum() for name in metrics),
     )
 
 
@@ -217,6 +222,13 @@ def _checked(
 ) -> pl.DataFrame:
     if not len(summed):
         raise ExperimentError(f"{option} {source}: no row; expected pages")
+    if _WITHOUT_PAGE in summed.columns:
+        if without := int(summed[_WITHOUT_PAGE].sum()):
+            raise ExperimentError(
+                f"{option} {source}: {without:,} row(s) without a page in column `{columns.page or PAGE}`; leave them "
+                "out of the log, in both arms alike, or name the page's column (--page)"
+            )
+        summed = summed.drop(_WITHOUT_PAGE)
     names = {"visitor": columns.visitor, "arm": columns.arm, "day": columns.day or TIME}
     for key in keys:
         if missing := int(summed.filter(pl.col(key).is_null())["pages"].sum()):

@@ -20,7 +20,8 @@ class Choices(NamedTuple):
     request: int64 [n], 0 .. R - 1. slot: int64 [n], any number of it. reward: float64 [n]. weight: float64 [n] >= 0,
     or of any sign for pages. model: float64 [n], the reward that a model expects of the row. expected: float64 [n],
     what it expects of what the policy would show in the slot. before: float64 [n], the weight with which `expected`
-    counts: 1, and in a cascade that of the row above. requests: R.
+    counts: 1, and in a cascade that of the row above. requests: R. filled: share of the rows whose place the policy
+    fills, less than 1 where it shows fewer.
 
     A model must not have been fitted to these rewards.
     """
@@ -33,6 +34,7 @@ class Choices(NamedTuple):
     expected: NDArray[np.float64]
     before: NDArray[np.float64]
     requests: int
+    filled: float = 1.0
 
     def clipped(self, most: float) -> "Choices":
         """The same with weights of at most `most` (Ionides, Truncated Importance Sampling, 2008).
@@ -117,7 +119,7 @@ def _normalised(choices: Choices, values: NDArray[np.float64]) -> NDArray[np.flo
     """
     slots, slot = np.unique(choices.slot, return_inverse=True)
     weight = choices.weight
-    total, rows = np.bincount(slot, weight, len(slots)), np.bincount(slot, minlength=len(slots))
+    total, rows = np.bincount(slot, weight, len(slots)), np.bincount(slot, minlength=len(slots)) * choices.filled
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.bincount(slot, weight * values, len(slots)) / total
         deviations = weight * (values - ratio[slot]) * (rows / total)[slot]

@@ -52,7 +52,8 @@ def choices_of(
 
     Args:
         reward: float64 [N], of what was shown; not read elsewhere.
-        placed: int64 [N], the slot in which the policy would show each candidate, 0 for none; as many as were shown.
+        placed: int64 [N], the slot in which the policy would show each candidate, 0 for none; as many as were shown, or
+            fewer: then the last slots are empty, and there is no `PAGE`, whose closed form is of whole pages.
         model: float64 [N, slots], the reward that a model expects of each candidate in each slot, or [N, 1] where slots
             do not matter; None for no model: 0 everywhere, so that doubly robust estimates are `ips`.
 
@@ -62,11 +63,22 @@ def choices_of(
     """
     rows = np.flatnonzero(explored.slot > 0)
     rows = rows[np.lexsort((explored.slot[rows], explored.request[rows]))]
-    request, slots = explored.request[rows], explored.slots
-    count = slots[request]
+    slots = explored.slots
     # What the policy would show, in the same order.
     chosen = np.flatnonzero(placed > 0)
     chosen = chosen[np.lexsort((placed[chosen], explored.request[chosen]))]
+    whole, filled_share = len(chosen) == len(rows), 1.0
+    if not whole and explored.by_slot:
+        # A slot that the policy leaves empty earns nothing and has no weight: its row says nothing.
+        width = int(max(slots.max(initial=0), placed.max(initial=0))) + 1
+        kept = np.isin(
+            explored.request[rows] * width + explored.slot[rows], explored.request[chosen] * width + placed[chosen]
+        )
+        rows = rows[kept]
+    elif not whole:
+        filled_share = len(chosen) / max(len(rows), 1)
+    request = explored.request[rows]
+    count = slots[request]
     slot = explored.slot[rows] if explored.by_slot else np.ones(len(rows), np.int64)
     said, expected = np.zeros(len(rows)), np.zeros(len(rows))
     if model is not None:
@@ -78,9 +90,8 @@ def choices_of(
     if explored.by_slot:
         chance, propensity = (placed[rows] == slot).astype(np.float64), propensity / count
     ones = np.ones(len(rows))
-    by_slot = Choices(
-        request, slot, reward[rows], of_slots(chance, propensity), said, expected, ones, requests=len(slots)
-    )
+    weight = of_slots(chance, propensity)
+    by_slot = Choices(request, slot, reward[rows], weight, said, expected, ones, len(slots), filled_share)
     found = {SLOTS: by_slot}
     if not (explored.by_slot and explored.uniform()):
         return found
@@ -91,6 +102,8 @@ def choices_of(
     found[CASCADE] = by_slot._replace(
         weight=weight, model=said + below, expected=expected + below, before=before(weight, request)
     )
+    if not whole:
+        return found
     same_page = np.bincount(request, placed[rows] > 0, len(slots)).astype(np.float64)
     same_slot = np.bincount(request, chance, len(slots)).astype(np.float64)
     page = of_page(same_slot, same_page, slots, explored.eligible)

@@ -40,7 +40,7 @@ def judge_off_policy(cascade: Cascade, student: Student, table: pl.DataFrame, da
         table: rows of trailing days, columns of `table.COLUMNS` and day; the cascade declares `off_policy`.
         day: the newest day that counts.
     """
-    return [_weights_true(table.filter(day=day)), judge_above_production(cascade, student, table, day)]
+    return [judge_weights(table.filter(day=day)), judge_above_production(cascade, student, table, day)]
 
 
 def judge_above_production(cascade: Cascade, student: Student, table: pl.DataFrame, day: date) -> GateResult:
@@ -91,10 +91,16 @@ def _above(found: PooledEstimate, severity: Severity) -> GateResult:
     return GateResult.not_judged(ABOVE_PRODUCTION, f"the interval holds 0{would}; {told}", severity, seen)
 
 
-def _weights_true(table: pl.DataFrame) -> GateResult:
+def judge_weights(table: pl.DataFrame) -> GateResult:
+    """Whether the weights of a day are true, which is only told; rows of one day, columns of `table.COLUMNS`."""
     rows = table.filter(weights="slots").unique(["when"], keep="first", maintain_order=True)
     if not len(rows):
         return GateResult.not_judged(WEIGHTS_TRUE, "no explored requests on the day")
+    rows = rows.filter(pl.col("mean_weight").is_not_nan())
+    if not len(rows):
+        return GateResult.not_judged(
+            WEIGHTS_TRUE, "the policy shows nothing of explored requests, so nothing is weighted"
+        )
     off = [
         f"{row['when']}: {row['mean_weight']:.3f} +- {row['mean_weight_error']:.3f}"
         for row in rows.iter_rows(named=True)

@@ -56,13 +56,14 @@ MEANINGS = {
     "mean_weight_error": "its standard error over requests",
     "lost_by_clipping": "what off_policy.clip takes from ips, by the rows themselves: about so much it is too low",
     "closed": "share of the requests whose attribution window had closed when the logs were read",
-    "value": "rewards a request if the student ordered what got to the last stage",
+    "value": "rewards a request if the student ordered what got to the last stage; in the cascade's own table, if the "
+    "declared page of its students were shown, without exploration",
     "production": "the same of production",
     "own": "what production earned a request on those that it served itself, counted and not estimated",
     "difference": "the student's value less production's: by the same requests, paired, where its order is known there",
     "production_of": f"{SAME}: its order is known on explored requests, and is estimated like the student's; {OWN}: "
     "the mean of requests that it served itself",
-    "checkpoint": "version of the student's checkpoint",
+    "checkpoint": "version of the student's checkpoint; of a page those of all its students",
     "checkpoint_day": "its day",
 } | {
     f"{mean}{part}": text
@@ -159,7 +160,7 @@ def _of_reward(
         matched = choices.weight != 0
         rewarded = int((matched & (choices.reward > 0)).sum())
         average = mean_of(np.bincount(whole.request, whole.weight, whole.requests).astype(np.float64))
-        slots = len(whole.request) / whole.requests
+        slots = len(whole.request) * whole.filled / whole.requests
         yield {
             "reward": task,
             "estimator": name,
@@ -168,8 +169,8 @@ def _of_reward(
             "matched": int(matched.sum()),
             "rewarded": rewarded,
             "effective": effective_number(np.abs(choices.weight), choices.request),
-            "mean_weight": average.value / slots,
-            "mean_weight_error": average.error / slots,
+            "mean_weight": average.value / slots if slots else math.nan,
+            "mean_weight_error": average.error / slots if slots else math.nan,
             "lost_by_clipping": 0.0 if clip is None else lost_by_clipping(whole, clip)[0],
             "closed": outcome.closed,
             **_columns("value", value, rewarded),

@@ -63,7 +63,7 @@ def build_pages(
     order = np.argsort(-value, axis=1, kind="stable")[:, :slots]
     alone = _keeps_rules(rules, order, features, value) & ~explores
     result = np.full((len(value), slots), -1, np.int64)
-    result[alone] = order[alone]
+    result[alone, : order.shape[1]] = order[alone]
     relaxed, built = {}, {}
     explored = np.zeros(len(value), bool)
     for request in np.flatnonzero(~alone).tolist():

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.pages.rules import Column, PageRules
-from ukdsl_assets.pages.search import MOST_STEPS, Found, Ranked, Slack, best_page, sets_by_value
+from ukdsl_assets.pages.search import MOST_STEPS, Found, Ranked, Slack, Steps, best_page, sets_by_value
+
+# The nearest page is searched for by several searches, which share so many times the steps of one.
+_NEAREST = 5
+# Each of them may try a few pages all the same: so many steps a slot.
+_FEW = 8
 
 
 class Candidates(NamedTuple):
@@ -63,7 +68,9 @@ def may_bind(rules: PageRules, candidates: Candidates) -> bool:
     return False
 
 
-def ordered(rules: PageRules, candidates: Candidates, value: NDArray[np.float64]) -> Ordered:
+def ordered(
+    rules: PageRules, candidates: Candidates, value: NDArray[np.float64], most_steps: int = MOST_STEPS
+) -> Ordered:
     """The page of the highest sum of slot weight times value, of those that keep the rules or are nearest to it.
 
     Eligibility never gives way. With fewer eligible candidates than slots the page is shorter. Else a page is full, and
@@ -72,6 +79,7 @@ def ordered(rules: PageRules, candidates: Candidates, value: NDArray[np.float64]
 
     Args:
         value: float64 [candidates], finite.
+        most_steps: after which a search takes what it has found; the page then says so.
     """
     worth: list[float] = value.tolist()
     # Of few, quicker than an array; of equal ones the earlier stays first.
@@ -102,14 +110,19 @@ def ordered(rules: PageRules, candidates: Candidates, value: NDArray[np.float64]
         [compared[feature] for feature in rules.sides],
         [(compared[feature], least) for feature, least in rules.different],
     )
-    found = best_page(ranked)
+    steps = Steps(most_steps)
+    found = best_page(ranked, steps=steps)
     if found is None:
-        found, dropped = _nearest(ranked)
+        sure = not steps.ran_out
+        steps = Steps(_NEAREST * most_steps)
+        found, dropped = _nearest(ranked, steps, most_steps)
         why = "no page has it beside the pins declared before it"
         relaxed += [_without_pin(*pin, why) for pin in rules.pins if pin[0] in dropped]
         relaxed += told(rules, columns, [by_value[rank] for rank in found.order])
-    if not found.proven:
-        relaxed.append(f"value: the search for the best page stopped after {MOST_STEPS:,} steps")
+        if steps.ran_out or not sure:
+            relaxed.append("rules: the search for the nearest page stopped early; fewer might have given way")
+    elif not found.proven:
+        relaxed.append(f"value: the search for the best page stopped after {most_steps:,} steps")
     return Ordered([by_value[rank] for rank in found.order], tuple(relaxed))
 
 
@@ -117,25 +130,42 @@ def _without_pin(slot: int, feature: str, wanted: object, why: str) -> str:
     return f"pinned: {feature} {wanted!r} not in slot {slot + 1}: {why}"
 
 
-def _nearest(ranked: Ranked) -> tuple[Found, set[int]]:
-    """The best page with as little slack as there must be, and the slots whose pins were dropped."""
+def _nearest(ranked: Ranked, steps: Steps, most_steps: int) -> tuple[Found, set[int]]:
+    """The best page with as little slack as there must be, and the slots whose pins were dropped.
+
+    Where the steps run out, slack is the least of which a few tries find a page.
+
+    Args:
+        steps: of all searches together; most_steps: of each.
+    """
     slots, pins = ranked.slots, dict(ranked.pins)
     everything = Slack(slots * len(ranked.caps), sum(least for _, least in ranked.different), slots)
     dropped: set[int] = set()
-    while best_page(ranked._replace(pins=pins), everything, first=True) is None:
+    while (page := best_page(ranked._replace(pins=pins), everything, first=True)) is None:
         slot = list(pins)[-1]
         dropped.add(slot)
         del pins[slot]
     ranked, slack = ranked._replace(pins=pins), everything
+
+    def search(slack: Slack, first: bool) -> Found | None:
+        own = Steps(max(min(steps.left, most_steps), _FEW * slots))
+        before = own.left
+        found = best_page(ranked, slack, first, own)
+        steps.left -= min(before - own.left, steps.left)
+        steps.ran_out |= own.ran_out
+        return found
+
     for part in Slack._fields:
-        for amount in range(getattr(everything, part)):
+        # What is enough with some slack is with more: small amounts first, then by halves.
+        too_little, enough, failed = -1, getattr(everything, part), 0
+        while enough - too_little > 1:
+            amount = min(too_little + (1 << max(failed - 1, 0)), (too_little + enough) // 2)
             tighter = slack._replace(**{part: amount})
-            if best_page(ranked, tighter, first=True) is not None:
-                slack = tighter
-                break
-    found = best_page(ranked, slack)
-    assert found is not None
-    return found, dropped
+            if (found := search(tighter, first=True)) is None:
+                too_little, failed = amount, failed + 1
+            else:
+                page, slack, enough = found, tighter, amount
+    return search(slack, first=False) or page, dropped
 
 
 def told(rules: PageRules, columns: Mapping[str, Sequence[Any]], order: Sequence[int]) -> list[str]:

@@ -14,6 +14,7 @@ from ukdsl_assets.pages.chances import SMALLEST, Chances, of_random, of_thompson
 from ukdsl_assets.pages.drawn import logistics, uniforms
 from ukdsl_assets.pages.ordering import Candidates, Ordered, candidates_of, ordered
 from ukdsl_assets.pages.rules import Column, PageRules
+from ukdsl_assets.pages.search import MOST_STEPS
 
 # Sums of values of this size, either way, are far from where floats end.
 _LARGEST = 1e100
@@ -66,7 +67,12 @@ class Page:
 
 
 def build_page(
-    rules: PageRules, value: ArrayLike, features: Mapping[str, Column], request_id: int | str, seed: int = 0
+    rules: PageRules,
+    value: ArrayLike,
+    features: Mapping[str, Column],
+    request_id: int | str,
+    seed: int = 0,
+    most_steps: int = MOST_STEPS,
 ) -> Page:
     """The page of a request; the same for the same arguments.
 
@@ -79,6 +85,7 @@ def build_page(
         features: values of the features that rules read, one for each candidate; others are not looked at. None, or
             NaN for a number, is a missing value.
         request_id: exploration is drawn by a hash of it and the seed.
+        most_steps: of a search without exploration, for whoever cannot wait; the page says where it stopped.
 
     Raises:
         PageError: a value is NaN or beyond 1e100 (or below 0, for Thompson sampling), or a feature has no column of as
@@ -89,7 +96,7 @@ def build_page(
     candidates = candidates_of(rules, features, len(values))
     policy = rules.exploration
     if policy is None:
-        return _page(ordered(rules, candidates, values), len(values), None)
+        return _page(ordered(rules, candidates, values, most_steps), len(values), None)
     if isinstance(policy, RandomOrderExploration | EpsilonGreedyExploration):
         share = policy.share if isinstance(policy, RandomOrderExploration) else policy.epsilon
         if uniforms(seed, "explores", request_id, 1)[0] >= share:

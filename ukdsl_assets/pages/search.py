@@ -10,10 +10,11 @@ microseconds. `of` is a list that holds, for each candidate, the set of those wi
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-# Steps after which a search gives up and the best page so far is taken; common rules take some ten.
+# Steps of some 15 us after which a search gives up and the best page so far is taken; common rules take some ten.
 MOST_STEPS = 20_000
 # Sums that differ by less of the highest value are taken for equal.
 _EQUAL = 1e-12
@@ -31,6 +32,14 @@ class Slack(NamedTuple):
 
 
 STRICT = Slack()
+
+
+@dataclass
+class Steps:
+    """What searches may still take together, and whether one of them stopped for want of it."""
+
+    left: int = MOST_STEPS
+    ran_out: bool = False
 
 
 class Ranked(NamedTuple):
@@ -72,25 +81,28 @@ def sets_by_value(values: Sequence[Any]) -> list[int]:
     return [sets[value] for value in values]
 
 
-def best_page(ranked: Ranked, slack: Slack = STRICT, first: bool = False) -> Found | None:
+def best_page(ranked: Ranked, slack: Slack = STRICT, first: bool = False, steps: Steps | None = None) -> Found | None:
     """The page of the highest sum of slot weight times value, to 1e-12 of the highest value.
 
     Args:
         slack: how far rules may give way.
         first: whether any page will do.
+        steps: that it may take, and are taken off; None for `MOST_STEPS`.
 
     Returns:
-        None where no page keeps the rules so far.
+        None where no page keeps the rules so far, or none was found before `steps` ran out.
     """
+    steps = Steps() if steps is None else steps
     if not any(slack) and _keeps(ranked):
         return Found(list(range(ranked.slots)), True)
-    search = _Search(ranked, slack, first)
+    search = _Search(ranked, slack, first, steps.left)
     proven = True
     if search.excess >= 0 and search.disjoint:
         try:
             search.visit(0, search.free, search.used, 0, slack.pairs, search.excess, 0.0)
         except _StoppedError:
-            proven = search.steps <= MOST_STEPS
+            proven = search.steps <= steps.left
+        steps.left, steps.ran_out = max(steps.left - search.steps, 0), steps.ran_out or not proven
     return Found(search.best, proven) if search.best else None
 
 
@@ -124,7 +136,8 @@ class _StoppedError(Exception):
 
 
 class _Search:
-    def __init__(self, ranked: Ranked, slack: Slack, first: bool) -> None:
+    def __init__(self, ranked: Ranked, slack: Slack, first: bool, most_steps: int = MOST_STEPS) -> None:
+        self.most_steps = most_steps
         self.slots, self.weights, self.value = ranked.slots, ranked.weights, ranked.value
         self.slack = slack
         self.order = [-1] * self.slots
@@ -183,6 +196,9 @@ class _Search:
         # where neighbours and cap are of one feature.
         of_one = len(ranked.sides) == 1 and bool(binding) and binding[0] is ranked.sides[0]
         self.alone_after = [held or bool(self.group_of and not of_one) for held in (*self.held[1:], True)]
+        # Whether a better candidate that does not fit a slot may fit a later one, beside a worse candidate of another
+        # group but not beside one of its own.
+        self.by_slot = self.full and bool(self.group_of) and (bool(ranked.sides) or sum(self.held) < len(ranked.pins))
         # From each slot on: what held ones are worth, and the weights of the others.
         self.open = _open_weights(tuple(self.weights[: self.slots]), tuple(self.held))
         self.fixed = [0.0] * (self.slots + 1)
@@ -236,7 +252,7 @@ class _Search:
             free: who may still be taken; near: who must not stand in this slot; pairs, excess: slack that is left.
         """
         self.steps += 1
-        if self.steps > MOST_STEPS:
+        if self.steps > self.most_steps:
             raise _StoppedError
         if self.kinds:
             left_open = len(self.open[slot])
@@ -282,7 +298,8 @@ class _Search:
                 beside = 0 if following or self.alone_after[slot] else self.near[at]
                 better = self.at_most(slot + 1, rest, beside) > reach
                 looser = beside or within_first != rest
-                if not better and (not looser or self.at_most(slot + 1, within_first, 0) <= reach):
+                best_is_first = not (self.by_slot and free & (lowest - 1))
+                if not better and best_is_first and (not looser or self.at_most(slot + 1, within_first, 0) <= reach):
                     # By the first cap alone, those after it are worth no more.
                     available = 0
             if better and over <= excess:
@@ -290,6 +307,8 @@ class _Search:
             for group_of in self.group_of:
                 if group_of[at] >= 0:
                     left[group_of[at]] += 1
+            if not better and available and self.by_slot and self.at_most(slot + 1, free, 0) <= reach:
+                available = 0
 
     def _reached(self, gained: float) -> None:
         if not self.best or gained > self.best_value + self.equal:

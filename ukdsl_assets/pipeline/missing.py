@@ -9,6 +9,7 @@ from ukdsl_assets.lake.tables.reading import Table
 from ukdsl_assets.logs.source import WatchedSource
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.logs import LOGS, files_now
+from ukdsl_assets.pipeline.page_policy import estimated_policies, off_policy_table
 from ukdsl_assets.pipeline.stale import Stale, stale_among
 from ukdsl_assets.pipeline.workspace import Workspace
 
@@ -90,7 +91,7 @@ def tables_of_a_day(cascade: Cascade, workspace: Workspace) -> list[Table]:
     return [
         *((cascade.name, name) for name in (*LOGS, *models)),
         *((cascade.name, student.name, name) for student in cascade.students for name in LAST),
-        *((cascade.name, student.name, "off_policy") for student in cascade.estimated_students),
+        *(off_policy_table(cascade, of) for of in estimated_policies(cascade)),
     ]
 
 

@@ -1,7 +1,7 @@
 """A day of off-policy estimates: explored requests, what a student and production would show there, and the table."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -28,11 +28,16 @@ from ukdsl_assets.off_policy.table import COLUMNS, Outcome, estimated
 from ukdsl_assets.off_policy.weights import depths
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.evaluation import Predictors, can_predict, predictors_of
-from ukdsl_assets.pipeline.production_order import OrderFound, order_of, order_sums, production_columns
+from ukdsl_assets.pipeline.page_policy import (
+    Estimated,
+    PolicyOf,
+    off_policy_table,
+    placed_by_rules,
+    policy_of,
+)
+from ukdsl_assets.pipeline.production_order import Order, OrderFound, order_of, order_sums, production_columns
 from ukdsl_assets.pipeline.students import as_student
-from ukdsl_assets.pipeline.workspace import Table
 
-TABLE = "off_policy"
 # Slots that a model of the reward is asked about; those below are taken for the last of them.
 MODELLED_SLOTS = 24
 _SLOT, _PROPENSITY, _BID = "_slot", "_propensity", "_bid"
@@ -41,30 +46,33 @@ _MODEL = "_model/"
 
 
 class Policy(NamedTuple):
-    """A student's checkpoint, those of the students of its stage by task, and which explored requests it has not seen.
+    """The checkpoints of a policy's students, those of its stage by task, and which explored requests they have not
+    seen.
 
-    unseen: Boolean expression of `withheld`.
+    own: the student's, or those of the page's students in order; all of one day. unseen: Boolean expression of
+    `withheld`.
     """
 
     when: str
-    own: Checkpoint
+    own: tuple[Checkpoint, ...]
     by_task: Mapping[str, Checkpoint]
     unseen: pl.Expr
 
 
 def estimated_day(
-    day: Day, student: Student, policies: Sequence[Policy] | None = None, slate: Slate = top
+    day: Day, of: Estimated, policies: Sequence[Policy] | None = None, slate: Slate = top
 ) -> pl.DataFrame:
     """The rows of the table off_policy of a day, columns of `COLUMNS`; none without explored requests.
 
-    A policy shows the candidates that reached the last stage in the order of its prediction, times its bid where there
-    are bids: as many as the request showed by chance. Of a task that is given others that is the product with the
-    predictions of the students of these tasks, where there are such.
+    That of a student shows the candidates that reached the last stage in the order of its prediction, times its bid
+    where there are bids: as many as the request showed by chance. Of a task that is given others that is the product
+    with the predictions of the students of these tasks, where there are such. That of the page is what its rules make
+    of the predictions of its students (`page_policy.placed_by_rules`), without exploration.
 
     Args:
-        student: of the last stage, of a cascade that declares `off_policy`.
+        of: a student of the last stage, of a cascade that declares `off_policy`; or the cascade's `estimated_page`.
         policies: of `policies_of`; read for None.
-        slate: what makes slates of scores; rules of a page go in here.
+        slate: what makes slates of a student's scores, in place of their order; of no effect on the page.
 
     Raises:
         LakeError: a table or checkpoint of the day is missing, or slots are not counted as declared.
@@ -72,9 +80,10 @@ def estimated_day(
     declared, tables = day.cascade.off_policy, [pl.DataFrame(schema=COLUMNS)]
     assert declared is not None
     readers = day.shard_readers(day.table("candidate_log"), day.table("impressions"))
-    policies = policies_of(day, student) if policies is None else policies
-    work = partial(_shard, day.cascade, student, policies, len(readers))
-    name = f"{'/'.join(day.table(student.name, TABLE))}, day {day.date}"
+    policies = policies_of(day, of) if policies is None else policies
+    whose = policy_of(day.cascade, of)
+    work = partial(_shard, day.cascade, whose, policies, len(readers))
+    name = f"{'/'.join(off_policy_table(day.cascade, of))}, day {day.date}"
     shards = list(day.workspace.engine.map(work, readers, name))
     order = order_of([shard.order for shard in shards], day.cascade)
     until = known_until(day.cascade, day.settings, day.date)
@@ -83,8 +92,9 @@ def estimated_day(
     for number, policy in enumerate(policies):
         # A shard without a deep slot has no model of it.
         rows = pl.concat([shard.rows[number] for shard in shards], how="diagonal").sort(*KEYS)
-        made = _estimates(day.cascade, student, rows, order, own, until, slate)
-        found = {"when": policy.when, "checkpoint": policy.own.version, "checkpoint_day": policy.own.day}
+        made = _estimates(day.cascade, whose, rows, order, own, until, slate)
+        versions = " ".join(each.version for each in policy.own)
+        found = {"when": policy.when, "checkpoint": versions, "checkpoint_day": policy.own[0].day}
         tables.append(made.with_columns(pl.lit(value).alias(key) for key, value in found.items()).select([*COLUMNS]))
     return pl.concat(tables)
 
@@ -97,13 +107,13 @@ def inputs_of(day: Day, policies: Sequence[Policy]) -> dict[str, str]:
     return versions
 
 
-def trailing_estimates(day: Day, student: Student, days: Sequence[dt.date] | None = None) -> pl.DataFrame:
+def trailing_estimates(day: Day, of: Estimated, days: Sequence[dt.date] | None = None) -> pl.DataFrame:
     """Rows of the table with their column day: of the `evaluation_days` that end with the day, or of given days.
 
     Raises:
         LakeError: when the day is not published, or none of the days given.
     """
-    table: Table = day.table(student.name, TABLE)
+    table = off_policy_table(day.cascade, of)
     if days is None:
         return day.lake.scan(table, day.window(table, day.cascade.evaluation_days)).collect()
     published = set(day.lake.partitions(table))
@@ -136,22 +146,27 @@ def estimated_checkpoints(day: Day, student: Student) -> list[str]:
     return of_day["checkpoint"].unique().sort().to_list()
 
 
-def policies_of(day: Day, student: Student) -> list[Policy]:
-    """The day's student on withheld requests, and that of the day before on all, where there is one that reads them."""
+def policies_of(day: Day, of: Estimated) -> list[Policy]:
+    """The day's students on withheld requests, and those of the day before on all, where there are such that read them.
+
+    Of a page all of its students must be of one day: without one of them there is no page.
+    """
     store, found = day.checkpoints, list[Policy]()
-    newest = store.newest_before((*day.table(student.name), "distilled"), day.date)
+    own = policy_of(day.cascade, of).students
+    there = set.intersection(*({*store.days((*day.table(each.name), "distilled"))} for each in own))
+    newest = max((each for each in there if each < day.date), default=None)
     columns = day.lake.columns(day.table("candidate_log"), day.date)
-    for when, of, unseen in (("same_day", day.date, pl.col("withheld")), ("next_day", newest, pl.lit(True))):
-        if of is None:
+    for when, on, unseen in (("same_day", day.date, pl.col("withheld")), ("next_day", newest, pl.lit(True))):
+        if on is None:
             continue
         checkpoints: dict[str, tuple[str, Checkpoint]] = {}
-        for each in [student, *(s for s in day.cascade.estimated_students if s.name != student.name)]:
+        for each in [*own, *(s for s in day.cascade.estimated_students if s not in own)]:
             key = (*day.table(each.name), "distilled")
-            if of in store.days(key) and can_predict(loaded := store.load(key, of), day.cascade, each, columns):
+            if on in store.days(key) and can_predict(loaded := store.load(key, on), day.cascade, each, columns):
                 checkpoints.setdefault(each.task, (each.name, loaded))
-        if student.task in checkpoints and checkpoints[student.task][0] == student.name:
+        if all(each.task in checkpoints and checkpoints[each.task][0] == each.name for each in own):
             by_task = {task: checkpoint for task, (_, checkpoint) in checkpoints.items()}
-            found.append(Policy(when, by_task[student.task], by_task, unseen))
+            found.append(Policy(when, tuple(by_task[each.task] for each in own), by_task, unseen))
     return found
 
 
@@ -173,7 +188,7 @@ class _Shard(NamedTuple):
 
 
 def _shard(
-    cascade: Cascade, student: Student, policies: Sequence[Policy], shards: int, shard: tuple[ShardReader, ShardReader]
+    cascade: Cascade, whose: PolicyOf, policies: Sequence[Policy], shards: int, shard: tuple[ShardReader, ShardReader]
 ) -> _Shard:
     log, impressions = (read() for read in shard)
     tasks = rewards_of(cascade)
@@ -190,13 +205,13 @@ def _shard(
     )
     # All at once, so that they are kept for the next shard.
     predictors = predictors_of({f"{p.when}/{task}": each for p in policies for task, each in p.by_task.items()})
-    rows = [_rows_of(cascade, student, policy, predictors, candidates.filter(policy.unseen)) for policy in policies]
-    found = order_sums(cascade, student, scored, own["request_id"], shards)
+    rows = [_rows_of(cascade, whose, policy, predictors, candidates.filter(policy.unseen)) for policy in policies]
+    found = order_sums(cascade, whose, scored, own["request_id"], shards)
     return _Shard(rows, {task: own[task].to_numpy() for task in tasks}, found)
 
 
 def _rows_of(
-    cascade: Cascade, student: Student, policy: Policy, predictors: Predictors, candidates: pl.DataFrame
+    cascade: Cascade, whose: PolicyOf, policy: Policy, predictors: Predictors, candidates: pl.DataFrame
 ) -> pl.DataFrame:
     """Explored candidates with their slot, the policy's score, rewards, models of them, and production's columns."""
     assert cascade.off_policy is not None
@@ -205,22 +220,25 @@ def _rows_of(
     tasks = rewards_of(cascade)
     heads = {task: as_student(each).heads[-1] for task, each in policy.by_task.items()}
 
-    def said(of: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
-        alone = {t: predictors[f"{policy.when}/{t}"](of)[head].astype(np.float64) for t, head in heads.items()}
-        return {task: _product(cascade, task, alone) for task in alone}
+    def alone(of: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
+        return {t: predictors[f"{policy.when}/{t}"](of)[head].astype(np.float64) for t, head in heads.items()}
+
+    def said(each: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        return {task: _product(cascade, task, each) for task in each}
 
     scored = rows.with_columns(as_scored(cascade.features))
-    columns = {"_score": said(scored)[student.task]}
+    predicted = alone(scored)
+    columns = {"_score": whose.score(said(predicted), predicted)}
     first = next((f.served_as for f in cascade.features if f.name == slot), None)
     if slot is None or not isinstance(first, int):
         numbers = pl.col("explored").cast(pl.Int64).cum_sum().over("request_id") * pl.col("explored").cast(pl.Int64)
-        models = [said(scored)]
+        models = [said(predicted)]
     else:
         numbers = pl.when("explored").then(pl.col(slot).cast(pl.Int64) - first + 1).otherwise(0).fill_null(0)
         deepest = int(rows.select(numbers.max()).item() or 1)
         places = range(first, first + min(max(deepest, 1), MODELLED_SLOTS))
         # One column of the slot at a time; other features of what was shown stay as they are served.
-        models = [said(scored.with_columns(pl.lit(k).cast(rows.schema[slot]).alias(slot))) for k in places]
+        models = [said(alone(scored.with_columns(pl.lit(k).cast(rows.schema[slot]).alias(slot)))) for k in places]
     known = [task for task in tasks if {task, *cascade.conditions_of(task)} <= heads.keys()]
     columns |= {f"{_MODEL}{task}/{place}": model[task] for task in known for place, model in enumerate(models)}
     bid = pl.col("bid") if cascade.has_bid else pl.lit(1.0)
@@ -230,16 +248,16 @@ def _rows_of(
         pl.col("propensity").cast(pl.Float64).alias(_PROPENSITY),
         bid.cast(pl.Float64).alias(_BID),
         *tasks,
-        *production_columns(cascade, student),
+        *production_columns(cascade, whose),
     )
     return kept.with_columns(pl.Series(name, values) for name, values in columns.items())
 
 
 def _estimates(
     cascade: Cascade,
-    student: Student,
+    whose: PolicyOf,
     rows: pl.DataFrame,
-    order: Callable[[pl.DataFrame], NDArray[np.float64]] | None,
+    order: Order | None,
     own: Mapping[str, Mean],
     until: dt.datetime,
     slate: Slate,
@@ -251,9 +269,12 @@ def _estimates(
     if explored.by_slot:
         _refuse_other_slots(cascade, rows, explored)
     slots = explored.slots
-    placed = slate(rows["_score"].to_numpy() * rows[_BID].to_numpy(), request, slots)
-    # Whatever rules a student's page has, production's own slates were found to be in this order.
-    production = None if order is None else top(order(rows), request, slots)
+    if whose.rules is None:
+        placed = slate(rows["_score"].to_numpy() * rows[_BID].to_numpy(), request, slots)
+    else:
+        placed = placed_by_rules(whose.rules, rows, rows["_score"].to_numpy(), request, slots)
+    # Whatever rules a page has, production's own slates were found to be in this order.
+    production = None if order is None else order(rows, request, slots)
     outcomes = {}
     for task in rewards_of(cascade):
         models = sorted((name for name in rows.columns if name.startswith(f"{_MODEL}{task}/")), key=_place)

@@ -16,7 +16,8 @@ from ukdsl_assets.learning.evaluation.gates import accepted, judge_student, not_
 from ukdsl_assets.pipeline.champion import trailing
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.exploration import judged_teacher
-from ukdsl_assets.pipeline.off_policy import TABLE, estimated_checkpoints, policy_gate
+from ukdsl_assets.pipeline.off_policy import estimated_checkpoints, policy_gate
+from ukdsl_assets.pipeline.page_policy import TABLE
 from ukdsl_assets.pipeline.workspace import Table
 from ukdsl_assets.settings import Settings
 

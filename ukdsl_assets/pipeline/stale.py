@@ -113,7 +113,7 @@ def stale_among(workspace: Workspace, cascade: Cascade, watched: Sequence[date])
 def dated_tables(cascade: Cascade, workspace: Workspace) -> list[Table]:
     """Keys of all tables by day that the cascade's assets publish, and of some that they do not."""
     models = workspace.models.values()
-    own = [*LOGS, CLOSED_IMPRESSIONS, *(model.table for model in models if model.scope == "cascade")]
+    own = [*LOGS, CLOSED_IMPRESSIONS, "off_policy", *(model.table for model in models if model.scope == "cascade")]
     of_students = [*OF_A_STUDENT, *(model.table for model in models if model.scope == "student")]
     return [
         *((cascade.name, name) for name in own),

@@ -27,12 +27,16 @@ _TOP, _BOTTOM = 30, 40
 
 @dataclass(frozen=True)
 class Point:
-    """A figure at a place: of a row (its number) or of an x; what it says when pointed at, and its standard error."""
+    """A figure at a place: of a row (its number) or of an x; what it says when pointed at, and its standard error.
+
+    ends: of its bar, where that is no standard error either way; such a bar is never cut.
+    """
 
     at: float
     value: float
     error: float | None = None
     says: str = ""
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,8 @@ def _marked(across: Scale | None, up: Scale | None, point: Point, other: float, 
     """One mark and its bar, across or up; `other` is its place on the axis without a scale."""
     scale = across or up
     assert scale is not None
-    lower, upper = scale.cut(point.value - _of(point)), scale.cut(point.value + _of(point))
+    ends = point.ends or (point.value - _of(point), point.value + _of(point))
+    lower, upper = scale.cut(ends[0]), scale.cut(ends[1])
     place = scale.cut(point.value)
     if across is not None:
         bar, dot = line(lower, other, upper, other, f"bar {series.kind}"), (place, other)
@@ -187,11 +192,12 @@ def _marked(across: Scale | None, up: Scale | None, point: Point, other: float, 
 
 
 def _ends(points: Sequence[Point], right: float, ratio: bool) -> list[float]:
-    """Values of points and the ends of their bars; of bars that would squeeze all else the value alone."""
+    """Values of points and the ends of their bars; of standard errors that would squeeze all else the value alone."""
     values = [right, *(point.value for point in points)]
     spread = max(values) - min(values)
-    kept = [point for point in points if _of(point) <= (point.value / 2 if ratio else spread)]
-    return values + [point.value + sign * _of(point) for point in kept for sign in (-1, 1)]
+    kept = [point for point in points if not point.ends and _of(point) <= (point.value / 2 if ratio else spread)]
+    given = [end for point in points for end in point.ends or ()]
+    return values + given + [point.value + sign * _of(point) for point in kept for sign in (-1, 1)]
 
 
 def _of(point: Point) -> float:

@@ -18,6 +18,7 @@ from ukdsl_assets.learning.evaluation.gates import judge_student
 from ukdsl_assets.learning.evaluation.table import COLUMNS, LATER, completed
 from ukdsl_assets.pipeline.exploration import judged_teacher
 from ukdsl_assets.pipeline.page_examples import PageExamples, page_examples
+from ukdsl_assets.pipeline.page_policy import Estimated, estimated_policies, off_policy_table
 from ukdsl_assets.reports.changes import DayBefore
 from ukdsl_assets.reports.printed import decided_on, teacher_first, teacher_told
 from ukdsl_assets.reports.segments import with_names
@@ -93,6 +94,7 @@ class CascadeReport:
         before: the newest day before it whose log is published, None on the first.
         rows: table -> its rows on the day, of `COUNTED`; rows_before: the same of the day before.
         pages: of a cascade that declares a page.
+        estimates: of each policy that is estimated the day's rows of off_policy, those that are published.
     """
 
     cascade: Cascade
@@ -105,6 +107,7 @@ class CascadeReport:
     rows: dict[str, int] = field(default_factory=dict)
     rows_before: dict[str, int] = field(default_factory=dict)
     pages: PageExamples | None = None
+    estimates: list[tuple[Estimated, pl.DataFrame]] = field(default_factory=list)
 
 
 def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeReport:
@@ -127,7 +130,14 @@ def read_report(settings: Settings, cascade: Cascade, day: date) -> CascadeRepor
     students = [read_student(lake, store, cascade, student, day, before) for student in cascade.students]
     now, then = ({}, {}) if before is None else rows_of(lake, cascade, day, before)
     pages = page_examples(lake, store, cascade, day)
-    return CascadeReport(cascade, day, requests, funnel, stages, students, before, now, then, pages)
+    estimates = read_estimates(lake, cascade, day)
+    return CascadeReport(cascade, day, requests, funnel, stages, students, before, now, then, pages, estimates)
+
+
+def read_estimates(lake: Lake, cascade: Cascade, day: date) -> list[tuple[Estimated, pl.DataFrame]]:
+    """Of each policy the day's rows of off_policy, with their column day; unpublished ones are left out."""
+    keys = [(of, off_policy_table(cascade, of)) for of in estimated_policies(cascade)]
+    return [(of, lake.scan(key, [day]).collect()) for of, key in keys if day in lake.partitions(key)]
 
 
 def rows_of(lake: Lake, cascade: Cascade, *days: date) -> list[dict[str, int]]:

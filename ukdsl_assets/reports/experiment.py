@@ -119,9 +119,10 @@ def power_json(
                 "days": traffic.days,
                 "error": traffic.error,
                 "error_without_cuped": traffic.unadjusted,
-                "smallest_lift": smallest_lift(traffic.information, needed),
+                "smallest_lift": _finite(smallest_lift(traffic.information, needed)),
                 "smallest_lift_by_days": {
-                    str(span): smallest_lift(traffic.information * span / (traffic.days or 1), needed) for span in spans
+                    str(span): _finite(smallest_lift(traffic.information * span / (traffic.days or 1), needed))
+                    for span in spans
                 },
                 "visitors_for_lift": None if enough is None else math.ceil(traffic.visitors * enough),
                 "days_for_lift": None if enough is None or traffic.days is None else math.ceil(traffic.days * enough),

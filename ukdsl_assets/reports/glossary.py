@@ -127,6 +127,15 @@ GROUPS: dict[str, tuple[Term, ...]] = {
         ),
         Term("value share", "Value of the model's choice over that of the ideal choice, by the truth."),
         Term("recall", "The share of the ideal choice that the model would hand on too."),
+        Term(
+            "off-policy estimate",
+            "What a policy would earn that did not serve, from explored rows: of what chance showed, some is what the "
+            "policy would have shown, and stands for the rest by 1 / propensity.",
+        ),
+        Term(
+            "effective requests",
+            "Requests of equal weight from which as much would be known as from the weighted ones.",
+        ),
         Term("importance", "Rise of NE when a feature's values are exchanged between rows."),
         Term("Jaccard index", "Features that two choices share over those in either; 1 is the same choice."),
     ),

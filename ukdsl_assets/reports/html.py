@@ -12,6 +12,7 @@ from ukdsl_assets.reports.changes import row_changes
 from ukdsl_assets.reports.contents import CascadeReport, read_report
 from ukdsl_assets.reports.explained import Explained
 from ukdsl_assets.reports.glossary import GROUPS
+from ukdsl_assets.reports.off_policy_section import estimates_shown
 from ukdsl_assets.reports.page import page_environment, style_sheet
 from ukdsl_assets.reports.pages_section import pages_shown
 from ukdsl_assets.reports.printed import days_that_judged, withheld_requests
@@ -67,6 +68,7 @@ def render_report(report: CascadeReport) -> str:
         row_changes=row_changes(report.rows_before, report.rows),
         students=[student_shown(cascade, report.day, student_report) for student_report in report.students],
         pages=pages_shown(report.pages),
+        estimates=estimates_shown(cascade, report.estimates),
         selecting=any(each.selection for each in report.students),
         paper=PAPER,
         glossary=GROUPS,

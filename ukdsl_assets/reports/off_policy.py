@@ -13,48 +13,67 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.off_policy.means import Mean
 from ukdsl_assets.off_policy.table import SAME, PooledEstimate, interval_of, of_task, pooled_over_days
+from ukdsl_assets.pipeline.page_policy import PAGE, Estimated
 from ukdsl_assets.reports.champion import WHEN
 from ukdsl_assets.reports.rounded import UNDEFINED
 
 # Which of two comparisons a glance is of where both are there: the one with more requests that nothing has seen.
 _FIRST = ("next_day", "same_day")
 LEGEND = (
-    "Of explored requests, which the student has not seen, weighted by propensity; 95% intervals over requests. "
+    "Of explored requests that the models have not seen, weighted by propensity; 95% intervals over requests. "
     "Effective: requests of equal weight that would know as much."
 )
 
 
-def glance_lines(cascade: Cascade, student: Student, table: pl.DataFrame) -> list[str]:
-    """What a student's policy would earn and what production earns, by reward, in at most 80 columns.
+def name_of(of: Estimated) -> str:
+    """The policy by name: that of its student, or `page`."""
+    return of.name if isinstance(of, Student) else PAGE
+
+
+def glance_lines(cascade: Cascade, of: Estimated, table: pl.DataFrame) -> list[str]:
+    """What a student's policy, or the page, would earn and what production earns, by reward, in at most 80 columns.
 
     Args:
+        of: whose policy; the cascade's page is told as `page`.
         table: rows of off_policy of some days, with their column day; of a cascade that declares `off_policy`.
     """
-    found, when = _shown(table)
+    found, _ = _shown(table)
     days = table["day"].unique().sort()
-    name = f"{cascade.name}/{student.name}{f' ({cascade.note})' if cascade.note else ''}"
+    name = f"{cascade.name}/{name_of(of)}{f' ({cascade.note})' if cascade.note else ''}"
+    shown = "if the student ordered it" if isinstance(of, Student) else "if the page were shown   "
     if not found:
         return [f"{name}: no explored requests, so nothing can be estimated"]
     lines = [f"{name}: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")]
-    estimator = cascade.off_policy.estimator if cascade.off_policy else ""
-    for task in dict.fromkeys(each.reward for each in found):
-        one = of_task(found, task, estimator) or of_task(found, task, "snips")
-        if one is None:
-            continue
+    if not isinstance(of, Student):
+        lines.append(f"  its rules on {', '.join(of.value)}; without exploration")
+    for when, one in first_told(cascade, table):
         lines += [
             "",
-            f"{task} a request, by {one.estimator}; {one.requests:,} explored requests ({WHEN[when]}), "
+            f"{one.reward} a request, by {one.estimator}; {one.requests:,} explored requests ({WHEN[when]}), "
             f"{one.effective:,.0f} effective",
-            f"  if the student ordered it  {_with_interval(one.value, one.rewarded)}",
-            f"  production                 {_with_interval(one.production)}",
-            f"  difference                {_with_interval(one.difference, one.rewarded, sign='+')}{_relative(one)}",
+            f"  {shown}  {with_interval(one.value, one.rewarded)}",
+            f"  production                 {with_interval(one.production)}",
+            f"  difference                {with_interval(one.difference, one.rewarded, sign='+')}{_relative(one)}",
             f"  {_compared(one)}",
         ]
         if one.closed < 0.995:
             lines.append(f"  rewards of {one.closed:.0%} of the requests were final when logs were read")
         if one.lost_by_clipping > 0:
-            lines.append(f"  clipping takes about {one.lost_by_clipping:.4f} from the student's")
+            lines.append(f"  clipping takes about {one.lost_by_clipping:.4f} from the policy's")
     return [each for line in lines for each in _wrapped(line)]
+
+
+def first_told(cascade: Cascade, table: pl.DataFrame) -> list[tuple[str, PooledEstimate]]:
+    """Of each reward the estimate by the declared estimator, or by snips without a model of it, and which comparison.
+
+    Args:
+        table: as of `glance_lines`.
+    """
+    found, when = _shown(table)
+    estimator = cascade.off_policy.estimator if cascade.off_policy else ""
+    rewards = dict.fromkeys(each.reward for each in found)
+    told = (of_task(found, reward, estimator) or of_task(found, reward, "snips") for reward in rewards)
+    return [(when, one) for one in told if one is not None]
 
 
 def estimators_table(table: pl.DataFrame, task: str) -> Table:
@@ -76,8 +95,8 @@ def estimators_table(table: pl.DataFrame, task: str) -> Table:
     return shown
 
 
-def estimates_json(cascade: Cascade, student: Student, table: pl.DataFrame) -> dict[str, Any]:
-    """Every figure over the days, as JSON values; what is not finite is null."""
+def estimates_json(cascade: Cascade, of: Estimated, table: pl.DataFrame) -> dict[str, Any]:
+    """Every figure over the days, as JSON values; what is not finite is null, and so is the student of the page."""
     rows = []
     for when in _FIRST:
         for each in pooled_over_days(table, when):
@@ -86,25 +105,31 @@ def estimates_json(cascade: Cascade, student: Student, table: pl.DataFrame) -> d
             plain = {key: value for key, value in vars(each).items() if key not in means}
             rows.append({"when": when, **plain, **means})
     days = [str(day) for day in table["day"].unique().sort()]
-    return {"cascade": cascade.name, "student": student.name, "days": days, "estimates": rows}
+    policy, student = ("student", of.name) if isinstance(of, Student) else (PAGE, None)
+    return {"cascade": cascade.name, "policy": policy, "student": student, "days": days, "estimates": rows}
 
 
-def policy_sentence(cascade: Cascade, student: Student, table: pl.DataFrame) -> str:
-    """The student's own task by the declared estimator, in a sentence for the UI."""
+def policy_sentence(cascade: Cascade, of: Estimated, table: pl.DataFrame) -> str:
+    """The student's own task, or each task of the page's students, by the declared estimator, in words for the UI."""
     found, _ = _shown(table)
-    one = of_task(found, student.task, cascade.off_policy.estimator if cascade.off_policy else "")
-    if one is None:
-        return f"Nothing to estimate {student.task} on: no explored requests that the student has not seen."
-    return (
-        f"If {student.name} ordered them, requests would earn {_with_interval(one.value, one.rewarded).strip()} "
-        f"{one.reward} each; "
-        f"production earns {_with_interval(one.production).strip()}."
+    estimator = cascade.off_policy.estimator if cascade.off_policy else ""
+    students = (of,) if isinstance(of, Student) else tuple(cascade.student(name) for name in of.value)
+    tasks = [each.task for each in students if not cascade.task(each.task).delayed]
+    told = [one for task in tasks if (one := of_task(found, task, estimator)) is not None]
+    if not told:
+        whom = "the student has" if isinstance(of, Student) else "the page's students have"
+        return f"Nothing to estimate {' or '.join(tasks)} on: no explored requests that {whom} not seen."
+    begins = f"If {of.name} ordered them" if isinstance(of, Student) else "If the page were shown"
+    return " ".join(
+        f"{begins}, requests would earn {with_interval(one.value, one.rewarded).strip()} {one.reward} each; "
+        f"production earns {with_interval(one.production).strip()}."
+        for one in told
     )
 
 
 def policy_markdown(table: pl.DataFrame) -> str:
     """A day's rows as a Markdown table."""
-    header = ("on", "reward", "estimator", "requests", "effective", "student", "production", "difference")
+    header = ("on", "reward", "estimator", "requests", "effective", "policy", "production", "difference")
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for row in table.iter_rows(named=True):
         cells = (WHEN[row["when"]], row["reward"], row["estimator"], f"{row['requests']:,}", f"{row['effective']:,.0f}")
@@ -128,7 +153,8 @@ def _shown(table: pl.DataFrame) -> tuple[list[PooledEstimate], str]:
     return found[when], when
 
 
-def _with_interval(mean: Mean, rewarded: int = 1, sign: str = "") -> str:
+def with_interval(mean: Mean, rewarded: int = 1, sign: str = "") -> str:
+    """A mean and its 95% interval, none without a matched reward; sign: + to show it always."""
     low, high = interval_of(mean, rewarded)
     if not math.isfinite(mean.value):
         return UNDEFINED

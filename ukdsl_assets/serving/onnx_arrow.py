@@ -26,7 +26,7 @@ def columns_of_table(table: pa.Table | pa.RecordBatch, inputs: Sequence[Input]) 
         if names.count(each.name) != 1:
             seen = ", ".join(names) or "no columns"
             what = "is there more than once" if each.name in names else "is missing"
-            raise ScoringError(f"column `{each.name}` {what}, saw {seen}; send every feature once")
+            raise ScoringError(f"column `{each.name}` {what}, saw {seen:.200}; send every feature once")
         column = table.column(each.name)
         columns[each.name] = _column(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, each)
     return columns

@@ -156,7 +156,8 @@ def _without(rows: Sequence[Any], feature: Input, where: str) -> ScoringError:
     if not isinstance(row, Mapping):
         return ScoringError(f"{place}: saw {row!r:.60}, expected a mapping of features to values; send one a candidate")
     null = " (null where it is missing)" if feature.missing == "allowed" else ""
+    seen = ", ".join(map(str, row)) or "nothing"
     return ScoringError(
-        f"{place}: column `{feature.name}` is missing, saw {', '.join(map(str, row)) or 'nothing'}; expected "
+        f"{place}: column `{feature.name}` is missing, saw {seen:.200}; expected "
         f"{feature.expected}{null}; send every feature that the student was trained on"
     )

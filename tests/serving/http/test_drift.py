@@ -1,5 +1,7 @@
 """What a model's requests differ by from its training, against sums made the plain way."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,20 @@ def test_a_batch_above_the_window_is_kept_until_the_next() -> None:
         columns, scores = batch(rng, rows)
         monitor.add(columns, scores)
         assert monitor.mean_predictions()["a"] == pytest.approx(scores.heads["a"].mean())
+
+
+def test_texts_are_counted_and_not_kept() -> None:
+    class Text(str):
+        """One that can be watched."""
+
+    rng = np.random.default_rng(3)
+    columns, scores = batch(rng, 2)
+    text = Text("a long one")
+    watched = weakref.ref(text)
+    columns["tags"] = np.array([[text], ["~"]], object)
+    monitor = InputMonitor(METADATA)
+    monitor.add(columns, scores)
+    del columns, text
+
+    assert watched() is None
+    assert monitor.ids["tags"][0] == 1

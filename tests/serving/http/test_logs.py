@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,13 +12,19 @@ from tests.fixtures.http_server import Served, serving, until
 from tests.fixtures.log_files import declared
 from tests.fixtures.served_pages import CASCADE, NAME, page_bodies
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.errors import DeclarationError
+from ukdsl_assets.errors import DeclarationError, RequestError
 from ukdsl_assets.logs.contract import candidate_log_dtypes, event_log_dtypes
 from ukdsl_assets.logs.gates.day import read_and_judge
 from ukdsl_assets.logs.sources.parquet import ParquetReader
+from ukdsl_assets.pages.page import build_page
+from ukdsl_assets.pages.rules import page_rules
 from ukdsl_assets.serving.http import page_log
+from ukdsl_assets.serving.http.events import hand_over
 from ukdsl_assets.serving.http.log_columns import candidate_log_schema, event_log_schema, refusal
-from ukdsl_assets.serving.http.log_rows import LoggedEvent
+from ukdsl_assets.serving.http.log_rows import LoggedEvent, LoggedPage, candidate_table
+from ukdsl_assets.serving.http.metrics import Metrics
+from ukdsl_assets.serving.http.models import Models
+from ukdsl_assets.serving.http.page_log import PageLog
 from ukdsl_assets.serving.http.server import plan_of
 from ukdsl_assets.settings import Settings
 
@@ -90,6 +97,22 @@ def test_the_gates_of_the_next_day_pass_what_was_written(logged: tuple[Path, lis
 
     assert [result.message for result in judged.results if result.blocks] == []
     assert judged.rows == {"candidate_log": 12 * 40, "event_log": 6 * 40 + 20 + 1}
+
+
+def test_whole_numbers_that_32_bits_hold_are_logged_as_they_are() -> None:
+    body = BODIES[0]
+    candidates = [candidate | {"relevance": 2**30} for candidate in body["candidates"]]
+    width = len(body["request"]["user_profile"])
+    request = body["request"] | {"user_profile": [2**30, *[0.5] * (width - 1)]}
+    rules = page_rules(CASCADE)
+    columns = {name: [each[name] for each in candidates] for name in rules.features}
+    page = build_page(rules, np.zeros(len(candidates)), columns, 1)
+    logged = LoggedPage(NAME, 1, MORNING, request, candidates, page, {})
+    table = pl.from_arrow(candidate_table(CASCADE, [logged]))
+
+    assert isinstance(table, pl.DataFrame)
+    assert table["relevance"].unique().to_list() == [2.0**30]
+    assert table["user_profile"][0].to_list() == [2.0**30, *[0.5] * (width - 1)]
 
 
 def test_files_are_whole_and_in_their_days_folder(logged: tuple[Path, list[dict[str, Any]]]) -> None:
@@ -174,6 +197,26 @@ def test_an_entry_that_makes_no_rows_keeps_no_other_from_the_log(exported: Path,
     assert 'ukdsl_log_dropped_total{log="event_log",why="makes no rows"} 1.0' in metrics
 
 
+def test_events_that_find_no_room_are_the_last_ones_whatever_the_thread_writes_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    log = PageLog(str(tmp_path), {NAME: CASCADE}, Metrics(Models([])))
+    taken: list[int] = []
+    room = iter([True, False, True])
+
+    def put(entry: LoggedEvent) -> bool:
+        if found := next(room):
+            taken.append(entry.candidate_id)  # type: ignore[arg-type]
+        return found
+
+    # The third would find room, as where the thread has taken some out of the queue by then.
+    monkeypatch.setattr(log, "put", put)
+    sent = [LoggedEvent(NAME, 1, MORNING, number, "click", MORNING, None) for number in range(3)]
+    with pytest.raises(RequestError, match="1 of 3 events were taken"):
+        hand_over(log, sent)
+    assert taken == [0]
+
+
 @pytest.mark.parametrize(
     ("change", "where", "expected"),
     [
@@ -182,7 +225,8 @@ def test_an_entry_that_makes_no_rows_keeps_no_other_from_the_log(exported: Path,
         ({"request_id": 5}, "body.events[0]", "`requested_at`"),
         ({"occurred_at": "2026-01-01T00:00:00Z"}, "body.events[0].occurred_at", "or later"),
         ({"occurred_at": "2026-01-02T10:00:00"}, "body.events[0].occurred_at", "timezone"),
-        ({"value": "NaN"}, "body.events[0].value", "finite"),
+        ({"value": float("nan")}, "body.events[0].value", "finite"),
+        ({"value": True}, "body.events[0].value", "number"),
     ],
 )
 def test_an_event_that_does_not_fit_its_page_is_refused(

@@ -8,6 +8,9 @@ import pytest
 
 from tests.fixtures.http_server import Served
 from tests.fixtures.served_pages import FIRST, NAME, page_bodies, rows_of
+from ukdsl_assets.errors import RequestError
+from ukdsl_assets.serving.http.arrow_body import table_of
+from ukdsl_assets.serving.http.limits import Limits
 from ukdsl_assets.serving.http.wire import ARROW
 
 PATH = f"/score/{NAME}/module_click"
@@ -58,6 +61,14 @@ def test_ids_that_training_did_not_see_are_counted(served: Served) -> None:
 
 def test_no_rows_are_scored_as_none(served: Served) -> None:
     assert served.post(PATH, {"rows": []}).json["heads"] == {"impression": [], "consideration": []}
+
+
+def test_a_reply_does_not_send_a_long_row_back(served: Served) -> None:
+    reply = served.post(PATH, {"rows": [{f"no feature {number}": number for number in range(10_000)}]})
+
+    assert reply.status == 422
+    assert reply.json["seen"].startswith("no feature 0, no feature 1, ")
+    assert len(reply.content) < 1_000
 
 
 @pytest.mark.parametrize(
@@ -123,3 +134,40 @@ def test_paths_and_types_that_there_are_not_are_told_with_those_that_there_are(
 
     assert reply.status == status
     assert expected in reply.json["expected"]
+
+
+def compressed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+LONG, VIEW = "x" * (1 << 20), pa.string_view()
+
+
+@pytest.mark.parametrize(
+    ("table", "status", "seen"),
+    [
+        (compressed(pa.table({"module": pa.array([0] * 5_000_000, pa.int64())})), 400, "a compressed one"),
+        (compressed(pa.table({"id": pa.array(["a", "a"] * 100).dictionary_encode()})), 400, "a compressed one"),
+        (as_stream(pa.table({"id": pa.array([LONG] * 9).dictionary_encode()})), 413, "9,437,184 bytes"),
+        (as_stream(pa.table({"id": pa.array([[LONG] * 9], pa.list_(pa.string())).cast(pa.list_(VIEW))})), 413, "9,437"),
+    ],
+)
+def test_a_stream_that_is_small_only_as_sent_is_refused_before_it_is_unpacked(
+    table: bytes, status: int, seen: str
+) -> None:
+    with pytest.raises(RequestError) as error:
+        table_of(table, Limits())
+    assert error.value.status == status
+    assert seen in error.value.seen
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_a_stream_of_any_type_of_texts_is_read(kind: pa.DataType) -> None:
+    table = pa.table({"id": pa.array(["a", None, "b"]).cast(kind), "number": [1.0, 2.0, 3.0]})
+    for sent in (table, table.slice(1, 1), table.slice(0, 0)):
+        assert table_of(as_stream(sent), Limits()).equals(sent)

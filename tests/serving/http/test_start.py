@@ -13,10 +13,10 @@ import pytest
 
 from tests.fixtures.browser import free_port
 from tests.fixtures.http_server import ask, until
-from tests.fixtures.served_pages import NAME, page_bodies
+from tests.fixtures.served_pages import CASCADE, NAME, page_bodies
 from ukdsl_assets.cli.app import app
-from ukdsl_assets.serving.http.server import is_loopback
-from ukdsl_assets.settings import PROJECT
+from ukdsl_assets.serving.http.server import is_loopback, plan_of, static_pages
+from ukdsl_assets.settings import PROJECT, Settings
 
 _LOADED = """
 import sys
@@ -85,8 +85,8 @@ def test_asked_to_stop_it_answers_what_is_under_way_and_writes_the_logs(exported
             for body in bodies[part::4]:
                 try:
                     reply = ask(port, "POST", f"/rank/{NAME}", body)
-                except ConnectionRefusedError:
-                    # It listens no more.
+                except ConnectionError:
+                    # It listens no more, or the system had taken the connection in for it, and it never saw it.
                     return
                 statuses.append(reply.status if reply.json["logged"] else 0)
                 sent.set()
@@ -143,3 +143,10 @@ def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> Non
 )
 def test_only_loopback_is_not_told_of(host: str, alone: bool) -> None:
     assert is_loopback(host) == alone
+
+
+def test_a_page_that_needs_a_student_that_is_not_served_is_told() -> None:
+    plans = {served: plan_of(Settings(), {NAME: CASCADE}, [served]) for served in (NAME, f"{NAME}/module_click")}
+    assert static_pages(plans[NAME]) == []
+    (told,) = static_pages(plans[f"{NAME}/module_click"])
+    assert "they need module_purchase too" in told

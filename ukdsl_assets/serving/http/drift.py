@@ -1,7 +1,7 @@
 """How requests differ from what a model was trained on: unknown ids, missing values, and the mean of each number.
 
-The last `WINDOW_ROWS` rows are kept as they were scored and summed when somebody asks: sums of each dozen of rows would
-cost more than their scores.
+Numbers of the last `WINDOW_ROWS` rows are kept as they were scored and summed when somebody asks: sums of each dozen of
+rows would cost more than their scores. Of ids counts are kept: texts may be as long as a request.
 """
 
 import threading
@@ -18,8 +18,14 @@ from ukdsl_assets.serving.onnx_values import missing_mark, padding_mark
 
 WINDOW_ROWS = 8_192
 
-# Rows, columns and scores.
-_Batch = tuple[int, Mapping[str, NDArray[Any]], Scores]
+
+class _Batch(NamedTuple):
+    """Rows, their columns of numbers, feature of ids -> ids given and rows without one, and scores."""
+
+    rows: int
+    numbers: Mapping[str, NDArray[Any]]
+    ids: Mapping[str, tuple[int, float]]
+    scores: Scores
 
 
 class InputFigure(NamedTuple):
@@ -61,13 +67,14 @@ class InputMonitor:
         rows = len(scores.heads[self._metadata.heads[-1]])
         if not rows:
             return
-        counts = [(each.name, _count_of_ids(columns[each.name], each)) for each in self._of_ids]
+        ids = {each.name: _counts_of_ids(columns[each.name], each, rows) for each in self._of_ids}
+        numbers = {name: column for name, column in columns.items() if name not in ids}
         with self._lock:
-            self._batches.append((rows, columns, scores))
+            self._batches.append(_Batch(rows, numbers, ids, scores))
             self._rows += rows
             while self._rows > self._window and len(self._batches) > 1:
-                self._rows -= self._batches.popleft()[0]
-            for name, count in counts:
+                self._rows -= self._batches.popleft().rows
+            for name, (count, _) in ids.items():
                 seen = self.ids[name]
                 seen[0] += count
                 seen[1] += scores.unknown_ids[name]
@@ -78,11 +85,14 @@ class InputMonitor:
         if not batches:
             return
         for each in self._metadata.inputs:
-            missing, values, total = _sums_of([(rows, columns[each.name]) for rows, columns, _ in batches], each)
             unknown = None
             if each.name in self.ids:
-                given = sum(_count_of_ids(columns[each.name], each) for _, columns, _ in batches)
-                unknown = sum(scores.unknown_ids[each.name] for _, _, scores in batches) / max(given, 1)
+                given, without = map(sum, zip(*(batch.ids[each.name] for batch in batches), strict=True))
+                unknown = sum(batch.scores.unknown_ids[each.name] for batch in batches) / max(given, 1)
+                rows = sum(batch.rows for batch in batches)
+                missing, values, total = np.array([[without], [rows - without], [0.0]])
+            else:
+                missing, values, total = _sums_of([(batch.rows, batch.numbers[each.name]) for batch in batches])
             for place in range(len(values)):
                 training = each.deviation[place] if each.deviation else 0.0
                 told = values[place] > 0 and training > 0
@@ -101,7 +111,7 @@ class InputMonitor:
             return {}
         heads = self._metadata.heads
         return {
-            head: float(np.concatenate([scores.heads[head] for _, _, scores in batches]).mean(dtype=np.float64))
+            head: float(np.concatenate([batch.scores.heads[head] for batch in batches]).mean(dtype=np.float64))
             for head in heads
         }
 
@@ -110,15 +120,10 @@ class InputMonitor:
             return list(self._batches)
 
 
-def _sums_of(columns: Sequence[tuple[int, NDArray[Any]]], feature: Input) -> NDArray[np.float64]:
-    """Missing values, values and their sum, [3, places], of batches; a column of length 1 stands for all its rows."""
+def _sums_of(columns: Sequence[tuple[int, NDArray[Any]]]) -> NDArray[np.float64]:
+    """Missing numbers, numbers and their sum, [3, places], of batches; a column of length 1 stands for all its rows."""
     lengths = np.array([len(column) for _, column in columns])
     weight = np.repeat(np.array([rows for rows, _ in columns]) / lengths, lengths)
-    if feature.of_ids:
-        missing = 0.0
-        if feature.missing == "allowed":
-            missing = float(weight @ np.concatenate([_missing_ids(column, feature) for _, column in columns]))
-        return np.array([[missing], [weight.sum() - missing], [0.0]])
     values = np.concatenate([column for _, column in columns]).astype(np.float64).reshape(len(weight), -1)
     there = ~np.isnan(values)
     present = weight @ there
@@ -135,11 +140,16 @@ def _missing_ids(column: NDArray[Any], feature: Input) -> NDArray[np.bool_]:
     return missing
 
 
-def _count_of_ids(column: NDArray[Any], feature: Input) -> int:
-    """Ids that a column holds, neither missing nor behind the end of a list; one of the request counts once."""
-    count = column.size
+def _counts_of_ids(column: NDArray[Any], feature: Input, rows: int) -> tuple[int, float]:
+    """Ids that a column holds, neither missing nor behind the end of a list, and how many of `rows` are missing.
+
+    An id of the request, of a column of length 1, counts once, but is missing in all rows.
+    """
+    count, missing = column.size, 0.0
     if feature.missing == "allowed":
-        count -= int((column == missing_mark(feature)).sum())
+        marked = _missing_ids(column, feature)
+        count -= int(marked.sum())
+        missing = float(marked.sum()) * rows / len(column)
     if feature.kind == "multi_valued":
         count -= int((column == padding_mark(feature)).sum())
-    return count
+    return count, missing

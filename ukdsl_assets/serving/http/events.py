@@ -1,6 +1,6 @@
 """`POST /events/{cascade}`: what users did with pages, for the event log."""
 
-from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,19 +38,24 @@ async def events(service: Service, request: Request) -> Response:
     now = datetime.now(UTC)
     read = [_logged(service, cascade, each, place, now) for place, each in enumerate(sent)]
     kept = [each for each in read if each is not None]
-    _hand_over(service.log, kept)
+    hand_over(service.log, kept)
     reply = {"accepted": len(kept), "left_out": len(read) - len(kept)}
     return Response(to_json(reply), 202, media_type=JSON)
 
 
-def _hand_over(log: PageLog, kept: list[LoggedEvent]) -> None:
-    refused = Counter(log.put(each) for each in kept)[False]
-    if refused:
+def hand_over(log: PageLog, kept: Sequence[LoggedEvent]) -> None:
+    """Gives events to the logs, in their order, until one finds no room.
+
+    Raises:
+        RequestError: 503, with how many of the first ones were taken.
+    """
+    taken = next((place for place, each in enumerate(kept) if not log.put(each)), len(kept))
+    if taken < len(kept):
         raise RequestError(
             503,
             "the logs have no room",
             where="the server",
-            seen=f"a full queue; {len(kept) - refused:,} of {len(kept):,} events were taken",
+            seen=f"a full queue; {taken:,} of {len(kept):,} events were taken",
             expected="room in it",
             fix="send those that were not taken, the last ones, once more",
         )

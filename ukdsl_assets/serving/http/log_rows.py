@@ -109,7 +109,18 @@ def candidate_table(cascade: Cascade, pages: Sequence[LoggedPage]) -> "pa.Table"
     for name in schema.names:
         if name not in columns:
             columns[name] = list(chain.from_iterable(page.predictions[name].tolist() for page in pages))
-    return pa.table({name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema=schema)
+    return pa.table({name: _array(columns[name], schema.field(name).type) for name in schema.names}, schema=schema)
+
+
+def _array(values: Sequence[Any], kind: Any) -> "pa.Array":
+    """Arrow refuses whole numbers as 32-bit floats from 2^24 on, those too that 32 bits hold."""
+    import pyarrow as pa
+
+    if pa.types.is_float32(kind):
+        return pa.array(np.array(values, np.float32), kind, from_pandas=True)
+    if pa.types.is_fixed_size_list(kind):
+        values = [None if value is None else np.array(value, np.float32) for value in values]
+    return pa.array(values, kind)
 
 
 def event_table(cascade: Cascade, events: Sequence[LoggedEvent]) -> "pa.Table":

@@ -21,6 +21,7 @@ from ukdsl_assets.declaration.columns import prediction_column
 from ukdsl_assets.errors import ScoringError, in_own_words
 from ukdsl_assets.pages.page import Page, build_page
 from ukdsl_assets.pages.rules import value_of
+from ukdsl_assets.pages.search import MOST_STEPS
 from ukdsl_assets.serving.http.asking import Asked, asked_of
 from ukdsl_assets.serving.http.log_rows import Identifier, LoggedPage
 from ukdsl_assets.serving.http.models import Key, Model
@@ -31,6 +32,8 @@ from ukdsl_assets.serving.http.service import BusyError, LateError, Service
 from ukdsl_assets.serving.http.wire import JSON, Why
 
 _log_of_faults = logging.getLogger(__name__)
+# Of a page that is put together while the event loop waits: some milliseconds, whatever its rules.
+_STEPS_AT_ONCE = 200
 
 
 class Answer(NamedTuple):
@@ -132,7 +135,9 @@ def _static(inputs: PageInputs, asked: Asked, why: Why) -> Answer:
     value = -np.arange(len(asked.candidates), dtype=np.float64)
     columns = inputs.rule_columns(asked.request, asked.candidates)
     rules = inputs.static_rules_for(len(asked.candidates))
-    return Answer(asked, build_page(rules, value, columns, asked.request_id), value, {}, {}, why)
+    most_steps = _STEPS_AT_ONCE if why in ("late", "busy") else MOST_STEPS
+    made = build_page(rules, value, columns, asked.request_id, most_steps=most_steps)
+    return Answer(asked, made, value, {}, {}, why)
 
 
 def _finished(service: Service, inputs: PageInputs, answer: Answer) -> dict[str, Any]:

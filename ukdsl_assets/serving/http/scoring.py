@@ -1,21 +1,18 @@
 """`POST /score/{cascade}/{student}`: every head's probability of each row, as JSON or as an Arrow stream."""
 
 import json
-from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ukdsl_assets.errors import RequestError, ScoringError
+from ukdsl_assets.serving.http.arrow_body import table_of
 from ukdsl_assets.serving.http.models import Key, Model
 from ukdsl_assets.serving.http.receiving import body_of, check_count, content_type, of_scoring, parsed
 from ukdsl_assets.serving.http.service import BusyError, LateError, Service
 from ukdsl_assets.serving.http.wire import ARROW, JSON, ROWS
 from ukdsl_assets.serving.onnx_file import Scores
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _FIX = 'send {"rows": [{...}, ...]}, an object of the student\'s features each row'
 
@@ -74,7 +71,7 @@ def _as_json(service: Service, key: Key, model: Model, body: bytes) -> bytes:
 
 
 def _as_arrow(service: Service, key: Key, model: Model, body: bytes) -> bytes:
-    table = _table(service, body)
+    table = table_of(body, service.limits)
     try:
         columns = model.student.columns_of_arrow(table)
     except ScoringError as error:
@@ -83,30 +80,6 @@ def _as_arrow(service: Service, key: Key, model: Model, body: bytes) -> bytes:
     _note(service, key, model, table.num_rows)
     model.monitor.add(columns, scores)
     return _stream(model, scores)
-
-
-def _table(service: Service, body: bytes) -> "pa.Table":
-    """The rows of an Arrow stream, read a batch at a time, no further than a request may go."""
-    import pyarrow as pa
-
-    batches, rows = [], 0
-    try:
-        with pa.ipc.open_stream(body) as reader:
-            for batch in reader:
-                rows += batch.num_rows
-                check_count(rows, service.limits, "body")
-                batch.validate(full=True)
-                batches.append(batch)
-            return pa.Table.from_batches(batches, reader.schema)
-    except (pa.ArrowException, OSError) as error:
-        raise RequestError(
-            400,
-            "the body is no Arrow stream",
-            where="body",
-            seen=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
-            expected="the IPC streaming format",
-            fix="write it with pyarrow.ipc.new_stream or what your language has for it",
-        ) from error
 
 
 def _stream(model: Model, scores: Scores) -> bytes:

@@ -15,6 +15,7 @@ from ukdsl_assets.serving.http.limits import Limits
 from ukdsl_assets.serving.http.log_columns import refusal
 from ukdsl_assets.serving.http.metrics import Metrics
 from ukdsl_assets.serving.http.models import Key, Models
+from ukdsl_assets.serving.http.page_inputs import PageInputs
 from ukdsl_assets.serving.http.page_log import PageLog
 from ukdsl_assets.serving.http.service import Service
 from ukdsl_assets.settings import Settings
@@ -22,7 +23,8 @@ from ukdsl_assets.settings import Settings
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-# Seconds that a thread may keep the interpreter from another: what writes logs must not hold up a page.
+# Seconds that a thread may keep the interpreter from others: what writes logs must not hold up a page. Without logs the
+# others have little to do at a time, and are better left to end it.
 SWITCH_SECONDS = 0.0005
 
 
@@ -93,6 +95,19 @@ def plan_of(
     )
 
 
+def static_pages(plan: Plan) -> list[str]:
+    """A line for each cascade whose pages need a student that is not served, so that they stay in the static order."""
+    told = []
+    for name, cascade in plan.cascades.items():
+        needed = PageInputs(cascade, plan.write_logs is not None).students
+        if missing := [student for student in needed if (name, student) not in plan.keys]:
+            told.append(
+                f"Pages of {name} stay in the static order: they need {', '.join(missing)} too, which is not served; "
+                f"name {name} alone for all of its students."
+            )
+    return told
+
+
 def built(plan: Plan) -> "tuple[Starlette, Service, Follower]":
     """The app of a plan; it begins to look for models where it is started."""
     from ukdsl_assets.serving.http.app import app_of
@@ -109,7 +124,8 @@ def serve(plan: Plan, host: str, port: int) -> None:
     """Serves until SIGTERM or Ctrl-C; requests under way are answered, and logs written, before it returns."""
     import uvicorn
 
-    sys.setswitchinterval(SWITCH_SECONDS)
+    if plan.write_logs is not None:
+        sys.setswitchinterval(SWITCH_SECONDS)
     app, _, _ = built(plan)
     uvicorn.Server(
         uvicorn.Config(

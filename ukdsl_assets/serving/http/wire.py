@@ -22,7 +22,8 @@ _Integer = Annotated[int, Field(strict=True, ge=-MOST_ID - 1, le=MOST_ID)]
 _typed_dict: Any = TypedDict
 # Days of logs are inside what every reader of them can hold.
 _Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
-_Value = Annotated[float, Field(allow_inf_nan=False, ge=-3.4e38, le=3.4e38)]
+_Bool = Annotated[bool, Field(strict=True)]
+_Value = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-3.4e38, le=3.4e38)]
 
 
 class Rows(TypedDict):
@@ -116,8 +117,8 @@ class Requests:
                 "request_id": NotRequired[identifier],
                 "requested_at": NotRequired[_Moment],
                 "request": NotRequired[dict[str, Any]],
-                "with_propensity": NotRequired[bool],
-                "static": NotRequired[bool],
+                "with_propensity": NotRequired[_Bool],
+                "static": NotRequired[_Bool],
                 "candidates": list[candidate],  # type: ignore[valid-type]
             },
         )
