@@ -1,4 +1,4 @@
-# `make run` installs and materializes a week of the simulated cascade; `make test` installs and checks everything,
+# `make run` installs and materializes three days of the simulated cascade; `make test` installs and checks everything,
 # `make test-fast` in a minute and a half what needs neither a whole graph nor a process of its own. `make docs` writes the
 # documentation's site to site/; open site/index.html.
 PYTHON ?= python3
@@ -23,7 +23,7 @@ install: .venv/.installed
 
 run: install .dagster_home/dagster.yaml
 	@# It ends with 3 where a student of the last day is refused or not judged, which is a result too.
-	$(BIN)/ukdsl run simulated_ads --days 2026-01-01..2026-01-07 || test $$? -eq 3
+	$(BIN)/ukdsl run simulated_ads --days 2026-01-01..2026-01-03 || test $$? -eq 3
 
 ui: install .dagster_home/dagster.yaml
 	$(BIN)/ukdsl ui

@@ -1,6 +1,6 @@
 """What commands are given is read, or refused with what was expected."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,3 +43,12 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_done(tmp_pa
     check_output("--json", None)
     check_output("--json", tmp_path / "new.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_day_that_is_still_going_on_is_told_before_anything_runs() -> None:
+    today = datetime.now(UTC).date()
+    around = {"first_day": today - timedelta(days=3), "last_day": today + timedelta(days=3)}
+    cascade = read_cascade(SHIPPED / "simulated_item_page.yaml").model_copy(update=around)
+    assert parse_days(cascade, str(today - timedelta(days=1))) == [today - timedelta(days=1)]
+    with pytest.raises(DeclarationError, match=f"to {today - timedelta(days=1)}, saw {today}"):
+        parse_days(cascade, str(today))

@@ -8,7 +8,7 @@ import pytest
 from documentation.reading import documents
 
 FIGURE = re.compile(r"(?<![\w.])[-+]?(\d*\.\d+) \+- (\d*\.\d+)(%?)")
-# Of runs that are an example and no study: `make run`, and one student of each architecture.
+# Of runs that are an example and no study: a week of simulated_ads, and one student of each architecture.
 EXAMPLES = ("All five architectures", "The last three days of a week")
 
 

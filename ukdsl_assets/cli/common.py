@@ -236,8 +236,9 @@ def parse_days(cascade: "Cascade", text: str) -> list[date]:
 
 
 def newest_day(cascade: "Cascade") -> date:
-    """The last day that a cascade can have logs of: the declared one, or yesterday (UTC)."""
-    return cascade.last_day or datetime.now(UTC).date() - timedelta(days=1)
+    """The last day that a cascade can have whole logs of: the declared one, or yesterday (UTC) if that is earlier."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    return min(cascade.last_day or yesterday, yesterday)
 
 
 def every_day(first: date, last: date) -> list[date]:

@@ -33,6 +33,10 @@ def serve(
         typer.Option(metavar="FOLDER", help="Folder or URI to write what was shown to, as logs of the next day."),
     ] = None,
     log_seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="With --write-logs: a file so often.")] = 10.0,
+    trust_events: Annotated[
+        bool,
+        typer.Option("--trust-events", help="Take events of pages that another server answered, unseen."),
+    ] = False,
     page_ms: Annotated[int, typer.Option(min=1, max=60_000, help="After so long a page gets the static order.")] = 100,
     request_seconds: Annotated[
         float, typer.Option(min=0.1, max=600, help="For a body to come in, and for rows to be scored.")
@@ -44,7 +48,7 @@ def serve(
     ] = 64,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads that score.")] = 2,
     stop_seconds: Annotated[
-        int, typer.Option(min=1, max=3600, help="For requests under way, once it is asked to stop.")
+        int, typer.Option(min=1, max=3600, help="For requests under way once it is asked to stop, and then for logs.")
     ] = 20,
 ) -> None:
     """Serve released students over HTTP; SIGTERM or Ctrl-C ends it."""
@@ -60,7 +64,9 @@ def serve(
     limits = Limits(
         body_megabytes * MEGABYTE, rows, page_ms / 1e3, request_seconds, concurrency, threads, float(stop_seconds)
     )
-    plan = plan_of(settings, find_cascades(settings), served, limits, reload_seconds, write_logs, log_seconds)
+    plan = plan_of(
+        settings, find_cascades(settings), served, limits, reload_seconds, write_logs, log_seconds, trust_events
+    )
     if not speech.verbose:
         # What the models do is told without being asked for; a server's log is its screen.
         logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

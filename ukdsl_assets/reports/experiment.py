@@ -69,6 +69,11 @@ def next_step(reading: Reading) -> str:
             return "check that the visitor's id is the one that arms are drawn by, and that logs of the arms are apart"
         return "let it run on, or name a metric that happens more often"
     if reading.verdict == "Better":
+        if worse := [metric.name for metric in reading.metrics if metric.finding == "lower"]:
+            lost, gained = " and ".join(worse), reading.metrics[0].name
+            return f"serve {treatment} to nobody yet: it loses {lost}; decide what a {gained} is worth beside it"
+        if unknown := [metric.name for metric in reading.metrics if metric.finding == "not judged"]:
+            return f"let it run on, or find out why {' and '.join(unknown)} cannot be judged, before all are served"
         return f"serve {treatment} to all; keep a small share on {control} if its lift is to be known later"
     if reading.verdict == "Worse":
         return f"serve {control} to all, and look at where {treatment} loses"

@@ -1,5 +1,7 @@
 """Logs of what was served: in the contract's columns, passed by its gates, and what is not written."""
 
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,23 @@ def test_what_cannot_be_written_now_is_written_later(exported: Path, tmp_path: P
     assert len(read(folder).read(DAY).candidate_log) == 12
 
 
+def test_a_store_that_does_not_answer_keeps_the_server_from_ending_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, answers = PageLog(str(tmp_path), {NAME: CASCADE}, Metrics(Models([]))), threading.Event()
+    monkeypatch.setattr(log, "_write", lambda *_: answers.wait(30))
+    log.start()
+    log.put(LoggedEvent(NAME, 1, MORNING, 1, "click", MORNING, None))
+
+    began = time.monotonic()
+    log.stop(0.2)
+
+    assert time.monotonic() - began < 10
+    assert "not all of the logs is written, after 0.2 seconds" in caplog.text
+    answers.set()
+    log.stop()
+
+
 def test_an_entry_that_makes_no_rows_keeps_no_other_from_the_log(exported: Path, tmp_path: Path) -> None:
     with serving(exported, write_logs=str(tmp_path)) as served:
         log = served.service.log
@@ -222,8 +241,9 @@ def test_events_that_find_no_room_are_the_last_ones_whatever_the_thread_writes_m
     [
         ({"event": "view"}, "body.events[0].event", "'click'"),
         ({"candidate_id": 0}, "body.events[0]", "one of"),
-        ({"request_id": 5}, "body.events[0]", "`requested_at`"),
+        ({"request_id": 5}, "body.events[0]", "one that this server answered lately"),
         ({"occurred_at": "2026-01-01T00:00:00Z"}, "body.events[0].occurred_at", "or later"),
+        ({"occurred_at": "2199-01-01T00:00:00Z"}, "body.events[0].occurred_at", "a few minutes later"),
         ({"occurred_at": "2026-01-02T10:00:00"}, "body.events[0].occurred_at", "timezone"),
         ({"value": float("nan")}, "body.events[0].value", "finite"),
         ({"value": True}, "body.events[0].value", "number"),
@@ -240,10 +260,18 @@ def test_an_event_that_does_not_fit_its_page_is_refused(
     assert expected in refused.json["expected"]
 
 
-def test_an_event_of_a_page_of_another_server_says_when_that_was(with_logs: Served) -> None:
+def test_an_event_of_a_page_of_another_server_is_taken_where_that_is_asked_for(
+    with_logs: Served, exported: Path, tmp_path: Path
+) -> None:
     sent = {"request_id": 1, "candidate_id": 2, "event": "click", "requested_at": MORNING.isoformat()}
 
-    assert with_logs.post(f"/events/{NAME}", {"events": [sent]}).json == {"accepted": 1, "left_out": 0}
+    # One event without a page would keep the whole day from being published.
+    refused = with_logs.post(f"/events/{NAME}", {"events": [sent]})
+    assert (refused.status, "--trust-events" in refused.json["fix"]) == (422, True)
+    with serving(exported, write_logs=str(tmp_path), trust_events=True) as trusting:
+        assert trusting.post(f"/events/{NAME}", {"events": [sent]}).json == {"accepted": 1, "left_out": 0}
+        missing = trusting.post(f"/events/{NAME}", {"events": [{**sent, "requested_at": None}]})
+        assert missing.status == 422
 
 
 @pytest.fixture(scope="module")

@@ -77,15 +77,6 @@ def test_a_page_names_the_version_of_each_student(served: Served) -> None:
     assert versions == {student: served.service.models.current[(NAME, student)].version for student in STUDENTS}
 
 
-def test_a_propensity_is_told_where_it_is_asked_for_and_the_policy_explores(served: Served) -> None:
-    told = [served.rank(body | {"with_propensity": True}).json for body in BODIES]
-
-    for reply in told:
-        known = [each["propensity"] for each in reply["order"]]
-        assert all(0 < each <= 1 for each in known) if reply["explored"] else known == [None] * 6
-    assert not any(each["propensity"] for body in BODIES for each in served.rank(body).json["order"])
-
-
 def test_identifiers_and_moments_that_are_left_out_are_filled_in(served: Served) -> None:
     body = {name: part for name, part in BODIES[0].items() if name != "request_id"}
 

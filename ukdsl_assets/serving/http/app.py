@@ -53,10 +53,10 @@ def app_of(service: Service, follower: Follower | None = None) -> Starlette:
         yield
         # Requests under way have been answered by now.
         if follower is not None:
-            follower.stop()
+            follower.stop(service.limits.stop_seconds)
         service.close()
         if service.log is not None:
-            service.log.stop()
+            service.log.stop(service.limits.stop_seconds)
 
     routes = [Route(path, _around(service, path, endpoint), methods=[method]) for method, path, endpoint in ROUTES]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_route})

@@ -24,7 +24,6 @@ class Asked(NamedTuple):
     requested_at: datetime
     request: Mapping[str, Any]
     candidates: Sequence[Mapping[str, Any]]
-    with_propensity: bool
     static: bool
 
 
@@ -56,7 +55,7 @@ def asked_of(service: Service, inputs: PageInputs, body: bytes) -> Asked:
         request_id = randbits(62) if inputs.cascade.identifiers == "integer" else uuid4().hex
     requested_at = page.get("requested_at")
     moment = datetime.now(UTC) if requested_at is None else requested_at.astimezone(UTC)
-    return Asked(request_id, moment, request, candidates, page.get("with_propensity", False), page.get("static", False))
+    return Asked(request_id, moment, request, candidates, page.get("static", False))
 
 
 def _check(inputs: PageInputs, request: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """`POST /events/{cascade}`: what users did with pages, for the event log."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic_core import to_json
@@ -15,6 +15,8 @@ from ukdsl_assets.serving.http.receiving import body_of, check_count, content_ty
 from ukdsl_assets.serving.http.service import Service
 from ukdsl_assets.serving.http.wire import JSON
 
+# By which a client's clock may be ahead.
+MOST_AHEAD = timedelta(minutes=5)
 _FIX = 'send {"events": [{"request_id": ..., "candidate_id": ..., "event": ...}, ...]}'
 
 
@@ -72,15 +74,18 @@ def _logged(service: Service, cascade: str, event: dict[str, Any], place: int, n
     if page is not None and not page.logged:
         service.metrics.log_dropped.labels("event_log", "page not logged").inc()
         return None
-    requested_at = event.get("requested_at") if page is None else page.requested_at
+    trusted = event.get("requested_at") if service.trust_events else None
+    requested_at = trusted if page is None else page.requested_at
     if requested_at is None:
         raise RequestError(
             422,
             "the page of an event is not known",
             where=where,
-            seen=f"request_id {event['request_id']!r} without `requested_at`",
-            expected="one that this server answered lately, or `requested_at`",
-            fix="send `requested_at` as the page's reply has it",
+            seen=f"request_id {event['request_id']!r}",
+            expected="one that this server answered lately" + (", or `requested_at`" if service.trust_events else ""),
+            fix="send `requested_at` as the page's reply has it"
+            if service.trust_events
+            else "send it to the server that answered the page, or start this one with --trust-events",
         )
     if page is not None and event["candidate_id"] not in page.shown:
         raise RequestError(
@@ -92,6 +97,15 @@ def _logged(service: Service, cascade: str, event: dict[str, Any], place: int, n
             fix="send events of what the page's reply has in `order`",
         )
     occurred_at = event.get("occurred_at") or max(now, requested_at)
+    if occurred_at > now + MOST_AHEAD:
+        raise RequestError(
+            422,
+            "an event of the future",
+            where=f"{where}.occurred_at",
+            seen=occurred_at.isoformat(),
+            expected=f"{now.isoformat()}, or a few minutes later where clocks differ",
+            fix="send the time at which it happened, with its zone",
+        )
     if occurred_at < requested_at:
         raise RequestError(
             422,

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 FOLDER = "exports"
 # An export that takes longer has hung.
 LONGEST_SECONDS = 1_800.0
+# An export that is ended has so long to end by itself.
+_PATIENCE = 5.0
 # Of what a refused export said its last lines are told.
 _TOLD = 600
 
@@ -84,7 +86,11 @@ class Exports:
                 ended = child.poll()
                 if ended is None:
                     child.terminate()
-                    child.wait()
+                    try:
+                        child.wait(_PATIENCE)
+                    except subprocess.TimeoutExpired:
+                        child.kill()
+                        child.wait()
             said.seek(0)
             told = said.read().decode(errors="replace").strip()[-_TOLD:]
         if ended == 0:

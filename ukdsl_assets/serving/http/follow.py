@@ -42,11 +42,15 @@ class Follower:
         self._thread = threading.Thread(target=self._keep_looking, name="follow releases", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the thread, and an export that it waits for; may be called twice."""
+    def stop(self, seconds: float | None = None) -> None:
+        """Ends the thread, and an export that it waits for; may be called twice.
+
+        Args:
+            seconds: after which a store that does not answer is waited for no longer; None waits for ever.
+        """
         self.exports.stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(seconds)
 
     def look(self) -> None:
         """One look at every student's pointer; returns once all that is released answers or was refused."""

@@ -16,7 +16,7 @@ class Limits:
         request_seconds: for a body to come in, and for rows to be scored.
         concurrency: requests that are read and scored at a time; more get the static order, or are asked to come again.
         threads: that score; one late model holds one of them.
-        stop_seconds: that requests under way have to end once the server is asked to stop.
+        stop_seconds: that requests under way have once the server is asked to stop, and then the logs to be written.
     """
 
     body_bytes: int = 8 * MEGABYTE

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
@@ -68,11 +69,19 @@ class PageLog:
         self._thread = threading.Thread(target=self._keep_writing, name="write logs", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Writes all that has come in, and ends the thread; may be called twice."""
-        if self._thread is not None and self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+    def stop(self, seconds: float | None = None) -> None:
+        """Writes all that has come in, and ends the thread; may be called twice.
+
+        Args:
+            seconds: after which a store that does not answer is waited for no longer; None waits for ever.
+        """
+        if self._thread is None or not self._thread.is_alive():
+            return
+        with suppress(queue.Full):
+            self._queue.put(None, timeout=seconds)
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            _log.warning("%s: not all of the logs is written, after %g seconds; the rest is lost", self.folder, seconds)
 
     def put(self, entry: LoggedPage | LoggedEvent) -> bool:
         """Hands an entry over; False, and counted, where the queue is full. Never waits."""

@@ -124,9 +124,6 @@ def _by_models(
         model.monitor.add(columns[model.reads], scores)
     value = value_of(rules, predictions) if count else np.zeros(0)
     made = build_page(rules, value, inputs.rule_columns(asked.request, asked.candidates), asked.request_id)
-    if asked.with_propensity:
-        # Worked out here, once, and not while others wait for the event loop.
-        _ = made.chances
     return Answer(asked, made, value, predictions, {name: model.version for name, model in used.items()}, None)
 
 
@@ -151,13 +148,11 @@ def _finished(service: Service, inputs: PageInputs, answer: Answer) -> dict[str,
         service.metrics.explored.labels(name).inc()
     order = made.order.tolist()
     ids = [asked.candidates[place]["candidate_id"] for place in order]
-    told = asked.with_propensity and made.explored
     placed = [
         {
             "candidate_id": candidate,
             "slot": slot,
             "value": None if answer.why else float(answer.value[place]),
-            "propensity": float(made.propensity[place]) if told else None,
         }
         for slot, (place, candidate) in enumerate(zip(order, ids, strict=True), 1)
     ]

@@ -37,6 +37,7 @@ class Plan:
         cascades: by name; keys: their students that must have a model.
         reload_seconds: between two looks at what is released.
         write_logs: folder of logs, None for none; log_seconds: after which what was served is written.
+        trust_events: of `Service`.
     """
 
     lake: str
@@ -47,6 +48,7 @@ class Plan:
     reload_seconds: float = 5.0
     write_logs: str | None = None
     log_seconds: float = 10.0
+    trust_events: bool = False
 
 
 def plan_of(
@@ -57,6 +59,7 @@ def plan_of(
     reload_seconds: float = 5.0,
     write_logs: str | None = None,
     log_seconds: float = 10.0,
+    trust_events: bool = False,
 ) -> Plan:
     """The plan of what was asked for.
 
@@ -92,6 +95,7 @@ def plan_of(
         reload_seconds,
         write_logs,
         log_seconds,
+        trust_events,
     )
 
 
@@ -115,7 +119,7 @@ def built(plan: Plan) -> "tuple[Starlette, Service, Follower]":
     models = Models(plan.keys)
     metrics = Metrics(models)
     log = None if plan.write_logs is None else PageLog(plan.write_logs, plan.cascades, metrics, plan.log_seconds)
-    service = Service(plan.cascades, models, plan.limits, metrics, log)
+    service = Service(plan.cascades, models, plan.limits, metrics, log, plan.trust_events)
     follower = Follower(models, ReleaseStore(plan.checkpoints), Exports(plan.lake), plan.reload_seconds)
     return app_of(service, follower), service, follower
 

@@ -35,6 +35,7 @@ class Service:
     Attributes:
         cascades: by name, of those that are served.
         models: that answer; limits, metrics: of all routes; log: None where no logs are written.
+        trust_events: whether events of pages that this server does not know are taken, by their own `requested_at`.
         seen: pages that were answered lately.
         requests: cascade -> readers of its bodies; pages: cascade -> what its pages need.
     """
@@ -44,6 +45,7 @@ class Service:
     limits: Limits
     metrics: Metrics
     log: PageLog | None = None
+    trust_events: bool = False
     seen: PagesSeen = field(default_factory=lambda: PagesSeen())
     requests: dict[str, Requests] = field(init=False)
     pages: dict[str, PageInputs] = field(init=False)

@@ -50,9 +50,6 @@ class Placed(BaseModel):
     candidate_id: int | str
     slot: int = Field(ge=1)
     value: float | None = Field(description="What it was ordered by; null in the static order.")
-    propensity: float | None = Field(
-        description="With which the policy shows it; null unless asked for, and where it does not explore."
-    )
 
 
 class Ranked(BaseModel):
@@ -117,7 +114,6 @@ class Requests:
                 "request_id": NotRequired[identifier],
                 "requested_at": NotRequired[_Moment],
                 "request": NotRequired[dict[str, Any]],
-                "with_propensity": NotRequired[_Bool],
                 "static": NotRequired[_Bool],
                 "candidates": list[candidate],  # type: ignore[valid-type]
             },
