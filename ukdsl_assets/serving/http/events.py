@@ -97,22 +97,15 @@ def _logged(service: Service, cascade: str, event: dict[str, Any], place: int, n
             fix="send events of what the page's reply has in `order`",
         )
     occurred_at = event.get("occurred_at") or max(now, requested_at)
-    if occurred_at > now + MOST_AHEAD:
+    if not requested_at <= occurred_at <= now + MOST_AHEAD:
+        early = occurred_at < requested_at
+        latest = f"{now.isoformat()}, or a few minutes later where clocks differ"
         raise RequestError(
             422,
-            "an event of the future",
+            "an event before its request" if early else "an event of the future",
             where=f"{where}.occurred_at",
             seen=occurred_at.isoformat(),
-            expected=f"{now.isoformat()}, or a few minutes later where clocks differ",
-            fix="send the time at which it happened, with its zone",
-        )
-    if occurred_at < requested_at:
-        raise RequestError(
-            422,
-            "an event before its request",
-            where=f"{where}.occurred_at",
-            seen=occurred_at.isoformat(),
-            expected=f"{requested_at.isoformat()} or later",
+            expected=f"{requested_at.isoformat()} or later" if early else latest,
             fix="send the time at which it happened, with its zone",
         )
     return LoggedEvent(

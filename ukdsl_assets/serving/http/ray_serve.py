@@ -42,6 +42,8 @@ class Replica:
             float(options["reload_seconds"]),
             options["write_logs"] or None,
             float(options["log_seconds"]),
+            # Events come to any replica, whichever answered their page.
+            trust_events=True,
         )
 
     def __serve_build_asgi_app__(self) -> Any:
