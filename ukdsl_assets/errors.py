@@ -153,7 +153,15 @@ class RunFailedError(UkdslError):
 
 
 class RunStoppedError(UkdslError):
-    """Ctrl-C or SIGTERM came before all days were done; what was published stays."""
+    """Ctrl-C or SIGTERM came before all days were done; what was published stays.
+
+    Attributes:
+        left_behind: a thread of a step is in a library's code still, which Python cannot end.
+    """
+
+    def __init__(self, message: str, left_behind: bool = False) -> None:
+        super().__init__(message)
+        self.left_behind = left_behind
 
 
 class SelectionError(UkdslError):

@@ -131,14 +131,20 @@ class Settings(BaseSettings):
         description="Where the shards of a step are worked on: local (this process), processes or processes:N of this "
         "machine, auto (the Ray cluster that the run is in) or ray://host:10001.",
     )
-    steps: int = Field(
-        1,
-        ge=1,
-        le=256,
-        description="How many steps of a run from the UI or a schedule are made side by side, each in a process of its "
-        "own; 1: one after the other in the run's process, as `ukdsl run` always does.",
+    steps: str = Field(
+        default_factory=lambda: str(min(os.cpu_count() or 1, 2)),
+        pattern=r"^(processes:)?[1-9][0-9]{0,2}$",
+        description="How many steps of a run are made at once: N, in threads of the run's process (more than two gain "
+        "little; 1 where the engine is not local), or processes:N, each in a process of its own, which is for days of "
+        "hours and for runs from the UI or a schedule. 1: one after the other.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks are trained.")
+
+    @property
+    def steps_in_threads(self) -> int:
+        """Steps at once in a run's own process. Engines of processes or a cluster fill the cores by themselves, and a
+        thread that waits for them cannot be interrupted."""
+        return int(self.steps) if self.steps.isdecimal() and self.engine == "local" else 1
 
     @property
     def tables(self) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.trainer.peers.measure import BATCH, EMBEDDING, HIDDEN, arguments, measure_and_print
 from benchmarks.trainer.peers.table import FEATURES, NUMBERS
-from ukdsl_assets.learning.networks.affine import affine
+from ukdsl_assets.learning.networks.affine import affine, gradients
 
 
 def main() -> None:
@@ -32,8 +32,7 @@ def main() -> None:
         for _ in range(-(-len(label) // BATCH)):
             for rows, weight, gradient in layers:
                 affine(rows, weight)
-                affine(gradient, weight.t())
-                affine(gradient.t(), rows.t())
+                gradients(gradient, rows, weight)
 
     epoch()
     measure_and_print(f"products alone, {chosen.precision}", len(label), epoch, lambda: np.full(1, label.mean()), label)

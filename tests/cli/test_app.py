@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -260,3 +262,16 @@ def test_ctrl_c_in_any_command_says_that_it_stopped(
         main()
     assert ended.value.code == 130
     assert "Stopped as asked; what was published stays" in capsys.readouterr().err
+
+
+def test_a_stop_ends_with_130_though_a_query_goes_on() -> None:
+    script = """
+import threading, time, duckdb
+from ukdsl_assets.cli.app import _say_stopped
+query = "select sum(a.range * b.range) from range(10_000_000) a, range(10_000_000) b"
+threading.Thread(target=lambda: duckdb.connect().execute(query), daemon=True).start()
+time.sleep(0.5)
+_say_stopped("Stopped as asked.", left_behind=True)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr.strip()) == (130, "Stopped as asked.")

@@ -31,7 +31,7 @@ def test_a_pipe_has_a_line_before_anything_is_loaded_and_one_of_the_first_step()
     with shown as progress:
         assert printed.getvalue() == "loading shop ...\n"
         progress.begin(10)
-        progress.told(date(2026, 3, 1), "shop/logs", False)
+        progress.told(date(2026, 3, 1), "shop/logs", "", False)
         assert printed.getvalue().splitlines()[1] == "2026-03-01: 0 of 20 steps: logs"
 
 
@@ -41,8 +41,9 @@ def test_what_a_step_says_stands_behind_its_name_and_is_not_taken_for_it(monkeyp
     shown, printed = in_a_pipe([date(2026, 3, 1)])
     with shown as progress:
         progress.begin(2)
-        for what, ended in (("shop/logs", False), ("half of it", False), ("", True), ("shop/impressions", False)):
-            progress.told(date(2026, 3, 1), what, ended)
+        said = [("logs", "", False), ("logs", "half of it", False), ("logs", "", True), ("impressions", "", False)]
+        for step, line, ended in said:
+            progress.told(date(2026, 3, 1), f"shop/{step}", line, ended)
             now += 10
     assert [line.partition("steps")[2].rpartition("left: ")[2] for line in printed.getvalue().splitlines()[1:]] == [
         ": logs",
@@ -59,9 +60,9 @@ def test_steps_in_a_pipe_come_at_a_bearable_rate_with_the_time_left(monkeypatch:
     with shown as progress:
         progress.begin(100)
         for step in range(100):
-            progress.told(date(2026, 3, 1), f"shop/step{step}", False)
+            progress.told(date(2026, 3, 1), f"shop/step{step}", "", False)
             now += 0.25
-            progress.told(date(2026, 3, 1), "", True)
+            progress.told(date(2026, 3, 1), f"shop/step{step}", "", True)
         progress.day_done(date(2026, 3, 1))
     lines = printed.getvalue().splitlines()
     assert len(lines) == 2 + int(25 / LINE_EVERY_SECONDS) + 1
@@ -75,10 +76,20 @@ def test_a_terminal_says_that_it_loads_and_then_names_the_step() -> None:
     with RunProgress(terminal, "shop", [date(2026, 3, 1)]) as progress:
         assert "loading shop ..." in printed.getvalue()
         progress.begin(10)
-        progress.told(date(2026, 3, 1), "shop/logs", False)
-        progress.told(date(2026, 3, 1), "", True)
+        progress.told(date(2026, 3, 1), "shop/logs", "", False)
+        progress.told(date(2026, 3, 1), "shop/logs", "", True)
     assert "1/10 steps" in printed.getvalue()
     assert "logs" in printed.getvalue().rpartition("loading")[2]
+
+
+def test_a_terminal_counts_the_steps_that_are_under_way_beside_the_first() -> None:
+    printed = StringIO()
+    terminal = Console(file=printed, width=80, force_terminal=True, color_system=None)
+    with RunProgress(terminal, "shop", [date(2026, 3, 1)]) as progress:
+        progress.begin(10)
+        for step, line, ended in [("a", "", False), ("b", "", False), ("c", "", False), ("a", "", True)]:
+            progress.told(date(2026, 3, 1), f"shop/{step}", line, ended)
+    assert printed.getvalue().splitlines()[-2].endswith("left  b and 1 more")
 
 
 def test_the_time_left_is_in_minutes_when_it_is_long() -> None:

@@ -175,24 +175,30 @@ def test_late_data_is_asked_for_again_only_where_somebody_turns_it_on(defs: dg.D
     assert "kuairand_late_data" not in sensors
 
 
-def test_steps_share_a_process_unless_more_than_one_is_asked_for(tmp_path: Path) -> None:
-    of_each = {steps: build_defs(Settings(lake=str(tmp_path), steps=steps), {}).executor for steps in (1, 4)}
-    assert of_each[1] is dg.in_process_executor
-    assert isinstance(of_each[4], dg.ExecutorDefinition)
-    assert of_each[4].name == "side_by_side"
+def test_steps_share_a_process_unless_processes_are_asked_for(tmp_path: Path) -> None:
+    def executor(steps: str, engine: str = "local") -> object:
+        return build_defs(Settings(lake=str(tmp_path), steps=steps, engine=engine), {}).executor
+
+    assert executor(steps="1") is dg.in_process_executor
+    # A thread that waits for workers could not be interrupted, and they fill the cores.
+    assert executor(steps="2", engine="processes:2") is dg.in_process_executor
+    for steps, name in (("2", "side_by_side"), ("processes:4", "in_processes")):
+        made = executor(steps=steps)
+        assert isinstance(made, dg.ExecutorDefinition)
+        assert made.name == name
 
 
 @pytest.mark.slow
-def test_steps_side_by_side_make_what_one_process_makes(tmp_path: Path) -> None:
+def test_steps_in_processes_make_what_one_process_makes(tmp_path: Path) -> None:
     cascade, day = shipped("simulated_item_page"), date(2026, 1, 1)
     tables = ("candidate_log", "event_log", "impressions", "considerations")
-    one, side_by_side = Settings(lake=f"{tmp_path}/1", scale="small"), Settings(lake=f"{tmp_path}/2", scale="small")
+    one, apart = Settings(lake=f"{tmp_path}/1", scale="small"), Settings(lake=f"{tmp_path}/2", scale="small")
     job = build_defs(one, {cascade.name: cascade}).resolve_job_def(job_name(cascade))
     with dg.DagsterInstance.ephemeral() as instance:
         keys = [dg.AssetKey([cascade.name, table]) for table in tables]
         assert job.execute_in_process(partition_key=str(day), instance=instance, asset_selection=keys).success
     wanted = " or ".join(f'key:"{cascade.name}/{table}"' for table in tables)
-    environment = os.environ | {"DAGSTER_HOME": str(tmp_path), "UKDSL_LAKE": side_by_side.lake, "UKDSL_STEPS": "2"}
+    environment = os.environ | {"DAGSTER_HOME": str(tmp_path), "UKDSL_LAKE": apart.lake, "UKDSL_STEPS": "processes:2"}
     environment |= {"UKDSL_SCALE": "small", "UKDSL_EXAMPLES": cascade.name}
     command = ["-m", "dagster", "asset", "materialize", "-m", "ukdsl_assets.definitions", "--select", wanted]
     command += ["--partition", str(day)]
@@ -200,6 +206,6 @@ def test_steps_side_by_side_make_what_one_process_makes(tmp_path: Path) -> None:
     assert told.returncode == 0, told.stderr
     assert "STEP_WORKER_STARTED" in told.stderr + told.stdout
     for table in tables:
-        parts = [Lake(settings.tables).partition((cascade.name, table), day) for settings in (one, side_by_side)]
+        parts = [Lake(settings.tables).partition((cascade.name, table), day) for settings in (one, apart)]
         assert len({part.data_version for part in parts if part}) == 1, table
         assert all(parts), table

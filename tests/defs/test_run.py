@@ -47,7 +47,7 @@ def job_of(step: Callable[[str], None]) -> dg.JobDefinition:
 
     @dg.job(
         partitions_def=dg.DailyPartitionsDefinition(str(DAYS[0])),
-        logger_defs={"told": progress_logger(lambda day, what, ended: None)},
+        logger_defs={"told": progress_logger(lambda day, step, line, ended: None)},
     )
     def both() -> None:
         second(first())
@@ -55,11 +55,11 @@ def job_of(step: Callable[[str], None]) -> dg.JobDefinition:
     return both
 
 
-def run_until_it_ends(job: dg.JobDefinition, cascade: Cascade) -> tuple[list[date], str]:
+def run_until_it_ends(job: dg.JobDefinition, cascade: Cascade, steps: int = 1) -> tuple[list[date], str]:
     """The days that were done, and what was raised."""
     done: list[date] = []
     with pytest.raises((RunFailedError, RunStoppedError)) as raised:
-        done.extend(run_days(job, cascade, DAYS))
+        done.extend(run_days(job, cascade, DAYS, steps))
     return done, f"{type(raised.value).__name__}: {raised.value}"
 
 
@@ -75,9 +75,10 @@ def stop(number: int, on: date) -> Callable[[str], None]:
 
 
 @pytest.mark.slow
-def test_a_stop_says_what_stands_and_leaves_no_run_under_way(cascade: Cascade) -> None:
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_stop_says_what_stands_and_leaves_no_run_under_way(cascade: Cascade, steps: int) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    done, told = run_until_it_ends(job_of(stop(signal.SIGTERM, DAYS[1])), cascade)
+    done, told = run_until_it_ends(job_of(stop(signal.SIGTERM, DAYS[1])), cascade, steps)
     assert done == DAYS[:1]
     assert told == (
         "RunStoppedError: simulated_ads, 2026-03-02: stopped as asked in step second; what is published stays "
@@ -111,11 +112,12 @@ def test_a_stop_that_was_swallowed_stops_before_the_next_day(cascade: Cascade) -
     assert told.startswith("RunStoppedError: simulated_ads, 2026-03-02: stopped")
 
 
-def test_an_error_that_nobody_foresaw_is_told_in_its_own_words(cascade: Cascade) -> None:
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_error_that_nobody_foresaw_is_told_in_its_own_words(cascade: Cascade, steps: int) -> None:
     def step(day: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "sftp://a:hunter2@b/shard.parquet")
 
-    _, told = run_until_it_ends(job_of(step), cascade)
+    _, told = run_until_it_ends(job_of(step), cascade, steps)
     assert told == (
         "RunFailedError: OSError: [Errno 28] No space left on device: 'sftp://***@b/shard.parquet'\n"
         "(step second failed)\n"

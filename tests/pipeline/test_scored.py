@@ -75,6 +75,24 @@ def test_each_shard_has_all_that_the_stage_scored_of_its_withheld_requests(
         assert set(part.filter(domain=SCORED)["request_id"]) == set(part.filter(domain=CD)["request_id"])
 
 
+def test_a_requests_vector_is_the_logs_own_whether_a_labelled_row_of_the_request_holds_it_or_not(
+    tmp_path: Path,
+) -> None:
+    day = placed(tmp_path, (1, 1))
+    table = day.lake.scan(day.table(STUDENT.name, "teacher_augmented"), [DATE]).collect().filter("withheld")
+    requests = table["request_id"].unique()
+    vectors = [f.name for f in CASCADE.features_of(STUDENT) if (f.kind, f.side) == ("vector", "request")]
+    assert vectors
+    beside = ScoredLog.of(day, STUDENT)
+    assert beside is not None
+    expected = log().filter(pl.col("request_id").is_in(requests.implode())).sort(KEYS)
+    expected = expected.filter(pl.col("deepest_stage") != "retrieval")
+    for held in (table, table.filter(pl.col("request_id") != requests[0]), table.drop(vectors)):
+        found = beside.beside(held, 0, 1).filter(domain=SCORED)
+        for name in vectors:
+            assert found[name].to_list() == expected[name].to_list()
+
+
 def judged(day: Day, student: Student) -> Iterator[pl.DataFrame]:
     return (read() for read in judged_readers(day, student, ScoredLog.of(day, student)))
 

@@ -8,17 +8,16 @@ from tests.fixtures.sql_models import ORDER, model_of
 from tests.fixtures.sql_tables import ADS, STUDENT, models_of
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.logs.contract import candidate_log_dtypes, event_log_dtypes
-from ukdsl_assets.sql.lineage import column_lineage
+from ukdsl_assets.sql.lineage import Lineage, column_lineage
 from ukdsl_assets.sql.render import RenderedModel, in_dependency_order
 
 LOGS = {"candidate_log": tuple(candidate_log_dtypes(ADS)), "event_log": tuple(event_log_dtypes(ADS))}
 MODELS = models_of(ADS, STUDENT)
 # The tables that training reads; stage_calibration is for people.
 TRAINING = {name: model for name, model in MODELS.items() if name != "stage_calibration"}
-Origins = dict[str, list[tuple[str, str]]]
 
 
-def lineage(model: RenderedModel) -> Origins:
+def lineage(model: RenderedModel) -> Lineage:
     """Column lineage of a shipped model over the logs and the other models' tables."""
     made = {other.model.table: tuple(other.columns) for other in MODELS.values()}
     return column_lineage(model, {table: (LOGS | made)[table] for table in model.depends_on})
@@ -67,6 +66,13 @@ def test_an_audit_column_is_found_behind_other_names(tmp_path: Path) -> None:
         "request_id": [("candidate_log", "request_id")],
         "y": [("candidate_log", "audit_true_click"), ("candidate_log", "bid")],
     }
+
+
+def test_one_text_over_other_tables_has_a_lineage_of_its_own(tmp_path: Path) -> None:
+    query = "SELECT request_id, bid FROM candidate_log JOIN event_log USING (request_id)"
+    for owner in ("candidate_log", "event_log", "candidate_log"):
+        tables = {table: ("request_id", *(["bid"] if table == owner else [])) for table in LOGS}
+        assert column_lineage(model_of(tmp_path, query + ORDER), tables)["bid"] == [(owner, "bid")]
 
 
 @pytest.mark.parametrize("task", ["click", "conversion"])

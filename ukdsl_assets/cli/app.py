@@ -1,6 +1,7 @@
 """The command line: options of every command, how errors are told, and the commands, each in a file of its own."""
 
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -56,7 +57,7 @@ def main() -> None:
             _say_stopped("Stopped as asked; what was published stays. The same command begins anew.")
         raise
     except RunStoppedError as error:
-        _say_stopped(str(error))
+        _say_stopped(str(error), error.left_behind)
     except (UkdslError, OSError) as error:
         complaints.print(type(error).__name__, style="bold red", end=" ")
         words = str(error) if isinstance(error, UkdslError) else in_own_words(error)
@@ -72,11 +73,19 @@ def main() -> None:
         sys.exit(1)
 
 
-def _say_stopped(sentence: str) -> NoReturn:
-    """Ends with 130; asking again while this process ends would only add Python's own complaints."""
+def _say_stopped(sentence: str, left_behind: bool = False) -> NoReturn:
+    """Ends with 130; asking again while this process ends would only add Python's own complaints.
+
+    Args:
+        left_behind: a thread is in a library's code, which would abort the process where Python ended it.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     complaints.print(sentence, highlight=False, soft_wrap=True)
+    if left_behind:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_STOPPED)
     sys.exit(_STOPPED)
 
 

@@ -26,8 +26,9 @@ class RunProgress:
     def __init__(self, terminal: Console, cascade: str, days: Sequence[date]) -> None:
         self._terminal, self._cascade, self._days = terminal, cascade, days
         self._steps_a_day, self._done, self._days_done = 0, 0, 0
-        # The step that is under way, empty between two.
-        self._step, self._said_a_step = "", False
+        # Steps that are under way, without the cascade's name.
+        self._under_way: list[str] = []
+        self._said_a_step = False
         self._started = self._last_line = time.monotonic()
         # On a terminal a line that moves; in a pipe there is none, and lines follow each other.
         self._loading = loading_line(terminal, f"loading {cascade} ...") if terminal.is_terminal else None
@@ -55,18 +56,21 @@ class RunProgress:
         self._bar.add_task("", total=steps_a_day * len(self._days), day=str(self._days[0]))
         self._bar.start()
 
-    def told(self, day: date, what: str, ended: bool) -> None:
-        """A step has started, says a line of its own, or has ended; as `defs.run.RunProgress`."""
-        words = what.removeprefix(f"{self._cascade}/")
+    def told(self, day: date, step: str, line: str, ended: bool) -> None:
+        """A step has started, says a line, or has ended; as `defs.run.RunProgress`."""
+        step = step.removeprefix(f"{self._cascade}/")
         self._done += ended
-        if self._bar is not None:
-            named = beside_figures(self._terminal, words)
-            self._bar.update(self._bar.task_ids[0], day=str(day), advance=int(ended), description=named or None)
-        elif ended:
-            self._line(day, f"{self._step}, done")
-        else:
-            self._line(day, f"{self._step}: {words}" if self._step else words)
-        self._step = "" if ended else self._step or words
+        if ended and step in self._under_way:
+            self._under_way.remove(step)
+        elif not ended and step not in self._under_way:
+            self._under_way.append(step)
+        if self._bar is None:
+            self._line(day, f"{step}, done" if ended else f"{step}: {line}" if line else step)
+            return
+        others = f" and {len(self._under_way) - 1} more" if len(self._under_way) > 1 else ""
+        words = f"{step}: {line}" if line else "".join(self._under_way[:1]) + others
+        named = beside_figures(self._terminal, words)
+        self._bar.update(self._bar.task_ids[0], day=str(day), advance=int(ended), description=named or None)
 
     def day_done(self, day: date) -> None:
         """All steps of a day have ended."""

@@ -68,7 +68,7 @@ def run(
 
         job = open_job(settings, cascades, declared, progress.told)
         progress.begin(len(job.nodes))
-        for day in run_days(job, declared, wanted):
+        for day in run_days(job, declared, wanted, settings.steps_in_threads):
             progress.day_done(day)
     from ukdsl_assets.cli.show import show_run
 

@@ -25,6 +25,7 @@ from ukdsl_assets.defs.release import release_assets
 from ukdsl_assets.defs.report import report_assets
 from ukdsl_assets.defs.schedules import daily_job, schedules
 from ukdsl_assets.defs.selection import selection_assets
+from ukdsl_assets.defs.side_by_side import side_by_side
 from ukdsl_assets.defs.students import student_assets
 from ukdsl_assets.defs.tables import table_assets
 from ukdsl_assets.defs.teachers import teacher_assets
@@ -100,6 +101,7 @@ def build_defs(
 
 def _executor(settings: Settings) -> dg.ExecutorDefinition:
     """What a run's steps are made in: a process for each costs seconds a step, so only where that is asked for."""
-    if settings.steps == 1:
-        return dg.in_process_executor
-    return dg.multiprocess_executor.configured({"max_concurrent": settings.steps}, name="side_by_side")
+    kind, _, processes = settings.steps.partition(":")
+    if kind == "processes":
+        return dg.multiprocess_executor.configured({"max_concurrent": int(processes)}, name="in_processes")
+    return side_by_side(settings.steps_in_threads) if settings.steps_in_threads > 1 else dg.in_process_executor

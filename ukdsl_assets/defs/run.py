@@ -17,12 +17,13 @@ from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.defs.compute_logs import copies_without_interrupts
 from ukdsl_assets.defs.home import fail_own_runs, instance, own_runs_under_way, process_tags
 from ukdsl_assets.defs.schedules import job_name
+from ukdsl_assets.defs.side_by_side import executed, left_behind
 from ukdsl_assets.errors import RunFailedError, RunStoppedError, redacted
 from ukdsl_assets.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
-# Called with the day, the step that has started or a line of its progress, and whether a step has ended.
-RunProgress = Callable[[date, str, bool], None]
+# Called with the day, a step, what it says, empty where it has started or ended, and whether it has ended.
+RunProgress = Callable[[date, str, str, bool], None]
 
 
 def open_job(
@@ -35,8 +36,11 @@ def open_job(
     return defs.resolve_job_def(job_name(cascade))
 
 
-def run_days(job: dg.JobDefinition, cascade: Cascade, days: Iterable[date]) -> Iterator[date]:
+def run_days(job: dg.JobDefinition, cascade: Cascade, days: Iterable[date], steps: int = 1) -> Iterator[date]:
     """Materialize the days in order by a job of `open_job` and yield each that is done; stops at the first that fails.
+
+    Args:
+        steps: of a day, at most so many at once.
 
     Raises:
         RunFailedError: gives the failed steps' messages, then names the day.
@@ -47,13 +51,8 @@ def run_days(job: dg.JobDefinition, cascade: Cascade, days: Iterable[date]) -> I
     with instance() as home, _stop_asked() as asked, copies_without_interrupts():
         for day in wanted:
             try:
-                done = job.execute_in_process(
-                    partition_key=day.isoformat(),
-                    instance=home,
-                    raise_on_error=False,
-                    run_config={"loggers": {"told": {"config": {"day": day.isoformat()}}}},
-                    tags=process_tags(),
-                )
+                config = {"loggers": {"told": {"config": {"day": day.isoformat()}}}}
+                done = executed(job, day, steps, home, config, process_tags())
             except BaseException as error:
                 if not asked() and not isinstance(error, KeyboardInterrupt):
                     raise
@@ -61,19 +60,19 @@ def run_days(job: dg.JobDefinition, cascade: Cascade, days: Iterable[date]) -> I
                 # It came between steps, or twice: Dagster was writing down a run, which stays as it was.
                 events = _events_of_own_runs(home)
                 fail_own_runs(home, "stopped by Ctrl-C or SIGTERM")
-                raise RunStoppedError(_what_stands(cascade, wanted, ready, events)) from None
+                raise _stopped(_what_stands(cascade, wanted, ready, events)) from None
             if not done.success:
                 if asked():
                     ignore_stops()
                     # Dagster takes an interrupt for a step's failure, and libraries raise errors of their own for it.
-                    raise RunStoppedError(_what_stands(cascade, wanted, ready, done.all_events))
+                    raise _stopped(_what_stands(cascade, wanted, ready, done.all_events))
                 told = "\n".join(_failures(done))
                 raise RunFailedError(f"{told}\n{cascade.name}, {day}: stopped there; what was published stays")
             ready.append(day)
             yield day
             if asked() and day != wanted[-1]:
                 # Some library took it for an error of its own and went on.
-                raise RunStoppedError(_what_stands(cascade, wanted, ready, []))
+                raise _stopped(_what_stands(cascade, wanted, ready, []))
 
 
 @contextmanager
@@ -116,6 +115,10 @@ def ignore_stops() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
+def _stopped(what_stands: str) -> RunStoppedError:
+    return RunStoppedError(what_stands, left_behind())
+
+
 def _what_stands(cascade: Cascade, wanted: list[date], ready: list[date], events: Iterable[dg.DagsterEvent]) -> str:
     """One sentence: the step that was stopped, what is published, and the command that goes on.
 
@@ -130,7 +133,8 @@ def _what_stands(cascade: Cascade, wanted: list[date], ready: list[date], events
         elif event.is_step_success:
             made.append(event.step_key or "")
     under_way = [step.removeprefix(f"{cascade.name}__").replace("__", "/") for step in begun if step not in made]
-    where = f"in step {under_way[-1]}" if under_way else "between two steps" if made else "before its first step"
+    nowhere = "between two steps" if made else "before its first step"
+    where = f"in step{'s' if len(under_way) > 1 else ''} {' and '.join(under_way)}" if under_way else nowhere
     stays = [str(ready[0]) if len(ready) == 1 else f"{ready[0]} to {ready[-1]}"] if ready else []
     stays += [f"{len(made)} step{'s' if len(made) > 1 else ''} of {day}"] if made else []
     days = f"{day}..{last}" if day != last else str(day)
@@ -186,11 +190,11 @@ class _ProgressHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         LOGGER.debug("%s", record.getMessage())
         meta = getattr(record, "dagster_meta", {})
-        event = meta.get("dagster_event")
+        event, step = meta.get("dagster_event"), (meta.get("step_key") or "").replace("__", "/")
         if event is None:
             if record.levelno >= logging.INFO:
-                self.progress(self.day, str(meta.get("orig_message", record.getMessage())), False)
+                self.progress(self.day, step, str(meta.get("orig_message", record.getMessage())), False)
         elif event.event_type_value == "STEP_START":
-            self.progress(self.day, event.step_key.replace("__", "/"), False)
+            self.progress(self.day, step, "", False)
         elif event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE", "STEP_SKIPPED"):
-            self.progress(self.day, "", True)
+            self.progress(self.day, step, "", True)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ _UNSAFE_IN_ROOT = re.compile(r"[%*?\[\]]")
 
 # Folder below the root for what one step needs while it runs, where workers on other machines read it too.
 SCRATCH = "scratch"
+# Equal as long as a file is: its size and times, and its inode or tag.
+FileIdentity = tuple[tuple[str, str], ...] | tuple[int, ...]
 # No file takes longer from its first byte to its name.
 LONGEST_WRITE_HOURS = 1
 
@@ -108,6 +111,32 @@ class Storage:
         contents = self.fs.cat(list(paths)) if paths else {}
         return [contents[path] for path in paths]
 
+    def listing(self, *parts: str) -> dict[str, FileIdentity]:
+        """What a folder says of its files now, by name; empty where there is no such folder.
+
+        Raises:
+            LakeError: it cannot be listed.
+        """
+        folder = self.path(*parts)
+        try:
+            return _local_listing(folder) if self.local else self._remote_listing(folder)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise LakeError(
+                f"{folder} cannot be listed ({error}). Make it readable to the user who runs this."
+            ) from error
+
+    def _remote_listing(self, folder: str) -> dict[str, FileIdentity]:
+        entries: list[dict[str, Any]] = self.fs.ls(folder, detail=True, refresh=True)
+        return {
+            entry["name"].rstrip("/").rpartition("/")[2]: tuple(
+                sorted((key, str(value)) for key, value in entry.items())
+            )
+            for entry in entries
+            if entry["type"] == "file"
+        }
+
     def glob(self, pattern: str) -> list[str]:
         """Paths that match, sorted; empty when there are none."""
         self.fs.invalidate_cache()
@@ -167,6 +196,17 @@ class Storage:
         finally:
             temporary.unlink(missing_ok=True)
         flush(target.parent)
+
+
+def _local_listing(folder: str) -> dict[str, FileIdentity]:
+    found: dict[str, FileIdentity] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # removed since, or a link to nothing
+                if entry.is_file():
+                    of = entry.stat()
+                    found[entry.name] = (of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino, of.st_mode)
+    return found
 
 
 def flush(path: str | Path) -> None:

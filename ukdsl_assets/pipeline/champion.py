@@ -1,7 +1,7 @@
 """A day of champion against challenger: who is compared, on which rows, and the table of it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -28,9 +28,12 @@ from ukdsl_assets.learning.training.delayed_feedback import corrected_target
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.delays import KnownDelays, corrected, known_delays
 from ukdsl_assets.pipeline.evaluation import can_predict, predictors_of, released_before
+from ukdsl_assets.pipeline.students import as_student
 
 # The domains of rows that a figure of each domain is of.
 _ROWS_OF = {IMP: (IMP,), CD: (CD,), SCORED: (CD, REJECTED)}
+# What is read beside the features, of what is there.
+_COMPARED = {"day", "request_id", "requested_at", "known_until", "domain", "target", "weight", "withheld"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ def compared(day: Day, student: Student, matches: list[Match]) -> pl.DataFrame:
     teacher. SCORED has rows only where the day has rejected rows with a teacher's label.
     """
     table = day.table(student.name, "teacher_augmented")
-    work = partial(_shard_sums, day.cascade, student, known_delays(day, student), tuple(matches))
+    every = (each for match in matches for each in (match.champion, match.challenger))
+    features = {feature.name for each in every for feature in as_student(each).encoder.features}
+    work = partial(_shard_sums, day.cascade, student, known_delays(day, student), tuple(matches), features)
     name = f"{'/'.join(day.table(student.name, 'champion_comparison'))}, day {day.date}"
     sums: dict[tuple[str, str], Paired] = defaultdict(Paired)
     rejected = False
@@ -124,10 +129,13 @@ def _shard_sums(
     student: Student,
     delays: KnownDelays | None,
     matches: Sequence[Match],
+    features: Set[str],
     read: Callable[[], pl.LazyFrame],
 ) -> tuple[bool, dict[tuple[str, str], Paired]]:
     """Whether a shard has rejected rows, and its sums by match and domain; a request's rows are in one shard."""
-    rows = corrected(cascade, student, delays, read().collect())
+    scan = read()
+    columns = [name for name in scan.collect_schema().names() if name in _COMPARED or name in features]
+    rows = corrected(cascade, student, delays, scan.select(columns).collect())
     rows = rows.with_columns(target=corrected_target(rows))
     predictors = predictors_of({each.version: each for match in matches for each in (match.champion, match.challenger)})
     sums: dict[tuple[str, str], Paired] = {}

@@ -18,6 +18,7 @@ from ukdsl_assets.declaration.columns import GIVEN_PROBABILITY, IMP, KEYS, SCORE
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.engines.engine import Engine, LocalEngine
+from ukdsl_assets.frames.splits import SHARD_KEY
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
 from ukdsl_assets.lake.tables.lake import Lake
 from ukdsl_assets.learning.evaluation.by_group import calibration_by_group_of_shards
@@ -150,7 +151,7 @@ def evaluated(
         scored: list[Callable[[], PredictedRows]] = []
         for models, held in alike([*earlier, (checkpoints, shards)]):
             scored += scored_shards(held, models, [*COMPARED, *segments], place, engine)
-        totals = totals_of(scored, mapped)
+        totals = totals_of(scored, student.seed, mapped)
         table = evaluate_shards(scored, totals, student.seed, mapped)
         table = table if further is None else pl.concat([table, further(scored, place)], how="diagonal")
         by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed, mapped)
@@ -182,10 +183,7 @@ def _scored_shard(
     checkpoints: Mapping[str, Checkpoint], columns: Sequence[str], folder: str, read: Reader
 ) -> Callable[[], PredictedRows]:
     shard = read()
-    predictors = predictors_of(checkpoints)
-    predictions = {
-        (arm, head): p for arm, predict in predictors.items() for head, p in in_parts(predict, shard).items()
-    }
+    predictions = in_parts(predictors_of(checkpoints), shard)
     rows = shard.select(name for name in columns if name in shard.columns)
     return kept_on_disk(PredictedRows(rows, predictions), f"{folder}/{uuid4().hex}.parquet")
 
@@ -207,18 +205,23 @@ class _ByVersion:
     checkpoint: Checkpoint = field(compare=False)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # of the students whose steps are made at once
 def _predictors(checkpoints: tuple[_ByVersion, ...]) -> Predictors:
     return {each.name: predictor(as_student(each.checkpoint)) for each in checkpoints}
 
 
-def in_parts(
-    predict: Callable[[pl.DataFrame], dict[str, NDArray[np.float32]]], shard: pl.DataFrame
-) -> dict[str, NDArray[np.float32]]:
-    """Predictions of a shard in which rows of domain SCORED, of the same requests again, stand behind the others."""
-    last = pl.col("domain") == SCORED
-    parts = [predict(part) for part in (shard.filter(~last), shard.filter(last)) if len(part)]
-    return {head: np.concatenate([part[head] for part in parts]) for head in parts[0]} if parts else predict(shard)
+def in_parts(predictors: Predictors, shard: pl.DataFrame) -> dict[tuple[str, str], NDArray[np.float32]]:
+    """Predictions of a shard in which rows of domain SCORED, of the same requests again, stand behind the others.
+
+    By arm and head, float32 [rows].
+    """
+    others = len(shard) - int((shard["domain"] == SCORED).sum())
+    parts = [part for part in (shard[:others], shard[others:]) if len(part)] or [shard]
+    found: dict[tuple[str, str], NDArray[np.float32]] = {}
+    for arm, predict in predictors.items():
+        predicted = [predict(part) for part in parts]
+        found |= {(arm, head): np.concatenate([each[head] for each in predicted]) for head in predicted[0]}
+    return found
 
 
 def judged_days(day: Day, student: Student) -> list[date]:
@@ -314,5 +317,7 @@ def with_truth(rows: pl.DataFrame, logged: Sequence[pl.LazyFrame]) -> pl.DataFra
     """The rows with a column `truth`, null where no log has it; logged: keys and `truth`."""
     if not logged:
         return rows.with_columns(truth=pl.lit(None, pl.Float32))
-    truth = pl.concat(logged).join(rows.lazy().select(KEYS).unique(), on=KEYS, how="semi")
+    # Most requests of a log are not asked for; a join that is told so has a fifth of it to look through.
+    asked = pl.col(SHARD_KEY).is_in(rows[SHARD_KEY].unique().implode())
+    truth = pl.concat(logged).filter(asked).join(rows.lazy().select(KEYS).unique(), on=KEYS, how="semi")
     return rows.lazy().join(truth, on=KEYS, how="left", maintain_order="left").collect()

@@ -1,6 +1,7 @@
 """A day of the teacher audit: explored rows of the trailing days, and withheld impressions."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import polars as pl
@@ -31,8 +32,9 @@ def audited(day: Day, teacher: Teacher) -> pl.DataFrame:
     impressions, labels = day.table("impressions"), day.table(teacher.name, "teacher_labels")
     labelled = day.window(labels, cascade.exploration_days)
     days = [each for each in day.window(impressions, cascade.exploration_days) if each in labelled]
-    shards = [shard for each in days for shard in day.on(each).shard_readers(impressions, labels)]
-    parts = day.workspace.engine.map(partial(_explored, cascade, teacher), shards, _step(day, teacher))
+    shards = {each: day.on(each).shard_readers(impressions, labels) for each in days}
+    every = [shard for of_day in shards.values() for shard in of_day]
+    parts = day.workspace.engine.map(partial(_explored, cascade, teacher), every, _step(day, teacher))
     # Sums must not depend on the order in which rows were put together.
     explored = pl.concat(parts).sort("day", *KEYS)
     held = withheld(explored["request_id"], cascade.withheld_share)
@@ -42,7 +44,7 @@ def audited(day: Day, teacher: Teacher) -> pl.DataFrame:
         explored.filter(may_correct(day, teacher, explored, held, days)),
         day.date,
         explored.filter(held),
-        shown_withheld(day, teacher, days),
+        shown_withheld(day, teacher, shards),
         {(task, rate): rate_shift(day, teacher, task, rate) for task, rate in cascade.known_rates(teacher)},
     )
 
@@ -73,13 +75,19 @@ def explored_rows(cascade: Cascade, teacher: Teacher, impressions: pl.LazyFrame,
     return _with_labels(cascade, teacher, scored.select("day", *KEYS, "propensity", AS_SCORED, *tasks), labels)
 
 
-def shown_withheld(day: Day, teacher: Teacher, days: list[dt.date]) -> pl.DataFrame:
-    """Withheld impressions as they were scored: of the day, and of as many days before it as it takes to compare."""
-    cascade, tables = day.cascade, (day.table("impressions"), day.table(teacher.name, "teacher_labels"))
+def shown_withheld(
+    day: Day, teacher: Teacher, shards: Mapping[dt.date, Sequence[tuple[ShardReader, ...]]]
+) -> pl.DataFrame:
+    """Withheld impressions as they were scored: of the day, and of as many days before it as it takes to compare.
+
+    Args:
+        shards: of each published day, in order, what reads its impressions and the teacher's labels.
+    """
+    cascade = day.cascade
     work = partial(_shown_withheld, cascade, teacher)
     parts: list[pl.DataFrame] = []
-    for each in reversed(days):
-        parts += day.workspace.engine.map(work, day.on(each).shard_readers(*tables), _step(day, teacher))
+    for each in reversed([*shards]):
+        parts += day.workspace.engine.map(work, shards[each], _step(day, teacher))
         taught = pl.concat([part.select(cascade.tasks_taught(teacher)) for part in parts])
         if all(float(taught[task].sum() or 0) >= ENOUGH_TO_COMPARE for task in taught.columns):
             break

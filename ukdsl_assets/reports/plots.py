@@ -6,6 +6,7 @@ figures can be read in grey and by colour-blind people (palette: Okabe and Ito, 
 
 import math
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
         students: name -> the day's evaluation and calibration_by_group (None: no curve); at least one, the first
             three are drawn.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     drawn = list(students.items())[:3]
     with drawing(2.2 * len(drawn) + 0.2, 2, rows=len(drawn), width=6) as (figure, every):
         for (name, (evaluation, groups)), (curve, level) in zip(
@@ -83,8 +86,14 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
             level.set_title("Calibration")
         figure.legend(*every[1].get_legend_handles_labels(), loc="outside lower right", ncols=2)
         target = BytesIO()
-        figure.savefig(target, format="png", dpi=72, metadata={"Software": None})
+        figure.set_dpi(72)
+        # `savefig` would draw the figure twice: the first time for its layout alone.
+        FigureCanvasAgg(figure).print_png(target, metadata={"Software": None})
         return target.getvalue()
+
+
+# Matplotlib's settings, fonts and warnings are the process's, and steps may draw at once.
+_ONE_PICTURE = threading.RLock()
 
 
 @contextmanager
@@ -95,7 +104,7 @@ def drawing(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE), warnings.catch_warnings():
+    with _ONE_PICTURE, rc_context(_STYLE), warnings.catch_warnings():
         # Browsers have fonts for scripts that the one which measures the text lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=(width, height), layout="constrained")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP
 from ukdsl_assets.declaration.students import Student
-from ukdsl_assets.learning.evaluation.comparisons import comparisons
+from ukdsl_assets.learning.evaluation.comparisons import JudgedRows, comparisons
 from ukdsl_assets.learning.evaluation.mapped import Mapped
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy, row_entropy
@@ -132,7 +132,7 @@ def compared(held: pl.DataFrame, predictions: RulePredictions, seed: int = 0) ->
     """
     draws = draws_of(held, seed)
     rows = []
-    for each in comparisons(held):
+    for each in comparisons(JudgedRows(held)):
         base = predictions[BASELINE][each.domain][each.chosen].astype(np.float64)
         base_ne, base_entropy = normalized_entropy(base, each.y, each.w), each.w * row_entropy(base, each.y)
         for (rule, size), by_domain in predictions.items():

@@ -1,6 +1,6 @@
 """Where each output column of a model comes from, read from its parsed query."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -9,9 +9,14 @@ from sqlglot.lineage import Node, lineage
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.sql.render import RenderedModel
 
+Lineage = Mapping[str, Sequence[tuple[str, str]]]
 
-def column_lineage(rendered: RenderedModel, upstream: Mapping[str, Iterable[str]]) -> dict[str, list[tuple[str, str]]]:
-    """Output column -> the upstream (table, column) pairs that its value is made of, sorted.
+# By text and upstream columns: the same every day, and traced once a process.
+_traced: dict[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], Lineage] = {}
+
+
+def column_lineage(rendered: RenderedModel, upstream: Mapping[str, Iterable[str]]) -> Lineage:
+    """Output column -> the upstream (table, column) pairs that its value is made of, sorted; not to be changed.
 
     Args:
         upstream: table -> its columns; needed to know which table a bare name is of.
@@ -19,6 +24,14 @@ def column_lineage(rendered: RenderedModel, upstream: Mapping[str, Iterable[str]
     Raises:
         SqlModelError: for a column that no upstream table has.
     """
+    columns = tuple((table, tuple(names)) for table, names in upstream.items())
+    of_text = (rendered.sql, columns)
+    if of_text not in _traced:
+        _traced[of_text] = _trace(rendered, dict(columns))
+    return _traced[of_text]
+
+
+def _trace(rendered: RenderedModel, upstream: Mapping[str, Iterable[str]]) -> Lineage:
     try:
         nodes = lineage(
             None,

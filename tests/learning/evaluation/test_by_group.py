@@ -88,7 +88,7 @@ def test_rare_values_of_a_segment_share_a_group_whatever_the_shards() -> None:
     shards = [lambda part=part: PredictedRows(rows[part], {k: v[part] for k, v in p.items()}) for part in PARTS]
     for table in (
         calibration_by_group(rows, p, ["tag"]),
-        calibration_by_group_of_shards(shards, totals_of(shards), ["tag"]),
+        calibration_by_group_of_shards(shards, totals_of(shards, 0), ["tag"]),
     ):
         counts = dict(table.filter(by="tag").select("group", "rows").rows())
         assert len(counts) == 51

@@ -123,7 +123,7 @@ def test_a_day_whose_labels_do_not_stand_for_all_that_was_scored_is_left_out_of_
     for number, ((rows, predictions), taught) in enumerate(((probed, True), (without, False), (without, False))):
         marked = rows.with_columns(pl.col("request_id") + 1000 * number, _taught=pl.lit(taught))
         days.append(partial(PredictedRows, marked, predictions))
-    alone, pooled = (evaluate_shards(shards, totals_of(shards)) for shards in (days[:1], days))
+    alone, pooled = (evaluate_shards(shards, totals_of(shards, 0)) for shards in (days[:1], days))
     for arm, head in HEADS:
         for domain in (SCORED, OWN):
             where = {"arm": arm, "head": head, "domain": domain, "reference": "teacher"}

@@ -329,7 +329,7 @@ def test_figures_do_not_change_with_the_unit_of_the_weights() -> None:
 def test_an_arm_that_predicts_some_shards_alone_is_refused() -> None:
     fewer = {key: p for key, p in PREDICTIONS.items() if key[0] == "baseline"}
     with pytest.raises(ValueError, match=r"\('distilled', 'impression'\)\] predict some shards alone"):
-        totals_of([*whole(ROWS, PREDICTIONS), *whole(ROWS, fewer)])
+        totals_of([*whole(ROWS, PREDICTIONS), *whole(ROWS, fewer)], 0)
 
 
 def test_an_interval_is_of_the_days_that_judged_and_in_tables_that_do_not_say_of_those_asked_for() -> None:

@@ -94,3 +94,9 @@ def test_undefined_areas_are_nan() -> None:
     for p, y in (([], []), ([0.1, 0.2], [0, 0]), ([0.1, 0.2], [1, 1]), ([math.nan, 0.2], [0, 1])):
         assert math.isnan(auc(p, y))
         assert math.isnan(request_auc(p, y, np.zeros(len(p), np.int64)))
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf])
+def test_a_weight_that_is_no_number_makes_the_area_inside_requests_none(weight: float) -> None:
+    p, y, request = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.0, 1, 1, 0]), np.array([0, 0, 1, 1])
+    assert np.isnan(request_auc(p, y, request, np.array([1, weight, 1, 1])))

@@ -61,15 +61,15 @@ def test_on_many_rows_it_is_the_exact_auc_to_six_places() -> None:
     outcomes = binned(p, y, w, parts=7)
     exact, influence = auc_with_influence(p, y, w)
     assert outcomes.auc() == pytest.approx(exact, abs=1e-6)
-    assert outcomes.influence(p, y, w) == pytest.approx(influence, abs=2e-3 * np.abs(influence).max())
-    assert outcomes.influence(p, y, w).sum() == pytest.approx(0, abs=1e-9)
+    assert outcomes.curve().influence(p, y, w) == pytest.approx(influence, abs=2e-3 * np.abs(influence).max())
+    assert outcomes.curve().influence(p, y, w).sum() == pytest.approx(0, abs=1e-9)
 
 
 def test_a_prediction_that_is_no_number_leaves_nothing_defined() -> None:
     p, y, w = np.array([0.1, np.nan], np.float32), np.array([0.0, 1.0]), np.ones(2)
     outcomes = binned(p, y, w)
     assert math.isnan(outcomes.auc())
-    assert np.isnan(outcomes.influence(p, y, w)).all()
+    assert np.isnan(outcomes.curve().influence(p, y, w)).all()
 
 
 def test_tenths_of_the_weight_are_told_by_bin() -> None:

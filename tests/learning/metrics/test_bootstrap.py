@@ -3,8 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ukdsl_assets.learning.metrics.bootstrap import replicate_weights, request_sums, standard_error
+from ukdsl_assets.learning.metrics.bootstrap import replicate_weights, request_numbers, request_sums, standard_error
 
 
 def test_a_seed_fixes_the_draws_and_each_request_is_drawn_once_on_average() -> None:
@@ -41,6 +43,20 @@ def test_a_request_is_drawn_alike_alone_and_among_others() -> None:
     for place in range(3):
         assert np.array_equal(together[:, [place]], replicate_weights(requests[place : place + 1], seed=5))
     assert replicate_weights(requests.head(0), seed=5).shape == (200, 0)
+
+
+@given(st.lists(st.integers(-3, 12)), st.sampled_from([pl.Int64, pl.String]))
+def test_a_requests_number_is_its_place_among_the_sorted_distinct_ones_in_any_order(
+    ids: list[int], dtype: type[pl.DataType]
+) -> None:
+    requests = pl.Series("request_id", ids, pl.Int64).cast(dtype)
+    distinct = sorted(set(requests))
+    assert request_numbers(requests.to_frame()).tolist() == [distinct.index(each) for each in requests]
+
+
+def test_a_row_without_a_request_is_refused() -> None:
+    with pytest.raises(ValueError, match="request_id is null in 1 of 3 rows"):
+        request_numbers(pl.DataFrame({"request_id": [1, None, 2]}))
 
 
 def test_sums_are_by_request_in_any_order_and_zero_without_rows() -> None:

@@ -1,26 +1,33 @@
-"""Affine maps by oneDNN against PyTorch's own."""
+"""Affine maps by oneDNN and MKL against PyTorch's own."""
 
 import pytest
 import torch
 
 from ukdsl_assets.learning.networks import affine as module
-from ukdsl_assets.learning.networks.affine import affine
+from ukdsl_assets.learning.networks.affine import affine, rectified_affine
 
 
 def gradients(product: torch.Tensor, *of: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return torch.autograd.grad((product * torch.linspace(-1, 1, product.numel()).view_as(product)).sum(), of)
 
 
-@pytest.mark.parametrize("worthwhile", [1, 2**60], ids=["oneDNN", "MKL"])
+@pytest.mark.parametrize("rectified", [False, True])
+@pytest.mark.parametrize(
+    ("worthwhile", "by_mkl"), [(1, False), (1, True), (2**60, True)], ids=["oneDNN", "oneDNN, then MKL", "PyTorch"]
+)
 @pytest.mark.parametrize("rows", [0, 1, 7, 300])
 def test_values_and_gradients_are_those_of_a_linear_layer(
-    monkeypatch: pytest.MonkeyPatch, rows: int, worthwhile: int
+    monkeypatch: pytest.MonkeyPatch, rows: int, worthwhile: int, by_mkl: bool, rectified: bool
 ) -> None:
     monkeypatch.setattr(module, "WORTHWHILE", worthwhile)
+    monkeypatch.setattr(module, "by_mkl", lambda: by_mkl)
     generator = torch.Generator().manual_seed(0)
     inputs, weight, bias = (torch.randn(shape, generator=generator) for shape in ((rows, 33), (5, 33), (5,)))
     of = [part.requires_grad_() for part in (inputs, weight, bias)]
-    made, expected = affine(inputs, weight, bias), torch.nn.functional.linear(inputs, weight, bias)
+    made = (rectified_affine if rectified else affine)(inputs, weight, bias)
+    expected = torch.nn.functional.linear(inputs, weight, bias)
+    if rectified:
+        expected = torch.relu(expected)
     assert torch.allclose(made, expected, atol=1e-5)
     for mine, theirs in zip(gradients(made, *of), gradients(expected, *of), strict=True):
         assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ import dagster as dg
 from ukdsl_assets.defs.graph.keys import asset_key
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.tables import TableModel
-from ukdsl_assets.sql.lineage import column_lineage
+from ukdsl_assets.sql.lineage import Lineage, column_lineage
 from ukdsl_assets.sql.render import RenderedModel
 
 
@@ -25,7 +25,7 @@ def lineage_metadata(day: Day, model: TableModel) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def lineage_markdown(rendered: RenderedModel, lineage: dict[str, list[tuple[str, str]]]) -> str:
+def lineage_markdown(rendered: RenderedModel, lineage: Lineage) -> str:
     """One row a column: its type, what it means, and the upstream columns that it comes from."""
     lines = ["| column | type | meaning | comes from |", "| --- | --- | --- | --- |"]
     for name, column in rendered.columns.items():

@@ -122,7 +122,8 @@ def _version_with(table: DeltaTable, staged: StagedPartition, before: int, where
     """The version in which the staged files became the day's live files; others may have come between and after."""
     expected = [file.path for file in staged.files]
     for version in range(before + 1, table.version() + 1):
-        table.load_as_version(version)
+        if version != table.version():
+            table.load_as_version(version)
         if live_paths(table, staged.day) == expected:
             return version
     raise LakeError(

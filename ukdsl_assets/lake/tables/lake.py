@@ -14,7 +14,7 @@ from ukdsl_assets.errors import LakeError
 from ukdsl_assets.frames.splits import SHARD_KEY, split
 from ukdsl_assets.lake.storage import checked_key, flush
 from ukdsl_assets.lake.tables import staging
-from ukdsl_assets.lake.tables.commit import live_actions, live_paths, paths_by_day, publish
+from ukdsl_assets.lake.tables.commit import live_actions, paths_by_day, publish
 from ukdsl_assets.lake.tables.publications import LOG, Publications, files_of
 from ukdsl_assets.lake.tables.reading import LakeReader, PublishedPartition, Table
 from ukdsl_assets.lake.tables.schema import DAY, to_delta
@@ -181,8 +181,8 @@ class Lake(LakeReader):
         Raises:
             LakeError: the files are live; nothing is removed.
         """
-        opened = self._open(staged.table)
-        if opened and {file.path for file in staged.files} & set(live_paths(opened, staged.day)):
+        opened = self._snapshot(staged.table)
+        if opened and {file.path for file in staged.files} & set(opened.paths(staged.day)):
             raise LakeError(
                 f"{'/'.join(staged.table)}, day {staged.day}: the staged files are published already. Nothing was "
                 "removed. Do not discard a partition after its commit."
@@ -205,9 +205,10 @@ class Lake(LakeReader):
             LakeError: the table's folder holds files of something else, which would be removed too, what is known of a
                 commit is damaged, or the log has lost one. Nothing is removed.
         """
-        opened = self._open(table)
-        if opened is None:
+        before = self._snapshot(table)
+        if before is None:
             return []
+        opened = before.opened
         records = Publications(self._storage, checked_key(table))
         if opened.metadata().partition_columns:
             records.keep_log()
@@ -261,9 +262,9 @@ class Lake(LakeReader):
         files = files_of([file.path for file in staged.files])
         if not any(record.files == files and record.version is not None for record in records.of_day(staged.day)):
             return None
-        opened = self._open(staged.table)
-        live = opened and files_of(live_paths(opened, staged.day)) == files
-        return opened.version() if opened and live else None
+        opened = self._snapshot(staged.table)
+        live = opened and files_of(opened.paths(staged.day)) == files
+        return opened.version if opened and live else None
 
     def _refuse_unless_there(self, staged: StagedPartition, being_swept: set[str]) -> None:
         where = f"{'/'.join(staged.table)}, day {staged.day}: staged file"

@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,6 +32,7 @@ from ukdsl_assets.lake.storage import Storage, folder_of, to_json
 FOLDER = "_publications"
 LOG = "_delta_log"  # folder of a Delta table that makes it one
 _DAYS = "day=[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]"  # as a pattern of names
+_SWEEPING = "sweeping-*.json"
 _RECORD = re.compile(r"(claimed|\d{20})-([0-9a-f]{16})-([0-9a-f]{16})\.json")
 # A commit takes seconds; a claim older than this is of a writer that was killed.
 CLAIM_HOURS = 24
@@ -69,7 +71,8 @@ class Publications:
 
     def of_day(self, day: dt.date) -> list[Record]:
         """The records of a day, the newest version first and commits under way at the end, by one listing."""
-        return self._listed(self._path(folder_of(day), "*.json"))
+        folder = self._path(folder_of(day))
+        return _records(f"{folder}/{name}" for name in self.storage.listing(*self.table, FOLDER, folder_of(day)))
 
     def days(self) -> set[dt.date]:
         """The days of which a publication is recorded that went through, by one listing."""
@@ -182,7 +185,8 @@ class Publications:
 
     def being_swept(self) -> set[str]:
         """The paths that vacuums have announced; those of a vacuum that was killed stay, and are of no use."""
-        marks = [self.storage.read(path) for path in self.storage.glob(self._path("sweeping-*.json"))]
+        names = [name for name in self.storage.listing(*self.table, FOLDER) if fnmatch(name, _SWEEPING)]
+        marks = [self.storage.read(self._path(name)) for name in names]
         return {path for content in marks if content for path in _list_in(content)}
 
     def sweep(self, live: Mapping[dt.date, Sequence[str]], version: int) -> None:
@@ -193,7 +197,7 @@ class Publications:
                 self.settle(day, record, version)
             else:
                 self.drop(record)
-        for path in self.storage.glob(self._path("sweeping-*.json")):
+        for path in self.storage.glob(self._path(_SWEEPING)):
             if self._is_stale(path):
                 self.storage.remove(path)
 
@@ -215,13 +219,7 @@ class Publications:
         return self.storage.older(path, CLAIM_HOURS)
 
     def _listed(self, pattern: str) -> list[Record]:
-        found = [(path, _RECORD.fullmatch(Path(path).name)) for path in self.storage.glob(pattern)]
-        records = [
-            Record(path, None if name[1] == "claimed" else int(name[1]), name[2], name[3])
-            for path, name in found
-            if name
-        ]
-        return sorted(records, key=lambda record: -1 if record.version is None else record.version, reverse=True)
+        return _records(self.storage.glob(pattern))
 
     def _write(self, day: dt.date, version: int | None, paths: Sequence[str], content: bytes) -> Record:
         files, digest = files_of(paths), _digest(content)
@@ -232,6 +230,14 @@ class Publications:
 
     def _path(self, *parts: str) -> str:
         return self.storage.path(*self.table, FOLDER, *parts)
+
+
+def _records(paths: Iterable[str]) -> list[Record]:
+    found = [(path, _RECORD.fullmatch(Path(path).name)) for path in sorted(paths)]
+    records = [
+        Record(path, None if name[1] == "claimed" else int(name[1]), name[2], name[3]) for path, name in found if name
+    ]
+    return sorted(records, key=lambda record: -1 if record.version is None else record.version, reverse=True)
 
 
 def _day_of(record: Record) -> dt.date | None:

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import polars as pl
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ukdsl_assets.errors import LakeError
 from ukdsl_assets.lake.storage import Storage, checked_key
-from ukdsl_assets.lake.tables.commit import live_actions, live_paths, paths_by_day
-from ukdsl_assets.lake.tables.damaged_log import unreadable
+from ukdsl_assets.lake.tables.commit import paths_by_day
 from ukdsl_assets.lake.tables.publications import (
     LOG,
     Publication,
@@ -22,7 +19,8 @@ from ukdsl_assets.lake.tables.publications import (
     from_log,
     publications_in,
 )
-from ukdsl_assets.lake.tables.schema import DAY, to_polars
+from ukdsl_assets.lake.tables.schema import DAY
+from ukdsl_assets.lake.tables.snapshot import Snapshot, snapshot_of
 from ukdsl_assets.lake.tables.staging import data_version_of
 from ukdsl_assets.lake.tables.verified import verify
 
@@ -86,17 +84,17 @@ class LakeReader:
         Raises:
             LakeError: the day was published, and the table's log has lost the commit.
         """
-        opened = self._open(table)
+        opened = self._snapshot(table)
         if opened is None:
             return None
-        live = live_actions(opened).filter(pl.col("day") == day)
+        live = opened.of_day(day)
         if live.is_empty():
             self.refuse_lost(table, [day])
             return None
         return PublishedPartition(
             table,
             day,
-            opened.version(),
+            opened.version,
             sum(live["rows"]),
             sum(live["bytes"]),
             tuple(self._uris(table, live["path"])),
@@ -114,15 +112,15 @@ class LakeReader:
 
     def partitions(self, table: Table) -> list[dt.date]:
         """The published days in order; empty when there is no such table."""
-        opened = self._open(table)
-        return [] if opened is None else live_actions(opened)["day"].unique().sort().to_list()
+        opened = self._snapshot(table)
+        return [] if opened is None else opened.live["day"].unique().sort().to_list()
 
     def row_counts(self, table: Table, days: Iterable[dt.date]) -> dict[dt.date, int]:
         """Rows of those of the days that are published, from the log without reading data, in order of day."""
-        opened = self._open(table)
+        opened = self._snapshot(table)
         if opened is None:
             return {}
-        counts = live_actions(opened).filter(pl.col("day").is_in(list(days))).group_by("day").agg(pl.col("rows").sum())
+        counts = opened.live.filter(pl.col("day").is_in(list(days))).group_by("day").agg(pl.col("rows").sum())
         return dict(counts.sort("day").iter_rows())
 
     def live_files(self, table: Table, days: Iterable[dt.date], version: int | None = None) -> list[str]:
@@ -133,10 +131,10 @@ class LakeReader:
         Raises:
             LakeError: a file is gone, cannot be read, or is not what was published.
         """
-        opened = self._open(table, version)
+        opened = self._snapshot(table, version)
         if opened is None:
             return []
-        live = live_actions(opened).filter(pl.col("day").is_in(list(days)))
+        live = opened.live.filter(pl.col("day").is_in(list(days)))
         verify(self._storage, table, live.select("day", "path").iter_rows())
         return self._uris(table, live["path"])
 
@@ -198,7 +196,7 @@ class LakeReader:
         Raises:
             LakeError: a record or, where it is needed, a commit is damaged.
         """
-        opened = self._open(table)
+        opened = self._snapshot(table)
         return [] if opened is None else self._history(table, day, opened)
 
     def newest_publications(self, table: Table, days: Iterable[dt.date]) -> dict[dt.date, Publication]:
@@ -207,7 +205,7 @@ class LakeReader:
         Raises:
             LakeError: as `history`.
         """
-        opened = self._open(table)
+        opened = self._snapshot(table)
         histories = {} if opened is None else {day: self._history(table, day, opened, last=1) for day in days}
         return {day: history[0] for day, history in histories.items() if history}
 
@@ -218,8 +216,8 @@ class LakeReader:
             LakeError: the day is not published, its record is damaged, its log has lost a commit, or it was published
                 before there were records and Delta has removed the commit since.
         """
-        opened = self._open(table)
-        live = [] if opened is None else live_paths(opened, day)
+        opened = self._snapshot(table)
+        live = [] if opened is None else opened.paths(day)
         self._refuse_lost(table, {day: live})
         if opened is None or not live:
             raise self._absent(table, [day])
@@ -235,21 +233,21 @@ class LakeReader:
             )
         return newest
 
-    def _history(self, table: Table, day: dt.date, opened: DeltaTable, last: int | None = None) -> list[Publication]:
+    def _history(self, table: Table, day: dt.date, opened: Snapshot, last: int | None = None) -> list[Publication]:
         ordered = self._recorded(table, day, opened)
         if ordered is None:
             return publications_in(from_log(self._storage, table), day)[:last]
         records = Publications(self._storage, table)
         return [records.read(record, version, day) for record, version in ordered[:last]]
 
-    def _recorded(self, table: Table, day: dt.date, opened: DeltaTable) -> list[tuple[Record, int]] | None:
+    def _recorded(self, table: Table, day: dt.date, opened: Snapshot) -> list[tuple[Record, int]] | None:
         """The records of a day's publications with their versions, newest first; None if the live one has none."""
-        live = files_of(live_paths(opened, day))
+        live = files_of(opened.paths(day))
         versions: dict[Record, int] = {}
         for record in Publications(self._storage, checked_key(table)).of_day(day):
             # A claim is of the history once its files are live: its writer was killed before it could say so.
             if record.version is not None or record.files == live:
-                versions[record] = opened.version() if record.version is None else record.version
+                versions[record] = opened.version if record.version is None else record.version
         if live != files_of([]) and live not in {record.files for record in versions}:
             return None
         newest_first = sorted(versions, key=versions.__getitem__, reverse=True)
@@ -273,8 +271,8 @@ class LakeReader:
 
     def _live_now(self, table: Table, days: Iterable[dt.date]) -> dict[dt.date, list[str]]:
         """Paths of the live files of each of the days, none where nothing is live."""
-        opened = self._open(table)
-        live = {} if opened is None else paths_by_day(live_actions(opened), days)
+        opened = self._snapshot(table)
+        live = {} if opened is None else paths_by_day(opened.live, days)
         return {day: live.get(day, []) for day in days}
 
     def _refuse_lost(self, table: Table, live: Mapping[dt.date, Sequence[str]]) -> None:
@@ -313,8 +311,8 @@ class LakeReader:
             raise LakeError(
                 f"{name}: no day was asked for, expected at least one. `partitions` lists the published days."
             )
-        opened = self._open(table, version)
-        live = None if opened is None else live_actions(opened)
+        opened = self._snapshot(table, version)
+        live = None if opened is None else opened.live
         missing = [day for day in days if live is None or day not in live["day"]]
         if version is None:
             self.refuse_lost(table, missing)
@@ -323,7 +321,6 @@ class LakeReader:
         asked = paths_by_day(live, days)
         if version is None:
             self._refuse_lost(table, asked)
-        schema = to_polars(opened.schema())
         count = min(len(paths) for paths in asked.values()) if parts is None else parts
         return [
             partial(
@@ -331,19 +328,14 @@ class LakeReader:
                 self._storage,
                 checked_key(table),
                 {day: _part(asked[day], part, count) for day in days},
-                schema,
+                opened.schema,
                 None if columns is None else tuple(columns),
             )
             for part in range(count)
         ]
 
-    def _open(self, table: Table, version: int | None = None) -> DeltaTable | None:
-        try:
-            return DeltaTable(self.table_uri(table), version=version)
-        except TableNotFoundError:
-            return None
-        except DeltaError as error:
-            raise unreadable(self._storage, table, error, version) from error
+    def _snapshot(self, table: Table, version: int | None = None) -> Snapshot | None:
+        return snapshot_of(self._storage, checked_key(table), version)
 
     def _absent(self, table: Table, days: Sequence[dt.date], version: int | None = None) -> LakeError:
         return LakeError(

@@ -10,18 +10,16 @@ import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
-from typing import Any
 
 from ukdsl_assets.errors import LakeError
-from ukdsl_assets.lake.storage import Storage
+from ukdsl_assets.lake.storage import FileIdentity, Storage
 from ukdsl_assets.lake.tables.staging import DIGEST, digest_in
 
 _BLOCK = 1 << 20  # bytes that are hashed at a time
 _AT_ONCE = 4  # files that are hashed at a time: hashing holds no lock, and a bucket answers many at once
-_Identity = tuple[tuple[str, str], ...]
 
 # Path or URI of a file -> what its folder said of it when its content was last seen to be what its name says.
-_seen: dict[str, _Identity] = {}
+_seen: dict[str, FileIdentity] = {}
 
 
 def verify(
@@ -36,7 +34,7 @@ def verify(
     Raises:
         LakeError: a file is gone, cannot be read, or is not what was published.
     """
-    fresh: list[tuple[dt.date | None, str, _Identity]] = []
+    fresh: list[tuple[dt.date | None, str, FileIdentity]] = []
 
     def refused(day: dt.date | None, path: str, seen: str) -> LakeError:
         where = "/".join(table) if day is None else f"{'/'.join(table)}, day {day}"
@@ -45,18 +43,18 @@ def verify(
             f"it was, or make it again: {make or f'ukdsl run {table[0]} --days {day}'}"
         )
 
-    def check(each: tuple[dt.date | None, str, _Identity]) -> None:
+    def check(each: tuple[dt.date | None, str, FileIdentity]) -> None:
         day, path, identity = each
         if wrong := _wrong(storage, storage.path(*table, path), digest_in(path)):
             raise refused(day, path, wrong)
         _seen[storage.uri(*table, path)] = identity
 
     for day, paths in groupby(files, key=lambda each: each[0]):
-        there: dict[str, dict[str, _Identity]] = {}  # folder -> name -> what it says of the file
+        there: dict[str, dict[str, FileIdentity]] = {}  # folder -> name -> what it says of the file
         for _, path in paths:
             folder, name = path.rpartition("/")[::2]
             if folder not in there:
-                there[folder] = _listed(storage, storage.path(*table, *filter(None, [folder])))
+                there[folder] = storage.listing(*table, *filter(None, [folder]))
             identity = there[folder].get(name)
             if identity is None:
                 raise refused(day, path, "is gone")
@@ -82,18 +80,3 @@ def _wrong(storage: Storage, path: str, expected: str) -> str | None:
         return f"cannot be read ({error})"
     seen = digest.hexdigest()[: len(expected)]
     return None if seen == expected else f"hashes to {seen}, expected {expected}: it was damaged or replaced"
-
-
-def _listed(storage: Storage, folder: str) -> dict[str, _Identity]:
-    """What a folder says of its files: size and times, inode or tag; empty where there is no such folder."""
-    try:
-        entries: list[dict[str, Any]] = storage.fs.ls(folder, detail=True, refresh=True)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise LakeError(f"{folder} cannot be listed ({error}). Make it readable to the user who runs this.") from error
-    return {
-        entry["name"].rstrip("/").rpartition("/")[2]: tuple(sorted((key, str(value)) for key, value in entry.items()))
-        for entry in entries
-        if entry["type"] == "file"
-    }

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.learning.evaluation.comparisons import Comparison, comparisons
+from ukdsl_assets.learning.evaluation.comparisons import Comparison, JudgedRows, comparisons
 from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
 from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, Predictions, whole
 from ukdsl_assets.learning.evaluation.totals import ALWAYS, ComparisonKey, Totals, totals_of
@@ -51,7 +51,7 @@ def calibration_by_group(
 ) -> pl.DataFrame:
     """`calibration_by_group_of_shards` of rows that are in memory together; arguments as in `evaluation.evaluate`."""
     shards = whole(rows, predictions)
-    return calibration_by_group_of_shards(shards, totals_of(shards), segments, seed)
+    return calibration_by_group_of_shards(shards, totals_of(shards, seed), segments, seed)
 
 
 def calibration_by_group_of_shards(
@@ -125,15 +125,61 @@ def _groups_of(
     draws = draws_of(rows, seed)
     of_segment = {name: _positions(rows[name], each) for name, each in names.items() if name != DECILE}
     groups: _OfGroups = {}
-    for compared in comparisons(rows):
+    for compared in comparisons(JudgedRows(rows)):
+        reference = compared.w * compared.y
+        segments = {name: _Cells.of(compared, each[compared.chosen], names[name]) for name, each in of_segment.items()}
+        # In segments the reference is the same whoever predicts.
+        alike = _drawn(draws, [cells.by_request(reference, draws.shape[1]) for cells in segments.values()])
         for (arm, head), every in predictions.items():
             key, p = (compared.domain, compared.reference, arm, head), every[compared.chosen]
-            positions = {DECILE: tenths[key][bins_of(p)]}
-            positions |= {name: position[compared.chosen] for name, position in of_segment.items()}
-            for name, position in positions.items():
-                groups[key, name] = _Groups.empty(len(names[name]))
-                groups[key, name].add(draws, compared, p, position)
+            kinds = {DECILE: _Cells.of(compared, tenths[key][bins_of(p)], names[DECILE]), **segments}
+            by_request = [cells.by_request(compared.w * p, draws.shape[1]) for cells in kinds.values()]
+            by_request.append(kinds[DECILE].by_request(reference, draws.shape[1]))
+            *predicted, of_deciles = _drawn(draws, by_request)
+            for name, (total, drawn), (of_reference, drawn_reference) in zip(
+                kinds, predicted, [of_deciles, *alike], strict=True
+            ):
+                cells = kinds[name]
+                groups[key, name] = _Groups(cells.rows, cells.weight, total, of_reference, drawn, drawn_reference)
     return groups
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Rows by request and group: one sum each, for the groups of a request are drawn together.
+
+    rows, weight: of each group, [groups]; cell: request * groups + group of each row, int64 [rows].
+    """
+
+    rows: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    cell: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, compared: Comparison, position: NDArray[np.int64], names: Sequence[str]) -> "_Cells":
+        """position: the group of each compared row, int64 [rows], among the names."""
+        count = len(names)
+        weight = np.asarray(np.bincount(position, compared.w, count), np.float64)
+        return cls(np.bincount(position, minlength=count), weight, compared.request * count + position)
+
+    def by_request(self, column: NDArray[np.float64], requests: int) -> NDArray[np.float64]:
+        """Sums of a column [rows], float64 [requests, groups]."""
+        sums = np.bincount(self.cell, column, requests * len(self.rows))
+        return np.asarray(sums, np.float64).reshape(requests, len(self.rows))
+
+
+def _drawn(
+    draws: NDArray[np.float64], by_request: Sequence[NDArray[np.float64]]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Of sums [requests, groups] each: those over all requests, [groups], and of each replicate, [replicates, groups].
+
+    In one product of matrices, which costs little more than one of a few columns.
+    """
+    if not by_request:
+        return []
+    ends = np.cumsum([each.shape[1] for each in by_request])
+    drawn = np.split(replicate_totals(draws, np.concatenate(by_request, axis=1)), ends[:-1], axis=1)
+    return [(each.sum(0), of_each) for each, of_each in zip(by_request, drawn, strict=True)]
 
 
 def _both(one: _OfGroups, other: _OfGroups) -> _OfGroups:
@@ -175,23 +221,6 @@ class _Groups:
     def empty(cls, count: int) -> "_Groups":
         drawn = (np.zeros((REPLICATES, count)) for _ in range(2))
         return cls(np.zeros(count, np.int64), *(np.zeros(count) for _ in range(3)), *drawn)
-
-    def add(
-        self, draws: NDArray[np.float64], compared: Comparison, p: NDArray[np.float32], position: NDArray[np.int64]
-    ) -> None:
-        requests, count = draws.shape[1], len(self.rows)
-        # One sum a request and group: the groups of a request are drawn together.
-        cell = compared.request * count + position
-        predicted, reference = (
-            np.asarray(np.bincount(cell, each, requests * count), np.float64).reshape(requests, count)
-            for each in (compared.w * p, compared.w * compared.y)
-        )
-        self.rows += np.bincount(position, minlength=count)
-        self.weight += np.bincount(position, compared.w, count)
-        self.predicted += predicted.sum(0)
-        self.reference += reference.sum(0)
-        self.drawn += replicate_totals(draws, predicted)
-        self.drawn_reference += replicate_totals(draws, reference)
 
     def plus(self, other: "_Groups") -> "_Groups":
         return _Groups(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))

@@ -1,8 +1,9 @@
 """What predictions on withheld rows are compared with: labels, the teacher and the truth, each on its rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -52,18 +53,65 @@ class Comparison:
         return np.minimum(self.y, 1)
 
 
-def comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
-    """IMP against labels and CD against the teacher; both against the truth where some row has it.
+@dataclass(frozen=True)
+class JudgedRows:
+    """The rows of a shard as columns, each made once for all comparisons.
 
-    Args:
-        rows: columns request_id, domain, target, weight and, if the source knows it, truth.
+    frame: columns request_id, domain, target, weight and, if the source knows it, truth.
     """
+
+    frame: pl.DataFrame
+    _kept: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def request(self) -> NDArray[np.int64]:
+        """Their `request_numbers`, int64 [rows]."""
+        return request_numbers(self.frame)
+
+    def of(self, *domains: str) -> NDArray[np.bool_]:
+        """Which rows are of one of the domains, bool [rows]."""
+        for each in domains:
+            if f"domain {each}" not in self._kept:
+                self._kept[f"domain {each}"] = (self.frame["domain"] == each).to_numpy()
+        return np.logical_or.reduce([self._kept[f"domain {each}"] for each in domains])
+
+    def values(self, name: str) -> NDArray[Any]:
+        """A column [rows] of numbers, NaN where it is null."""
+        if name not in self._kept:
+            self._kept[name] = self.frame[name].to_numpy()
+        return self._kept[name]
+
+    def known(self, name: str) -> NDArray[np.bool_]:
+        """Where a column is not null, bool [rows]; nowhere where there is none."""
+        if f"known {name}" not in self._kept:
+            there = name in self.frame.columns
+            known = self.frame[name].is_not_null().to_numpy() if there else np.zeros(len(self.frame), bool)
+            self._kept[f"known {name}"] = known
+        return self._kept[f"known {name}"]
+
+    def compared(
+        self,
+        domain: str,
+        reference: str,
+        chosen: NDArray[np.bool_],
+        column: str,
+        weight: NDArray[np.float64] | None = None,
+        order: Order | None = None,
+    ) -> Comparison:
+        """Chosen rows against a column; a weight of None is their column `weight`."""
+        weight = self.chosen("weight", chosen) if weight is None else weight
+        return Comparison(domain, reference, chosen, self.chosen(column, chosen), weight, self.request[chosen], order)
+
+    def chosen(self, name: str, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Some rows of a column, float64."""
+        return np.asarray(self.values(name)[chosen], np.float64)
+
+
+def comparisons(rows: JudgedRows) -> Iterator[Comparison]:
+    """IMP against labels and CD against the teacher; both against the truth where some row has it."""
     references = [(IMP, "label", "target"), (CD, "teacher", "target")]
-    if "truth" in rows.columns and rows["truth"].is_not_null().any():
+    if rows.known("truth").any():
         references += [(IMP, "truth", "truth"), (CD, "truth", "truth")]
-    request = request_numbers(rows)
     for domain, reference, column in references:
         # A row of an earlier day, waited for, may have no published truth.
-        chosen = ((rows["domain"] == domain) & rows[column].is_not_null()).to_numpy()
-        y, w = (rows[name].to_numpy()[chosen].astype(np.float64) for name in (column, "weight"))
-        yield Comparison(domain, reference, chosen, y, w, request[chosen])
+        yield rows.compared(domain, reference, rows.of(domain) & rows.known(column), column)

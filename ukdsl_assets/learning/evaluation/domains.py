@@ -9,9 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, OWN, REJECTED, SCORED
-from ukdsl_assets.learning.evaluation.comparisons import Comparison, Order, comparisons
+from ukdsl_assets.learning.evaluation.comparisons import Comparison, JudgedRows, Order, comparisons
 from ukdsl_assets.learning.evaluation.predictions import Predictions
-from ukdsl_assets.learning.metrics.bootstrap import request_numbers
 
 
 def every_comparison(
@@ -23,71 +22,79 @@ def every_comparison(
         rows: as in `table.evaluate`.
         predictions: (arm, head) -> float32 [rows].
     """
-    heads = list(predictions)
-    for each in (*comparisons(rows), *scored_comparisons(rows), *explored_comparisons(rows)):
+    heads, judged = list(predictions), JudgedRows(rows)
+    for each in alike_for_all(judged):
         yield each, heads
-    if SCORED not in rows["domain"]:
+    if not judged.of(SCORED).any():
         return
-    slates = Slates.of(rows)
+    slates = Slates.of(judged)
     for key in heads:
-        for each in own_comparisons(rows, slates, predictions[key]):
+        for each in own_comparisons(judged, slates, predictions[key]):
             yield each, [key]
 
 
-def scored_comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
+def alike_for_all(rows: JudgedRows) -> Iterator[Comparison]:
+    """The comparisons of a shard that are of the same rows for all arms and heads: all but those of OWN."""
+    yield from comparisons(rows)
+    yield from scored_comparisons(rows)
+    yield from explored_comparisons(rows)
+
+
+def scored_comparisons(rows: JudgedRows) -> Iterator[Comparison]:
     """SCORED: rows of CD and REJECTED against the teacher, and all that was scored, of weight 1, against the truth.
 
     The first are compared where they stand for all that was scored: see `_stand_in`.
     """
-    chosen = _stand_in(rows) & (rows["domain"].is_in([CD, REJECTED]) & rows["target"].is_not_null()).to_numpy()
-    yield _compared(rows, SCORED, "teacher", chosen, "target", _column(rows, "weight", chosen))
-    if "truth" in rows.columns:
-        chosen = ((rows["domain"] == SCORED) & rows["truth"].is_not_null()).to_numpy()
-        if chosen.any():
-            yield _compared(rows, SCORED, "truth", chosen, "truth", np.ones(chosen.sum()))
+    yield rows.compared(SCORED, "teacher", _stand_in(rows) & rows.of(CD, REJECTED) & rows.known("target"), "target")
+    chosen = rows.of(SCORED) & rows.known("truth")
+    if chosen.any():
+        yield rows.compared(SCORED, "truth", chosen, "truth", np.ones(chosen.sum()))
 
 
-def explored_comparisons(rows: pl.DataFrame) -> Iterator[Comparison]:
+def explored_comparisons(rows: JudgedRows) -> Iterator[Comparison]:
     """EXPLORED: rows of IMP that a randomised policy showed, of weight 1 / propensity, against label and truth.
 
     They stand for all that the policy could have shown (Horvitz and Thompson, 1952). A feature with `served_as` has
     the value that it was shown with, as the label has. Nothing without columns `explored` and `propensity`.
     """
-    if not {"explored", "propensity"} <= {*rows.columns}:
+    if not {"explored", "propensity"} <= {*rows.frame.columns}:
         return
-    explored = (rows["domain"] == IMP) & rows["explored"] & rows["propensity"].is_not_null()
+    explored = (
+        rows.of(IMP) & rows.frame["explored"].cast(pl.Boolean).fill_null(False).to_numpy() & rows.known("propensity")
+    )
     for reference, column in (("label", "target"), ("truth", "truth")):
-        if column in rows.columns and rows[column].is_not_null().any():
-            chosen = (explored & rows[column].is_not_null()).fill_null(False).to_numpy()
-            yield _compared(rows, EXPLORED, reference, chosen, column, 1 / _column(rows, "propensity", chosen))
+        if rows.known(column).any():
+            chosen = explored & rows.known(column)
+            yield rows.compared(EXPLORED, reference, chosen, column, 1 / rows.chosen("propensity", chosen))
 
 
-def own_comparisons(rows: pl.DataFrame, slates: "Slates", prediction: NDArray[np.float32]) -> Iterator[Comparison]:
+def own_comparisons(rows: JudgedRows, slates: "Slates", prediction: NDArray[np.float32]) -> Iterator[Comparison]:
     """OWN: what one head would hand on, those that the teacher labelled against it, and all against the truth."""
     choice = slates.choice(prediction)
-    own = np.zeros(len(rows), bool)
+    own = np.zeros(len(rows.frame), bool)
     own[slates.place[choice]] = True
-    chosen = own & _stand_in(rows) & rows["target"].is_not_null().to_numpy()
-    yield _compared(rows, OWN, "teacher", chosen, "target", _column(rows, "weight", chosen))
+    yield rows.compared(OWN, "teacher", own & _stand_in(rows) & rows.known("target"), "target")
     if slates.truth is not None:
-        chosen = own & rows["truth"].is_not_null().to_numpy()
-        yield _compared(rows, OWN, "truth", chosen, "truth", np.ones(chosen.sum()), slates.order(choice))
+        chosen = own & rows.known("truth")
+        yield rows.compared(OWN, "truth", chosen, "truth", np.ones(chosen.sum()), slates.order(choice))
 
 
-def _stand_in(rows: pl.DataFrame) -> NDArray[np.bool_]:
+def _stand_in(rows: JudgedRows) -> NDArray[np.bool_]:
     """Rows of days whose labels of the teacher stand for all that was scored, bool [n]: rejected rows have some too.
 
     Column `_taught` says it of each row; without that column it is so where the frame, of one day, has a rejected row.
     """
-    return rows["_taught"].to_numpy() if "_taught" in rows.columns else np.full(len(rows), REJECTED in rows["domain"])
+    if "_taught" in rows.frame.columns:
+        return rows.values("_taught")
+    return np.full(len(rows.frame), rows.of(REJECTED).any())
 
 
 @dataclass(frozen=True)
 class Slates:
     """The rows of domain SCORED: of each request all candidates that the student's stage scored.
 
-    place: int64 [n], where they stand among all rows. request: int64 [n], ascending. handed_on: int64 [n], how many
-    candidates of the row's request got beyond the stage. bid: float64 [n], 1 without bids. truth: float64 [n], NaN
+    place: int64 [n], where they stand among all rows. request: int64 [n] >= 0, ascending. handed_on: int64 [n], how
+    many candidates of the row's request got beyond the stage. bid: float64 [n], 1 without bids. truth: float64 [n], NaN
     where it is unknown; None where it is everywhere.
     """
 
@@ -98,15 +105,15 @@ class Slates:
     truth: NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, rows: pl.DataFrame) -> "Slates":
+    def of(cls, rows: JudgedRows) -> "Slates":
         """The slates of rows with `_beyond`, and `bid` and `truth` if there are such; those of SCORED by request."""
-        place = (rows["domain"] == SCORED).arg_true().to_numpy().astype(np.int64)
-        scored = rows[place]
-        request = request_numbers(scored)
-        handed_on = np.bincount(request, scored["_beyond"].to_numpy().astype(np.float64)).astype(np.int64)[request]
-        bid = scored["bid"].to_numpy().astype(np.float64) if "bid" in rows.columns else np.ones(len(place))
-        known = "truth" in rows.columns and scored["truth"].is_not_null().any()
-        truth = scored["truth"].cast(pl.Float64).fill_null(np.nan).to_numpy() if known else None
+        place = np.flatnonzero(rows.of(SCORED))
+        request, beyond = rows.request[place], rows.frame["_beyond"].fill_null(False).to_numpy()[place]
+        handed_on = np.bincount(request, beyond).astype(np.int64)[request]
+        has_bid = "bid" in rows.frame.columns
+        bid = np.asarray(rows.values("bid")[place], np.float64) if has_bid else np.ones(len(place))
+        known = rows.known("truth")[place].any()
+        truth = np.asarray(rows.values("truth")[place], np.float64) if known else None
         return cls(place, request, handed_on, bid, truth)
 
     def choice(self, prediction: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -152,20 +159,3 @@ def top_of_each(request: NDArray[np.int64], value: NDArray[np.float64], count: N
     above, equal = lines > least, lines == least
     equal &= np.cumsum(equal, axis=1) <= kept[:, None] - above.sum(axis=1, keepdims=True)
     return ((above | equal) & (kept > 0)[:, None])[line, column]
-
-
-def _compared(
-    rows: pl.DataFrame,
-    domain: str,
-    reference: str,
-    chosen: NDArray[np.bool_],
-    column: str,
-    weight: NDArray[np.float64],
-    order: Order | None = None,
-) -> Comparison:
-    request = request_numbers(rows)[chosen]
-    return Comparison(domain, reference, chosen, _column(rows, column, chosen), weight, request, order)
-
-
-def _column(rows: pl.DataFrame, name: str, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.asarray(rows[name].to_numpy()[chosen], np.float64)

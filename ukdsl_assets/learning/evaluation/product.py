@@ -100,5 +100,5 @@ def _weighted(read: Callable[[], PredictedRows], weight: str, target: str) -> Pr
 
 def _judged(shards: PredictedShards, domain: str, name: str, seed: int) -> pl.DataFrame:
     """The evaluation of one domain's rows under another name."""
-    table = evaluate_shards(shards, totals_of(shards), seed)
+    table = evaluate_shards(shards, totals_of(shards, seed), seed)
     return table.filter(domain=domain).with_columns(domain=pl.lit(name))

@@ -1,6 +1,5 @@
 """The evaluation table: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial, reduce
 from typing import Any
@@ -11,14 +10,14 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.columns import CD, IMP, OWN
 from ukdsl_assets.declaration.students import SCORED_HEAD
-from ukdsl_assets.learning.evaluation.comparisons import Comparison
-from ukdsl_assets.learning.evaluation.domains import every_comparison
+from ukdsl_assets.learning.evaluation.comparisons import JudgedRows
+from ukdsl_assets.learning.evaluation.domains import alike_for_all
 from ukdsl_assets.learning.evaluation.explored import SUMS
 from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
 from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, Predictions, whole
 from ukdsl_assets.learning.evaluation.totals import ComparisonKey, Totals, totals_of
+from ukdsl_assets.learning.metrics.auc_bins import Curve
 from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
-from ukdsl_assets.learning.metrics.calibration import row_entropy
 from ukdsl_assets.learning.metrics.sums import replicate_totals
 
 # The columns of the table and of `ukdsl run --json`.
@@ -96,7 +95,7 @@ def evaluate(rows: pl.DataFrame, predictions: Predictions, seed: int = 0) -> pl.
         seed: of the bootstrap.
     """
     shards = whole(rows, predictions)
-    return evaluate_shards(shards, totals_of(shards), seed)
+    return evaluate_shards(shards, totals_of(shards, seed), seed)
 
 
 def evaluate_shards(
@@ -116,21 +115,24 @@ def evaluate_shards(
 
     Args:
         shards: rows and predictions as in `evaluate`.
-        totals: `totals_of` the shards.
+        totals: `totals_of` the shards, with the same seed.
         seed: of the bootstrap.
         mapped: as in `totals_of`.
 
     Returns:
         Columns arm, head, domain, reference, rows and all figures of `COLUMNS`; figures are NaN where undefined.
     """
-    drawn: _Drawn = reduce(_both, summed(partial(_drawn, totals, seed), _both, shards, mapped), {})
+    curves = {key: of_rows.outcomes.curve() for key, of_rows in totals.items()}
+    areas: _Areas = reduce(_both, summed(partial(_areas, curves, seed), _both, shards, mapped), {})
     table = []
     for (domain, reference, arm, head), of_rows in totals.items():
-        base = totals[domain, reference, "baseline", "impression"].normalized_entropy if domain != OWN else math.nan
-        change = of_rows.normalized_entropy / base - 1
-        prediction, target, entropy, base_entropy, area = drawn[domain, reference, arm, head].T
+        # On OWN entropy is undefined, and so is its change; the baseline may have chosen nothing that is judged.
+        base = of_rows if domain == OWN else totals[domain, reference, "baseline", "impression"]
+        change = of_rows.normalized_entropy / base.normalized_entropy - 1
+        target, prediction, entropy = of_rows.drawn.T
+        area = areas.get((domain, reference, arm, head), np.full(len(target), np.nan))
         with np.errstate(invalid="ignore", divide="ignore"):
-            errors = standard_error(np.stack([prediction / target, entropy / base_entropy, area], axis=1))
+            errors = standard_error(np.stack([prediction / target, entropy / base.drawn[:, 2], area], axis=1))
         figures = {
             "mean_reference": of_rows.mean_reference,
             "calibration": of_rows.calibration,
@@ -138,7 +140,7 @@ def evaluate_shards(
             "ne": of_rows.normalized_entropy,
             "ne_change": change,
             "ne_change_error": float(errors[1]) if np.isfinite(change) else float("nan"),
-            "auc": of_rows.outcomes.auc(),
+            "auc": curves[domain, reference, arm, head].area,
             "auc_error": float(errors[2]),
             "request_auc": of_rows.request_auc,
         }
@@ -152,50 +154,30 @@ def evaluate_shards(
     return pl.DataFrame(table, schema={**texts, **numbers, **LATER_FIGURES})
 
 
-# What figures are made of in each replicate, float64 [replicates, 5], see `_sums`.
-_Drawn = dict[ComparisonKey, NDArray[np.float64]]
+# What each replicate adds to the AUC at first order, float64 [replicates].
+_Areas = dict[ComparisonKey, NDArray[np.float64]]
 
 
-def _drawn(totals: dict[ComparisonKey, Totals], seed: int, read: Callable[[], PredictedRows]) -> _Drawn:
-    """A shard's part of the replicates."""
+def _areas(curves: dict[ComparisonKey, Curve], seed: int, read: Callable[[], PredictedRows]) -> _Areas:
+    """A shard's part of the replicates, of all that is compared but OWN, where order is not judged."""
     rows, predictions = read()
     draws = draws_of(rows, seed)
-    of_shard: _Drawn = {}
-    for compared, heads in every_comparison(rows, predictions):
-        base_entropy = None
-        for arm, head in heads:
+    by_request: _Areas = {}
+    for compared in alike_for_all(JudgedRows(rows)):
+        for (arm, head), every in predictions.items():
             key = (compared.domain, compared.reference, arm, head)
-            if key not in totals:
-                continue
-            if base_entropy is None and compared.domain != OWN:
-                base = predictions["baseline", "impression"][compared.chosen].astype(np.float64)
-                base_entropy = compared.w * row_entropy(base, compared.y)
-            every = predictions[arm, head][compared.chosen]
-            of_shard[key] = _sums(compared, every, base_entropy, totals[key], draws.shape[1])
-    if not of_shard:
+            if key in curves:
+                influence = curves[key].influence(every[compared.chosen], compared.observed, compared.w)
+                by_request[key] = request_sums(compared.request, draws.shape[1], influence)
+    if not by_request:
         return {}
     # All columns at once: a product of matrices costs as much for one as for many.
-    columns = replicate_totals(draws, np.concatenate([*of_shard.values()], axis=1))
-    return {key: columns[:, 5 * number : 5 * number + 5] for number, key in enumerate(of_shard)}
+    areas = replicate_totals(draws, np.concatenate([*by_request.values()], axis=1))
+    return dict(zip(by_request, areas.T, strict=True))
 
 
-def _both(one: _Drawn, other: _Drawn) -> _Drawn:
-    return one | {key: one[key] + drawn if key in one else drawn for key, drawn in other.items()}
-
-
-def _sums(
-    compared: Comparison,
-    prediction: NDArray[np.float32],
-    base_entropy: NDArray[np.float64] | None,
-    totals: Totals,
-    requests: int,
-) -> NDArray[np.float64]:
-    """Of each request: prediction, reference, entropy, the baseline's, influence on the AUC; float64 [requests, 5]."""
-    y, w, p = compared.y, compared.w, prediction.astype(np.float64)
-    if base_entropy is None:
-        return request_sums(compared.request, requests, w * p, w * y, *[np.full_like(p, np.nan)] * 3)
-    influence = totals.outcomes.influence(prediction, compared.observed, w)
-    return request_sums(compared.request, requests, w * p, w * y, w * row_entropy(p, y), base_entropy, influence)
+def _both(one: _Areas, other: _Areas) -> _Areas:
+    return one | {key: one[key] + areas if key in one else areas for key, areas in other.items()}
 
 
 def completed(evaluation: pl.DataFrame) -> pl.DataFrame:

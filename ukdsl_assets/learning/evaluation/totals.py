@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from functools import reduce
+from dataclasses import dataclass, field, fields, replace
+from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,9 @@ from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
 from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards
 from ukdsl_assets.learning.metrics.auc import request_auc_sums
 from ukdsl_assets.learning.metrics.auc_bins import BinnedOutcomes
+from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, draws_of, request_sums
 from ukdsl_assets.learning.metrics.calibration import constant_entropy, row_entropy
-from ukdsl_assets.learning.metrics.sums import weighted_sum
+from ukdsl_assets.learning.metrics.sums import replicate_totals, weighted_sum
 
 # Domains that have figures without rows too.
 ALWAYS = (IMP, CD)
@@ -32,6 +33,7 @@ class Totals:
     positives: rows whose reference is above 0, as often as it was seen: a corrected label counts once.
     reference, prediction, entropy: of each in turn times the weight; ordered: of `metrics.request_auc_sums`.
     order: of a head's own choice against the truth; explored: `explored.ExploredSums` of explored rows, float64 [9].
+    drawn: reference, prediction and entropy of the requests that each replicate draws, float64 [replicates, 3].
     """
 
     rows: int = 0
@@ -45,29 +47,51 @@ class Totals:
     weight_squares: float = 0.0
     order: Order | None = None
     explored: NDArray[np.float64] | None = None
+    drawn: NDArray[np.float64] = field(default_factory=lambda: np.zeros((REPLICATES, 3)))
 
-    def add(self, compared: Comparison, prediction: NDArray[np.float32]) -> None:
-        """Count a shard's rows; prediction: float32 [chosen rows]."""
+    @classmethod
+    def of_reference(cls, compared: Comparison) -> "Totals":
+        """What is the same whoever predicts a shard's rows."""
+        y, w = compared.y, compared.w
+        return cls(
+            rows=len(y),
+            positives=int((y > 0).sum()),
+            weight=float(w.sum()),
+            weight_squares=weighted_sum(w, w),
+            reference=weighted_sum(w, y),
+            order=compared.order,
+        )
+
+    def predicted(
+        self, compared: Comparison, prediction: NDArray[np.float32], requests: int
+    ) -> tuple["Totals", NDArray[np.float64]]:
+        """The sums `of_reference` with those of a prediction, and by request its own and its entropy's.
+
+        Args:
+            prediction: float32 [chosen rows].
+            requests: how many the shard has.
+
+        Returns:
+            `drawn` is not set yet: it is the draws of the second, float64 [requests, 2].
+        """
         y, w, p = compared.y, compared.w, prediction.astype(np.float64)
-        self.rows += len(y)
-        self.positives += int((y > 0).sum())
-        self.weight += float(w.sum())
-        self.weight_squares += weighted_sum(w, w)
-        self.reference += weighted_sum(w, y)
-        self.prediction += weighted_sum(w, p)
-        if compared.order is not None:
-            self.order = compared.order if self.order is None else self.order.plus(compared.order)
+        weighted = w * p
         if compared.domain == OWN:
             # Each head chose rows of its own: neither entropy nor order among them is comparable.
-            self.entropy = math.nan
-            return
-        self.entropy += weighted_sum(w, row_entropy(p, y))
-        inside, share = request_auc_sums(p, compared.observed, compared.request, w)
-        self.ordered = (self.ordered[0] + inside, self.ordered[1] + share)
-        self.outcomes.add(prediction, compared.observed, w)
-        if compared.domain == EXPLORED:
-            sums = explored_sums(p, y, w, compared.request)
-            self.explored = sums if self.explored is None else self.explored + sums
+            sums = request_sums(compared.request, requests, weighted, np.full_like(p, np.nan))
+            return replace(self, prediction=float(weighted.sum()), entropy=math.nan), sums
+        entropy = w * row_entropy(p, y)
+        outcomes = BinnedOutcomes()
+        outcomes.add(prediction, compared.observed, w)
+        of_rows = replace(
+            self,
+            prediction=float(weighted.sum()),
+            entropy=float(entropy.sum()),
+            ordered=request_auc_sums(p, compared.observed, compared.request, w),
+            outcomes=outcomes,
+            explored=explored_sums(p, y, w, compared.request) if compared.domain == EXPLORED else None,
+        )
+        return of_rows, request_sums(compared.request, requests, weighted, entropy)
 
     def plus(self, other: "Totals") -> "Totals":
         """The sums over the rows of both."""
@@ -124,18 +148,19 @@ class Totals:
         return inside / share if share != 0 else float("nan")
 
 
-def totals_of(shards: PredictedShards, mapped: Mapped = map) -> dict[ComparisonKey, Totals]:
+def totals_of(shards: PredictedShards, seed: int, mapped: Mapped = map) -> dict[ComparisonKey, Totals]:
     """One pass over the shards.
 
     Domains but IMP and CD that have no rows are left out.
 
     Args:
+        seed: of the bootstrap over requests, the same draws for all arms.
         mapped: what works on groups of shards, for `summed`.
 
     Raises:
         ValueError: an arm or head predicts some shards alone, so that its sums would be of fewer rows.
     """
-    sums = list(summed(_totals_of_shard, _both, shards, mapped))
+    sums = list(summed(partial(_totals_of_shard, seed), _both, shards, mapped))
     _, totals = reduce(_both, sums) if sums else (None, {})
     return {key: of_rows for key, of_rows in totals.items() if key[0] in ALWAYS or of_rows.rows}
 
@@ -144,13 +169,23 @@ def totals_of(shards: PredictedShards, mapped: Mapped = map) -> dict[ComparisonK
 _OfShards = tuple[set[tuple[str, str]], dict[ComparisonKey, Totals]]
 
 
-def _totals_of_shard(read: Callable[[], PredictedRows]) -> _OfShards:
+def _totals_of_shard(seed: int, read: Callable[[], PredictedRows]) -> _OfShards:
     rows, predictions = read()
+    draws = draws_of(rows, seed)
     totals: dict[ComparisonKey, Totals] = {}
+    by_request: list[NDArray[np.float64]] = []
     for compared, heads in every_comparison(rows, predictions):
+        of_reference = Totals.of_reference(compared)
+        reference = request_sums(compared.request, draws.shape[1], compared.w * compared.y)
         for arm, head in heads:
-            of_rows = totals.setdefault((compared.domain, compared.reference, arm, head), Totals())
-            of_rows.add(compared, predictions[arm, head][compared.chosen])
+            of_rows, sums = of_reference.predicted(compared, predictions[arm, head][compared.chosen], draws.shape[1])
+            totals[compared.domain, compared.reference, arm, head] = of_rows
+            by_request += [reference, sums]
+    if totals:
+        # All columns at once: a product of matrices costs as much for one as for many.
+        drawn = replicate_totals(draws, np.concatenate(by_request, axis=1))
+        for number, of_rows in enumerate(totals.values()):
+            of_rows.drawn = drawn[:, 3 * number : 3 * number + 3]
     return {*predictions}, totals
 
 

@@ -190,6 +190,11 @@ class Encoder:
         ids, rows = self.vocabularies[feature.name]
         if not len(ids):
             return np.full(len(column), unknown, np.int32)
+        if column.dtype == ids.dtype == pl.Int64 and _close_together(ids):
+            # The last row is that of all that is outside, -1 among it; a seventh of the time that a join takes.
+            of_id = np.full(int(ids[-1]) + 2, unknown, np.int32)
+            of_id[ids.to_numpy()] = rows
+            return of_id[np.clip(column.fill_null(-1).to_numpy(), -1, len(of_id) - 1)]
         embedding_rows = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
         return embedding_rows.to_numpy()
 
@@ -228,6 +233,11 @@ def grow(table: NDArray[np.float32], size: int, seed: int, spread: float = 0.05)
 def values_of(column: pl.Series) -> pl.Series:
     """The ids of a column, those of lists one after the other; an empty or null list has none."""
     return column.filter(column.list.len() > 0).explode() if column.dtype == pl.List else column
+
+
+def _close_together(ids: pl.Series) -> bool:
+    """Whether one or more sorted ids are 0 or larger, and an array for all from 0 on is at most 16 bytes an id."""
+    return bool(ids[0] >= 0 and ids[-1] < 4 * len(ids) + 1024)
 
 
 def _ids(column: pl.Series, least: int) -> pl.Series:

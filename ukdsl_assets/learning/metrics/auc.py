@@ -70,27 +70,17 @@ def request_auc_sums(
 ) -> tuple[float, float]:
     """Sum of share * AUC and sum of share over requests, whose ratio is `request_auc`; arrays as there.
 
-    Both are NaN with a NaN in the input, and 0 where no request has both outcomes.
+    Both are NaN with a NaN in the input or an infinite weight, and 0 where no request has both outcomes.
     """
+    from ukdsl_assets.learning.metrics.request_order import auc_of_requests
+
     if not len(p):
         return 0.0, 0.0
-    if np.isnan(p).any() or np.isnan(y).any():
+    if np.isnan(p).any() or np.isnan(y).any() or not np.isfinite(w).all():
         return float("nan"), float("nan")
-    order = _by_request_and(p, request)
-    codes, positive, negative = request[order], (w * y)[order], (w * (1 - y))[order]
-    starts = _starts(p[order], codes)
-    first = _starts(codes)
-    ties = np.add.reduceat(positive, starts)
-    # What lies below in the same request: all that lies below, less what earlier requests hold.
-    earlier = np.cumsum(np.add.reduceat(negative, first)) - np.add.reduceat(negative, first)
-    owner = np.searchsorted(first, starts, side="right") - 1
-    wins = np.bincount(owner, ties * (_below(negative, starts) - earlier[owner]), len(first))
-    itself = np.add.reduceat(positive * negative, first)
-    pairs = np.add.reduceat(positive, first) * np.add.reduceat(negative, first)
-    both = pairs - itself > 1e-12 * pairs
-    inside = (wins - itself / 2)[both] / (pairs - itself)[both]
-    share = np.add.reduceat(w[order], first)[both]
-    return weighted_sum(share, inside), float(share.sum())
+    inside, share = auc_of_requests(_by_request_and(p, request), request, p, y, w)
+    both = ~np.isnan(inside)
+    return weighted_sum(share[both], inside[both]), float(share[both].sum())
 
 
 def _by_request_and(p: NDArray[np.float64], request: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -103,12 +93,10 @@ def _by_request_and(p: NDArray[np.float64], request: NDArray[np.int64]) -> NDArr
     return np.argsort(key, kind="stable")
 
 
-def _starts(*keys: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Where runs of equal keys begin, for keys that are sorted together."""
-    changes = np.zeros(len(keys[0]), dtype=bool)
-    changes[:1] = True
-    for key in keys:
-        changes[1:] |= key[1:] != key[:-1]
+def _starts(sorted_values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Where runs of equal values begin."""
+    changes = np.ones(len(sorted_values), dtype=bool)
+    changes[1:] = sorted_values[1:] != sorted_values[:-1]
     return np.flatnonzero(changes)
 
 

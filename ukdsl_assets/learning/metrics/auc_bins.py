@@ -33,6 +33,35 @@ def bins_of(prediction: NDArray[np.float32]) -> NDArray[np.int32]:
     return bins
 
 
+@dataclass(frozen=True)
+class Curve:
+    """The AUC of all rows, `area`, with bins as ties; NaN where it is undefined.
+
+    positives, negatives: their weight. won: of each bin the share of negatives below it that exceeds the area; lost:
+    likewise the share of positives above it; float64 [BINS], or [0] where the area is NaN.
+    """
+
+    area: float
+    positives: float
+    negatives: float
+    won: NDArray[np.float64]
+    lost: NDArray[np.float64]
+
+    def influence(
+        self, prediction: NDArray[np.float32], label: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """What each row adds to the AUC at first order, float64 [rows], as in `metrics.auc_with_influence`.
+
+        Args:
+            prediction, label, weight: of some of the rows that were added.
+        """
+        if np.isnan(self.area):
+            return np.full(len(prediction), np.nan)
+        place = bins_of(prediction)
+        positive = weight * label / self.positives * self.won[place]
+        return np.asarray(positive + weight * (1 - label) / self.negatives * self.lost[place])
+
+
 @dataclass
 class BinnedOutcomes:
     """Weight of positives and of negatives in each bin, float64 [BINS]; a NaN prediction makes every figure NaN."""
@@ -56,27 +85,16 @@ class BinnedOutcomes:
 
     def auc(self) -> float:
         """The AUC with bins as ties; NaN without positives or without negatives."""
-        positives, negatives = self.positive.sum(), self.negative.sum()
+        return self.curve().area
+
+    def curve(self) -> "Curve":
+        """The AUC, and what it takes to tell each row's influence on it."""
+        positives, negatives = float(self.positive.sum()), float(self.negative.sum())
         if not (positives > 0 and negatives > 0 and self.defined):
-            return float("nan")
-        return weighted_sum(self.positive, _below(self.negative)) / float(positives) / float(negatives)
-
-    def influence(
-        self, prediction: NDArray[np.float32], label: NDArray[np.float64], weight: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """What each row adds to the AUC at first order, float64 [rows], as in `metrics.auc_with_influence`.
-
-        Args:
-            prediction, label, weight: of some of the rows that were added.
-        """
-        area = self.auc()
-        positives, negatives = self.positive.sum(), self.negative.sum()
-        if np.isnan(area):
-            return np.full(len(prediction), np.nan)
-        place = bins_of(prediction)
-        lost = _below(self.negative)[place] / negatives - area
-        won = 1 - _below(self.positive)[place] / positives - area
-        return np.asarray(weight * label / positives * lost + weight * (1 - label) / negatives * won)
+            return Curve(float("nan"), positives, negatives, np.empty(0), np.empty(0))
+        below = _below(self.negative)
+        area = weighted_sum(self.positive, below) / positives / negatives
+        return Curve(area, positives, negatives, below / negatives - area, 1 - _below(self.positive) / positives - area)
 
     def parts(self, count: int) -> NDArray[np.int64]:
         """The part, 0 to count - 1, of the whole weight in which the middle of each bin's weight lies, int64 [BINS]."""

@@ -1,7 +1,5 @@
 """Standard errors by the bootstrap over requests, whose rows are not independent of one another."""
 
-import math
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -9,9 +7,6 @@ from numpy.typing import NDArray
 from ukdsl_assets.frames.splits import md5_numbers
 
 REPLICATES = 200
-# P(Poisson(1) <= k): a count above 12 comes once in 1e10.
-_CUMULATIVE = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(13)])
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def replicate_weights(requests: pl.Series, seed: int, replicates: int = REPLICATES) -> NDArray[np.float64]:
@@ -24,10 +19,10 @@ def replicate_weights(requests: pl.Series, seed: int, replicates: int = REPLICAT
     Args:
         requests: distinct ids, of any length.
     """
-    of_request = md5_numbers(requests, f"bootstrap/{seed}").to_numpy()
-    of_replicate = (np.arange(1, replicates + 1, dtype=np.uint64) * _GOLDEN)[:, None]
-    bits = _mixed(of_request[None, :] ^ _mixed(of_replicate))
-    return np.searchsorted(_CUMULATIVE, (bits >> np.uint64(11)) * 2.0**-53, side="right").astype(np.float64)
+    from ukdsl_assets.learning.metrics.poisson_draws import poisson_draws
+
+    draws: NDArray[np.float64] = poisson_draws(md5_numbers(requests, f"bootstrap/{seed}").to_numpy(), replicates)
+    return draws
 
 
 def request_sums(request: NDArray[np.int64], requests: int, *columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,16 +51,22 @@ def standard_error(figures: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.where(count > 1, np.sqrt((deviation**2).sum(0) / (count - 1)), np.nan))
 
 
-def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finalizer of SplitMix64 (Steele et al., Fast Splittable Pseudorandom Number Generators, 2014)."""
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
-
-
 def request_numbers(rows: pl.DataFrame) -> NDArray[np.int64]:
-    """Position of each row's request among the sorted distinct requests, int64 [rows]."""
-    return rows["request_id"].rank("dense").to_numpy().astype(np.int64) - 1
+    """Position of each row's request among the sorted distinct requests, int64 [rows].
+
+    Raises:
+        ValueError: a request's id is null.
+    """
+    requests = rows["request_id"]
+    if requests.null_count():
+        raise ValueError(
+            f"request_id is null in {requests.null_count()} of {len(requests)} rows; give each its request"
+        )
+    # A request's rows stand together, mostly: runs are so much fewer than rows.
+    run = requests.rle_id().to_numpy().astype(np.int64)
+    first = np.flatnonzero(np.diff(run, prepend=-1))
+    ranks = requests[first].rank("dense").to_numpy().astype(np.int64)
+    return np.asarray(ranks[run] - 1)
 
 
 def draws_of(rows: pl.DataFrame, seed: int) -> NDArray[np.float64]:

@@ -23,16 +23,14 @@ class DcnV2(WithHeads):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""
-        cross = crossed(self.first_cross, self.crosses, *inputs)
+        cross = crossed(self.first_cross, self.crosses, inputs)
         return self.heads(torch.cat([cross, self.deep(*inputs)], dim=1))
 
 
-def crossed(
-    first: JoinedLinear, rest: nn.ModuleList, request: Tensor, candidate: Tensor, request_of_row: Tensor
-) -> Tensor:
+def crossed(first: JoinedLinear, rest: nn.ModuleList, inputs: Inputs) -> Tensor:
     """The last x, [rows, columns], of the columns of both sides."""
-    start = torch.cat([request.index_select(0, request_of_row), candidate], dim=1)
-    last = start * first(request, candidate, request_of_row) + start
+    start = torch.cat([inputs.request.index_select(0, inputs.request_of_row), inputs.candidate], dim=1)
+    last = start * first(*inputs) + start
     for layer in rest:
         last = start * layer(last) + last
     return last

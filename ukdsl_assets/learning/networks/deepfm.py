@@ -27,10 +27,10 @@ class DeepFm(WithHeads):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""
-        request, candidate, request_of_row = inputs
+        request, candidate, request_of_row, mentions = inputs
         features = (self.request, self.candidate)
         pairs, request, candidate = Pairs.apply(request, candidate, request_of_row, features, self.width)
-        logits = self.heads(self.deep(request, candidate, request_of_row)) + pairs[:, None]
+        logits = self.heads(self.deep(request, candidate, request_of_row, mentions)) + pairs[:, None]
         if self.linear is None:
             return logits
         # Numbers take no gradient; without `detach` one would be made, as wide as all columns.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ukdsl_assets.learning.networks.prefetch import prefetch
+from ukdsl_assets.learning.networks.repeats import Mentions
 
 # How far ahead kernels ask for rows: in rows of a batch, and in rows of the table.
 BATCH_ROWS_AHEAD, TABLE_ROWS_AHEAD = 2, 16
@@ -39,6 +40,10 @@ class EmbeddingRows:
         # Where a row's gradient is summed within a step; -1 between steps.
         self._places = np.full(len(self.table), -1, np.int32) if self.table.device.type == "cpu" else None
         self._summed = np.empty((0, self.table.shape[1]), np.float32)
+
+    def mentions(self, ids: Tensor) -> Mentions | None:
+        """What a first layer needs to know of the batch's int32 ids [n, features]; None on a GPU."""
+        return None if self._places is None else Mentions(ids, self._places, self.table.shape[1])
 
     def step(self, named: Sequence[tuple[Tensor, Tensor]], learning_rate: float) -> None:
         """One step of Adam on all rows that are named, the gradients of each row's mentions summed.

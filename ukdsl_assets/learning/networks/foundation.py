@@ -47,7 +47,7 @@ class Foundation(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, tasks]; of a task that is given another, that of the probability given it."""
-        cross = crossed(self.first_cross, self.crosses, *inputs)
+        cross = crossed(self.first_cross, self.crosses, inputs)
         deep = [expert(*inputs) for expert in self.experts]
         if self.gates is None:
             mixtures = deep * len(self.towers)

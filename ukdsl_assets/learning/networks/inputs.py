@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.learning.networks.affine import Linear, affine
+from ukdsl_assets.learning.networks.repeats import Mentions, affine_of_mentions
 
 
 class Inputs(NamedTuple):
@@ -16,11 +17,14 @@ class Inputs(NamedTuple):
     request: float32 [requests, categorical features * width + numeric columns], the embeddings of the request's ids
     side by side, then its numbers; candidate: likewise, [rows, columns].
     request_of_row: int64 [rows], index of each row's request.
+    mentions: in training, the ids behind the candidate's columns; None where one of its features is a list, or on a
+    GPU.
     """
 
     request: Tensor
     candidate: Tensor
     request_of_row: Tensor
+    mentions: Mentions | None = None
 
 
 class Side(NamedTuple):
@@ -56,13 +60,22 @@ class JoinedLinear(nn.Module):
         self.candidate = nn.Parameter(whole.weight[:, request:].detach().clone()) if candidate else None
         self.bias = whole.bias
 
-    def forward(self, request: Tensor, candidate: Tensor, request_of_row: Tensor) -> Tensor:
-        """[rows, outputs] of [requests, request columns] and [rows, candidate columns]."""
+    def forward(
+        self,
+        request: Tensor,
+        candidate: Tensor,
+        request_of_row: Tensor,
+        mentions: Mentions | None = None,
+        rectified: bool = False,
+    ) -> Tensor:
+        """[rows, outputs] of [requests, request columns] and [rows, candidate columns], or the larger of that and 0."""
         if self.request is None:
             assert self.candidate is not None, "a layer without columns"
-            return affine(candidate, self.candidate, self.bias)
-        of_request = affine(request, self.request, self.bias).index_select(0, request_of_row)
-        return of_request if self.candidate is None else of_request + affine(candidate, self.candidate)
+            return affine_of_mentions(candidate, self.candidate, self.bias, mentions, rectified)
+        made = affine(request, self.request, self.bias).index_select(0, request_of_row)
+        if self.candidate is not None:
+            made = made + affine_of_mentions(candidate, self.candidate, None, mentions)
+        return torch.relu_(made) if rectified else made
 
 
 class Deep(nn.Module):
@@ -73,10 +86,13 @@ class Deep(nn.Module):
         self.first = JoinedLinear(request, candidate, hidden[0], generator)
         self.rest = nn.ModuleList(linear(before, after, generator) for before, after in pairwise(hidden))
 
-    def forward(self, request: Tensor, candidate: Tensor, request_of_row: Tensor) -> Tensor:
-        rows = torch.relu_(self.first(request, candidate, request_of_row))
+    def forward(
+        self, request: Tensor, candidate: Tensor, request_of_row: Tensor, mentions: Mentions | None = None
+    ) -> Tensor:
+        rows = self.first(request, candidate, request_of_row, mentions, rectified=True)
         for layer in self.rest:
-            rows = torch.relu_(layer(rows))
+            assert isinstance(layer, Linear)
+            rows = layer.rectified(rows)
         return rows
 
 

@@ -25,7 +25,7 @@ class Tower(nn.Module):
             self.heads.append(deepcopy(self.heads[0]))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        hidden = torch.relu_(self.hidden(inputs))
+        hidden = self.hidden.rectified(inputs)
         return torch.stack([head(hidden) for head in self.heads], dim=1)
 
 

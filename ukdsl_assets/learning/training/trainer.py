@@ -114,6 +114,7 @@ def _step(
         pooled(request, part.request_ids, part.lists_of_ids[0], width),
         pooled(candidate, part.ids, part.lists_of_ids[1], width),
         part.request_of_row,
+        None if part.lists_of_ids[1] else embedding.mentions(part.ids),
     )
     with autocast(precision, model.table.device):
         logits = model.network(inputs)

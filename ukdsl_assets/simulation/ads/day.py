@@ -1,5 +1,6 @@
 """One simulated day of the cascade: requests, candidates, three stages, the auction, and what the users then did."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -119,46 +120,12 @@ def simulate_day(
     """
     day_requests, ads = world.requests(day, requests), world.ads(day)
     slots = candidates(world, ads, day, day_requests)
-    retrieval_click = models.retrieval(day_requests, ads, slots)
-    pre_ranked = keep_top(ads.bid[slots] * retrieval_click, PRE_RANKED)
-    slots_80 = np.take_along_axis(slots, pre_ranked, axis=1)
-    pre_ranking_click = models.pre_ranking(day_requests, ads, slots_80)
-    among_80 = keep_top(ads.bid[slots_80] * pre_ranking_click, RANKED)
-    ranked = np.take_along_axis(pre_ranked, among_80, axis=1)
-    slots_24 = np.take_along_axis(slots, ranked, axis=1)
-    signals = pair_signals(day_requests, ads, slots_24)
-    ranking_click, ranking_conversion = models.ranking(day_requests, ads, slots_24, signals)
-
-    explored = uniforms(world.stream, "explored", day, day_requests.number) < EXPLORED_SHARE
-    pair = (day, day_requests.number[:, None], ads.ad[slots_24])
-    score = ads.bid[slots_24] * known_to_auction(world, day, day_requests, ads, slots_24) * ranking_click
-    score[explored] = uniforms(world.stream, "exploration order", *pair)[explored]
-    shown = keep_top(score, SHOWN)
-    shown_slots = np.take_along_axis(slots_24, shown, axis=1)
-    true_click, true_conversion = true_probabilities(world, day_requests, ads, slots) if truths else (None, None)
-    probes = None
-    if probe_rate > 0:
-        probes = _probes(world, models, day, day_requests, ads, slots, pre_ranked, ranked, probe_rate)
-    return SimulatedDay(
-        day=day,
-        requests=day_requests,
-        ads=ads,
-        slots=slots,
-        pre_ranked=pre_ranked,
-        ranked=ranked,
-        shown=shown,
-        shown_slots=shown_slots,
-        retrieval_click=retrieval_click,
-        pre_ranking_click=pre_ranking_click,
-        ranking_click=ranking_click,
-        ranking_conversion=ranking_conversion,
-        signals=signals,
-        explored=explored,
-        true_click=true_click,
-        true_conversion=true_conversion,
-        outcomes=_outcomes(world, day, day_requests, ads, shown_slots),
-        probes=probes,
-    )
+    # The truth of all 300 candidates is a kernel that holds no lock, so that it runs beside the stages.
+    with ThreadPoolExecutor(1) as beside:
+        truth = beside.submit(true_probabilities, world, day_requests, ads, slots) if truths else None
+        served = _served(world, models, day, day_requests, ads, slots, probe_rate)
+        true_click, true_conversion = truth.result() if truth else (None, None)
+    return replace(served, true_click=true_click, true_conversion=true_conversion)
 
 
 def some_requests(served: SimulatedDay, which: slice | np.ndarray) -> SimulatedDay:
@@ -198,6 +165,57 @@ def keep_top(scores: np.ndarray, count: int) -> np.ndarray:
     keys |= np.arange(width, 0, -1, dtype=np.uint64)
     least = np.partition(keys, width - count, axis=1)[:, width - count]
     return np.nonzero(keys >= least[:, None])[1].reshape(-1, count)
+
+
+def _served(
+    world: World,
+    models: ServingModels,
+    day: int,
+    requests: Requests,
+    ads: Ads,
+    slots: np.ndarray,
+    probe_rate: float,
+) -> SimulatedDay:
+    """What became of the candidates, without their truth; arguments as the day's of the same names."""
+    retrieval_click = models.retrieval(requests, ads, slots)
+    pre_ranked = keep_top(ads.bid[slots] * retrieval_click, PRE_RANKED)
+    slots_80 = np.take_along_axis(slots, pre_ranked, axis=1)
+    pre_ranking_click = models.pre_ranking(requests, ads, slots_80)
+    among_80 = keep_top(ads.bid[slots_80] * pre_ranking_click, RANKED)
+    ranked = np.take_along_axis(pre_ranked, among_80, axis=1)
+    slots_24 = np.take_along_axis(slots, ranked, axis=1)
+    signals = pair_signals(requests, ads, slots_24)
+    ranking_click, ranking_conversion = models.ranking(requests, ads, slots_24, signals)
+
+    explored = uniforms(world.stream, "explored", day, requests.number) < EXPLORED_SHARE
+    pair = (day, requests.number[:, None], ads.ad[slots_24])
+    score = ads.bid[slots_24] * known_to_auction(world, day, requests, ads, slots_24) * ranking_click
+    score[explored] = uniforms(world.stream, "exploration order", *pair)[explored]
+    shown = keep_top(score, SHOWN)
+    shown_slots = np.take_along_axis(slots_24, shown, axis=1)
+    probes = None
+    if probe_rate > 0:
+        probes = _probes(world, models, day, requests, ads, slots, pre_ranked, ranked, probe_rate)
+    return SimulatedDay(
+        day=day,
+        requests=requests,
+        ads=ads,
+        slots=slots,
+        pre_ranked=pre_ranked,
+        ranked=ranked,
+        shown=shown,
+        shown_slots=shown_slots,
+        retrieval_click=retrieval_click,
+        pre_ranking_click=pre_ranking_click,
+        ranking_click=ranking_click,
+        ranking_conversion=ranking_conversion,
+        signals=signals,
+        explored=explored,
+        true_click=None,
+        true_conversion=None,
+        outcomes=_outcomes(world, day, requests, ads, shown_slots),
+        probes=probes,
+    )
 
 
 def _probes(

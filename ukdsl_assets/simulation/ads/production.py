@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from ukdsl_assets.simulation.scales import Scale
 
 _CLICK_BIAS, _CONVERSION_BIAS = -3.2, -2.4  # logits of about 4% and 8%
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+# Torch's own are the process's, and steps may be made at once.
+_RANDOM_NUMBERS = Lock()
 _SCORED_REQUESTS = 256  # a block of the MLP's activations that stays in the cache
 
 
@@ -29,7 +32,7 @@ class ProductionModels:
         """Random models, whose predictions hardly differ between ads: such a cascade ranks by bid."""
         self.seed = seed
         self.trained_to = trained_to
-        with torch.random.fork_rng(devices=[]):
+        with _RANDOM_NUMBERS, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._retrieval = EarlyStageNetwork(profile=0, embedding=4, hidden=16, output=8, bias=_CLICK_BIAS)
             self._pre_ranking = EarlyStageNetwork(profile=4, embedding=8, hidden=48, output=16, bias=_CLICK_BIAS)
