@@ -140,7 +140,7 @@ def breaks(rows: float, of_day: Estimate, cluster: Cluster) -> list[tuple[str, s
         (
             "training",
             f"{an_arm:.1f} h an arm, which is a sequence of steps on one core: {an_arm / cluster.hours:.1f} times the "
-            f"{cluster.hours:g} h asked for; both arms at once where UKDSL_STEPS makes two steps, else one after the other",
+            f"{cluster.hours:g} h asked for; the arms run at once by UKDSL_STEPS",
             "a smaller consideration_rate",
         ),
         (
