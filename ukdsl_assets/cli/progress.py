@@ -68,7 +68,7 @@ class RunProgress:
             self._line(day, f"{step}, done" if ended else f"{step}: {line}" if line else step)
             return
         others = f" and {len(self._under_way) - 1} more" if len(self._under_way) > 1 else ""
-        words = f"{step}: {line}" if line else "".join(self._under_way[:1]) + others
+        words = f"{step}: {line}" if line else next(iter(self._under_way), "") + others
         named = beside_figures(self._terminal, words)
         self._bar.update(self._bar.task_ids[0], day=str(day), advance=int(ended), description=named or None)
 

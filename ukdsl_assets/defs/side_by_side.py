@@ -2,8 +2,9 @@
 
 Dagster makes them one after the other, or each in a process of its own that loads every library anew: 9 CPU seconds
 a step. What a step spends its time in (DuckDB, polars, torch, compression) leaves the interpreter to other threads, so
-two steps keep two cores busy where one keeps 1.3 (issue 16). Of what they share, the lake takes concurrent runs,
-and what is the process's (torch's random numbers, matplotlib's settings) is locked where it is used.
+two steps keep 1.6 of two cores busy where one keeps 1.3 (a default day of simulated_ads, issue 16). Of what they
+share, the lake takes concurrent runs, and what is the process's (torch's random numbers, matplotlib's settings) is
+locked where it is used.
 """
 
 import sys

@@ -91,10 +91,11 @@ class _OfRepeats(torch.autograd.Function):
         width: int,
         rectified: bool,
     ) -> Tensor:
-        embedded = inputs.new_empty(len(repeats.firsts), width)
-        _take_firsts(inputs.detach().numpy(), *_numbers(repeats), embedded.numpy())
-        products = inputs.new_empty(len(embedded), len(weight))
+        firsts = torch.from_numpy(repeats.firsts)
+        embedded = inputs.new_empty(len(firsts), width)
+        products = inputs.new_empty(len(firsts), len(weight))
         for of_ids, columns in _by_feature(repeats, width):
+            embedded[of_ids] = inputs[firsts[of_ids], columns]
             torch.mm(embedded[of_ids], weight[:, columns].t(), out=products[of_ids])
         others = _others(repeats, width, inputs.shape[1])
         rest = _joined(inputs, others)
@@ -118,12 +119,11 @@ class _OfRepeats(torch.autograd.Function):
             gradient = masked
         # Each row names one id of a feature, so those of the first feature sum up to all rows.
         of_bias = summed[: repeats.starts[1]].sum(0) if context.needs_input_grad[2] else None
-        of_weight, of_embedded = torch.empty_like(weight), torch.empty_like(embedded)
+        firsts, of_weight = torch.from_numpy(repeats.firsts), torch.empty_like(weight)
         of_inputs = gradient.new_zeros(len(gradient), weight.shape[1])
         for of_ids, columns in _by_feature(repeats, width):
             of_weight[:, columns] = summed[of_ids].t() @ embedded[of_ids]
-            torch.mm(summed[of_ids], weight[:, columns], out=of_embedded[of_ids])
-        _put_firsts(of_embedded.numpy(), *_numbers(repeats), of_inputs.numpy())
+            of_inputs[firsts[of_ids], columns] = summed[of_ids] @ weight[:, columns]
         others = _others(repeats, width, weight.shape[1])
         of_rest, of_its_weight, _ = gradients(gradient, rest, _joined(weight, others))
         assert of_rest is not None
@@ -139,10 +139,6 @@ class _OfRepeats(torch.autograd.Function):
 def _joined(columns: Tensor, parts: list[slice]) -> Tensor:
     """The parts of columns [n, in] side by side, copied: oneDNN takes 100 times as long on rows that lie apart."""
     return torch.cat([columns[:, part] for part in parts], dim=1)
-
-
-def _numbers(repeats: Repeats) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    return repeats.firsts, np.asarray(repeats.features), np.asarray(repeats.starts)
 
 
 def _by_feature(repeats: Repeats, width: int) -> list[tuple[slice, slice]]:
@@ -194,36 +190,6 @@ def _distinct(
         else:
             total = start
     return few
-
-
-@njit(cache=True, nogil=True)
-def _take_firsts(
-    columns: NDArray[np.float32],
-    firsts: NDArray[np.int32],
-    features: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    embedded: NDArray[np.float32],
-) -> None:
-    width = embedded.shape[1]
-    for place in range(len(features)):
-        for i in range(starts[place], starts[place + 1]):
-            for column in range(width):
-                embedded[i, column] = columns[firsts[i], features[place] * width + column]
-
-
-@njit(cache=True, nogil=True)
-def _put_firsts(
-    embedded: NDArray[np.float32],
-    firsts: NDArray[np.int32],
-    features: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    columns: NDArray[np.float32],
-) -> None:
-    width = embedded.shape[1]
-    for place in range(len(features)):
-        for i in range(starts[place], starts[place + 1]):
-            for column in range(width):
-                columns[firsts[i], features[place] * width + column] = embedded[i, column]
 
 
 @njit(cache=True, nogil=True)
