@@ -15,69 +15,93 @@
 --   mean_reference: {description: mean of the reference, type: DOUBLE, between: [0, 1]}
 --   calibration: {description: mean prediction over mean reference, type: DOUBLE, between: [0, null]}
 --   normalized_entropy: {description: cross entropy over that of the constant base rate, type: DOUBLE, between: [0, null]}
-{% macro compare(prediction, domain, reference, table, prediction_column, reference_column, weight="1") %}
-    UNION ALL
-    SELECT
-        $stage_{{ prediction.stage }}, $task_{{ prediction.task }}, '{{ domain }}', '{{ reference }}',
-        {{ prediction_column }}, {{ reference_column }}, {{ weight }}
-    FROM {{ table }}
-    WHERE {{ prediction_column }} IS NOT NULL AND {{ reference_column }} IS NOT NULL
-{% endmacro %}
 {% macro reached(stages) -%}
     deepest_stage IN ({% for stage in stages %}$stage_{{ stage }}{{ ", " if not loop.last }}{% endfor %})
 {%- endmacro %}
+-- A row of the log is read once for each reference, with the domains that it is of.
+{% macro compare(prediction, reference, table, column, imp="FALSE", cd="FALSE", scored="FALSE", weight="1") %}
+    UNION ALL
+    SELECT
+        $stage_{{ prediction.stage }}, $task_{{ prediction.task }}, '{{ reference }}',
+        {{ imp }}, {{ cd }}, {{ scored }},
+        "{{ prediction.column }}", "{{ column }}", {{ weight }}
+    FROM {{ table }}
+    WHERE "{{ prediction.column }}" IS NOT NULL AND "{{ column }}" IS NOT NULL
+{% endmacro %}
 WITH compared AS (
     -- Gives the columns their names and types, also where no stage predicts anything.
     SELECT
-        ''::VARCHAR AS stage, ''::VARCHAR AS task, ''::VARCHAR AS domain, ''::VARCHAR AS reference,
-        0::FLOAT AS prediction, 0::FLOAT AS target,
-        1::DOUBLE AS weight
-    WHERE false
+        ''::VARCHAR AS stage, ''::VARCHAR AS task, ''::VARCHAR AS reference,
+        FALSE AS imp, FALSE AS cd, FALSE AS scored,
+        0::FLOAT AS prediction, 0::FLOAT AS target, 1::DOUBLE AS weight
+    WHERE FALSE
     {% for p in predictions %}
-    {{ compare(p, "IMP", "label", "impressions", '"' ~ p.column ~ '"', '"' ~ p.task ~ '"') }}
-    {% if p.teacher %}
-    {{ compare(p, "CD", "teacher", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.teacher ~ '"') }}
-        {% if has_probes %}
-        AND NOT (probed AND deepest_stage = $stage_{{ p.before_teacher }})
-    {% if p.before_teacher == p.stage %}
+    {% set probe = "probed AND deepest_stage = $stage_" ~ p.before_teacher %}
+    {% set handed_on = "NOT (" ~ probe ~ ")" if has_probes else "TRUE" %}
+    {{ compare(p, "label", "impressions", p.task, imp="TRUE") }}
+    {% if p.teacher and has_probes and p.before_teacher == p.stage %}
     -- What was handed on counts once, also as a probe of a later stage; a probe of this one for all that it stands for.
-    {{ compare(p, "SCORED", "teacher", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.teacher ~ '"', "CASE WHEN probed AND deepest_stage = $stage_" ~ p.stage ~ " THEN 1 / probe_rate ELSE 1 END") }}
-        AND ({{ reached(p.teacher_reached_by) }} OR (probed AND deepest_stage = $stage_{{ p.stage }}))
-        -- Without a probe nothing stands for what the stage rejected.
-        AND (SELECT bool_or(probed AND deepest_stage = $stage_{{ p.stage }}) FROM candidate_log)
-    {% endif %}
-        {% endif %}
+    -- Without a probe nothing stands for what the stage rejected.
+    {{ compare(
+        p, "teacher", "candidate_log", p.teacher, cd=handed_on,
+        scored="(" ~ reached(p.teacher_reached_by) ~ " OR (" ~ probe ~ ")) AND (SELECT bool_or(" ~ probe ~ ") FROM candidate_log)",
+        weight="CASE WHEN " ~ probe ~ " THEN 1 / probe_rate ELSE 1 END"
+    ) }}
+    {% elif p.teacher %}
+    {{ compare(p, "teacher", "candidate_log", p.teacher, cd=handed_on) }}
     {% endif %}
     {% if has_truth %}
-    {{ compare(p, "IMP", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }} AND shown
-    {{ compare(p, "SCORED", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }}
-        {% if has_probes %}
-        -- Probes of the stage before have a prediction and were not handed on to this stage.
-        AND {{ reached(p.reached_by) }}
-        {% endif %}
-    {% if p.teacher %}
-    {{ compare(p, "CD", "truth", "candidate_log", '"' ~ p.column ~ '"', '"' ~ p.truth ~ '"') }}
-        AND "{{ p.teacher }}" IS NOT NULL{{ " AND NOT (probed AND deepest_stage = $stage_" ~ p.before_teacher ~ ")" if has_probes }}
-    {% endif %}
+    -- Probes of the stage before have a prediction and were not handed on to this stage.
+    {{ compare(
+        p, "truth", "candidate_log", p.truth, imp="shown",
+        cd='"' ~ p.teacher ~ '" IS NOT NULL AND ' ~ handed_on if p.teacher else "FALSE",
+        scored=reached(p.reached_by) if has_probes else "TRUE"
+    ) }}
     {% endif %}
     {% endfor %}
 ),
 
--- Averages are of decimals: sums of doubles would depend on which thread comes first.
+-- Sums are of decimals: those of doubles would depend on which thread comes first.
+summed AS (
+    SELECT
+        stage,
+        task,
+        reference,
+        imp,
+        cd,
+        scored,
+        count(*) AS rows,
+        sum(weight::DECIMAL(24, 15)) AS weights,
+        sum((weight * prediction)::DECIMAL(24, 15)) AS predictions,
+        sum((weight * target)::DECIMAL(24, 15)) AS targets,
+        -sum((weight * (
+            target * ln(greatest(least(prediction::DOUBLE, 1 - 1e-7), 1e-7))
+            + (1 - target) * ln(1 - greatest(least(prediction::DOUBLE, 1 - 1e-7), 1e-7))
+        ))::DECIMAL(24, 15)) AS entropies
+    FROM compared
+    GROUP BY stage, task, reference, imp, cd, scored
+),
+
+by_domain AS (
+    {% for domain in ["IMP", "CD", "SCORED"] %}
+    {{ "UNION ALL" if not loop.first }}
+    SELECT *, '{{ domain }}' AS domain
+    FROM summed
+    WHERE {{ domain | lower }}
+    {% endfor %}
+),
+
 averaged AS (
     SELECT
         stage,
         task,
         domain,
         reference,
-        count(*) AS rows,
-        sum((weight * prediction)::DECIMAL(24, 15)) / sum(weight::DECIMAL(24, 15)) AS mean_prediction,
-        sum((weight * target)::DECIMAL(24, 15)) / sum(weight::DECIMAL(24, 15)) AS mean_reference,
-        -sum((weight * (
-            target * ln(greatest(least(prediction::DOUBLE, 1 - 1e-7), 1e-7))
-            + (1 - target) * ln(1 - greatest(least(prediction::DOUBLE, 1 - 1e-7), 1e-7))
-        ))::DECIMAL(24, 15)) / sum(weight::DECIMAL(24, 15)) AS entropy
-    FROM compared
+        sum(rows)::BIGINT AS rows,
+        sum(predictions) / sum(weights) AS mean_prediction,
+        sum(targets) / sum(weights) AS mean_reference,
+        sum(entropies) / sum(weights) AS entropy
+    FROM by_domain
     GROUP BY stage, task, domain, reference
 )
 

@@ -179,6 +179,22 @@ augmented AS (
             OR (considered.probed AND considered.deepest_stage = $stage_{{ teacher.probes }})
             {% endif %}
         )
+),
+
+-- One hash a request, not a row.
+requests AS (
+    SELECT
+        request_id,
+        md5_number_lower(request_id::VARCHAR || $withheld_salt) % 10000 < $withheld_buckets AS withheld
+    FROM (
+        SELECT request_id FROM impressions
+        UNION
+        SELECT request_id FROM considerations
+        {% if student.labels != "impressions" %}
+        UNION
+        SELECT request_id FROM {{ student.labels }}
+        {% endif %}
+    )
 )
 
 SELECT
@@ -201,7 +217,7 @@ SELECT
     {% if student.given %}
     given_probability,
     {% endif %}
-    md5_number_lower(request_id::VARCHAR || $withheld_salt) % 10000 < $withheld_buckets AS withheld
+    withheld
     {% for column in student.label_tasks + student.taught_labels + student.representation %}
     , "{{ column }}"
     {% endfor %}
@@ -209,4 +225,5 @@ SELECT
     , "{{ feature }}"
     {% endfor %}
 FROM augmented
+INNER JOIN requests USING (request_id)
 ORDER BY request_id, candidate_id, domain

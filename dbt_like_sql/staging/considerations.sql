@@ -48,8 +48,7 @@ candidates AS (
     FROM (SELECT DISTINCT candidate_id FROM candidate_log)
 )
 
--- A candidate that is logged twice counts once.
-SELECT DISTINCT ON (unshown.request_id, unshown.candidate_id)
+SELECT
     unshown.request_id,
     unshown.candidate_id,
     requested_at,

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from tests.fixtures.graph import QUIET, shipped, small, versions
 from ukdsl_assets.defs.build import build_defs
 from ukdsl_assets.defs.schedules import job_name
-from ukdsl_assets.defs.side_by_side import StepThread, executed, left_behind
+from ukdsl_assets.defs.side_by_side import StepThread, executed, first_what_most_waits_for, left_behind
 from ukdsl_assets.lake.tables.lake import Lake
 
 DAY = date(2026, 3, 1)
@@ -69,6 +71,25 @@ def test_two_steps_are_under_way_at_once_and_a_third_waits_for_both(instance: dg
     assert done.success
     assert sorted(order[:2]) == ["left", "right"]
     assert order[2:] == ["after"]
+
+
+def test_of_steps_that_may_start_the_first_is_tagged_so_or_has_the_longest_chain_behind_it() -> None:
+    def op(name: str, needs: str = "", **tags: str) -> dg.OpDefinition:
+        made = dg.op(name=name, ins={needs: dg.In(dg.Nothing)} if needs else {}, out=dg.Out(dg.Nothing), tags=tags)
+        return made(lambda _: None)
+
+    alone, first, second, third = op("alone"), op("first"), op("second", "first"), op("third", "second")
+    tagged = op("tagged", **{PRIORITY_TAG: "1"})
+
+    @dg.job
+    def some() -> None:
+        alone()
+        third(second=second(first=first()))
+        tagged()
+
+    plan = create_execution_plan(some)
+    steps = sorted(plan.get_steps_to_execute_in_topo_order(), key=first_what_most_waits_for(plan))
+    assert [step.key for step in steps] == ["tagged", "first", "second", "alone", "third"]
 
 
 def test_one_step_at_once_is_one_after_the_other_in_this_thread(instance: dg.DagsterInstance) -> None:

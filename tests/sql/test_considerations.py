@@ -5,8 +5,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.fixtures.logs import make_logs
-from tests.fixtures.sql_tables import ADS, DAY, KEYS, SHOP, run, written
+from tests.fixtures.sql_tables import ADS, DAY, KEYS, SHOP, rendered, run, values, written
 from ukdsl_assets.declaration.cascade import Cascade
+from ukdsl_assets.sql.gates import judge_model
 
 
 @pytest.mark.parametrize("cascade", [ADS, SHOP], ids=["ads", "shop"])
@@ -50,13 +51,13 @@ def test_everything_unshown_is_kept_at_rate_one(tmp_path: Path) -> None:
     assert kept["weight"].unique().to_list() == [1]
 
 
-def test_a_candidate_that_is_logged_twice_counts_once(tmp_path: Path) -> None:
+def test_a_candidate_that_is_logged_twice_is_refused(tmp_path: Path) -> None:
     log = make_logs(ADS, DAY, 20).candidate_log
-    once = run(tmp_path, "considerations", written(tmp_path, {"candidate_log": log}))
     twice = run(tmp_path, "considerations", written(tmp_path, {"candidate_log": pl.concat([log, log])}))
 
-    assert once.height > 0
-    assert twice.equals(once)
+    keys, _ = judge_model(rendered("considerations"), [str(tmp_path / "considerations.output.parquet")], values())
+    assert keys.blocks
+    assert keys.seen == {"rows": twice.height, "repeated": twice.height // 2}
 
 
 def test_whether_a_row_is_kept_does_not_depend_on_other_rows(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.fixtures.logs import make_logs
 from tests.fixtures.sql_tables import ADS, DAY, SHOP, STUDENT, models_of, rendered, run, values, written
@@ -10,7 +12,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.frames.splits import split
-from ukdsl_assets.sql.run import run_model, run_sharded
+from ukdsl_assets.sql.run import database, read_through_fsspec, run_model, run_sharded, schema_of_its_own
 
 
 @pytest.mark.slow
@@ -132,3 +134,57 @@ def test_a_shard_that_cannot_be_made_leaves_no_file_of_those_before_it(tmp_path:
     with pytest.raises(SqlModelError):
         run_sharded(rendered("impressions"), inputs, values(), new_file_in(tmp_path / "made"), 1)
     assert not list((tmp_path / "made").iterdir())
+
+
+def test_runs_at_once_read_each_its_own_files(tmp_path: Path) -> None:
+    model, alone, beside = rendered("considerations"), [], []
+    folders = [tmp_path / str(requests) for requests in (10, 20, 30, 40)]
+    inputs = []
+    for folder in folders:
+        folder.mkdir()
+        inputs.append(written(folder, {"candidate_log": make_logs(ADS, DAY, int(folder.name)).candidate_log}))
+        run_model(model, inputs[-1], values(), str(folder / "alone.parquet"), 2)
+        alone.append((folder / "alone.parquet").read_bytes())
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            outputs = [str(folder / "beside.parquet") for folder in folders]
+            list(pool.map(lambda files, path: run_model(model, files, values(), path, 2), inputs, outputs))
+            beside.append([Path(path).read_bytes() for path in outputs])
+    assert len(set(alone)) == 4
+    assert beside == [alone] * 5
+
+
+def test_a_run_that_failed_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    files = written(tmp_path, {"candidate_log": make_logs(ADS, DAY, 10).candidate_log})
+    (tmp_path / "bad.parquet").write_bytes(b"no rows")
+    before = database(1)
+    with pytest.raises(SqlModelError):
+        run_model(
+            rendered("considerations"), {"candidate_log": [str(tmp_path / "bad.parquet")]}, values(), str(tmp_path), 1
+        )
+    run_model(rendered("considerations"), files, values(), str(tmp_path / "good.parquet"), 1)
+    assert database(1) is not before
+    assert database(1).execute("select count(*) from duckdb_views() where not internal").fetchall() == [(0,)]
+
+
+def test_a_run_that_was_stopped_leaves_nothing_to_the_next() -> None:
+    def stopped() -> None:
+        with schema_of_its_own(1) as connection:
+            connection.execute("create view stopped as select 1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert database(1).execute("select count(*) from duckdb_views() where not internal").fetchall() == [(0,)]
+
+
+def test_a_store_of_several_names_is_read_again_by_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryFileSystem()
+    monkeypatch.setattr(store, "protocol", ("store", "also"))
+    monkeypatch.setattr("ukdsl_assets.sql.run.filesystem", lambda protocol: store)
+    database.cache_clear()
+    for protocol in ("also", "store", "also"):
+        with schema_of_its_own(1) as connection:
+            read_through_fsspec(connection, protocol)
+    assert database(1).list_filesystems() == ["store"]
+    database.cache_clear()

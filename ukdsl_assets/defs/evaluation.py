@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
@@ -38,7 +39,7 @@ def evaluation_assets(cascade: Cascade, workspace: Workspace) -> list[dg.AssetsD
 def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -> dg.AssetsDefinition:
     """Both tables are published whatever they say; the gates of the first decide on the release.
 
-    They are made in one pass over the rows and judged together, so that they are one asset; calibration_by_group is
+    They are made in two passes over the rows and judged together, so that they are one asset; calibration_by_group is
     committed first, and a day with an evaluation has both.
     """
     table: Table = (cascade.name, student.name, "evaluation")
@@ -68,7 +69,11 @@ def evaluation_asset(cascade: Cascade, workspace: Workspace, student: Student) -
     gates = {name: text + DECIDES for name, text in rules.items()}
 
     @dg.multi_asset(
-        name="__".join(table), specs=[described], check_specs=check_specs(cascade, table, gates, blocking=False)
+        name="__".join(table),
+        specs=[described],
+        check_specs=check_specs(cascade, table, gates, blocking=False),
+        # The longest of a day's last steps: what starts late ends the day late.
+        op_tags={PRIORITY_TAG: "1"},
     )
     def evaluation(context: dg.AssetExecutionContext) -> Events:
         with errors_as_failures():

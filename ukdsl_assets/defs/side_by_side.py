@@ -10,7 +10,7 @@ locked where it is used.
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from queue import Empty, SimpleQueue
@@ -33,8 +33,10 @@ from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.base import Executor
+from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from ukdsl_assets.defs.stops import Stop
@@ -136,6 +138,7 @@ class SideBySide(Executor):
                 stop.for_steps(),
                 execution_plan.start(
                     retry_mode=job_context.retry_mode,
+                    sort_key_fn=first_what_most_waits_for(execution_plan),
                     max_concurrent=self._steps,
                     instance_concurrency_context=limits,
                     step_dependency_config=job_context.step_dependency_config,
@@ -146,6 +149,24 @@ class SideBySide(Executor):
                 kept.close()
             except Exception:
                 yield _not_kept(job_context)
+
+
+def first_what_most_waits_for(plan: ExecutionPlan) -> Callable[[ExecutionStep], float]:
+    """Sorts steps that may start: by Dagster's priority tag, the highest first, then by the longest chain that waits.
+
+    Two that end a run side by side end it sooner than one after the other (a default day: .4 of 12 s, issue 16).
+    """
+    needs, chain = plan.get_executable_step_deps(), dict.fromkeys(plan.get_executable_step_deps(), 0)
+    for step in reversed(plan.get_steps_to_execute_in_topo_order()):
+        for needed in needs[step.key]:
+            chain[needed] = max(chain[needed], chain[step.key] + 1)
+
+    def place(step: ExecutionStep) -> float:
+        priority = int(step.tags.get(PRIORITY_TAG, 0))
+        # No chain is as long as there are steps.
+        return -(priority * len(chain) + chain.get(step.key, 0))
+
+    return place
 
 
 def _capture(job: PlanExecutionContext, plan: ExecutionPlan, kept: ExitStack) -> Iterator[DagsterEvent]:

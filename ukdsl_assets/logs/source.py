@@ -24,6 +24,18 @@ class LogSource(Protocol):
 
 
 @runtime_checkable
+class OrderedSource(LogSource, Protocol):
+    """A source whose parts can be judged and written one by one."""
+
+    def read_in_order(self, day: date) -> Iterator[DayOfLogs]:
+        """As `read_in_parts`, but for the order: a part holds whole requests, of both logs.
+
+        Both logs are in the contract's order, in a part and from part to part.
+        """
+        ...
+
+
+@runtime_checkable
 class FileSource(LogSource, Protocol):
     """A source whose rows come from a user's files, which messages should name."""
 

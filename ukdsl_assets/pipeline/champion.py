@@ -1,20 +1,19 @@
 """A day of champion against challenger: who is compared, on which rows, and the table of it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.columns import CD, IMP, REJECTED, SCORED
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
-from ukdsl_assets.learning.evaluation.champion import Paired, paired
+from ukdsl_assets.learning.evaluation.champion import Paired, paired, paired_entropies, weighted_entropies
 from ukdsl_assets.learning.evaluation.champion_table import (
     COLUMNS,
     NEXT_DAY,
@@ -30,8 +29,8 @@ from ukdsl_assets.pipeline.delays import KnownDelays, corrected, known_delays
 from ukdsl_assets.pipeline.evaluation import can_predict, predictors_of, released_before
 from ukdsl_assets.pipeline.students import as_student
 
-# The domains of rows that a figure of each domain is of.
-_ROWS_OF = {IMP: (IMP,), CD: (CD,), SCORED: (CD, REJECTED)}
+# The domains that are compared; SCORED is of rows of CD and REJECTED.
+_DOMAINS = (IMP, CD, SCORED)
 # What is read beside the features, of what is there.
 _COMPARED = {"day", "request_id", "requested_at", "known_until", "domain", "target", "weight", "withheld"}
 
@@ -107,7 +106,7 @@ def compared(day: Day, student: Student, matches: list[Match]) -> pl.DataFrame:
                 match.champion.day,
                 match.champion_arm,
             ),
-            {domain: sums[match.when, domain] for domain in _ROWS_OF if domain != SCORED or rejected},
+            {domain: sums[match.when, domain] for domain in _DOMAINS if domain != SCORED or rejected},
         )
         for match in matches
     ]
@@ -146,13 +145,15 @@ def _shard_sums(
         before, after = (predictors[each.version](chosen) for each in (match.champion, match.challenger))
         request = request_numbers(chosen)
         target, weight = (chosen[name].to_numpy().astype(np.float64) for name in ("target", "weight"))
-        for domain, of in _ROWS_OF.items():
-            mask = chosen["domain"].is_in(of).to_numpy()
-            p, q = (_head(each, domain)[mask] for each in (before, after))
-            sums[match.when, domain] = paired(request[mask], target[mask], weight[mask], p, q)
+        shown, considered = ((chosen["domain"] == domain).to_numpy() for domain in (IMP, CD))
+        p, q = (each["impression"][shown] for each in (before, after))
+        sums[match.when, IMP] = paired(request[shown], target[shown], weight[shown], p, q)
+        # What serves predicts all other rows. Most of them are considered ones, whose entropies are of both domains.
+        scored = considered | (chosen["domain"] == REJECTED).to_numpy()
+        p, q = ([*each.values()][-1][scored] for each in (before, after))
+        requests, references = request[scored], target[scored]
+        b, d = weighted_entropies(references, weight[scored], p, q)
+        sums[match.when, SCORED] = paired_entropies(requests, references, b, d)
+        inside = considered[scored]
+        sums[match.when, CD] = paired_entropies(requests[inside], references[inside], b[inside], d[inside])
     return REJECTED in rows["domain"], sums
-
-
-def _head(predictions: Mapping[str, NDArray[np.float32]], domain: str) -> NDArray[np.float32]:
-    """What predicts on a domain: the head impression on shown rows, elsewhere the last, which serves."""
-    return predictions["impression"] if domain == IMP else [*predictions.values()][-1]

@@ -21,11 +21,10 @@ from ukdsl_assets.engines.engine import Engine, LocalEngine
 from ukdsl_assets.frames.splits import SHARD_KEY
 from ukdsl_assets.lake.checkpoints.store import Checkpoint
 from ukdsl_assets.lake.tables.lake import Lake
-from ukdsl_assets.learning.evaluation.by_group import calibration_by_group_of_shards
+from ukdsl_assets.learning.evaluation.both_tables import both_tables
 from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, kept_on_disk
 from ukdsl_assets.learning.evaluation.product import TRUE_GIVEN
-from ukdsl_assets.learning.evaluation.table import LATER_FIGURES, evaluate_shards
-from ukdsl_assets.learning.evaluation.totals import totals_of
+from ukdsl_assets.learning.evaluation.table import LATER_FIGURES
 from ukdsl_assets.learning.students.predict import predictor
 from ukdsl_assets.learning.students.student import ARMS
 from ukdsl_assets.learning.training.delayed_feedback import corrected_target
@@ -151,10 +150,8 @@ def evaluated(
         scored: list[Callable[[], PredictedRows]] = []
         for models, held in alike([*earlier, (checkpoints, shards)]):
             scored += scored_shards(held, models, [*COMPARED, *segments], place, engine)
-        totals = totals_of(scored, student.seed, mapped)
-        table = evaluate_shards(scored, totals, student.seed, mapped)
+        table, by_group = both_tables(scored, segments, student.seed, mapped)
         table = table if further is None else pl.concat([table, further(scored, place)], how="diagonal")
-        by_group = calibration_by_group_of_shards(scored, totals, segments, student.seed, mapped)
     checkpoint = pl.col("arm").replace_strict(versions).alias("checkpoint")
     table = table.with_columns(days=pl.coalesce("days", pl.lit(len(earlier) + 1, pl.Int64)))
     return (
@@ -319,5 +316,9 @@ def with_truth(rows: pl.DataFrame, logged: Sequence[pl.LazyFrame]) -> pl.DataFra
         return rows.with_columns(truth=pl.lit(None, pl.Float32))
     # Most requests of a log are not asked for; a join that is told so has a fifth of it to look through.
     asked = pl.col(SHARD_KEY).is_in(rows[SHARD_KEY].unique().implode())
-    truth = pl.concat(logged).filter(asked).join(rows.lazy().select(KEYS).unique(), on=KEYS, how="semi")
-    return rows.lazy().join(truth, on=KEYS, how="left", maintain_order="left").collect()
+    # The log looks for its places among the fewer rows: half the time of rows that look for theirs in the log.
+    places = rows.lazy().select(KEYS).with_row_index("_place")
+    found = pl.concat(logged).filter(asked).join(places, on=KEYS, how="inner").drop(KEYS).collect()
+    place, known = found["_place"], found.drop("_place")
+    nothing = known.clear(len(rows))
+    return rows.with_columns(nothing[each.name].scatter(place, each) for each in known)

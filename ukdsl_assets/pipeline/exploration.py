@@ -12,7 +12,7 @@ from ukdsl_assets.declaration.corrections import KnownRate
 from ukdsl_assets.declaration.students import Student
 from ukdsl_assets.declaration.teachers import Teacher
 from ukdsl_assets.frames.served_as import shown_as_scored
-from ukdsl_assets.frames.splits import for_correction, withheld
+from ukdsl_assets.frames.splits import SHARD_KEY, for_correction, withheld
 from ukdsl_assets.frames.stages import probed_by
 from ukdsl_assets.gates import GateResult
 from ukdsl_assets.lake.tables.lake import Lake
@@ -167,5 +167,7 @@ def _counted(
 def _with_labels(cascade: Cascade, teacher: Teacher, shown: pl.LazyFrame, labels: pl.LazyFrame) -> pl.DataFrame:
     columns = [label_column(task) for task in cascade.tasks_taught(teacher)]
     rows = shown.collect()
-    predictions = labels.select(*KEYS, *columns).join(rows.lazy(), on=KEYS, how="semi")
+    # As in `evaluation.with_truth`: few requests are asked for.
+    asked = labels.filter(pl.col(SHARD_KEY).is_in(rows[SHARD_KEY].unique().implode()))
+    predictions = asked.select(*KEYS, *columns).join(rows.lazy(), on=KEYS, how="semi")
     return rows.join(predictions.collect(), on=KEYS, how="inner")

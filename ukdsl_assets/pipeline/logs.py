@@ -1,19 +1,20 @@
 """A day of logs: read, judged and staged."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import polars as pl
 
 from ukdsl_assets.errors import LogsError
 from ukdsl_assets.gates import blocking
-from ukdsl_assets.lake.tables.staging import StagedPartition, write_rows
+from ukdsl_assets.lake.tables.staging import StagedPartition, write_parts, write_rows
 from ukdsl_assets.logs.by_shard import shard_in_order, whole_day
 from ukdsl_assets.logs.contract import DayOfLogs, LogName
 from ukdsl_assets.logs.gates.day import DayGates, Judged, ShardCounts, unread
-from ukdsl_assets.logs.source import DividedSource, LogSource, WatchedSource
+from ukdsl_assets.logs.source import DividedSource, LogSource, OrderedSource, WatchedSource
 from ukdsl_assets.logs.waiting import Waiting, put, together
 from ukdsl_assets.pipeline.day import Day
 from ukdsl_assets.pipeline.shards import discarded_on_error, scratch, tables_by_shard
@@ -39,12 +40,15 @@ def judge_and_stage(
     tables = [day.table(log) for log in LOGS]
     try:
         with scratch(day) as folder:
-            read = _read(day, source, folder)
             # A clock that was asked for knows nothing of what came after it, whatever the source holds.
-            work = partial(_judged, gates, read, None if day.settings.as_of is None else clock)
+            until = None if day.settings.as_of is None else clock
+            if isinstance(source, OrderedSource) and shards == 1 and not day.workspace.engine.apart:
+                work = partial(_judged_in_parts, gates, source.read_in_order(day.date), until)
+            else:
+                work = partial(_judged, gates, _read(day, source, folder), until)
             staged, counted = tables_by_shard(day, tables, work, range(shards))
         with discarded_on_error(day, *staged):
-            for counts in counted:
+            for counts in chain.from_iterable(counted):
                 gates.add(counts)
             judged = gates.judged(trailing_rows, source)
     except LogsError as error:
@@ -109,14 +113,35 @@ def _same(logs: DayOfLogs, shard: int) -> DayOfLogs:
 
 def _judged(
     gates: DayGates, read: Callable[[int], DayOfLogs], clock: datetime | None, shard: int, paths: Sequence[str]
-) -> ShardCounts:
+) -> list[ShardCounts]:
     """Judge a shard and write both of its files."""
     (candidates, events), counts = gates.counted(read(shard))
-    if clock is not None:
-        events = events.filter(pl.col("occurred_at") < clock)
-    for path, rows in zip(paths, (candidates, events), strict=True):
+    for path, rows in zip(paths, (candidates, _until(clock, events)), strict=True):
         write_rows(path, rows)
-    return counts
+    return [counts]
+
+
+def _judged_in_parts(
+    gates: DayGates, parts: Iterator[DayOfLogs], clock: datetime | None, shard: int, paths: Sequence[str]
+) -> list[ShardCounts]:
+    """Judge a day that comes in order, part by part, and write each as soon as it is judged."""
+    counted: list[ShardCounts] = []
+    events: list[pl.DataFrame] = []
+
+    def candidates() -> Iterator[pl.DataFrame]:
+        for part in parts:
+            logs, counts = gates.counted(part)
+            counted.append(counts)
+            events.append(_until(clock, logs.event_log))
+            yield logs.candidate_log
+
+    write_parts(paths[0], candidates())
+    write_rows(paths[1], pl.concat(events))
+    return counted
+
+
+def _until(clock: datetime | None, events: pl.DataFrame) -> pl.DataFrame:
+    return events if clock is None else events.filter(pl.col("occurred_at") < clock)
 
 
 def files_now(source: LogSource, day: date) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A day of a student: both arms trained on a rolling window, warm-started, saved and judged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,7 @@ class TrainingInput:
         days: of the window that are published.
         readers: of each shard's rows, labels corrected and teacher's labels given.
         requests: what the readers have read, by shard; filled as they are called.
+        sample: some of the rows, withheld or not, without labels of a teacher on the fly.
         lineage: data versions of all that is read, by day and model.
         messages: what became of delayed labels, for people and for the checkpoint's JSON.
     """
@@ -64,6 +65,7 @@ class TrainingInput:
     days: list[date]
     readers: list[Reader]
     requests: Mapping[int, RequestsRead]
+    sample: pl.LazyFrame
     lineage: dict[str, Any]
     messages: dict[str, str]
 
@@ -121,7 +123,8 @@ def training_input(day: Day, student: Student, arm: Arm) -> TrainingInput:
     version = max(partition.version for partition in partitions.values())
     lineage: dict[str, Any] = {str(each): partition.data_version for each, partition in partitions.items()}
     requests: dict[int, RequestsRead] = {}
-    readers = recorded(shard_readers(day, rows, [*partitions], version), day.cascade.withheld_share, requests)
+    shards = day.lake.scan_shards(rows, [*partitions], version)
+    readers = recorded(not_withheld(shards), day.cascade.withheld_share, requests)
     delays = known_delays(day, student)
     readers = corrected_readers(day.cascade, student, delays, readers)
     if delays is not None:
@@ -131,7 +134,11 @@ def training_input(day: Day, student: Student, arm: Arm) -> TrainingInput:
         teaching, threads = loaded_teacher(checkpoint), day.settings.threads
         readers = [labelled_on_the_fly(read, teaching, student.task, threads) for read in readers]
         lineage["/".join(teacher)] = checkpoint.version
-    return TrainingInput([*partitions], readers, requests, lineage, labels_message(day.cascade, student, delays))
+    # The first rows, withheld or not: for the first that are not, every row of the shard would be read.
+    sample = shards[0].head(COMPARED_ROWS)
+    return TrainingInput(
+        [*partitions], readers, requests, sample, lineage, labels_message(day.cascade, student, delays)
+    )
 
 
 def judge_arm(
@@ -139,7 +146,7 @@ def judge_arm(
 ) -> list[GateResult]:
     """The gates of an arm that was saved and not yet published, in the order of `arm_rules`."""
     reloaded = as_student(day.checkpoints.load(saved.key, day.date, saved.version))
-    sample = read.readers[0]().head(COMPARED_ROWS)
+    sample = read.sample.collect()
     results = [
         parameters_finite(parameters_of(fitted)),
         same_predictions(predict_student(fitted, sample), predict_student(reloaded, sample)),
@@ -182,7 +189,11 @@ def fingerprint(
 
 def shard_readers(day: Day, table: Table, days: list[date], version: int) -> list[Reader]:
     """What reads the training rows: each shard of the table over all days, and not the withheld ones."""
-    shards = day.lake.scan_shards(table, days, version)
+    return not_withheld(day.lake.scan_shards(table, days, version))
+
+
+def not_withheld(shards: Sequence[pl.LazyFrame]) -> list[Reader]:
+    """What reads the rows of each shard that may be trained on."""
     return [shard.filter(~pl.col("withheld")).collect for shard in shards]
 
 

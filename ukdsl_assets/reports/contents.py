@@ -261,11 +261,13 @@ def serving_rows(frame: pl.DataFrame, arm: str, domain: str, reference: str) -> 
     Args:
         frame: columns arm, head, domain, reference and day, of one student; evaluation or calibration_by_group.
     """
-    rows = frame.filter(arm=arm, domain=domain, reference=reference)
+    of_these = {"arm": arm, "domain": domain, "reference": reference}
     if domain == IMP:
-        return rows.filter(head="impression")
+        return frame.filter(head="impression", **of_these)
     # What serves is the last head, but for `scored` on CD: see `judging_head`.
-    rows = rows.filter(pl.col("head") != SCORED_HEAD) if domain == CD else rows
+    rows = frame.filter(pl.col("head") != SCORED_HEAD, **of_these) if domain == CD else frame.filter(**of_these)
+    if rows["head"].n_unique() < 2:
+        return rows
     place = pl.col("head").replace_strict({"impression": 0, "consideration": 1, SCORED_HEAD: 2})
     return rows.filter(place == place.max().over("day"))
 

@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from hashlib import sha256
+
+from jinja2 import Template, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
 
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.lake.storage import Storage
@@ -49,11 +54,8 @@ def write_report(settings: Settings, cascade: Cascade, day: date) -> WrittenRepo
 
 def render_report(report: CascadeReport) -> str:
     """The HTML text; equal reports give the same text."""
-    environment = page_environment()
     cascade, explained = report.cascade, Explained()
-    environment.filters |= {"explained": explained.text, "in_words": gate_in_words}
-    environment.filters |= {"unprefixed": unprefixed, "reason_in_words": reason_in_words}
-    return environment.get_template("report.html.jinja").render(
+    return _template().render(
         cascade=cascade,
         day=report.day,
         before=report.before,
@@ -73,8 +75,24 @@ def render_report(report: CascadeReport) -> str:
         paper=PAPER,
         glossary=GROUPS,
         term=explained.term,
+        explained=explained.text,
         begin=explained.begin,
     )
+
+
+@cache
+def _template() -> Template:
+    """Read once: to compile it takes as long as to fill it."""
+    environment = page_environment()
+    environment.filters |= {"explained": _explained, "in_words": gate_in_words}
+    environment.filters |= {"unprefixed": unprefixed, "reason_in_words": reason_in_words}
+    return environment.get_template("report.html.jinja")
+
+
+@pass_context
+def _explained(context: Context, sentence: str) -> Markup:
+    text: Markup = context["explained"](sentence)
+    return text
 
 
 def data_line(report: CascadeReport) -> str:

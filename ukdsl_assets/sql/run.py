@@ -1,6 +1,11 @@
 """Runs a rendered model over its inputs' live Parquet files, in an in-memory DuckDB, and judges what came out."""
 
-from collections.abc import Callable, Mapping, Sequence
+import atexit
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from itertools import count
+from threading import Lock
 from typing import Any
 
 import duckdb
@@ -13,6 +18,8 @@ from ukdsl_assets.sql.render import RenderedModel
 
 # The query is a model's text; the values that it binds, and the path, stay parameters.
 COPY = "copy (\n<query>\n) to $output_file (format parquet, compression zstd)"
+_RUNS = count()
+_REGISTERING = Lock()
 # (shard, shards) -> path of the file to write.
 NewFile = Callable[[int, int], str]
 
@@ -79,15 +86,51 @@ def run_model(
     if missing:
         known = ", ".join(parameters)
         raise SqlModelError(f"{model.path}: `{model.name}` binds unknown ${missing[0]}; expected one of {known}")
-    with duckdb.connect(config={"threads": threads, "preserve_insertion_order": True}) as connection:
-        try:
+    try:
+        with schema_of_its_own(threads) as connection:
             for protocol in {get_protocol(file) for files in inputs.values() for file in files} - {"file"}:
-                # Object stores are read through fsspec: DuckDB's own extension would have to be downloaded.
-                connection.register_filesystem(filesystem(protocol))
+                read_through_fsspec(connection, protocol)
             for table in rendered.depends_on:
                 connection.read_parquet(list(inputs[table]), hive_partitioning=False).create_view(table)
             bound = {name: parameters[name] for name in rendered.parameters}
             connection.execute(COPY.replace("<query>", rendered.sql), {**bound, "output_file": output})
-        except duckdb.Error as error:
-            files = ", ".join(f"{table}: {inputs[table][0]}" for table in rendered.depends_on)
-            raise SqlModelError(f"{model.path}: `{model.name}` failed on {files}: {error}") from error
+    except duckdb.Error as error:
+        files = ", ".join(f"{table}: {inputs[table][0]}" for table in rendered.depends_on)
+        raise SqlModelError(f"{model.path}: `{model.name}` failed on {files}: {error}") from error
+
+
+@contextmanager
+def schema_of_its_own(threads: int) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A connection whose views no other run sees, to the database in memory that runs of this process share.
+
+    A database for each run would cost it 20 ms of CPU (issue 16), and as many threads again.
+    """
+    schema = f"run_{next(_RUNS)}"
+    try:
+        with database(threads).cursor() as connection:
+            connection.execute(f"create schema {schema}").execute(f"use {schema}")
+            yield connection
+            connection.execute("use main").execute(f"drop schema {schema} cascade")
+    except BaseException:
+        # Some errors leave a database that takes no further query, a stop leaves the views: the next run has a new one.
+        database.cache_clear()
+        raise
+
+
+@cache
+def database(threads: int) -> "duckdb.DuckDBPyConnection":
+    """The process's database for this many threads, with nothing in it."""
+    # What of DuckDB is there when the interpreter ends is called a leak on the terminal: an open database, and types in
+    # annotations, which are quoted here.
+    atexit.register(database.cache_clear)
+    return duckdb.connect(config={"threads": threads, "preserve_insertion_order": True})
+
+
+def read_through_fsspec(connection: "duckdb.DuckDBPyConnection", protocol: str) -> None:
+    """Let a database read an object store's files; DuckDB's own extension would have to be downloaded."""
+    store = filesystem(protocol)
+    # Known under the first of its names alone: `s3a` is registered as `s3`.
+    name = store.protocol if isinstance(store.protocol, str) else store.protocol[0]
+    with _REGISTERING:
+        if not connection.filesystem_is_registered(name):
+            connection.register_filesystem(store)

@@ -43,10 +43,13 @@ def test_ids_keep_their_row_from_day_to_day_and_rows_are_never_shared(days: list
     assert encoder.size == len(seen) + 1
 
 
-@pytest.mark.parametrize("known", [[0, 1, 5], [3, 900], [-4, 2], [7, 5000], [2, 2**62]])
+@pytest.mark.parametrize(
+    "known",
+    [[0, 1, 5], [3, 900], [-4, 2], [7, 5000], [2, 2**62], [1_000_000, 1_000_007], [2**63 - 3, 2**63 - 1]],
+)
 def test_ids_are_looked_up_one_by_one_whether_close_together_or_not(known: list[int]) -> None:
     encoder = Encoder((AD,)).extended(frame(known, ["a"] * len(known), [0.0] * len(known)))
-    asked = [*known, -1, -(2**63), 4, 6, 1030, 2**63 - 1, None]
+    asked = [*known, -1, -(2**63), 4, 6, 1030, 999_999, 1_000_008, 2**63 - 1, None]
     rows = encoder.encode(frame(asked, ["a"] * len(asked), [0.0] * len(asked))).candidate.ids[:, 0]
     assert rows.tolist() == [known.index(ad) + 1 if ad in known else 0 for ad in asked]
 

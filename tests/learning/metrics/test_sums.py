@@ -1,6 +1,11 @@
 """Sums that no processor changes: the figures are those of plain products, and their bytes those of any order."""
 
 import math
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import polars as pl
@@ -50,6 +55,39 @@ def test_a_column_that_is_not_finite_has_no_finite_total_and_leaves_the_others()
     assert not np.isfinite(found[:, :2]).any()
     assert np.array_equal(found[:, 2:], replicate_totals(DRAWS, SUMS)[:, 2:])
     assert replicate_totals(DRAWS[:, :0], SUMS[:0]).tolist() == [[0.0] * 4] * len(DRAWS)
+
+
+def test_no_thread_is_left_waiting_at_full_load_for_the_next_product() -> None:
+    def waited() -> float:
+        replicate_totals(DRAWS, SUMS)
+        start = time.process_time()
+        time.sleep(0.02)
+        return time.process_time() - start
+
+    assert statistics.median(waited() for _ in range(15)) < 0.002
+
+
+def test_of_products_at_once_none_takes_the_limit_of_another_for_the_threads_to_bring_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[int] = []
+
+    class Blas:
+        threads = 2
+
+        @contextmanager
+        def limit(self, limits: int) -> Iterator[None]:
+            before, self.threads = self.threads, limits
+            found.append(before)
+            time.sleep(0.05)
+            yield
+            self.threads = before
+
+    blas = Blas()
+    monkeypatch.setattr("ukdsl_assets.learning.metrics.sums._blas", lambda: blas)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: replicate_totals(DRAWS, SUMS), range(2)))
+    assert found == [2, 2]
 
 
 def test_correlations_are_those_of_plain_products_in_whatever_order() -> None:

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal, assert_series_equal
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.errors import SourceError
-from ukdsl_assets.logs.contract import candidate_log_schema, event_log_schema
+from ukdsl_assets.logs.contract import CANDIDATE_ORDER, EVENT_ORDER, candidate_log_schema, event_log_schema
 from ukdsl_assets.logs.sources import simulated_ads as simulated
 from ukdsl_assets.logs.sources.simulated_ads import SimulatedAdsReader
 
@@ -284,6 +284,49 @@ def test_a_day_is_the_same_rows_in_parts_of_any_size(state: str, monkeypatch: py
     assert [part.candidate_log.height for part in parts] == [39_900, 39_900, 39_900, 30_300]
     for together, once in zip(zip(*parts, strict=True), whole[0], strict=True):
         assert_frame_equal(pl.concat(together), once)
+
+
+def test_parts_are_whole_requests_in_the_contracts_order(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulated, "ROWS_AT_ONCE", 40_000)
+    parts = list(SimulatedAdsReader(CASCADE, state, "small").read_in_order(FIRST))
+    for log, order in zip(zip(*parts, strict=True), (CANDIDATE_ORDER, EVENT_ORDER), strict=True):
+        together = pl.concat(log)
+        assert_frame_equal(together, together.sort(order, maintain_order=True))
+    requests = [set(part.candidate_log["request_id"]) for part in parts]
+    assert len(set().union(*requests)) == sum(map(len, requests)) == 500
+    for part, numbers in zip(parts, requests, strict=True):
+        assert set(part.event_log["request_id"]) <= numbers
+
+
+def test_the_models_have_learnt_from_a_day_once_its_last_part_is_taken(
+    copy_of_state: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def states(folder: str) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in Path(folder).rglob("*.safetensors")}
+
+    whole, taken, left, last = (copy_of_state() for _ in range(4))
+    SimulatedAdsReader(CASCADE, last, "small").read(_day(1))
+    SimulatedAdsReader(CASCADE, whole, "small").read(FIRST)
+    monkeypatch.setattr(simulated, "ROWS_AT_ONCE", 40_000)
+    for _ in SimulatedAdsReader(CASCADE, taken, "small").read_in_parts(FIRST):
+        pass
+    parts = SimulatedAdsReader(CASCADE, left, "small").read_in_parts(FIRST)
+    next(parts)
+    parts.close()  # type: ignore[attr-defined]
+    assert states(whole) == states(taken) == states(left)
+    assert states(taken)["0.safetensors"] == states(last)["0.safetensors"]
+
+
+def test_an_error_of_the_training_is_raised(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ArithmeticError("no number")
+
+    from ukdsl_assets.simulation.ads.production import ProductionModels
+
+    (Path(state) / "seed=1" / "scale=small" / "0.safetensors").unlink(missing_ok=True)
+    monkeypatch.setattr(ProductionModels, "train", broken)
+    with pytest.raises(ArithmeticError, match="no number"):
+        SimulatedAdsReader(CASCADE, state, "small").read(FIRST)
 
 
 def test_a_later_rerun_finds_the_conversions_that_came_late(state: str) -> None:

@@ -1,6 +1,6 @@
 """Calibration by group: where on the scale of predictions, and for which requests and candidates, a student is off."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial, reduce
 from typing import Any
@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ukdsl_assets.learning.evaluation.comparisons import Comparison, JudgedRows, comparisons
-from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
-from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, Predictions, whole
+from ukdsl_assets.learning.evaluation.comparisons import Comparison
+from ukdsl_assets.learning.evaluation.mapped import Mapped
+from ukdsl_assets.learning.evaluation.passes import JudgedShard, Summed, one_pass
+from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
 from ukdsl_assets.learning.evaluation.totals import ALWAYS, ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.auc_bins import bins_of
-from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, draws_of, standard_error
+from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, standard_error
 from ukdsl_assets.learning.metrics.sums import replicate_totals
 
 DECILE = "decile"
@@ -74,38 +75,57 @@ def calibration_by_group_of_shards(
         where undefined, such as the calibration of a group whose reference sums to 0. A decile holds a tenth of the
         weight, to the width of one of `score_bins`.
     """
-    values = common_values(shards, segments, mapped)
-    totals = {key: of_rows for key, of_rows in totals.items() if key[0] in ALWAYS}
-    names = {DECILE: _DECILES, **{name: sorted({*each, OTHER}) for name, each in values.items()}}
-    tenths = {key: of_rows.outcomes.parts(len(_DECILES)) for key, of_rows in totals.items()}
-    groups = {(key, by): _Groups.empty(len(each)) for key in totals for by, each in names.items()}
-    groups = reduce(_both, summed(partial(_groups_of, names, tenths, seed), _both, shards, mapped), groups)
-    table: list[dict[str, Any]] = []
-    for ((domain, reference, arm, head), by), group in groups.items():
-        who = {"arm": arm, "head": head, "domain": domain, "reference": reference, "by": by}
-        table += group.table(names[by], who)
-    return pl.DataFrame(table, schema=COLUMNS)
+    (counts,) = one_pass(shards, seed, [counted(segments)], mapped)
+    grouping = Grouping.of(totals, counts)
+    (groups,) = one_pass(shards, seed, [grouping.summed], mapped)
+    return grouping.table(groups)
 
 
-def common_values(shards: PredictedShards, segments: Sequence[str], mapped: Mapped = map) -> dict[str, list[str]]:
-    """The values of each segment, as text, that are groups of their own: those with the most rows, at most 50."""
-    if not segments:
-        return {}
-    none = {name: pl.DataFrame(schema={"value": pl.String, "len": pl.UInt32}) for name in segments}
-    counts = reduce(_both_counts, summed(partial(_counted, tuple(segments)), _both_counts, shards, mapped), none)
-    order = ["len", "value"]
-    return {
-        name: of_name.sort(order, descending=[True, False])["value"].head(MOST_VALUES).to_list()
-        for name, of_name in counts.items()
-    }
+def counted(segments: Sequence[str]) -> Summed:
+    """How many rows each value of each segment has."""
+    return Summed(partial(_counted, tuple(segments)), _both_counts)
 
 
-def _counted(segments: Sequence[str], read: Callable[[], PredictedRows]) -> dict[str, pl.DataFrame]:
-    rows = _of_domains(read()).rows
-    return {name: _text(rows[name]).to_frame().group_by("value").len() for name in segments}
+@dataclass(frozen=True)
+class Grouping:
+    """What groups the rows: the names of each kind's groups, and of each comparison the tenth of each bin."""
+
+    names: Mapping[str, Sequence[str]]
+    tenths: Mapping[ComparisonKey, NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, totals: Mapping[ComparisonKey, Totals], counts: Iterable[Mapping[str, pl.DataFrame]]) -> "Grouping":
+        """From the totals and sums `counted` of a pass: a segment's groups are the 50 values with the most rows."""
+        every = reduce(_both_counts, counts) if counts else {}
+        order = ["len", "value"]
+        values = {
+            name: of_name.sort(order, descending=[True, False])["value"].head(MOST_VALUES)
+            for name, of_name in every.items()
+        }
+        names = {DECILE: _DECILES, **{name: sorted({*each, OTHER}) for name, each in values.items()}}
+        return cls(names, {k: each.outcomes.parts(len(_DECILES)) for k, each in totals.items() if k[0] in ALWAYS})
+
+    @property
+    def summed(self) -> Summed:
+        """The sums of each group."""
+        return Summed(partial(_groups_of, self.names, self.tenths), _both)
+
+    def table(self, found: Iterable["_OfGroups"]) -> pl.DataFrame:
+        """`calibration_by_group_of_shards` from the sums `summed` of a pass."""
+        groups = {(key, by): _Groups.empty(len(each)) for key in self.tenths for by, each in self.names.items()}
+        table: list[dict[str, Any]] = []
+        for ((domain, reference, arm, head), by), group in reduce(_both, found, groups).items():
+            who = {"arm": arm, "head": head, "domain": domain, "reference": reference, "by": by}
+            table += group.table(self.names[by], who)
+        return pl.DataFrame(table, schema=COLUMNS)
 
 
-def _both_counts(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+def _counted(segments: Sequence[str], shard: JudgedShard) -> dict[str, pl.DataFrame]:
+    frame, kept = shard.rows.frame, pl.Series(shard.rows.of(*ALWAYS))
+    return {name: _text(frame[name].filter(kept)).to_frame().group_by("value").len() for name in segments}
+
+
+def _both_counts(one: Mapping[str, pl.DataFrame], other: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     together = {name: pl.concat([counts, other[name]]) for name, counts in one.items()}
     return {name: counts.group_by("value").agg(pl.col("len").sum()) for name, counts in together.items()}
 
@@ -117,20 +137,20 @@ _OfGroups = dict[tuple[ComparisonKey, str], "_Groups"]
 def _groups_of(
     names: Mapping[str, Sequence[str]],
     tenths: Mapping[ComparisonKey, NDArray[np.int64]],
-    seed: int,
-    read: Callable[[], PredictedRows],
+    shard: JudgedShard,
 ) -> _OfGroups:
     """A shard's sums, of what is compared in it."""
-    rows, predictions = _of_domains(read())
-    draws = draws_of(rows, seed)
-    of_segment = {name: _positions(rows[name], each) for name, each in names.items() if name != DECILE}
+    draws, frame, kept = shard.draws, shard.rows.frame, shard.rows.of(*ALWAYS)
+    of_segment = {name: _positions(frame[name], each, kept) for name, each in names.items() if name != DECILE}
     groups: _OfGroups = {}
-    for compared in comparisons(JudgedRows(rows)):
+    for compared in shard.comparisons:
+        if compared.domain not in ALWAYS:
+            continue
         reference = compared.w * compared.y
         segments = {name: _Cells.of(compared, each[compared.chosen], names[name]) for name, each in of_segment.items()}
         # In segments the reference is the same whoever predicts.
         alike = _drawn(draws, [cells.by_request(reference, draws.shape[1]) for cells in segments.values()])
-        for (arm, head), every in predictions.items():
+        for (arm, head), every in shard.predictions.items():
             key, p = (compared.domain, compared.reference, arm, head), every[compared.chosen]
             kinds = {DECILE: _Cells.of(compared, tenths[key][bins_of(p)], names[DECILE]), **segments}
             by_request = [cells.by_request(compared.w * p, draws.shape[1]) for cells in kinds.values()]
@@ -186,24 +206,17 @@ def _both(one: _OfGroups, other: _OfGroups) -> _OfGroups:
     return one | {key: one[key].plus(groups) if key in one else groups for key, groups in other.items()}
 
 
-def _of_domains(scored: PredictedRows) -> PredictedRows:
-    """The rows of IMP and CD with their predictions."""
-    kept = scored.rows["domain"].is_in(ALWAYS)
-    if kept.all():
-        return scored
-    chosen = kept.to_numpy()
-    return PredictedRows(scored.rows.filter(kept), {key: p[chosen] for key, p in scored.predictions.items()})
-
-
 def _text(segment: pl.Series) -> pl.Series:
     return segment.cast(pl.String).fill_null(NONE).alias("value")
 
 
-def _positions(segment: pl.Series, names: Sequence[str]) -> NDArray[np.int64]:
-    """Which of the sorted names each row belongs to, int64 [rows]."""
+def _positions(segment: pl.Series, names: Sequence[str], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Which of the sorted names each kept row belongs to, int64 [rows]; 0 for the others."""
     places = {name: place for place, name in enumerate(names)}
-    text = _text(segment)
-    return text.replace_strict(places, default=places[OTHER], return_dtype=pl.Int64).to_numpy()
+    text = _text(segment.filter(pl.Series(kept)))
+    positions = np.zeros(len(segment), np.int64)
+    positions[kept] = text.replace_strict(places, default=places[OTHER], return_dtype=pl.Int64).to_numpy()
+    return positions
 
 
 @dataclass

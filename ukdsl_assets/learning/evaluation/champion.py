@@ -73,11 +73,32 @@ def paired(
     Returns:
         All 0 without rows; sums are NaN with a NaN in the input.
     """
+    return paired_entropies(request, reference, *weighted_entropies(reference, weight, champion, challenger))
+
+
+def weighted_entropies(
+    reference: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    champion: NDArray[np.float32],
+    challenger: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each row's weighted entropy under the champion, and what the challenger's has more; arguments as of `paired`."""
+    before, after = (row_entropy(p.astype(np.float64), reference) for p in (champion, challenger))
+    return weight * before, weight * (after - before)
+
+
+def paired_entropies(
+    request: NDArray[np.int64],
+    reference: NDArray[np.float64],
+    champion: NDArray[np.float64],
+    difference: NDArray[np.float64],
+) -> Paired:
+    """`paired` of rows whose `weighted_entropies` are known."""
     if not len(request):
         return Paired()
-    before, after = (row_entropy(p.astype(np.float64), reference) for p in (champion, challenger))
-    number = np.unique(request, return_inverse=True)[1]
-    requests = int(number.max()) + 1
-    b, d = request_sums(number, requests, weight * before, weight * (after - before)).T.copy()
+    there = np.bincount(request) > 0
+    requests = int(there.sum())
+    # Numbered anew without those that no row has.
+    b, d = request_sums((np.cumsum(there) - 1)[request], requests, champion, difference).T.copy()
     squares = (weighted_sum(b, b), weighted_sum(d, d), weighted_sum(b, d))
     return Paired(requests, len(request), int((reference > 0).sum()), float(b.sum()), float(d.sum()), *squares)

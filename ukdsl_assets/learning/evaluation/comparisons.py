@@ -47,7 +47,7 @@ class Comparison:
     request: NDArray[np.int64]
     order: Order | None = None
 
-    @property
+    @cached_property
     def observed(self) -> NDArray[np.float64]:
         """The reference as a share of a positive: a corrected label exceeds 1, orders are judged by labels as seen."""
         return np.minimum(self.y, 1)

@@ -13,31 +13,28 @@ from ukdsl_assets.learning.evaluation.comparisons import Comparison, JudgedRows,
 from ukdsl_assets.learning.evaluation.predictions import Predictions
 
 
-def every_comparison(
-    rows: pl.DataFrame, predictions: Predictions
-) -> Iterator[tuple[Comparison, Sequence[tuple[str, str]]]]:
-    """Each comparison of a shard with the arms and heads that it judges; that of OWN has one, for each chooses itself.
-
-    Args:
-        rows: as in `table.evaluate`.
-        predictions: (arm, head) -> float32 [rows].
-    """
-    heads, judged = list(predictions), JudgedRows(rows)
-    for each in alike_for_all(judged):
-        yield each, heads
-    if not judged.of(SCORED).any():
-        return
-    slates = Slates.of(judged)
-    for key in heads:
-        for each in own_comparisons(judged, slates, predictions[key]):
-            yield each, [key]
-
-
 def alike_for_all(rows: JudgedRows) -> Iterator[Comparison]:
     """The comparisons of a shard that are of the same rows for all arms and heads: all but those of OWN."""
     yield from comparisons(rows)
     yield from scored_comparisons(rows)
     yield from explored_comparisons(rows)
+
+
+def chosen_by_each(
+    rows: JudgedRows, predictions: Predictions
+) -> Iterator[tuple[Comparison, Sequence[tuple[str, str]]]]:
+    """The comparisons of OWN, each with the one arm and head that it judges, for each chooses itself.
+
+    Args:
+        rows: as in `table.evaluate`.
+        predictions: (arm, head) -> float32 [rows].
+    """
+    if not rows.of(SCORED).any():
+        return
+    slates = Slates.of(rows)
+    for key, prediction in predictions.items():
+        for each in own_comparisons(rows, slates, prediction):
+            yield each, [key]
 
 
 def scored_comparisons(rows: JudgedRows) -> Iterator[Comparison]:

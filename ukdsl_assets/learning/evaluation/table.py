@@ -1,6 +1,6 @@
 """The evaluation table: calibration, normalized entropy and AUC of every arm and head on withheld requests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial, reduce
 from typing import Any
 
@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.columns import CD, IMP, OWN
 from ukdsl_assets.declaration.students import SCORED_HEAD
-from ukdsl_assets.learning.evaluation.comparisons import JudgedRows
-from ukdsl_assets.learning.evaluation.domains import alike_for_all
 from ukdsl_assets.learning.evaluation.explored import SUMS
-from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
-from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards, Predictions, whole
+from ukdsl_assets.learning.evaluation.mapped import Mapped
+from ukdsl_assets.learning.evaluation.passes import JudgedShard, Summed, one_pass
+from ukdsl_assets.learning.evaluation.predictions import PredictedShards, Predictions, whole
 from ukdsl_assets.learning.evaluation.totals import ComparisonKey, Totals, totals_of
 from ukdsl_assets.learning.metrics.auc_bins import Curve
-from ukdsl_assets.learning.metrics.bootstrap import draws_of, request_sums, standard_error
+from ukdsl_assets.learning.metrics.bootstrap import request_sums, standard_error
 from ukdsl_assets.learning.metrics.sums import replicate_totals
 
 # The columns of the table and of `ukdsl run --json`.
@@ -122,15 +121,28 @@ def evaluate_shards(
     Returns:
         Columns arm, head, domain, reference, rows and all figures of `COLUMNS`; figures are NaN where undefined.
     """
-    curves = {key: of_rows.outcomes.curve() for key, of_rows in totals.items()}
-    areas: _Areas = reduce(_both, summed(partial(_areas, curves, seed), _both, shards, mapped), {})
+    curves = curves_of(totals)
+    (areas,) = one_pass(shards, seed, [areas_under(curves)], mapped)
+    return table_from(totals, curves, areas)
+
+
+def curves_of(totals: Mapping[ComparisonKey, Totals]) -> dict[ComparisonKey, Curve]:
+    """The AUC of each arm and head in each comparison."""
+    return {key: of_rows.outcomes.curve() for key, of_rows in totals.items()}
+
+
+def table_from(
+    totals: Mapping[ComparisonKey, Totals], curves: Mapping[ComparisonKey, Curve], areas: Iterable["_Areas"]
+) -> pl.DataFrame:
+    """`evaluate_shards` from `curves_of` the totals, and the sums `areas_under` these of a pass."""
+    found: _Areas = reduce(_both, areas, {})
     table = []
     for (domain, reference, arm, head), of_rows in totals.items():
         # On OWN entropy is undefined, and so is its change; the baseline may have chosen nothing that is judged.
         base = of_rows if domain == OWN else totals[domain, reference, "baseline", "impression"]
         change = of_rows.normalized_entropy / base.normalized_entropy - 1
         target, prediction, entropy = of_rows.drawn.T
-        area = areas.get((domain, reference, arm, head), np.full(len(target), np.nan))
+        area = found.get((domain, reference, arm, head), np.full(len(target), np.nan))
         with np.errstate(invalid="ignore", divide="ignore"):
             errors = standard_error(np.stack([prediction / target, entropy / base.drawn[:, 2], area], axis=1))
         figures = {
@@ -158,13 +170,16 @@ def evaluate_shards(
 _Areas = dict[ComparisonKey, NDArray[np.float64]]
 
 
-def _areas(curves: dict[ComparisonKey, Curve], seed: int, read: Callable[[], PredictedRows]) -> _Areas:
-    """A shard's part of the replicates, of all that is compared but OWN, where order is not judged."""
-    rows, predictions = read()
-    draws = draws_of(rows, seed)
+def areas_under(curves: Mapping[ComparisonKey, Curve]) -> Summed:
+    """The replicates of the AUCs, of all that is compared but OWN, where order is not judged."""
+    return Summed(partial(_areas, dict(curves)), _both)
+
+
+def _areas(curves: dict[ComparisonKey, Curve], shard: JudgedShard) -> _Areas:
+    draws = shard.draws
     by_request: _Areas = {}
-    for compared in alike_for_all(JudgedRows(rows)):
-        for (arm, head), every in predictions.items():
+    for compared in shard.comparisons:
+        for (arm, head), every in shard.predictions.items():
             key = (compared.domain, compared.reference, arm, head)
             if key in curves:
                 influence = curves[key].influence(every[compared.chosen], compared.observed, compared.w)

@@ -1,22 +1,23 @@
 """Sums over all withheld rows, shard by shard, from which calibration, normalized entropy and AUC follow."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from functools import partial, reduce
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ukdsl_assets.declaration.columns import CD, EXPLORED, IMP, OWN
 from ukdsl_assets.learning.evaluation.comparisons import Comparison, Order
-from ukdsl_assets.learning.evaluation.domains import every_comparison
+from ukdsl_assets.learning.evaluation.domains import chosen_by_each
 from ukdsl_assets.learning.evaluation.explored import explored_sums
-from ukdsl_assets.learning.evaluation.mapped import Mapped, summed
-from ukdsl_assets.learning.evaluation.predictions import PredictedRows, PredictedShards
+from ukdsl_assets.learning.evaluation.mapped import Mapped
+from ukdsl_assets.learning.evaluation.passes import JudgedShard, Summed, one_pass
+from ukdsl_assets.learning.evaluation.predictions import PredictedShards
 from ukdsl_assets.learning.metrics.auc import request_auc_sums
 from ukdsl_assets.learning.metrics.auc_bins import BinnedOutcomes
-from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, draws_of, request_sums
+from ukdsl_assets.learning.metrics.bootstrap import REPLICATES, request_sums
 from ukdsl_assets.learning.metrics.calibration import constant_entropy, row_entropy
 from ukdsl_assets.learning.metrics.sums import replicate_totals, weighted_sum
 
@@ -155,26 +156,32 @@ def totals_of(shards: PredictedShards, seed: int, mapped: Mapped = map) -> dict[
 
     Args:
         seed: of the bootstrap over requests, the same draws for all arms.
-        mapped: what works on groups of shards, for `summed`.
+        mapped: what works on groups of shards, for `one_pass`.
 
     Raises:
         ValueError: an arm or head predicts some shards alone, so that its sums would be of fewer rows.
     """
-    sums = list(summed(partial(_totals_of_shard, seed), _both, shards, mapped))
-    _, totals = reduce(_both, sums) if sums else (None, {})
-    return {key: of_rows for key, of_rows in totals.items() if key[0] in ALWAYS or of_rows.rows}
+    (found,) = one_pass(shards, seed, [TOTALS], mapped)
+    return totals_from(found)
 
 
 # The arms and heads that predict, and the sums of each in each comparison.
 _OfShards = tuple[set[tuple[str, str]], dict[ComparisonKey, Totals]]
 
 
-def _totals_of_shard(seed: int, read: Callable[[], PredictedRows]) -> _OfShards:
-    rows, predictions = read()
-    draws = draws_of(rows, seed)
+def totals_from(found: Iterable[_OfShards]) -> dict[ComparisonKey, Totals]:
+    """`totals_of` from the sums `TOTALS` of a pass."""
+    sums = list(found)
+    _, totals = reduce(_both, sums) if sums else (None, {})
+    return {key: of_rows for key, of_rows in totals.items() if key[0] in ALWAYS or of_rows.rows}
+
+
+def _totals_of_shard(shard: JudgedShard) -> _OfShards:
+    draws, predictions = shard.draws, shard.predictions
     totals: dict[ComparisonKey, Totals] = {}
     by_request: list[NDArray[np.float64]] = []
-    for compared, heads in every_comparison(rows, predictions):
+    alike = [(each, list(predictions)) for each in shard.comparisons]
+    for compared, heads in [*alike, *chosen_by_each(shard.rows, predictions)]:
         of_reference = Totals.of_reference(compared)
         reference = request_sums(compared.request, draws.shape[1], compared.w * compared.y)
         for arm, head in heads:
@@ -196,3 +203,6 @@ def _both(one: _OfShards, other: _OfShards) -> _OfShards:
     for key, totals in other[1].items():
         one[1][key] = one[1][key].plus(totals) if key in one[1] else totals
     return one
+
+
+TOTALS = Summed(_totals_of_shard, _both)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.frames.served_as import filled
-from ukdsl_assets.frames.splits import shard_of
+from ukdsl_assets.frames.splits import SHARD_KEY, shard_of
 from ukdsl_assets.learning.features.numbers import Scale, scale_of, standardised
 
 # Name of the table of embedding rows among a checkpoint's tensors.
@@ -146,8 +146,9 @@ class Encoder:
         """
         starts = _request_starts(frame)
         offsets = np.append(starts, len(frame)).astype(np.int64)
+        requests = frame.select(SHARD_KEY, *(f.name for f in self.features if f.side == "request"))
         return EncodedRows(
-            request=self._side("request", frame[starts]),
+            request=self._side("request", requests[starts]),
             candidate=self._side("candidate", frame),
             offsets=offsets,
         )
@@ -172,7 +173,7 @@ class Encoder:
             missing = column.is_null().to_numpy()
         if feature.kind == "categorical":
             rows = self._rows(filled(column, feature), feature)
-            return np.where(missing, np.int32(missing_row), rows).reshape(-1, 1)
+            return (np.where(missing, np.int32(missing_row), rows) if missing.any() else rows).reshape(-1, 1)
         lengths = column.list.len().fill_null(0).to_numpy().astype(np.int64)
         padded = np.full((len(column), max(int(lengths.max(initial=0)), int(missing.any()))), -1, np.int32)
         place = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
@@ -191,10 +192,12 @@ class Encoder:
         if not len(ids):
             return np.full(len(column), unknown, np.int32)
         if column.dtype == ids.dtype == pl.Int64 and _close_together(ids):
-            # The last row is that of all that is outside, -1 among it; a seventh of the time that a join takes.
-            of_id = np.full(int(ids[-1]) + 2, unknown, np.int32)
-            of_id[ids.to_numpy()] = rows
-            return of_id[np.clip(column.fill_null(-1).to_numpy(), -1, len(of_id) - 1)]
+            # The last row is that of all that is outside, null among it; a seventh of the time that a join takes.
+            first = int(ids[0])
+            of_id = np.full(int(ids[-1]) - first + 2, unknown, np.int32)
+            of_id[ids.to_numpy() - first] = rows
+            places = (column.fill_null(-1) if column.null_count() else column).to_numpy() - first
+            return of_id[np.clip(places, -1, len(of_id) - 1, out=places)]
         embedding_rows = column.replace_strict(ids, pl.Series(rows), default=unknown, return_dtype=pl.Int32)
         return embedding_rows.to_numpy()
 
@@ -236,14 +239,14 @@ def values_of(column: pl.Series) -> pl.Series:
 
 
 def _close_together(ids: pl.Series) -> bool:
-    """Whether one or more sorted ids are 0 or larger, and an array for all from 0 on is at most 16 bytes an id."""
-    return bool(ids[0] >= 0 and ids[-1] < 4 * len(ids) + 1024)
+    """Whether one or more sorted ids are 0 or larger, and an array from first to last is about 16 bytes an id."""
+    return bool(ids[0] >= 0 and ids[-1] - ids[0] < 4 * len(ids) + 1024)
 
 
 def _ids(column: pl.Series, least: int) -> pl.Series:
     """Distinct ids with at least `least` rows, sorted."""
     if least == 1:
-        return column.drop_nulls().unique().sort()
+        return column.unique().drop_nulls().sort()
     # Under a name of its own: a feature may be called `rows`.
     counts = column.alias("id").drop_nulls().value_counts(name="rows")
     return counts.filter(pl.col("rows") >= least)["id"].alias(column.name).sort()

@@ -5,11 +5,16 @@ figure would change in its last digits. NumPy's sum of a contiguous column does 
 length, and its vector instructions round as the others do. A product of matrices keeps BLAS where no sum rounds at all.
 """
 
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 # A sum of multiples of a power of two is exact, in any order, up to 2^53 of them.
 _EXACT_BITS = 53
+_LIMITING = Lock()
 
 
 def weighted_sum(weight: NDArray[np.float64], value: NDArray[np.float64]) -> float:
@@ -30,7 +35,11 @@ def replicate_totals(draws: NDArray[np.float64], sums: NDArray[np.float64]) -> N
     _, exponent = np.frexp(np.where(np.isfinite(most), most, 0.0))
     step = np.ldexp(1.0, exponent + (4 - _EXACT_BITS))
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(draws @ (np.rint(sums / step) * step))
+        rounded = np.rint(sums / step) * step
+        # A second thread of OpenBLAS would wait at full load for the next product, for ten times as long as this takes.
+        # One limit at a time: of two that overlap, the later would bring back the earlier's one thread, for good.
+        with _LIMITING, _blas().limit(limits=1):
+            return np.asarray(draws @ rounded)
 
 
 def unit_products(columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -41,3 +50,11 @@ def unit_products(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     rounded = np.rint(columns * 2.0**26) / 2.0**26
     return np.asarray(rounded.T @ rounded)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> Any:
+    """What sets the threads of NumPy's matrix products; it takes a millisecond to find."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

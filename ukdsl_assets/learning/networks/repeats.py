@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ukdsl_assets.learning.networks.affine import affine, gradients, rectified_affine, worthwhile
+from ukdsl_assets.learning.networks.affine import affine, by_mkl, gradients, rectified_affine, worthwhile
 
 # Of narrower embeddings, or into fewer outputs, products are made faster than they are added up: the default networks
 # took a fifth longer so (measured on an Intel Xeon, 4,096 rows).
@@ -39,12 +39,12 @@ class Mentions(NamedTuple):
 class Repeats:
     """A batch's features of few ids.
 
-    features: their places, ascending. starts: int [features + 1], where each one's ids start among all distinct ones.
-    firsts: int32 [distinct], the row that names each first. codes: int32 [features, rows], the place of a row's id
-    among the distinct ones.
+    features: int32, their places, ascending. starts: int [features + 1], where each one's ids start among all
+    distinct ones. firsts: int32 [distinct], the row that names each first. codes: int32 [features, rows], the place
+    of a row's id among the distinct ones.
     """
 
-    features: list[int]
+    features: NDArray[np.int32]
     starts: list[int]
     firsts: NDArray[np.int32]
     codes: NDArray[np.int32]
@@ -60,7 +60,7 @@ def repeats_of(mentions: Mentions) -> Repeats | None:
     if not rows or not few:
         return None
     starts = [0, *counts[:few].cumsum().tolist()]
-    return Repeats(chosen[:few].tolist(), starts, firsts[: starts[-1]], codes[:few])
+    return Repeats(chosen[:few], starts, firsts[: starts[-1]], codes[:few])
 
 
 def affine_of_mentions(
@@ -70,7 +70,8 @@ def affine_of_mentions(
 
     Ids are taken together where the layer is large and at least half of the features have few. The gradient of an id's
     columns is then summed over the rows that name it, and stands at the first of them; the other rows' is 0. That is
-    the same to whoever sums by id, as `EmbeddingRows.step` does, and to nobody else.
+    the same to whoever sums by id, as `EmbeddingRows.step` does, and to nobody else. A rectified layer's gradient is
+    masked in place: what reads the layer's value must give one that nobody else reads, as products and `torch.cat` do.
     """
     large = mentions is not None and mentions.width >= LEAST_WIDTH and len(weight) >= LEAST_OUTPUTS
     if mentions is not None and large and worthwhile(inputs, weight):
@@ -91,15 +92,21 @@ class _OfRepeats(torch.autograd.Function):
         width: int,
         rectified: bool,
     ) -> Tensor:
-        firsts = torch.from_numpy(repeats.firsts)
-        embedded = inputs.new_empty(len(firsts), width)
-        products = inputs.new_empty(len(firsts), len(weight))
+        embedded = inputs.new_empty(len(repeats.firsts), width)
+        _gather(inputs.detach().numpy(), repeats.features, repeats.codes, repeats.firsts, embedded.numpy())
+        products = inputs.new_empty(len(embedded), len(weight))
         for of_ids, columns in _by_feature(repeats, width):
-            embedded[of_ids] = inputs[firsts[of_ids], columns]
             torch.mm(embedded[of_ids], weight[:, columns].t(), out=products[of_ids])
         others = _others(repeats, width, inputs.shape[1])
-        rest = _joined(inputs, others)
-        made = affine(rest, _joined(weight, others), bias)
+        if _as_they_lie(others):
+            # MKL reads and writes columns where they lie.
+            rest, made = inputs, torch.mm(inputs[:, others[0]], weight[:, others[0]].t())
+            if bias is not None:
+                # Each row names one id of a feature, hence one of the first feature.
+                products[: repeats.starts[1]] += bias
+        else:
+            rest = _joined(inputs, others)
+            made = affine(rest, _joined(weight, others), bias)
         _add_products(products.numpy(), repeats.codes, rectified, made.numpy())
         context.save_for_backward(weight, embedded, rest, made if rectified else None)
         context.repeats, context.width = repeats, width
@@ -114,17 +121,20 @@ class _OfRepeats(torch.autograd.Function):
         if rectified is None:
             _sum_by_id(gradient.numpy(), repeats.codes, summed.numpy())
         else:
-            masked = torch.empty_like(gradient)
-            _masked_sum_by_id(gradient.numpy(), rectified.numpy(), repeats.codes, masked.numpy(), summed.numpy())
-            gradient = masked
+            _masked_sum_by_id(gradient.numpy(), rectified.numpy(), repeats.codes, summed.numpy())
         # Each row names one id of a feature, so those of the first feature sum up to all rows.
         of_bias = summed[: repeats.starts[1]].sum(0) if context.needs_input_grad[2] else None
-        firsts, of_weight = torch.from_numpy(repeats.firsts), torch.empty_like(weight)
-        of_inputs = gradient.new_zeros(len(gradient), weight.shape[1])
+        of_inputs, of_weight = gradient.new_empty(len(gradient), weight.shape[1]), torch.empty_like(weight)
+        of_embedded = torch.empty_like(embedded)
         for of_ids, columns in _by_feature(repeats, width):
-            of_weight[:, columns] = summed[of_ids].t() @ embedded[of_ids]
-            of_inputs[firsts[of_ids], columns] = summed[of_ids] @ weight[:, columns]
+            torch.mm(summed[of_ids].t(), embedded[of_ids], out=of_weight[:, columns])
+            torch.mm(summed[of_ids], weight[:, columns], out=of_embedded[of_ids])
+        _scatter(of_embedded.numpy(), repeats.features, repeats.codes, repeats.firsts, of_inputs.numpy())
         others = _others(repeats, width, weight.shape[1])
+        if _as_they_lie(others):
+            torch.mm(gradient, weight[:, others[0]], out=of_inputs[:, others[0]])
+            torch.mm(gradient.t(), rest[:, others[0]], out=of_weight[:, others[0]])
+            return of_inputs, of_weight, of_bias, None, None, None
         of_rest, of_its_weight, _ = gradients(gradient, rest, _joined(weight, others))
         assert of_rest is not None
         assert of_its_weight is not None
@@ -136,6 +146,11 @@ class _OfRepeats(torch.autograd.Function):
         return of_inputs, of_weight, of_bias, None, None, None
 
 
+def _as_they_lie(others: list[slice]) -> bool:
+    """Whether columns are multiplied without being copied side by side: by MKL, where they are."""
+    return len(others) == 1 and by_mkl()
+
+
 def _joined(columns: Tensor, parts: list[slice]) -> Tensor:
     """The parts of columns [n, in] side by side, copied: oneDNN takes 100 times as long on rows that lie apart."""
     return torch.cat([columns[:, part] for part in parts], dim=1)
@@ -145,14 +160,15 @@ def _by_feature(repeats: Repeats, width: int) -> list[tuple[slice, slice]]:
     """Of each feature its place among the distinct ids and among the columns."""
     return [
         (slice(*bounds), slice(feature * width, (feature + 1) * width))
-        for feature, bounds in zip(repeats.features, pairwise(repeats.starts), strict=True)
+        for feature, bounds in zip(repeats.features.tolist(), pairwise(repeats.starts), strict=True)
     ]
 
 
 def _others(repeats: Repeats, width: int, columns: int) -> list[slice]:
     """The columns of all that is not in `repeats`, in as few slices as they take."""
-    ends = [0, *((feature + 1) * width for feature in repeats.features)]
-    starts = [*(feature * width for feature in repeats.features), columns]
+    features = repeats.features.tolist()
+    ends = [0, *((feature + 1) * width for feature in features)]
+    starts = [*(feature * width for feature in features), columns]
     between = [slice(end, start) for end, start in zip(ends, starts, strict=True) if end < start]
     return between or [slice(0, 0)]
 
@@ -193,6 +209,43 @@ def _distinct(
 
 
 @njit(cache=True, nogil=True)
+def _gather(
+    columns: NDArray[np.float32],
+    features: NDArray[np.int32],
+    codes: NDArray[np.int32],
+    firsts: NDArray[np.int32],
+    embedded: NDArray[np.float32],
+) -> None:
+    """The embedding of each distinct id, from the columns of its feature in the row that names it first."""
+    width = embedded.shape[1]
+    for feature in range(len(features)):
+        start = features[feature] * width
+        for i in range(len(columns)):
+            place = codes[feature, i]
+            if firsts[place] == i:
+                for column in range(width):
+                    embedded[place, column] = columns[i, start + column]
+
+
+@njit(cache=True, nogil=True)
+def _scatter(
+    embedded: NDArray[np.float32],
+    features: NDArray[np.int32],
+    codes: NDArray[np.int32],
+    firsts: NDArray[np.int32],
+    columns: NDArray[np.float32],
+) -> None:
+    """The inverse of `_gather`, 0 in the features' other rows; columns of other features stay as they are."""
+    width = embedded.shape[1]
+    for i in range(len(columns)):
+        for feature in range(len(features)):
+            place, start = codes[feature, i], np.uint64(features[feature] * width)
+            named_first = firsts[place] == i
+            for column in range(np.uint64(width)):
+                columns[i, start + column] = embedded[place, column] if named_first else np.float32(0)
+
+
+@njit(cache=True, nogil=True)
 def _add_products(
     products: NDArray[np.float32], codes: NDArray[np.int32], rectified: bool, made: NDArray[np.float32]
 ) -> None:
@@ -220,14 +273,13 @@ def _masked_sum_by_id(
     gradient: NDArray[np.float32],
     rectified: NDArray[np.float32],
     codes: NDArray[np.int32],
-    masked: NDArray[np.float32],
     summed: NDArray[np.float32],
 ) -> None:
-    """The gradient, 0 where the layer's value is 0 (not where it is NaN); and its sums."""
+    """Make the gradient 0 where the layer's value is 0 (not where it is NaN), and sum it."""
     for i in range(len(gradient)):
         for column in range(gradient.shape[1]):
-            masked[i, column] = np.float32(0) if rectified[i, column] <= 0 else gradient[i, column]
+            gradient[i, column] = np.float32(0) if rectified[i, column] <= 0 else gradient[i, column]
         for feature in range(len(codes)):
             place = np.uint64(codes[feature, i])
             for column in range(gradient.shape[1]):
-                summed[place, column] += masked[i, column]
+                summed[place, column] += gradient[i, column]

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ukdsl_assets.declaration.architectures import TwoTowerArchitecture
+from ukdsl_assets.learning.networks.dots import dots
 from ukdsl_assets.learning.networks.inputs import HasHeads, Inputs, Shape, linear, longer, shorter
 
 
 class Tower(nn.Module):
-    """One side: [n, inputs] -> [n, heads, output + 1], the last column a bias."""
+    """One side: [n, inputs] -> of each head [n, output + 1], the last column a bias."""
 
     def __init__(self, inputs: int, hidden: int, output: int, heads: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -24,9 +25,9 @@ class Tower(nn.Module):
         for _ in range(heads - 1):
             self.heads.append(deepcopy(self.heads[0]))
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> list[Tensor]:
         hidden = self.hidden.rectified(inputs)
-        return torch.stack([head(hidden) for head in self.heads], dim=1)
+        return [head(hidden) for head in self.heads]
 
 
 class TwoTower(HasHeads):
@@ -66,6 +67,4 @@ class TwoTower(HasHeads):
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits [rows, heads]."""
         left, right = self.request(inputs.request), self.candidate(inputs.candidate)
-        both = left.index_select(0, inputs.request_of_row)
-        dot = (both[..., :-1] * right[..., :-1]).sum(-1) * self.scale
-        return dot + both[..., -1] + right[..., -1] + self.bias
+        return dots(left, right, inputs.request_of_row, self.scale, self.bias)

@@ -39,7 +39,7 @@ def tower_vectors(
         sides = []
         for side, tower in ((encoded.request, network.request), (encoded.candidate, network.candidate)):
             columns = model.columns(torch.from_numpy(side.ids), torch.from_numpy(side.numbers), side.lists)
-            sides.append(tower(columns)[:, index])
+            sides.append(tower(columns)[index])
         request, candidate = sides
         one = torch.ones_like(request[:, :1])
         left = torch.cat([request[:, :-1] * network.scale, request[:, -1:] + network.bias[index], one], dim=1)

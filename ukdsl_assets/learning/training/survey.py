@@ -131,14 +131,15 @@ def _sums_of(rows: ArmRows, used: pl.DataFrame, requests: int, width: int) -> tu
     names = {"day", "request_id", "domain", "weight", "label_factor", TARGET, REPRESENTATION}
     # A domain's rows are a copy of every column: of these alone, and not of the features too.
     summed = used.select(name for name in used.columns if name in names | {column for _, column in rows.columns})
-    considered = summed.filter(domain=CD)
+    by_domain = {domain: summed.filter(pl.col("domain") == domain) for domain in (*rows.domains, CD)}
+    considered = by_domain[CD]
     places, squares = 0, 0.0
     if CD in rows.domains and REPRESENTATION in rows.student.heads:
         layer = teacher_representation(rows.student, considered, width)
         width, places, squares = layer.shape[1], layer.size, float(np.square(layer, dtype=np.float64).sum())
     sums = ShardSums(
-        rows={domain: len(summed.filter(domain=domain)) for domain in rows.domains},
-        columns={column: _weighted_sum(summed, *column) for column in rows.columns},
+        rows={domain: len(by_domain[domain]) for domain in rows.domains},
+        columns={(domain, column): _weighted_sum(by_domain[domain], column) for domain, column in rows.columns},
         targets=float(corrected_target(summed).sum(dtype=np.float64)),
         lists=request_count(considered),
         places=places,
@@ -148,12 +149,12 @@ def _sums_of(rows: ArmRows, used: pl.DataFrame, requests: int, width: int) -> tu
     return sums, width
 
 
-def _weighted_sum(rows: pl.DataFrame, domain: str, column: str) -> tuple[float, float]:
-    """Sum of weight * value and of weight over a domain's rows that have the column's value.
+def _weighted_sum(rows: pl.DataFrame, column: str) -> tuple[float, float]:
+    """Sum of weight * value and of weight over the rows that have the column's value.
 
     NumPy adds in one order: the sum must not depend on which thread comes first.
     """
-    known = rows.filter(pl.col("domain") == domain, pl.col(column).is_not_null())
+    known = rows.drop_nulls(column) if rows[column].has_nulls() else rows
     weight = known["weight"].to_numpy().astype(np.float64)
     value = corrected_target(known) if column == TARGET else known[column].to_numpy()
     return weighted_sum(weight, value.astype(np.float64)), float(weight.sum())

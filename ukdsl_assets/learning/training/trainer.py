@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ukdsl_assets.errors import TrainingError
 from ukdsl_assets.learning.networks.embedding_rows import EmbeddingRows, look_up
@@ -55,7 +55,7 @@ def train(
     if batches == 0:
         raise TrainingError("no requests to train on; expected at least one that is not withheld")
     embedding = EmbeddingRows(model.table)
-    optimizer = torch.optim.Adam(model.network.parameters(), lr=learning_rate, fused=True)
+    optimizer = torch.optim.Adam([as_one(model.network)], lr=learning_rate, fused=True)
     kept = keeper.kept() if keeper else None
     at = Position()
     if kept is not None:
@@ -127,14 +127,29 @@ def _step(
         share, log_value = part.lists
         own = logits[:, part.listed]
         loss = loss + listwise_cross_entropy(own, share * batches, log_value, part.request_of_row, len(request))
-    optimizer.param_groups[0]["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
+    (group,) = optimizer.param_groups
+    group["lr"] = rate
+    group["params"][0].grad.zero_()
     loss.backward()
     optimizer.step()
     # Request features share no row with candidate features, but a step is one step.
     if sides:
         embedding.step([(ids, columns.grad) for ids, columns in sides if columns.grad is not None], rate)
     return loss.item()
+
+
+def as_one(network: nn.Module) -> nn.Parameter:
+    """All parameters of a network as one, of which they become views, as their gradients of its gradient.
+
+    A step on it is the same, and one call instead of one a parameter: those took a fifth of a small network's training.
+    """
+    parameters = list(network.parameters())
+    sizes = [parameter.numel() for parameter in parameters]
+    one = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
+    one.grad = torch.zeros_like(one)
+    for parameter, value, gradient in zip(parameters, one.detach().split(sizes), one.grad.split(sizes), strict=True):
+        parameter.data, parameter.grad = value.view_as(parameter), gradient.view_as(parameter)
+    return one
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

@@ -45,8 +45,15 @@ class Tally:
 
     def counted(self, frame: pl.DataFrame) -> Broken:
         """What a part of the log breaks: whole requests, sorted."""
-        counted = pl.collect_all(_about(rule, frame).select(rule.bad.sum()) for rule in self._rules)
-        counts = {place: count.item() for place, count in enumerate(counted) if count.item()}
+        totals = {place: rule.bad.sum().alias(str(place)) for place, rule in enumerate(self._rules)}
+        of_all = frame.select(pl.len(), *(totals[place] for place in totals if self._rules[place].among is None))
+        of_some = pl.collect_all(
+            _about(rule, frame).select(totals[place])
+            for place, rule in enumerate(self._rules)
+            if rule.among is not None
+        )
+        found = pl.concat([of_all, *of_some], how="horizontal").row(0, named=True)
+        counts = {place: found[str(place)] for place in totals if found[str(place)]}
         examples = pl.collect_all(
             _about(self._rules[place], frame).filter(self._rules[place].bad).select(self._order).head(SHOWN_KEYS)
             for place in counts

@@ -1,6 +1,7 @@
 """The simulated ads cascade as a source of logs; the world is in `simulation/`."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -14,6 +15,7 @@ from ukdsl_assets.logs.by_shard import whole_day
 from ukdsl_assets.logs.contract import ROWS_AT_ONCE, DayOfLogs, candidate_log_dtypes
 
 if TYPE_CHECKING:
+    from ukdsl_assets.simulation.ads.day import SimulatedDay
     from ukdsl_assets.simulation.ads.production import ProductionModels
     from ukdsl_assets.simulation.ads.state import StateFolder
     from ukdsl_assets.simulation.ads.world import World
@@ -83,7 +85,8 @@ class SimulatedAdsReader:
         """The logs of one day, some requests after the other, in the contract's order.
 
         Brings the production models forward to the day first, from the newest saved state; interrupted, it resumes
-        after the last simulated day. What is simulated, about a tenth of the logs, is in memory as a whole.
+        after the last simulated day. What is simulated, about a tenth of the logs, is in memory as a whole. The models
+        learn from the day beside whoever takes the parts; their state is saved once the last part is taken.
 
         Raises:
             SourceError: the day is before the cascade's first, or a saved state cannot be read.
@@ -101,18 +104,27 @@ class SimulatedAdsReader:
         models = self._models_before(index)
         truths = self._cascade.has_truth
         served = simulate_day(self._world, models, index, self._requests_of(index), truths, self._probe_rate)
-        if index not in self._states.days():
-            models.train(served, self._scale)
-            self._states.save(models)
         midnight = midnight_of(day)
         # Polars compares moments of one zone only.
         as_of = self._as_of.astimezone(UTC) if self._as_of else midnight + timedelta(microseconds=CLOCK)
         of_world = {name: self._world_names.get(name, name) for name in candidate_log_dtypes(self._cascade)}
         names = {there: here for here, there in of_world.items()}
         at_once = max(ROWS_AT_ONCE // CANDIDATES, 1)
-        for start in range(0, len(served.slots), at_once):
-            some = some_requests(served, slice(start, start + at_once))
-            yield DayOfLogs(candidate_log(some, midnight, names).rename(names), event_log(some, midnight, as_of))
+        # Torch trains on one thread and holds no lock.
+        with ThreadPoolExecutor(1) as beside:
+            training = beside.submit(self._train, models, served)
+            for start in range(0, len(served.slots), at_once):
+                some = some_requests(served, slice(start, start + at_once))
+                yield DayOfLogs(candidate_log(some, midnight, names).rename(names), event_log(some, midnight, as_of))
+            training.result()
+
+    read_in_order = read_in_parts
+
+    def _train(self, models: "ProductionModels", served: "SimulatedDay") -> None:
+        """Train the models on a day and save them, unless they have been."""
+        if served.day not in self._states.days():
+            models.train(served, self._scale)
+            self._states.save(models)
 
     @property
     def _world_names(self) -> dict[str, str]:

@@ -53,14 +53,15 @@ def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]
     depth[pre_ranked], depth[ranked] = 1, 2
     is_shown = np.zeros(rows, dtype=bool)
     is_shown[shown] = True
-    of_request, of_ad = np.repeat(np.arange(len(requests.number)), CANDIDATES), served.slots.ravel()
-    is_explored = is_shown & served.explored[of_request]
+    # NumPy gathers by whole words; it would make them of the slots for each column anew.
+    of_ad = served.slots.ravel().astype(np.intp)
+    is_explored = is_shown & _repeated(served.explored)
 
     columns = {
-        "request_id": _request_id(served)[of_request],
+        "request_id": _repeated(_request_id(served)),
         "candidate_id": ads.ad[of_ad],
-        "requested_at": _moments(midnight, requests.microsecond).gather(of_request),
-        "deepest_stage": pl.Series(list(STAGES)).gather(depth),
+        "requested_at": _moments(midnight, _repeated(requests.microsecond)),
+        "deepest_stage": pl.Series(list(STAGES)).gather(pl.Series(depth)),
         "retrieval_click_prediction": served.retrieval_click.ravel(),
         "pre_ranking_click_prediction": _at(pre_ranked, served.pre_ranking_click, rows),
         "ranking_click_prediction": _at(ranked, served.ranking_click, rows),
@@ -76,15 +77,16 @@ def candidate_log(served: SimulatedDay, midnight: datetime, names: Iterable[str]
         columns |= _probe_columns(served.probes, columns)
     for name, feature in FEATURES.items():
         if feature.kind == "categorical":
-            request_side = feature.side == "request"
-            columns[name] = getattr(requests, name)[of_request] if request_side else getattr(ads, name)[of_ad]
-    # Vectors are gathered by row; a null index makes a null.
-    columns["user_profile"] = _vectors(requests.profile[:, :4]).gather(of_request)
-    columns["user_profile_detail"] = _vectors(requests.profile[:, 4:]).gather(
-        _index(ranked, starts // CANDIDATES, rows)
-    )
-    places = np.arange(ranked.size).reshape(ranked.shape)
-    columns["pair_signals"] = _vectors(served.signals.reshape(ranked.size, -1)).gather(_index(ranked, places, rows))
+            of_request = feature.side == "request"
+            columns[name] = _repeated(getattr(requests, name)) if of_request else getattr(ads, name)[of_ad]
+    is_ranked = depth == 2
+    columns["user_profile"] = _vectors(_repeated(requests.profile[:, :4]))
+    columns["user_profile_detail"] = _where(is_ranked, _vectors(_repeated(requests.profile[:, 4:])))
+    # A null index makes a null.
+    places = np.zeros(rows, np.uint32)
+    places[ranked] = np.arange(ranked.size).reshape(ranked.shape)
+    signals = _vectors(served.signals.reshape(ranked.size, -1))
+    columns["pair_signals"] = signals.gather(_where(is_ranked, pl.Series(places)))
     if served.true_click is not None and served.true_conversion is not None:
         columns[truth_column("click")] = served.true_click.ravel()
         columns[truth_column("conversion")] = served.true_conversion.ravel()
@@ -165,11 +167,14 @@ def _at(places: np.ndarray, values: np.ndarray | np.float32, rows: int) -> pl.Se
     return pl.Series(column, nan_to_null=True)
 
 
-def _index(places: np.ndarray, targets: np.ndarray, rows: int) -> pl.Series:
-    """An index that is null but in some rows."""
-    column = np.full(rows, -1, dtype=np.int64)
-    column[places] = targets
-    return pl.Series(column).cast(pl.UInt32, strict=False)
+def _repeated(values: np.ndarray) -> np.ndarray:
+    """Each request's row of [R, ...] once for each of its candidates."""
+    return np.repeat(values, CANDIDATES, axis=0)
+
+
+def _where(mask: np.ndarray, values: pl.Series) -> pl.Series:
+    """The values of some rows, null in the others."""
+    return pl.select(pl.when(pl.Series(mask)).then(values)).to_series()
 
 
 def _vectors(values: np.ndarray) -> pl.Series:
