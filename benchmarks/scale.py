@@ -8,9 +8,9 @@
 which make 300,000 rows of teacher_augmented. Larger days repeat its requests under fresh ids, in as many more shards.
 The logs' step reads a user's Parquet file of each log, judges and publishes them; its rows are the candidate log's.
 Tables are all up to those rows; labels are the logged teacher's once more, with their gates; exploration is the
-teacher's audit on explored rows. Each step of each size runs in a process of its own, on one thread but for polars,
-which takes all of the machine's; peak memory is that process's. With --lake the simulated day is kept for the next
-run.
+teacher's audit on explored rows. Each step of each size runs in a process of its own, after a few rows that load its
+libraries, on one thread but for polars, which takes all of the machine's; peak memory is that process's. With --lake
+the simulated day is kept for the next run.
 """
 
 import argparse
@@ -155,10 +155,10 @@ def step_figures(workspace: Workspace, step: str) -> dict[str, float]:
         "training": train_both,
         "evaluation": evaluate_both,
     }
-    if step == "logs":
-        publish_user_logs(Day(workspace_of(Path(workspace.settings.lake) / "few"), cascade, cascade.first_day))
-    elif step in ("training", "evaluation"):
+    if step in ("training", "evaluation"):
         warm_up(day)
+    else:
+        steps[step](Day(workspace_of(Path(workspace.settings.lake) / "few"), cascade, cascade.first_day))
     start = time.process_time()
     steps[step](day)
     cpu = time.process_time() - start
