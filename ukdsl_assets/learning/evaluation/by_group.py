@@ -94,7 +94,7 @@ class Grouping:
     tenths: Mapping[ComparisonKey, NDArray[np.int64]]
 
     @classmethod
-    def of(cls, totals: Mapping[ComparisonKey, Totals], counts: Iterable[Mapping[str, pl.DataFrame]]) -> "Grouping":
+    def of(cls, totals: Mapping[ComparisonKey, Totals], counts: Sequence[Mapping[str, pl.DataFrame]]) -> "Grouping":
         """From the totals and sums `counted` of a pass: a segment's groups are the 50 values with the most rows."""
         every = reduce(_both_counts, counts) if counts else {}
         order = ["len", "value"]

@@ -127,9 +127,9 @@ def _step(
         share, log_value = part.lists
         own = logits[:, part.listed]
         loss = loss + listwise_cross_entropy(own, share * batches, log_value, part.request_of_row, len(request))
-    (group,) = optimizer.param_groups
-    group["lr"] = rate
-    group["params"][0].grad.zero_()
+    optimizer.param_groups[0]["lr"] = rate
+    # To 0 and not to None, which would part the network's gradients from that of its one parameter.
+    optimizer.zero_grad(set_to_none=False)
     loss.backward()
     optimizer.step()
     # Request features share no row with candidate features, but a step is one step.
