@@ -36,6 +36,9 @@ from ukdsl_assets.pipeline.workspace import Table
 from ukdsl_assets.selection.choice import chosen_of
 from ukdsl_assets.selection.simplified import with_features
 
+# Of teacher_augmented; no feature may be called so.
+UNREAD = ("explored", "propensity", "teacher", "teacher_version", "withheld")
+
 if TYPE_CHECKING:
     from ukdsl_assets.learning.training.trainer import Progress
 
@@ -193,8 +196,8 @@ def shard_readers(day: Day, table: Table, days: list[date], version: int) -> lis
 
 
 def not_withheld(shards: Sequence[pl.LazyFrame]) -> list[Reader]:
-    """What reads the rows of each shard that may be trained on."""
-    return [shard.filter(~pl.col("withheld")).collect for shard in shards]
+    """What reads the rows of each shard that may be trained on, without the columns that no training reads."""
+    return [shard.filter(~pl.col("withheld")).drop(UNREAD).collect for shard in shards]
 
 
 def started_from(day: Day, student: Student, arm: Arm, key: Table) -> tuple[FittedStudent | None, str | None]:

@@ -83,7 +83,10 @@ def count_rules(rendered: RenderedModel, file: str, parameters: Mapping[str, Any
     rules[KEYS] = repeated & (pl.int_range(pl.len()) > 0)
     ends = [pl.struct(keys).first().alias("first key"), pl.struct(keys).last().alias("last key")]
     counts = [pl.len().alias("rows"), *(broken.sum().alias(rule) for rule, broken in rules.items())]
-    found = rows.select(*counts, *ends).collect().row(0, named=True)
+    # Read first and counted then: in one query of so many sums each file costs 2 ms more.
+    names = dict.fromkeys(name for count in [*counts, *ends] for name in count.meta.root_names())
+    read = rows.select(*names).collect()
+    found = read.select(*counts, *ends).row(0, named=True)
     count, first, last = found.pop("rows"), found.pop("first key"), found.pop("last key")
     examples = {rule: _examples(rows, keys, rules[rule]) for rule, broken in found.items() if broken}
     return RuleCounts([], count, found, examples, (first, last) if count else None)

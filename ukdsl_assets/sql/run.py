@@ -11,13 +11,14 @@ from typing import Any
 import duckdb
 from fsspec import filesystem
 from fsspec.utils import get_protocol
+from sqlglot import exp
 
 from ukdsl_assets.errors import SqlModelError
 from ukdsl_assets.lake.tables.staging import removed_on_error
 from ukdsl_assets.sql.render import RenderedModel
 
 # The query is a model's text; the values that it binds, and the path, stay parameters.
-COPY = "copy (\n<query>\n) to $output_file (format parquet, compression zstd)"
+COPY = "copy (\n<query>\n) to $output_file (format parquet, compression zstd, compression_level 1)"
 _RUNS = count()
 _REGISTERING = Lock()
 # (shard, shards) -> path of the file to write.
@@ -91,7 +92,9 @@ def run_model(
             for protocol in {get_protocol(file) for files in inputs.values() for file in files} - {"file"}:
                 read_through_fsspec(connection, protocol)
             for table in rendered.depends_on:
-                connection.read_parquet(list(inputs[table]), hive_partitioning=False).create_view(table)
+                # DuckDB's relations read a file's footer once more than a statement does.
+                files = exp.convert(list(inputs[table])).sql("duckdb")
+                connection.execute(f"create view {table} as from read_parquet({files}, hive_partitioning=false)")
             bound = {name: parameters[name] for name in rendered.parameters}
             connection.execute(COPY.replace("<query>", rendered.sql), {**bound, "output_file": output})
     except duckdb.Error as error:

@@ -54,6 +54,32 @@ def test_ids_are_looked_up_one_by_one_whether_close_together_or_not(known: list[
     assert rows.tolist() == [known.index(ad) + 1 if ad in known else 0 for ad in asked]
 
 
+@pytest.mark.parametrize("apart", [1, 2**40])
+def test_new_ids_are_told_from_known_ones_whether_close_together_or_not(apart: int) -> None:
+    first, then = [4, 2, 4, None], [3, 2, None, 9, 3]
+
+    def table(ads: Sequence[int | None]) -> pl.DataFrame:
+        ids = [None if ad is None else ad * apart for ad in ads]
+        return frame(ids, [None if ad is None else str(ad) for ad in ads], [0.0] * len(ads))
+
+    vocabularies = Encoder((AD, WORD)).extended(table(first)).extended(table(then)).vocabularies
+    # Two unknown rows, then those of 2 and 4, of "2" and "4", and of what the second table has besides.
+    ids, rows = vocabularies["ad"]
+    assert (ids.to_list(), rows.tolist()) == ([2 * apart, 3 * apart, 4 * apart, 9 * apart], [2, 6, 3, 7])
+    words, rows = vocabularies["word"]
+    assert (words.to_list(), rows.tolist()) == (["2", "3", "4", "9"], [4, 8, 5, 9])
+
+
+@pytest.mark.parametrize("requests", [[5, 5, 3, 3, 8], ["b", "b", "a", "a", "c"], [None, None, 1, 1, 2]])
+def test_requests_are_counted_by_their_runs_of_rows_and_days(requests: list[int | str | None]) -> None:
+    rows = pl.DataFrame({"request_id": requests})
+    assert request_count(rows) == 3
+    assert request_count(rows.with_columns(day=date(2026, 1, 1))) == 3
+    days = [date(2026, 1, day) for day in (1, 1, 1, 2, 2)]
+    assert request_count(rows.with_columns(day=pl.Series(days))) == 4
+    assert request_count(rows.clear()) == 0
+
+
 def test_unknown_and_null_ids_take_the_features_own_unknown_row() -> None:
     encoder = Encoder((AD, WORD)).extended(frame([1, 2], ["a", "b"], [0, 0]))
     rows = encoder.encode(frame([3, None], ["z", None], [0, 0]))

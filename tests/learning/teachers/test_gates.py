@@ -1,5 +1,7 @@
 """The gates between a teacher's labels and their publication: figures by hand, what blocks, and what only tells."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -111,8 +113,35 @@ def test_a_label_outside_zero_and_one_in_any_task_is_wrong(wrong: float | None) 
         {**keys, "click_prediction": [0.0, 1.0, 0.5], "conversion_prediction": [0.5, wrong, 0.5]},
         schema_overrides={"conversion_prediction": pl.Float32},
     )
-    scored = pl.DataFrame({"request_id": [1, 3], "candidate_id": [1, 1]})
-    assert LabelCounts.of(labels, scored) == LabelCounts(rows=3, wrong=1, repeated=0, scored=2, missing=1)
+    assert LabelCounts.of(labels, scored=2, missing=1) == LabelCounts(rows=3, wrong=1, repeated=0, scored=2, missing=1)
+
+
+@pytest.mark.parametrize(
+    ("requests", "candidates", "repeated"),
+    [
+        ([1, 1, 2], [1, 2, 1], 0),
+        ([2, 1, 1], [1, 2, 1], 0),
+        ([1, 1, 2], [1, 1, 1], 1),
+        ([1, 2, 1], [7, 7, 7], 1),
+        (["a", "b", "b", "b"], ["x", "x", "x", "x"], 2),
+        ([1], [1], 0),
+        ([], [], 0),
+    ],
+)
+def test_labels_of_one_key_are_counted_wherever_they_stand(
+    requests: list[Any], candidates: list[Any], repeated: int
+) -> None:
+    labels = pl.DataFrame({"request_id": requests, "candidate_id": candidates}).with_columns(click_prediction=0.5)
+    assert LabelCounts.of(labels, scored=0, missing=0).repeated == repeated
+
+
+def test_shown_rows_of_the_teachers_stage_without_a_label_are_missing() -> None:
+    shown = impressions(4)
+    labels = shown.select("request_id", "candidate_id", click_prediction=0.1, conversion_prediction=0.1)
+    for kept, missing in (([0, 1, 2, 3], 0), ([2, 0], 2), ([1, 1, 1], 3), ([], 4)):
+        sums = teacher_sums(CASCADE, TEACHER, shown, labels[kept], pl.repeat(True, 4, eager=True))
+        assert (sums.labels.scored, sums.labels.missing) == (4, missing)
+        assert sums.agreement["click", "withheld_impressions"].rows == len(kept)
 
 
 def test_a_teacher_is_off_beyond_two_standard_errors_of_the_count_of_labels() -> None:

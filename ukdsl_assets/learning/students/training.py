@@ -121,7 +121,7 @@ class Training:
 def _as_considered(read: Reader, most: float) -> pl.DataFrame:
     """The rows, of which rejected ones stand among the considered ones, none heavier than `most`."""
     rows, rejected = read(), pl.col("domain") == REJECTED
-    if REJECTED not in rows["domain"]:
+    if not (rows["domain"] == REJECTED).any():
         return rows
     capped = pl.when(rejected).then(pl.min_horizontal("weight", pl.lit(most, pl.Float32))).otherwise("weight")
     return rows.with_columns(weight=capped, domain=pl.when(rejected).then(pl.lit(CD)).otherwise("domain"))

@@ -67,15 +67,16 @@ def teacher_sums(
     """
     reached = [stage.name for stage in cascade.stages][cascade.depth(teacher.stage) :]
     shown = impressions.with_columns(withheld.alias("withheld")).filter(pl.col("deepest_stage").is_in(reached))
-    rows = shown.join(labels, on=KEYS, how="inner", maintain_order="left")
+    rows = shown.join(labels.with_columns(_labelled=True), on=KEYS, how="left", maintain_order="left")
+    missing = rows["_labelled"].null_count()
     agreement = {}
     for task in cascade.tasks_taught(teacher):
-        labelled = rows.filter(pl.col(task).is_not_null())
+        labelled = rows.filter(pl.col(task).is_not_null() & pl.col("_labelled"))
         explored = labelled.filter(pl.col("explored") & (pl.col("withheld") | teacher.logged))
         for where, chosen in (("withheld_impressions", labelled.filter("withheld")), ("exploration", explored)):
             prediction, label = chosen[label_column(task)].to_numpy(), chosen[task].to_numpy()
             agreement[task, where] = Agreement.of(prediction, label)
-    return TeacherSums(LabelCounts.of(labels, shown.select(KEYS)), agreement)
+    return TeacherSums(LabelCounts.of(labels, len(shown), missing), agreement)
 
 
 def judge_teacher_labels(cascade: Cascade, teacher: Teacher, sums: TeacherSums) -> list[GateResult]:

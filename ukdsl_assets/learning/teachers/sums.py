@@ -24,22 +24,14 @@ class LabelCounts:
     missing: int
 
     @classmethod
-    def of(cls, labels: pl.DataFrame, scored: pl.DataFrame) -> "LabelCounts":
+    def of(cls, labels: pl.DataFrame, scored: int, missing: int) -> "LabelCounts":
         """Counts of all rows of some requests.
 
         Args:
-            labels: request_id, candidate_id and a Float32 column a task.
-            scored: request_id and candidate_id of the shown rows that the teacher's stage scored.
+            labels: request_id, candidate_id and a Float32 column a task; fastest sorted by key.
         """
-        values = labels.drop(KEYS)
-        wrong = pl.any_horizontal(~pl.col(values.columns).is_between(0, 1).fill_null(False))
-        return cls(
-            rows=len(labels),
-            wrong=labels.filter(wrong).height,
-            repeated=len(labels) - labels.select(KEYS).n_unique(),
-            scored=len(scored),
-            missing=scored.join(labels, on=KEYS, how="anti").height,
-        )
+        right = pl.all_horizontal(pl.exclude(KEYS).is_between(0, 1).fill_null(False))
+        return cls(len(labels), len(labels) - labels.select(right.sum()).item(), _repeated(labels), scored, missing)
 
     def __add__(self, other: "LabelCounts") -> "LabelCounts":
         """Counts of both, which have no request in common."""
@@ -83,3 +75,12 @@ class Agreement:
             positives=self.positives + other.positives,
             predicted=self.predicted + other.predicted,
         )
+
+
+def _repeated(labels: pl.DataFrame) -> int:
+    """Rows beyond the first of a key; where keys rise from row to row there are none, and none is hashed."""
+    request, candidate = map(pl.col, KEYS)
+    higher = (request > request.shift(1)) | ((request == request.shift(1)) & (candidate > candidate.shift(1)))
+    if labels.select(higher.sum()).item() >= len(labels) - 1:
+        return 0
+    return len(labels) - labels.select(KEYS).n_unique()
