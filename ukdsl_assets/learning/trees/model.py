@@ -120,11 +120,13 @@ def _categories(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Categories of all sets, ascending in each, and between which places of them each node's stand."""
     bounds = [np.array(tree.get("cat_boundaries", "0").split(), np.int64) for tree in trees]
-    words = np.array([each for tree in trees for each in tree.get("cat_threshold", "").split()], "<u4")
+    words = np.fromstring(" ".join(tree.get("cat_threshold", "") for tree in trees), np.int64, sep=" ").astype("<u4")
     sets = [len(of_tree) - 1 for of_tree in bounds]
     lengths = np.concatenate([np.empty(0, np.int64), *(np.diff(of_tree) for of_tree in bounds)])
-    # 32 categories a word, from the lowest bit on.
-    word, bit = np.nonzero(np.unpackbits(words.view(np.uint8), bitorder="little").reshape(-1, 32))
+    # 32 categories a word, from the lowest bit on; of many ids most words have none.
+    some = np.flatnonzero(words)
+    place, bit = np.divmod(np.flatnonzero(np.unpackbits(words[some].view(np.uint8), bitorder="little")), 32)
+    word = some[place]
     set_of = np.repeat(np.arange(len(lengths)), lengths)[word]
     categories = 32 * (word - (np.cumsum(lengths) - lengths)[set_of]) + bit
     places = np.searchsorted(set_of, np.arange(len(lengths) + 1))

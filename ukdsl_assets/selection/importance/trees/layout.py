@@ -66,7 +66,11 @@ def masks_of(trees: Trees, coding: Sequence[Coding], group_of: Sequence[int]) ->
     """
     word = np.uint32 if np.diff(trees.leaves).max(initial=0) <= 32 else np.uint64
     every = int(np.iinfo(word).max)
-    right = {node: sends for each in coding for node, sends in zip(each.nodes.tolist(), each.right, strict=True)}
+    right = {
+        node: sends
+        for each in coding
+        for node, sends in zip(each.nodes.tolist(), each.right if each.categorical else _ranges(each), strict=True)
+    }
     slots, ranges, tables = [0], [0], [0]
     group: list[int] = []
     range_rows: list[tuple[int, int, int, int]] = []
@@ -90,8 +94,7 @@ def masks_of(trees: Trees, coding: Sequence[Coding], group_of: Sequence[int]) ->
                     offset += len(table)
                 else:
                     for node in nodes:
-                        edges = np.flatnonzero(np.diff(np.concatenate([[0], right[node], [0]]))).reshape(-1, 2)
-                        range_rows += [(feature, low, high - low, kept[node]) for low, high in edges.tolist()]
+                        range_rows += [(feature, low, high - low, kept[node]) for low, high in right[node]]
             group.append(number)
             ranges.append(len(range_rows))
             tables.append(len(table_rows))
@@ -115,3 +118,12 @@ def masks_of(trees: Trees, coding: Sequence[Coding], group_of: Sequence[int]) ->
         trees.leaves,
         trees.value,
     )
+
+
+def _ranges(coding: Coding) -> list[list[tuple[int, int]]]:
+    """Of each node the codes that it sends to the right, from where up to where, ascending."""
+    node, edge = np.nonzero(np.diff(np.pad(coding.right, ((0, 0), (1, 1)))))
+    found: list[list[tuple[int, int]]] = [[] for _ in coding.nodes]
+    for number, low, high in zip(node[::2].tolist(), edge[::2].tolist(), edge[1::2].tolist(), strict=True):
+        found[number].append((low, high))
+    return found
