@@ -6,8 +6,8 @@
 31 leaves, and a network 700-128-64-1 (ids embedded in 16), both trained on 100,000 other rows. One repeat. Both sides
 begin with the encoded features; ours ends with scores and standard errors of all 100. scikit-learn would take hours: it
 is run on `--features` of the 100, and its seconds are extrapolated linearly, one prediction a feature and one without.
-It has the predictions of trees by LightGBM, and once more by this project's kernel, which has no part in what is asked;
-those of the network are this project's, whose matrix products are MKL's.
+Its predictions are LightGBM's, and of the network those of plain PyTorch modules in batches that stay in the cache.
+Once more they are this project's own, which have no part in what is asked.
 The sides take turns; shown are each side's fewest CPU seconds, the largest difference of a score on the features and
 permutations that scikit-learn drew, and the peak memory of a process of its own that does nothing but our side.
 """
@@ -40,6 +40,7 @@ from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.parts import Feature
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.declaration.students import Student
+from ukdsl_assets.learning.features.encoding import EMBEDDING
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
 from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.student import FittedStudent, as_checkpoint, from_checkpoint
@@ -55,6 +56,8 @@ from ukdsl_assets.selection.importance.student_columns import RowFeatures, row_f
 Predict = Callable[[Columns], NDArray[Any]]
 HEAD = "impression"
 TRAINING_ROWS, VOCABULARY, SEED = 100_000, 500, 11
+# The fastest of 1,024 to 100,000 rows.
+TORCH_BATCH = 2048
 TREES = LightGbmArchitecture(kind="lightgbm", trees=200, leaves=31)
 NETWORK = MlpArchitecture(kind="mlp", embedding=16, hidden=(128, 64))
 # Name -> architecture, ids among the 100 features, and how many times faster than scikit-learn is asked for.
@@ -173,9 +176,8 @@ def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int,
     chosen = {name: every[name] for name in list(every)[:: len(every) // count][:count]}
     features = row_features(fitted.encoder, frame)
     target, weight = (frame[name].to_numpy() for name in ("target", "weight"))
-    predictors = {"ours": by_us(fitted, features.columns, threads)}
-    if fitted.text is not None:
-        predictors["theirs"] = by_lightgbm(fitted, features, threads)
+    theirs_by = by_torch if fitted.text is None else by_lightgbm
+    predictors = {"ours": by_us(fitted, features.columns, threads), "theirs": theirs_by(fitted, features, threads)}
     models = {side: Permutable(list(chosen), predict) for side, predict in predictors.items()}
     # Loads what is compiled or allocated once on either side.
     student_importance(fitted, frame[:1000], every, head=HEAD, threads=threads, log=print)
@@ -198,9 +200,7 @@ def compare(fitted: FittedStudent, frame: pl.DataFrame, count: int, rounds: int,
     sample = replace(sample, donors=order.astype(np.int32)[None])
     same = as_importance(chosen, sample, *student_changes(fitted, features, chosen, HEAD, sample, threads, None))
     difference = float(np.abs(same.per_repeat - importance.importances).max())
-    by_side = {side: min(used) for side, used in theirs.items()}
-    of_theirs = by_side.get("theirs", by_side["ours"])
-    return Measured(min(ours), of_theirs, by_side["ours"], difference, peak(fitted, frame, threads))
+    return Measured(min(ours), min(theirs["theirs"]), min(theirs["ours"]), difference, peak(fitted, frame, threads))
 
 
 def by_us(fitted: FittedStudent, columns: Columns, threads: int) -> Predict:
@@ -222,6 +222,40 @@ def by_lightgbm(fitted: FittedStudent, features: RowFeatures, threads: int) -> P
         for name, column in permuted.items():
             matrix[:, place[name]] = column[:, 0]
         return np.asarray(booster.predict(matrix, num_threads=threads))
+
+    return predicted
+
+
+def by_torch(fitted: FittedStudent, features: RowFeatures, threads: int) -> Predict:
+    """The network's predictions by PyTorch's modules; permuted columns are written into its arrays each time."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+    names = ["deep.first", *(f"deep.rest.{layer}" for layer in range(len(NETWORK.hidden) - 1)), "heads"]
+    modules: list[nn.Module] = []
+    for name in names:
+        weight = fitted.tensors["deep.first.candidate" if name == "deep.first" else f"{name}.weight"]
+        linear = nn.Linear(weight.shape[1], weight.shape[0])
+        linear.load_state_dict(
+            {"weight": torch.from_numpy(weight), "bias": torch.from_numpy(fitted.tensors[f"{name}.bias"])}
+        )
+        modules += [linear, nn.ReLU()]
+    deep, embedding = (
+        nn.Sequential(*modules[:-1]),
+        nn.Embedding.from_pretrained(torch.from_numpy(fitted.tensors[EMBEDDING])),
+    )
+    arrays: dict[str, NDArray[Any]] = {"ids": features.ids.astype(np.int64), "numbers": features.numbers.copy()}
+    ids, numbers = (torch.from_numpy(arrays[of]).split(TORCH_BATCH) for of in ("ids", "numbers"))
+
+    @torch.inference_mode()
+    def predicted(permuted: Columns) -> NDArray[Any]:
+        for name, column in permuted.items():
+            of, first, last = features.places[name]
+            arrays[of][:, first:last] = column
+        batches = zip(ids, numbers, strict=True)
+        logits = [deep(torch.cat([embedding(named).flatten(1), given], dim=1)) for named, given in batches]
+        return torch.cat(logits).sigmoid()[:, 0].numpy()
 
     return predicted
 
