@@ -119,9 +119,9 @@ def bare(model: RenderedModel, files: Files, values: Values, output: str, thread
     """What one would write without a runner."""
     with duckdb.connect(config={"threads": threads}) as connection:
         for table in model.depends_on:
-            connection.read_parquet(files[table]).create_view(table)
+            connection.execute(f"CREATE VIEW {table} AS FROM read_parquet({files[table]})")
         bound = {name: values[name] for name in model.parameters}
-        copy = f"COPY (\n{model.sql}\n) TO $output (FORMAT parquet, COMPRESSION zstd)"
+        copy = f"COPY (\n{model.sql}\n) TO $output (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
         connection.execute(copy, {**bound, "output": output})
 
 

@@ -7,6 +7,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.fixtures.logs import make_logs
+from tests.fixtures.sql_models import ORDER, model_of
 from tests.fixtures.sql_tables import ADS, DAY, SHOP, STUDENT, models_of, rendered, run, values, written
 from ukdsl_assets.declaration.cascade import Cascade
 from ukdsl_assets.declaration.students import Student
@@ -75,6 +76,16 @@ def test_values_are_bound_not_written_into_the_query(tmp_path: Path) -> None:
     files = written(tmp_path, {"candidate_log": logs.candidate_log, "event_log": renamed})
     assert run(tmp_path, "impressions", files, cascade).equals(labels)
     assert 0 < labels["click"].sum() < labels.height
+
+
+def test_tables_and_files_may_be_called_like_pieces_of_sql(tmp_path: Path) -> None:
+    folder = tmp_path / "it's $day; --"
+    folder.mkdir()
+    rows = pl.DataFrame({"request_id": [1, 2]})
+    rows.write_parquet(folder / "rows.parquet")
+    model = model_of(tmp_path, f'SELECT request_id FROM "order"{ORDER}\n')
+    run_model(model, {"order": [str(folder / "rows.parquet")]}, {}, str(tmp_path / "made.parquet"), 1)
+    assert pl.read_parquet(tmp_path / "made.parquet").equals(rows)
 
 
 def test_a_missing_input_is_named(tmp_path: Path) -> None:

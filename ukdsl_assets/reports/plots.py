@@ -70,8 +70,8 @@ def overview_png(students: Mapping[str, tuple[pl.DataFrame, pl.DataFrame | None]
 
     drawn = list(students.items())[:3]
     height = 2.2 * len(drawn) + 0.2
-    # Margins in inches, known before: computed from every text they took a quarter of the time.
-    with drawing(height, 2, rows=len(drawn), width=6, layout=None, width_ratios=(2, 3)) as (figure, every):
+    # Fixed margins: computed from every text they took a quarter of the time.
+    with drawing(height, 2, rows=len(drawn), width=6, layout=None, width_ratios=(4, 5)) as (figure, every):
         figure.subplots_adjust(0.1, 0.75 / height, 0.985, 1 - 0.25 / height, wspace=0.2, hspace=0.55)
         for (name, (evaluation, groups)), (curve, level) in zip(
             drawn, zip(*[iter(every)] * 2, strict=True), strict=True

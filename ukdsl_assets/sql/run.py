@@ -93,8 +93,9 @@ def run_model(
                 read_through_fsspec(connection, protocol)
             for table in rendered.depends_on:
                 # DuckDB's relations read a file's footer once more than a statement does.
+                name = exp.to_identifier(table, quoted=True).sql("duckdb")
                 files = exp.convert(list(inputs[table])).sql("duckdb")
-                connection.execute(f"create view {table} as from read_parquet({files}, hive_partitioning=false)")
+                connection.execute(f"create view {name} as from read_parquet({files}, hive_partitioning=false)")
             bound = {name: parameters[name] for name in rendered.parameters}
             connection.execute(COPY.replace("<query>", rendered.sql), {**bound, "output_file": output})
     except duckdb.Error as error:

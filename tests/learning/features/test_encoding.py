@@ -78,6 +78,7 @@ def test_requests_are_counted_by_their_runs_of_rows_and_days(requests: list[int 
     days = [date(2026, 1, day) for day in (1, 1, 1, 2, 2)]
     assert request_count(rows.with_columns(day=pl.Series(days))) == 4
     assert request_count(rows.clear()) == 0
+    assert Encoder((AD,)).extended(ads := rows.with_columns(ad=1)).encode(ads).offsets.tolist() == [0, 2, 4, 5]
 
 
 def test_unknown_and_null_ids_take_the_features_own_unknown_row() -> None:

@@ -28,7 +28,8 @@ class LabelCounts:
         """Counts of all rows of some requests.
 
         Args:
-            labels: request_id, candidate_id and a Float32 column a task; fastest sorted by key.
+            labels: request_id, candidate_id and a Float32 column for each of at least one task; fastest sorted by key.
+            scored, missing: shown rows that the teacher's stage scored, and those of them without labels.
         """
         right = pl.all_horizontal(pl.exclude(KEYS).is_between(0, 1).fill_null(False))
         return cls(len(labels), len(labels) - labels.select(right.sum()).item(), _repeated(labels), scored, missing)

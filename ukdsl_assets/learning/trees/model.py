@@ -120,7 +120,9 @@ def _categories(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Categories of all sets, ascending in each, and between which places of them each node's stand."""
     bounds = [np.array(tree.get("cat_boundaries", "0").split(), np.int64) for tree in trees]
-    words = np.fromstring(" ".join(tree.get("cat_threshold", "") for tree in trees), np.int64, sep=" ").astype("<u4")
+    # Of spaces alone NumPy reads a 0.
+    text = " ".join(tree.get("cat_threshold", "") for tree in trees).strip()
+    words = np.fromstring(text, np.int64, sep=" ").astype("<u4")
     sets = [len(of_tree) - 1 for of_tree in bounds]
     lengths = np.concatenate([np.empty(0, np.int64), *(np.diff(of_tree) for of_tree in bounds)])
     # 32 categories a word, from the lowest bit on; of many ids most words have none.

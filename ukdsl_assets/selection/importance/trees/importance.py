@@ -15,8 +15,8 @@ from ukdsl_assets.selection.importance.progress import Log, log_compilation
 from ukdsl_assets.selection.importance.sample import Changes, Sample
 from ukdsl_assets.selection.importance.trees.layout import Masks, check_logits, masks_of
 
-# Columns are mostly those of a matrix: of rows that stay in the processor's cache, all that a line of it holds.
-COLUMNS_AT_ONCE, ROWS_AT_ONCE = 16, 4096
+# Numbers are columns of a matrix: of rows that stay in the processor's cache, some of what a line of it holds.
+COLUMNS_AT_ONCE, ROWS_AT_ONCE = 8, 4096
 
 
 def tree_kernel(
@@ -51,14 +51,12 @@ def tree_kernel(
     log_compilation(tree_changes, log)
     # Row by row, so that a donor's codes stand together.
     codes = np.empty((len(sample.target), features), np.uint16)
-    tables, given = [table_of(each) for each in coding], iter(columns)
-    for begin in range(0, features, COLUMNS_AT_ONCE):
-        places = range(begin, min(begin + COLUMNS_AT_ONCE, features))
-        some = [np.asarray(column, np.float32) for column in islice(given, len(places))]
+    of_features = zip([table_of(each) for each in coding], columns, range(features), strict=True)
+    while some := list(islice(of_features, COLUMNS_AT_ONCE)):
         for first in range(0, len(codes), ROWS_AT_ONCE):
             here = slice(first, first + ROWS_AT_ONCE)
-            for feature, column in zip(places, some, strict=True):
-                write_codes(tables[feature], column[here], codes[here, feature])
+            for table, column, feature in some:
+                write_codes(table, np.asarray(column[here], np.float32), codes[here, feature])
     return partial(_part, masks, codes, sample)
 
 
