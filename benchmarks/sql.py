@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ukdsl_assets.declaration.cascade import Cascade
-from ukdsl_assets.declaration.columns import prediction_column, truth_column
+from ukdsl_assets.declaration.columns import CLOSED_IMPRESSIONS, prediction_column, truth_column
 from ukdsl_assets.declaration.read import SHIPPED, read_cascade
 from ukdsl_assets.gates import blocking
 from ukdsl_assets.logs.contract import DayOfLogs, candidate_log_dtypes
@@ -77,6 +77,9 @@ def compare(folder: Path, requests: int, rounds: int, threads: int) -> None:
         if not produced.equals(expected):
             raise SystemExit(f"{name}: the two sides' rows differ")
         files[model.model.table] = [outputs[0]]
+        if model.model.name == "impressions":
+            # As if the windows of delayed labels had closed.
+            files[CLOSED_IMPRESSIONS] = files[model.model.table]
         ratio = cpu[0] / cpu[1]
         figures = [f"{mine:.2f} / {theirs:.2f}" for mine, theirs in (wall, cpu)]
         table.add_row(name, f"{produced.height:,}", *figures, f"{ratio:.2f}")
@@ -104,7 +107,7 @@ def steps(cascade: Cascade) -> Iterator[tuple[str, RenderedModel, Values]]:
         labels = render(models["logged_teacher_labels"], template_context(cascade, teacher=teacher))
         yield f"{teacher.name}/teacher_labels", labels, parameters_for(cascade, DAY, teacher=teacher)
         augmented = render(models["teacher_augmented"], template_context(cascade, student))
-        values = parameters_for(cascade, DAY, student, teacher_version="benchmark")
+        values = parameters_for(cascade, DAY, student, teacher_version="benchmark", teacher_shift=0.1)
         yield f"{student.name}/teacher_augmented", augmented, values
 
 
@@ -155,6 +158,9 @@ def synthetic_day(cascade: Cascade, requests: int) -> DayOfLogs:
         "shown": place < SHOWN,
         "explored": np.zeros(rows, dtype=bool),
         "propensity": pl.repeat(None, rows, eager=True),
+        # No stage probes what it rejects.
+        "probed": np.zeros(rows, dtype=bool),
+        "probe_rate": pl.repeat(None, rows, eager=True),
     }
     # Column -> first stage that has it.
     first_stages = {
