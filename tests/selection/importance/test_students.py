@@ -17,7 +17,9 @@ from ukdsl_assets.declaration.architectures import (
 )
 from ukdsl_assets.errors import SelectionError
 from ukdsl_assets.learning.metrics.calibration import normalized_entropy
+from ukdsl_assets.learning.students.fit import fit_student
 from ukdsl_assets.learning.students.predict import predict_student
+from ukdsl_assets.learning.students.training import Training
 from ukdsl_assets.selection.importance.any_predictor import permuted_one_by_one
 from ukdsl_assets.selection.importance.importance import importance_of, student_importance
 from ukdsl_assets.selection.importance.passes import PART
@@ -90,6 +92,29 @@ def test_kernels_give_what_predicting_every_permuted_frame_gives(architecture: A
     assert np.allclose(found.per_repeat, expected.per_repeat, rtol=0, atol=near)
     assert np.allclose(found.standard_error, expected.standard_error, rtol=0, atol=near)
     assert found.base == pytest.approx(expected.base, abs=near)
+
+
+@pytest.mark.parametrize(
+    "architecture", [TwoTowerArchitecture(), MlpArchitecture(kind="mlp", hidden=(40, 20))], ids=str
+)
+def test_a_number_alone_or_beside_an_id_moves_what_predicting_its_permuted_rows_moves(
+    architecture: Architecture,
+) -> None:
+    numbers = {name: {"kind": "numeric"} for name in ("hour", "format")}
+    cascade = CASCADE.model_copy(
+        update={"features": tuple(f.model_copy(update=numbers.get(f.name, {})) for f in CASCADE.features)}
+    )
+    changes = {"architecture": architecture, "requests_per_batch": 16, "learning_rate": 0.01}
+    student = fit_student(
+        Training.of(cascade, STUDENT.model_copy(update=changes), "distilled", training_rows(50))
+    ).student
+    groups = {"hour": ["hour"], "format": ["format"], "two": ["hour", "format"], "beside": ["format", "ad"]}
+    found = student_importance(student, HELD, groups, head="consideration", repeats=2, seed=3)
+    features = row_features(student.encoder, HELD)
+    sample = sample_of(HELD["target"], HELD["weight"], features.request, 2, 3)
+    plain = permuted_one_by_one(row_predictor(student, "consideration", 1), features.columns, groups, sample)[0]
+    assert np.abs(plain.of_repeat).min() > 1e-5
+    assert np.allclose(found.per_repeat * sample.scale, plain.of_repeat, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
