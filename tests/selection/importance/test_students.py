@@ -113,7 +113,7 @@ def test_a_number_alone_or_beside_an_id_moves_what_predicting_its_permuted_rows_
     features = row_features(student.encoder, HELD)
     sample = sample_of(HELD["target"], HELD["weight"], features.request, 2, 3)
     plain = permuted_one_by_one(row_predictor(student, "consideration", 1), features.columns, groups, sample)[0]
-    assert np.abs(plain.of_repeat).min() > 1e-5
+    assert np.abs(plain.of_repeat).min() > 1e-3
     assert np.allclose(found.per_repeat * sample.scale, plain.of_repeat, rtol=0, atol=1e-5)
 
 

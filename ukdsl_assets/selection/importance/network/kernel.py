@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from ukdsl_assets.selection.importance.entropy_kernel import count_changes, entropy_of
 
-# On processors with 512-bit vectors OpenBLAS makes up to a million products without copying its operands, a third
-# faster: those of a block of rows with an embedding's 16 columns by 128 units, of a piece with 128 units by 64.
-BLOCK, PIECE = 480, 120
+# Up to so many multiplications OpenBLAS copies no operand first where vectors have 512 bits, and takes a quarter less:
+# 480 rows x 16 columns of an embedding x 128 units, or 122 rows x 128 units x 64.
+PRODUCTS, BLOCK = 1_000_000, 480
+# With fewer rows than these a product costs more than the copies.
+LEAST_ROWS = 64
 # Sums in any order let the compiler use vector instructions; a NaN stays one.
 FAST = {"reassoc", "contract"}
 
@@ -92,9 +94,13 @@ def moved(sums, changed, low, units):  # type: ignore[no-untyped-def]
             units[i, unit] = np.float32(0) if value < 0 else value
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+# The product is rounded before it is added, as the sum's own was: that of an outlier then leaves nothing behind.
+@njit(cache=True, nogil=True)
 def moved_by_number(sums, own, given, low, weight, changed, units):  # type: ignore[no-untyped-def]
-    """`exchanged`, its product and `moved` at once for a group of one number; own, given: [rows]; weight: [span]."""
+    """`exchanged`, its product and `moved` at once for a group of one number; own, given: [rows]; weight: [span].
+
+    Returns how many rows differ; their places are written to `changed`, what their units become to `units`.
+    """
     count = 0
     for i in range(len(own)):
         if own[i] != given[i]:
@@ -111,8 +117,12 @@ def moved_by_number(sums, own, given, low, weight, changed, units):  # type: ign
 def dense_logits(dense, units, here, there, logits):  # type: ignore[no-untyped-def]
     """Logits [rows] of the first layer's units [rows, width], through all layers behind it, piece by piece."""
     layers = len(dense.widths) - 1
-    for low in range(0, len(units), PIECE):
-        now = units[low : low + PIECE]
+    largest = 1
+    for layer in range(layers - 1):
+        largest = max(largest, dense.widths[layer] * dense.widths[layer + 1])
+    piece = PRODUCTS // largest if PRODUCTS // largest >= LEAST_ROWS else BLOCK
+    for low in range(0, len(units), piece):
+        now = units[low : low + piece]
         rows, weights, biases = len(now), 0, 0
         for layer in range(layers - 1):
             before, after = dense.widths[layer], dense.widths[layer + 1]
@@ -173,7 +183,7 @@ def network_changes(  # type: ignore[no-untyped-def]
     inputs, sums = np.empty((BLOCK, columns), np.float32), np.empty((BLOCK, width), np.float32)
     steps, flat = np.empty(BLOCK * columns, np.float32), np.empty(BLOCK * width, np.float32)
     partner, product = np.empty((BLOCK, width), np.float32), np.empty((BLOCK, width), np.float32)
-    here, there = np.empty(PIECE * widest, np.float32), np.empty(PIECE * widest, np.float32)
+    here, there = np.empty(BLOCK * widest, np.float32), np.empty(BLOCK * widest, np.float32)
     changed, every = np.empty(BLOCK, np.int64), np.arange(BLOCK)
     after, logit = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float64)
     change = np.empty(BLOCK, np.float64)
