@@ -8,9 +8,9 @@ from ukdsl_assets.engines.engine import Engine
 from ukdsl_assets.engines.open import open_engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[None]:
-    """A cluster of this machine's own, with two cores, that this process has joined."""
+    """A cluster of two cores, of this machine's own, which this process leaves again: other modules join others."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ukdsl-assets[ray]'")
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
