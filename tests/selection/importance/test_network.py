@@ -8,11 +8,9 @@ import pytest
 from ukdsl_assets.selection.importance.network.kernel import BLOCK, dense_logits, moved_by_number
 from ukdsl_assets.selection.importance.network.layout import Dense
 
-RANDOM = np.random.default_rng(0)
-
 
 def drawn(*shape: int) -> np.ndarray:
-    return RANDOM.standard_normal(shape, dtype=np.float32)
+    return np.random.default_rng(shape).standard_normal(shape, dtype=np.float32)
 
 
 def test_an_outlier_that_is_exchanged_leaves_nothing_of_itself_behind() -> None:

@@ -94,7 +94,7 @@ def moved(sums, changed, low, units):  # type: ignore[no-untyped-def]
             units[i, unit] = np.float32(0) if value < 0 else value
 
 
-# The product is rounded before it is added, as the sum's own was: that of an outlier then leaves nothing behind.
+# Without FAST the product is rounded before it is added: an outlier's then cancels against the sum, rounded as well.
 @njit(cache=True, nogil=True)
 def moved_by_number(sums, own, given, low, weight, changed, units):  # type: ignore[no-untyped-def]
     """`exchanged`, its product and `moved` at once for a group of one number; own, given: [rows]; weight: [span].
